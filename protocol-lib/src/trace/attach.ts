@@ -1,0 +1,65 @@
+import {
+  array,
+  boolean,
+  bytes,
+  finite,
+  type Infer,
+  literal,
+  object,
+  optional,
+  string,
+  uint,
+  variant,
+} from '../schema/index.ts';
+import { replicaIdSchema } from '../state/index.ts';
+import { traceHeaderSchema } from './records.ts';
+
+/**
+ * The attach protocol, spoken over a WebSocket at `/inspect` on loopback. Each frame is one msgpack
+ * value. Subprotocols: `syncscope.v1` and `token.<hex>` (or `Authorization: Bearer <hex>`).
+ */
+export const ATTACH_SUBPROTOCOL = 'syncscope.v1';
+export const ATTACH_TOKEN_PREFIX = 'token.';
+
+/** A fault that an observer with the inject role may ask for. Times in milliseconds, rates from 0 to 1. */
+export const faultSpecSchema = variant('fault', {
+  /** Changes one value of the target's own copy, behind the protocol's back. */
+  corrupt: object({ target: replicaIdSchema, key: optional(string(256)), field: optional(string(256)) }),
+  /** Does not deliver the next delta to the target. */
+  'drop-delta': object({ target: replicaIdSchema }),
+  latency: object({ target: optional(replicaIdSchema), mean: finite, jitter: finite }),
+  loss: object({ target: optional(replicaIdSchema), rate: finite }),
+});
+export type FaultSpec = Infer<typeof faultSpecSchema>;
+
+/** To the observer. `records` holds encoded trace records, each as in a capture, so that none is encoded twice. */
+export const attachServerMessageSchema = variant('type', {
+  header: object({ header: traceHeaderSchema, mayInject: boolean, targets: array(replicaIdSchema) }),
+  records: object({ records: array(bytes()) }),
+  answer: object({ request: uint, error: optional(object({ code: string(60), message: string(2_000) })) }),
+  closing: object({ reason: string(500) }),
+});
+export type AttachServerMessage = Infer<typeof attachServerMessageSchema>;
+
+/** From the observer. */
+export const attachClientMessageSchema = variant('type', {
+  fault: object({ request: uint, spec: faultSpecSchema }),
+});
+export type AttachClientMessage = Infer<typeof attachClientMessageSchema>;
+
+/** A discovery file: one inspectable process. Kept with mode 0600 in a per-user folder and removed at exit. */
+export const discoverySchema = object({
+  version: literal(1),
+  id: string(100),
+  title: string(200),
+  scenario: string(100),
+  /** `http://127.0.0.1:PORT`: the attach endpoint is its `/inspect`, the inspector's page its `/`. */
+  url: string(200),
+  /** 64 hex digits: may observe. */
+  token: string(64),
+  /** 64 hex digits: may also inject faults. */
+  injectToken: string(64),
+  pid: uint,
+  startedAt: uint,
+});
+export type Discovery = Infer<typeof discoverySchema>;

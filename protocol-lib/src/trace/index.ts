@@ -1,0 +1,3 @@
+export * from './attach.ts';
+export * from './records.ts';
+export * from './tap.ts';

@@ -1,0 +1,205 @@
+import {
+  array,
+  boolean,
+  bytes,
+  type Infer,
+  literal,
+  nullable,
+  object,
+  optional,
+  string,
+  uint,
+  variant,
+} from '../schema/index.ts';
+import {
+  changeSchema,
+  type ReplicaId,
+  recordKeySchema,
+  recordSchema,
+  replicaIdSchema,
+  stateHashSchema,
+} from '../state/index.ts';
+
+/**
+ * The trace model: everything that an endpoint does becomes a {@link TraceRecord}. The inspector, the
+ * debugger and the command line know nothing of a session but these.
+ */
+
+/** Identifies one mutation for ever: its writer and that writer's counter, from 1. */
+export const mutationIdSchema = object({ writer: replicaIdSchema, counter: uint });
+export type MutationId = Infer<typeof mutationIdSchema>;
+
+/** A version vector as pairs, sorted by replica. */
+export const vectorSchema = array(object({ replica: replicaIdSchema, counter: uint }), 65_535);
+export type VectorEntries = Infer<typeof vectorSchema>;
+
+const entrySchema = object({ key: recordKeySchema, record: recordSchema });
+const differenceSchema = object({ key: recordKeySchema, own: nullable(recordSchema), theirs: nullable(recordSchema) });
+
+/** The body of each kind of trace record. */
+export const traceBodySchema = variant('kind', {
+  /** A replica appeared in the trace; emitted first for each, and again on attach. */
+  replica: object({ role: literal('server', 'client', 'peer'), title: optional(string(200)) }),
+  /** A replica left, or its connection ended. */
+  gone: object({ reason: string(500) }),
+  /** A frame was handed to the transport. `wire` is set. (`sender`, `sequence`) pairs it with its receipt. */
+  send: object({ to: replicaIdSchema, type: string(40), sender: replicaIdSchema, sequence: uint }),
+  /** A frame arrived. `wire` is set. */
+  receive: object({ from: replicaIdSchema, type: string(40), sender: replicaIdSchema, sequence: uint }),
+  /** A frame was refused or could not be decoded. `wire` is set where there was one. Nothing changed. */
+  refused: object({ from: replicaIdSchema, code: string(60), message: string(2_000) }),
+  /** Names that later frames of `sender` refer to by number, from `first` on. A frame is decodable from these alone. */
+  names: object({ sender: replicaIdSchema, first: uint, names: array(string(256), 65_535) }),
+  /** The authority accepted a mutation: the event, and the changes that its reducer made of it. */
+  commit: object({
+    version: uint,
+    event: object({ type: string(80), player: string(80), detail: string(500) }),
+    mutation: optional(mutationIdSchema),
+    changes: array(changeSchema),
+    root: stateHashSchema,
+  }),
+  /** A delta was made for sending. */
+  delta: object({ from: uint, to: uint, count: uint, root: stateHashSchema }),
+  /** A replica applied a delta to its committed state. */
+  apply: object({ from: uint, to: uint, changes: array(changeSchema), root: stateHashSchema }),
+  /** A delta did not fit and nothing was applied: wrong base, missing record, or another root after it. */
+  mismatch: object({
+    reason: literal('base', 'record', 'root', 'heartbeat'),
+    version: uint,
+    from: uint,
+    to: uint,
+    own: stateHashSchema,
+    expected: optional(stateHashSchema),
+    got: optional(stateHashSchema),
+  }),
+  /** The whole committed state of a replica at a version: at attach, at a full sync, each second at the authority, or as found at a mismatch. */
+  snapshot: object({
+    reason: literal('attach', 'full-sync', 'periodic', 'mismatch', 'checkpoint'),
+    version: uint,
+    records: array(entrySchema),
+    root: stateHashSchema,
+    vector: vectorSchema,
+  }),
+  /** A replica's own root hash at a version, next to the authority's where it is known. */
+  hash: object({
+    version: uint,
+    own: stateHashSchema,
+    reference: optional(stateHashSchema),
+    agrees: optional(boolean),
+  }),
+  /** How much of each replica's mutations this replica has seen. */
+  vector: object({ vector: vectorSchema }),
+  /** A client applied a mutation to its optimistic state before the authority answered. */
+  prediction: object({ mutation: mutationIdSchema, command: string(80), version: uint, changes: array(changeSchema) }),
+  /** The authority took the mutation; it is no longer pending. */
+  confirmation: object({ mutation: mutationIdSchema, version: uint }),
+  /** The authority refused the mutation and its prediction was taken back. */
+  rollback: object({ mutation: mutationIdSchema, reason: string(500), version: uint }),
+  /** The authority refused a mutation (written by the authority). */
+  rejection: object({ mutation: mutationIdSchema, reason: string(500), version: uint }),
+  /** Pending predictions were applied again on a newer committed state. */
+  rebase: object({
+    version: uint,
+    pending: array(object({ mutation: mutationIdSchema, changes: array(changeSchema) })),
+  }),
+  /** A client found its committed state to differ from the authority's and says in which records. */
+  divergence: object({
+    against: replicaIdSchema,
+    version: uint,
+    differences: array(differenceSchema),
+    rounds: uint,
+    hashes: uint,
+    bytes: uint,
+  }),
+  /** The divergence was repaired; own root equals the reference again. */
+  repair: object({ version: uint, method: literal('delta', 'merkle', 'snapshot'), root: stateHashSchema, bytes: uint }),
+  /** Somebody asked for trouble: a fault was started, stopped, or struck. */
+  fault: object({
+    fault: string(40),
+    phase: literal('armed', 'struck', 'cleared'),
+    target: nullable(replicaIdSchema),
+    detail: string(500),
+  }),
+  /** Records that were lost before they reached the capture. */
+  gap: object({ count: uint, reason: string(200) }),
+  /** Anything else worth a line. */
+  log: object({ level: literal('debug', 'info', 'warn', 'error'), text: string(10_000) }),
+});
+
+export type TraceBody = Infer<typeof traceBodySchema>;
+export type TraceKind = TraceBody['kind'];
+export type TraceBodyOf<K extends TraceKind> = Extract<TraceBody, { kind: K }>;
+
+/** Every kind in wire order: its position is its number in indexes and bitmasks (at most 32). Append only. */
+export const TRACE_KINDS = [
+  'replica',
+  'gone',
+  'send',
+  'receive',
+  'refused',
+  'names',
+  'commit',
+  'delta',
+  'apply',
+  'mismatch',
+  'snapshot',
+  'hash',
+  'vector',
+  'prediction',
+  'confirmation',
+  'rollback',
+  'rejection',
+  'rebase',
+  'divergence',
+  'repair',
+  'fault',
+  'gap',
+  'log',
+] as const satisfies readonly TraceKind[];
+
+export const sourceLocationSchema = object({ file: string(1_000), line: uint, column: uint });
+export type SourceLocation = Infer<typeof sourceLocationSchema>;
+
+export interface TraceRecord {
+  /** Position in the session's trace: 1, 2, 3, … without gaps. What was dropped is itself a `gap` record. */
+  readonly seq: number;
+  /** Nanoseconds at the observer, monotonic, from the session's start. */
+  readonly time: number;
+  readonly replica: ReplicaId;
+  /** `seq` of the records that made this one happen. */
+  readonly cause: readonly number[];
+  readonly body: TraceBody;
+  /** The frame, where there was one. */
+  readonly wire?: Uint8Array;
+  readonly source?: SourceLocation;
+}
+
+/** What a capture or an attached observer must know before the first record. */
+export const traceHeaderSchema = object({
+  sessionId: string(100),
+  title: string(200),
+  scenario: string(100),
+  /** Version of the trace model, {@link TRACE_VERSION}. */
+  traceVersion: uint,
+  /** Version of the sync protocol whose frames are in `wire`. */
+  protocolVersion: uint,
+  /** Wall clock at trace time 0, milliseconds since 1970. */
+  startedAt: uint,
+  /** The replica that others are compared with, where there is an authority. */
+  authority: nullable(replicaIdSchema),
+  /** Which build wrote this, for finding schema or build skew. */
+  build: string(100),
+});
+export type TraceHeader = Infer<typeof traceHeaderSchema>;
+
+export const TRACE_VERSION = 1;
+
+export const traceRecordSchema = object({
+  seq: uint,
+  time: uint,
+  replica: replicaIdSchema,
+  cause: array(uint, 1_000),
+  body: traceBodySchema,
+  wire: optional(bytes()),
+  source: optional(sourceLocationSchema),
+});
