@@ -1,0 +1,62 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
+
+export interface RunResult {
+  /** Exit code; 128 + the signal's number where a signal ended it. */
+  readonly code: number;
+  /** What it printed on both streams, where `capture` was asked for. */
+  readonly output: string;
+}
+
+const running = new Set<ChildProcess>();
+let isStopping = false;
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    isStopping = true;
+    for (const child of running) child.kill(signal);
+    if (running.size === 0) process.exit(128 + constants.signals[signal]);
+  });
+}
+
+/**
+ * Runs a program with its output shown, and waits for it. A signal to us ends it, and us after it.
+ *
+ * @throws Error where the program cannot be started.
+ */
+export function run(
+  command: string,
+  args: readonly string[],
+  options: { readonly cwd: string; readonly env?: Readonly<Record<string, string>>; readonly capture?: boolean },
+): Promise<RunResult> {
+  const child = spawn(command, args, {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    stdio: options.capture ? ['inherit', 'pipe', 'pipe'] : 'inherit',
+    shell: process.platform === 'win32',
+  });
+  running.add(child);
+  let output = '';
+  const pairs = [
+    [child.stdout, process.stdout],
+    [child.stderr, process.stderr],
+  ] as const;
+  for (const [from, to] of pairs) {
+    from?.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      to.write(text);
+    });
+  }
+  return new Promise((resolve, reject) => {
+    child.on('error', (error) => {
+      running.delete(child);
+      reject(new Error(`cannot run ${command}: ${error.message}`));
+    });
+    child.on('close', (code, signal) => {
+      running.delete(child);
+      const status = code ?? 128 + (signal ? constants.signals[signal] : 0);
+      if (isStopping) process.exit(status);
+      resolve({ code: status, output });
+    });
+  });
+}
