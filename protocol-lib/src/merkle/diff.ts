@@ -1,0 +1,154 @@
+import { SyncError } from '../errors/index.ts';
+import type { Change, RecordKey, SyncRecord, Value } from '../state/index.ts';
+import type { StateRoot } from './roots.ts';
+import { type Branch, Bucket, type Entry, entriesOf, FAN_OUT, hashKey, type Node, slotOf } from './trie.ts';
+import { sameRecord, sameValue } from './values.ts';
+
+/** A key whose record differs: absent on a side where there is none. */
+export interface RecordChange {
+  readonly key: RecordKey;
+  readonly left?: SyncRecord;
+  readonly right?: SyncRecord;
+}
+
+/** Told of each unequal pair, at least one of the two given. */
+export type EntryPair = (left: Entry | undefined, right: Entry | undefined) => void;
+
+/**
+ * The records in which two states differ, sorted by key. Descends only where subtrees are neither the
+ * same object nor known to have the same hash, so the cost follows the difference.
+ * @throws SyncError `HASHER_DIFFERS` where the two were hashed differently
+ */
+export function diffRoots(left: StateRoot, right: StateRoot): RecordChange[] {
+  checkHashers(left, right);
+  const changes: RecordChange[] = [];
+  walkUnequal(left.node, right.node, 0, (a, b) => {
+    if (a === undefined) changes.push({ key: b!.key, right: b!.record });
+    else if (b === undefined) changes.push({ key: a.key, left: a.record });
+    else changes.push({ key: a.key, left: a.record, right: b.record });
+  });
+  return changes.sort(byKey);
+}
+
+/**
+ * The changes that lead from one state to another, sorted by key: a patch with only the fields that
+ * differ where both have the record, a put or a remove where one has.
+ * @throws SyncError `HASHER_DIFFERS` where the two were hashed differently
+ */
+export function changesBetween(from: StateRoot, to: StateRoot): Change[] {
+  checkHashers(from, to);
+  const changes: Change[] = [];
+  walkUnequal(from.node, to.node, 0, (before, after) => {
+    changes.push(changeBetween(before, after));
+  });
+  return changes.sort(byKey);
+}
+
+function changeBetween(before: Entry | undefined, after: Entry | undefined): Change {
+  if (after === undefined) return { op: 'remove', key: before!.key };
+  if (before === undefined) return { op: 'put', key: after.key, record: after.record };
+  return { op: 'patch', key: after.key, ...fieldsBetween(before.record, after.record) };
+}
+
+/** What a patch from one record to another carries. */
+export function fieldsBetween(
+  before: SyncRecord,
+  after: SyncRecord,
+): { readonly fields: SyncRecord; readonly removed: readonly string[] } {
+  const fields: Record<string, Value> = {};
+  const removed: string[] = [];
+  for (const name in after) {
+    if (!Object.hasOwn(before, name) || !sameValue(before[name], after[name])) fields[name] = after[name]!;
+  }
+  for (const name in before) if (!Object.hasOwn(after, name)) removed.push(name);
+  return { fields, removed };
+}
+
+/** @throws SyncError `HASHER_DIFFERS` */
+export function checkHashers(left: StateRoot, right: StateRoot): void {
+  if (left.hasher.name === right.hasher.name) return;
+  throw new SyncError(
+    'HASHER_DIFFERS',
+    `a state hashed with ${left.hasher.name} cannot be compared with one hashed with ${right.hasher.name}; build both with one hasher`,
+    { origin: 'state' },
+  );
+}
+
+function byKey(left: { readonly key: string }, right: { readonly key: string }): number {
+  return left.key < right.key ? -1 : left.key > right.key ? 1 : 0;
+}
+
+/** Whether two subtrees are known to be equal without looking into them. */
+export function isKnownEqual(left: Node | null, right: Node | null): boolean {
+  if (left === right) return true;
+  if (left === null || right === null || left.count !== right.count) return false;
+  return left.hashed && right.hashed && left.high === right.high && left.low === right.low;
+}
+
+function walkUnequal(left: Node | null, right: Node | null, depth: number, tell: EntryPair): void {
+  if (isKnownEqual(left, right)) return;
+  if (left === null) {
+    for (const entry of entriesOf(right)) tell(undefined, entry);
+  } else if (right === null) {
+    for (const entry of entriesOf(left)) tell(entry, undefined);
+  } else if (left instanceof Bucket) {
+    if (right instanceof Bucket) mergeEntries(left.entries, right.entries, tell);
+    else mergeBranch(left, right, depth, true, tell);
+  } else if (right instanceof Bucket) {
+    mergeBranch(right, left, depth, false, tell);
+  } else {
+    for (let slot = 0; slot < FAN_OUT; slot++) {
+      walkUnequal(left.children[slot]!, right.children[slot]!, depth + 1, tell);
+    }
+  }
+}
+
+/** A bucket against a branch: the bucket's entries, each in the slot where it would be. */
+function mergeBranch(bucket: Bucket, branch: Branch, depth: number, bucketIsLeft: boolean, tell: EntryPair): void {
+  const slots = spread(bucket.entries, depth);
+  for (let slot = 0; slot < FAN_OUT; slot++) {
+    const part = slots[slot]!;
+    const child = part.length === 0 ? null : new Bucket(bucket.edit, part);
+    if (bucketIsLeft) walkUnequal(child, branch.children[slot]!, depth + 1, tell);
+    else walkUnequal(branch.children[slot]!, child, depth + 1, tell);
+  }
+}
+
+const words = new Int32Array(2);
+
+/** Entries by the slot that each takes below a branch at `depth`. */
+export function spread(entries: readonly Entry[], depth: number): Entry[][] {
+  const slots: Entry[][] = Array.from({ length: FAN_OUT }, () => []);
+  for (const entry of entries) {
+    hashKey(entry.key, words);
+    slots[slotOf(words[0]!, words[1]!, depth)]!.push(entry);
+  }
+  return slots;
+}
+
+/** Both are sorted by key, so one pass pairs them. */
+export function mergeEntries(left: readonly Entry[], right: readonly Entry[], tell: EntryPair): void {
+  let a = 0;
+  let b = 0;
+  while (a < left.length || b < right.length) {
+    const one = left[a];
+    const other = right[b];
+    if (other === undefined || (one !== undefined && one.key < other.key)) {
+      tell(one, undefined);
+      a++;
+    } else if (one === undefined || other.key < one.key) {
+      tell(undefined, other);
+      b++;
+    } else {
+      if (!sameEntry(one, other)) tell(one, other);
+      a++;
+      b++;
+    }
+  }
+}
+
+export function sameEntry(left: Entry, right: Entry): boolean {
+  if (left === right || left.record === right.record) return true;
+  if (left.hashed && right.hashed && (left.high !== right.high || left.low !== right.low)) return false;
+  return sameRecord(left.record, right.record);
+}

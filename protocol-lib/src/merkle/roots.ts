@@ -1,0 +1,224 @@
+import { fastHasher, type Hasher, isCanonical, wordsToHex } from '../bytes/index.ts';
+import { SyncError, unreachable } from '../errors/index.ts';
+import { type Change, type RecordKey, recordSchema, type StateHash, type SyncRecord } from '../state/index.ts';
+import { type Edit, entriesOf, findEntry, hashNode, type Node, putRecord, removeRecord } from './trie.ts';
+import { patched, sameRecord } from './values.ts';
+
+const FIELDS_MAX = 65_535;
+
+/** The root hash of a state without records. */
+export const EMPTY_HASH = wordsToHex(0, 0) as StateHash;
+
+/**
+ * A state at one moment: records under keys, immutable. A snapshot is a root that somebody keeps; two
+ * roots share whatever they have in common.
+ */
+export class StateRoot {
+  static readonly empty: StateRoot = new StateRoot(null, fastHasher);
+
+  /** The trie; for the other files of this folder. */
+  readonly node: Node | null;
+  readonly hasher: Hasher;
+
+  /** Use {@link StateRoot.from}, {@link StateRoot.empty} or {@link StateMerkleTree.root}. */
+  constructor(node: Node | null, hasher: Hasher) {
+    this.node = node;
+    this.hasher = hasher;
+  }
+
+  /** A state of these records; of two with one key the later counts. @throws SyncError as {@link StateMerkleTree.put} */
+  static from(entries: Iterable<readonly [RecordKey, SyncRecord]>, hasher: Hasher = fastHasher): StateRoot {
+    const tree = new StateMerkleTree(new StateRoot(null, hasher));
+    for (const [key, record] of entries) tree.put(key, record);
+    return tree.root();
+  }
+
+  /** Records in it. */
+  get size(): number {
+    return this.node === null ? 0 : this.node.count;
+  }
+
+  /** The state hash: 16 hex digits, worked out on first use and kept. */
+  get hash(): StateHash {
+    return nodeHash(this.node, this.hasher);
+  }
+
+  get(key: RecordKey): SyncRecord | undefined {
+    return findEntry(this.node, key)?.record;
+  }
+
+  has(key: RecordKey): boolean {
+    return findEntry(this.node, key) !== undefined;
+  }
+
+  /** Every record whose key starts with `prefix`; in no useful order, but in the same one for equal states. */
+  *entries(prefix = ''): Generator<readonly [RecordKey, SyncRecord], void, undefined> {
+    for (const entry of entriesOf(this.node)) {
+      if (prefix === '' || entry.key.startsWith(prefix)) yield [entry.key, entry.record];
+    }
+  }
+
+  /**
+   * The state after `changes`, in order; this one where they change nothing.
+   * @throws SyncError `RECORD_MISSING` for a patch or remove of a missing record, and as {@link StateMerkleTree.put}
+   */
+  apply(changes: readonly Change[]): StateRoot {
+    if (changes.length === 0) return this;
+    const tree = new StateMerkleTree(this);
+    for (const change of changes) applyChange(tree, change);
+    return tree.root();
+  }
+}
+
+function nodeHash(node: Node | null, hasher: Hasher): StateHash {
+  if (node === null) return EMPTY_HASH;
+  hashNode(node, hasher);
+  return wordsToHex(node.high, node.low) as StateHash;
+}
+
+/**
+ * A state that changes: the owned handle of one replica. Writing copies a node only the first time after
+ * {@link StateMerkleTree.root}, and changes it in place from then on.
+ */
+export class StateMerkleTree {
+  readonly hasher: Hasher;
+  #node: Node | null;
+  #edit: Edit = {};
+  /** The root last kept, as long as nothing was written since. */
+  #kept: StateRoot | undefined;
+
+  constructor(root: StateRoot = StateRoot.empty) {
+    this.hasher = root.hasher;
+    this.#node = root.node;
+    this.#kept = root;
+  }
+
+  get size(): number {
+    return this.#node === null ? 0 : this.#node.count;
+  }
+
+  /** The hash of the state as it is now; costs what was written since it was last asked for. */
+  get hash(): StateHash {
+    return nodeHash(this.#node, this.hasher);
+  }
+
+  get(key: RecordKey): SyncRecord | undefined {
+    return findEntry(this.#node, key)?.record;
+  }
+
+  has(key: RecordKey): boolean {
+    return findEntry(this.#node, key) !== undefined;
+  }
+
+  /** As {@link StateRoot.entries}. Writing while this is being read is not supported. */
+  *entries(prefix = ''): Generator<readonly [RecordKey, SyncRecord], void, undefined> {
+    for (const entry of entriesOf(this.#node)) {
+      if (prefix === '' || entry.key.startsWith(prefix)) yield [entry.key, entry.record];
+    }
+  }
+
+  /**
+   * Sets a whole record. False, and nothing written, where an equal one is there.
+   * @throws SyncError `VALUE_INVALID`, `FIELD_RESERVED`, `LIMIT_DEPTH` or `LIMIT_MAP_KEYS` for a record that has no hash
+   */
+  put(key: RecordKey, record: SyncRecord): boolean {
+    const before = findEntry(this.#node, key);
+    if (before !== undefined && sameRecord(before.record, record)) return false;
+    checkRecord(record, key);
+    this.#write(putRecord(this.#node, key, record, this.#edit));
+    return true;
+  }
+
+  /**
+   * Sets `fields` of a record and takes `removed` away. False, and nothing written, where that changes nothing.
+   * @throws SyncError `RECORD_MISSING`, and as {@link StateMerkleTree.put}
+   */
+  patch(key: RecordKey, fields: SyncRecord, removed: readonly string[] = []): boolean {
+    const before = findEntry(this.#node, key);
+    if (before === undefined) throw missing(key, 'patch');
+    const after = patched(before.record, fields, removed);
+    if (after === before.record) return false;
+    checkRecord(fields, key);
+    if (Object.keys(after).length > FIELDS_MAX) checkRecord(after, key);
+    this.#write(putRecord(this.#node, key, after, this.#edit));
+    return true;
+  }
+
+  /** False where there is no such record. */
+  remove(key: RecordKey): boolean {
+    if (this.#node === null || !this.has(key)) return false;
+    this.#write(removeRecord(this.#node, key, this.#edit));
+    return true;
+  }
+
+  /**
+   * All of `changes`, in order, or none of them.
+   * @throws SyncError `RECORD_MISSING` for a patch or remove of a missing record, and as {@link StateMerkleTree.put}
+   */
+  apply(changes: readonly Change[]): void {
+    const kept = this.#kept;
+    const undo: Change[] = [];
+    try {
+      for (const change of changes) {
+        // With the state kept, or only one change to make, there is nothing to take back one by one.
+        if (kept === undefined && changes.length > 1) undo.push(inverse(change.key, this.get(change.key)));
+        applyChange(this, change);
+      }
+    } catch (error) {
+      if (kept === undefined) {
+        for (const change of undo.reverse())
+          if (change.op !== 'remove' || this.has(change.key)) applyChange(this, change);
+      } else {
+        this.#node = kept.node;
+        this.#kept = kept;
+      }
+      throw error;
+    }
+  }
+
+  /** Keeps what is now. The same object as before where nothing was written since. */
+  root(): StateRoot {
+    if (this.#kept === undefined) {
+      this.#kept = new StateRoot(this.#node, this.hasher);
+      this.#edit = {};
+    }
+    return this.#kept;
+  }
+
+  #write(node: Node | null): void {
+    this.#node = node;
+    this.#kept = undefined;
+  }
+}
+
+function checkRecord(record: SyncRecord, key: RecordKey): void {
+  // The schema says what is wrong and where, at the cost of building paths; nearly always there is nothing to say.
+  if (!isCanonical(record)) recordSchema.parse(record, key);
+}
+
+function applyChange(tree: StateMerkleTree, change: Change): void {
+  switch (change.op) {
+    case 'put':
+      tree.put(change.key, change.record);
+      return;
+    case 'patch':
+      tree.patch(change.key, change.fields, change.removed);
+      return;
+    case 'remove':
+      if (!tree.remove(change.key)) throw missing(change.key, 'remove');
+      return;
+    default:
+      unreachable(change);
+  }
+}
+
+function inverse(key: RecordKey, before: SyncRecord | undefined): Change {
+  return before === undefined ? { op: 'remove', key } : { op: 'put', key, record: before };
+}
+
+function missing(key: RecordKey, op: 'patch' | 'remove'): SyncError {
+  return new SyncError('RECORD_MISSING', `cannot ${op} ${key}: there is no such record`, {
+    origin: 'state',
+    place: { key },
+  });
+}

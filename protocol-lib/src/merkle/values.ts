@@ -1,0 +1,60 @@
+import type { SyncRecord, Value } from '../state/index.ts';
+
+/** Deep equality as the hash sees it: numbers by `Object.is`, bytes by content, the order of fields does not count. */
+export function sameValue(left: Value | undefined, right: Value | undefined): boolean {
+  if (Object.is(left, right)) return true;
+  if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) return false;
+  if (left instanceof Uint8Array || right instanceof Uint8Array) {
+    return left instanceof Uint8Array && right instanceof Uint8Array && sameBytes(left, right);
+  }
+  if (Array.isArray(left) || Array.isArray(right)) {
+    return Array.isArray(left) && Array.isArray(right) && sameItems(left, right);
+  }
+  return sameRecord(left as SyncRecord, right as SyncRecord);
+}
+
+/** {@link sameValue} of two records. */
+export function sameRecord(left: SyncRecord, right: SyncRecord): boolean {
+  if (left === right) return true;
+  let count = 0;
+  for (const name in left) {
+    if (!Object.hasOwn(right, name) || !sameValue(left[name], right[name])) return false;
+    count++;
+  }
+  // Every field on the left is on the right; they are equal where the right has no more.
+  for (const _ in right) count--;
+  return count === 0;
+}
+
+function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  if (left.length !== right.length) return false;
+  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false;
+  return true;
+}
+
+function sameItems(left: readonly Value[], right: readonly Value[]): boolean {
+  if (left.length !== right.length) return false;
+  for (let index = 0; index < left.length; index++) if (!sameValue(left[index], right[index])) return false;
+  return true;
+}
+
+/**
+ * The record with `fields` set and `removed` gone; the very same object where that changes nothing.
+ * A name in both is set: removal comes first.
+ */
+export function patched(record: SyncRecord, fields: SyncRecord, removed: readonly string[]): SyncRecord {
+  let changes = false;
+  for (const name in fields) {
+    if (!Object.hasOwn(record, name) || !sameValue(record[name], fields[name])) {
+      changes = true;
+      break;
+    }
+  }
+  const goes =
+    removed.length === 0 ? [] : removed.filter((name) => Object.hasOwn(record, name) && !Object.hasOwn(fields, name));
+  if (goes.length === 0) return changes ? { ...record, ...fields } : record;
+  const gone = new Set(goes);
+  const result: Record<string, Value> = {};
+  for (const name in record) if (!gone.has(name)) result[name] = record[name]!;
+  return { ...result, ...fields };
+}
