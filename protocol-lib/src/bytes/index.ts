@@ -1,3 +1,6 @@
-export * from './canonical.ts';
+export { canonicalBytes, hashKeyed, isCanonical } from './canonical.ts';
+export { checkMsgpack, MSGPACK_LIMITS, type MsgpackLimits } from './check.ts';
 export * from './hash.ts';
 export * from './hex.ts';
+export { packMsgpack, unpackMsgpack } from './msgpack.ts';
+export { compareUtf8, MAP_MAX_FIELDS, VALUE_MAX_DEPTH } from './writer.ts';

@@ -1,10 +1,8 @@
-import { fastHasher, type Hasher, isCanonical, wordsToHex } from '../bytes/index.ts';
+import { fastHasher, type Hasher, isCanonical, MAP_MAX_FIELDS, wordsToHex } from '../bytes/index.ts';
 import { SyncError, unreachable } from '../errors/index.ts';
 import { type Change, type RecordKey, recordSchema, type StateHash, type SyncRecord } from '../state/index.ts';
 import { type Edit, entriesOf, findEntry, hashNode, type Node, putRecord, removeRecord } from './trie.ts';
 import { patched, sameRecord } from './values.ts';
-
-const FIELDS_MAX = 65_535;
 
 /** The root hash of a state without records. */
 export const EMPTY_HASH = wordsToHex(0, 0) as StateHash;
@@ -139,7 +137,7 @@ export class StateMerkleTree {
     const after = patched(before.record, fields, removed);
     if (after === before.record) return false;
     checkRecord(fields, key);
-    if (Object.keys(after).length > FIELDS_MAX) checkRecord(after, key);
+    if (Object.keys(after).length > MAP_MAX_FIELDS) checkRecord(after, key);
     this.#write(putRecord(this.#node, key, after, this.#edit));
     return true;
   }

@@ -1,0 +1,264 @@
+import { SyncError } from '../errors/index.ts';
+import type { Hasher, HashWords } from './hash.ts';
+
+/**
+ * Writes values as msgpack into one scratch area: {@link beginWriting}, write, then take the bytes or
+ * their hash. For the other files of this folder.
+ */
+
+/** Nesting of a value: it may have containers in containers this deep. */
+export const VALUE_MAX_DEPTH = 64;
+export const MAP_MAX_FIELDS = 65_535;
+
+/** `sorted` is ascending by UTF-8 bytes, as hashes need it; `own` is the order that the object has. */
+export type FieldOrder = 'sorted' | 'own';
+
+const TWO_32 = 4_294_967_296;
+
+// One scratch area for all: writing is synchronous and never re-entered, and a hash needs the bytes only for a moment.
+let scratch = new Uint8Array(4_096);
+let view = new DataView(scratch.buffer);
+let position = 0;
+
+function reserve(length: number): void {
+  if (position + length <= scratch.length) return;
+  const grown = new Uint8Array(Math.max(scratch.length * 2, position + length));
+  grown.set(scratch.subarray(0, position));
+  scratch = grown;
+  view = new DataView(grown.buffer);
+}
+
+/** A large value must not pin its scratch area for ever. */
+const SCRATCH_KEPT = 1 << 20;
+
+export function beginWriting(): void {
+  position = 0;
+  if (scratch.length > SCRATCH_KEPT) {
+    scratch = new Uint8Array(4_096);
+    view = new DataView(scratch.buffer);
+  }
+}
+
+function invalid(what: string): never {
+  throw new SyncError('VALUE_INVALID', `${what} has no canonical bytes`, { origin: 'state' });
+}
+
+function writeNumber(value: number): void {
+  reserve(9);
+  if (Number.isSafeInteger(value) && !Object.is(value, -0)) {
+    if (value >= 0) {
+      if (value < 0x80) scratch[position++] = value;
+      else if (value < 0x100) writeTagged8(0xcc, value);
+      else if (value < 0x10000) writeTagged16(0xcd, value);
+      else if (value < TWO_32) writeTagged32(0xce, value);
+      else writeTagged64(0xcf, value);
+    } else if (value >= -0x20) scratch[position++] = value;
+    else if (value >= -0x80) writeTagged8(0xd0, value);
+    else if (value >= -0x8000) writeTagged16(0xd1, value);
+    else if (value >= -0x80000000) writeTagged32(0xd2, value);
+    else writeTagged64(0xd3, value);
+    return;
+  }
+  scratch[position] = 0xcb;
+  // Setting NaN by value could keep a payload, which differs between engines.
+  if (Number.isNaN(value)) {
+    view.setUint32(position + 1, 0x7ff80000);
+    view.setUint32(position + 5, 0);
+  } else {
+    view.setFloat64(position + 1, value);
+  }
+  position += 9;
+}
+
+function writeTagged8(tag: number, value: number): void {
+  scratch[position] = tag;
+  scratch[position + 1] = value;
+  position += 2;
+}
+
+function writeTagged16(tag: number, value: number): void {
+  scratch[position] = tag;
+  view.setUint16(position + 1, value);
+  position += 3;
+}
+
+function writeTagged32(tag: number, value: number): void {
+  scratch[position] = tag;
+  view.setUint32(position + 1, value);
+  position += 5;
+}
+
+function writeTagged64(tag: number, value: number): void {
+  scratch[position] = tag;
+  view.setUint32(position + 1, Math.floor(value / TWO_32));
+  view.setUint32(position + 5, value >>> 0);
+  position += 9;
+}
+
+function writeTextHeader(length: number): void {
+  if (length < 32) scratch[position++] = 0xa0 | length;
+  else if (length < 0x100) writeTagged8(0xd9, length);
+  else if (length < 0x10000) writeTagged16(0xda, length);
+  else writeTagged32(0xdb, length);
+}
+
+/** @throws SyncError `VALUE_INVALID` for a lone surrogate */
+export function writeText(text: string): void {
+  const length = text.length;
+  reserve(5 + length * 3);
+  const start = position;
+  writeTextHeader(length);
+  let at = position;
+  for (let index = 0; index < length; index++) {
+    const unit = text.charCodeAt(index);
+    if (unit > 0x7f) {
+      position = start;
+      writeWideText(text);
+      return;
+    }
+    scratch[at++] = unit;
+  }
+  position = at;
+}
+
+function writeWideText(text: string): void {
+  if (!text.isWellFormed()) invalid('a string with a lone surrogate');
+  let bytes = 0;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    // Each half of a surrogate pair counts two of its four bytes.
+    bytes += unit < 0x80 ? 1 : unit < 0x800 || (unit & 0xf800) === 0xd800 ? 2 : 3;
+  }
+  writeTextHeader(bytes);
+  for (let index = 0; index < text.length; index++) {
+    const point = text.codePointAt(index)!;
+    if (point < 0x80) {
+      scratch[position++] = point;
+    } else if (point < 0x800) {
+      scratch[position++] = 0xc0 | (point >> 6);
+      scratch[position++] = 0x80 | (point & 0x3f);
+    } else if (point < 0x10000) {
+      scratch[position++] = 0xe0 | (point >> 12);
+      scratch[position++] = 0x80 | ((point >> 6) & 0x3f);
+      scratch[position++] = 0x80 | (point & 0x3f);
+    } else {
+      scratch[position++] = 0xf0 | (point >> 18);
+      scratch[position++] = 0x80 | ((point >> 12) & 0x3f);
+      scratch[position++] = 0x80 | ((point >> 6) & 0x3f);
+      scratch[position++] = 0x80 | (point & 0x3f);
+      index++;
+    }
+  }
+}
+
+function writeBytes(bytes: Uint8Array): void {
+  reserve(5 + bytes.length);
+  if (bytes.length < 0x100) writeTagged8(0xc4, bytes.length);
+  else if (bytes.length < 0x10000) writeTagged16(0xc5, bytes.length);
+  else writeTagged32(0xc6, bytes.length);
+  scratch.set(bytes, position);
+  position += bytes.length;
+}
+
+function writeArray(items: readonly unknown[], order: FieldOrder, depth: number): void {
+  reserve(5);
+  if (items.length < 16) scratch[position++] = 0x90 | items.length;
+  else if (items.length < 0x10000) writeTagged16(0xdc, items.length);
+  else writeTagged32(0xdd, items.length);
+  for (let index = 0; index < items.length; index++) writeValue(items[index], order, depth + 1);
+}
+
+/** A plain object at nesting `depth`. @throws SyncError as {@link writeValue} */
+export function writeMap(map: object, order: FieldOrder, depth: number): void {
+  const names = Object.keys(map);
+  const count = names.length;
+  if (count > MAP_MAX_FIELDS) {
+    throw new SyncError('LIMIT_MAP_KEYS', `${count} fields, at most ${MAP_MAX_FIELDS}`, { origin: 'state' });
+  }
+  for (let index = 1; order === 'sorted' && index < count; index++) {
+    if (compareUtf8(names[index - 1]!, names[index]!) > 0) {
+      names.sort(compareUtf8);
+      break;
+    }
+  }
+  reserve(3);
+  if (count < 16) scratch[position++] = 0x80 | count;
+  else writeTagged16(0xde, count);
+  for (let index = 0; index < count; index++) {
+    const name = names[index]!;
+    if (name === '__proto__') {
+      throw new SyncError('FIELD_RESERVED', 'a field may not be called __proto__', { origin: 'state' });
+    }
+    writeText(name);
+    writeValue((map as Record<string, unknown>)[name], order, depth + 1);
+  }
+}
+
+/**
+ * A value at nesting `depth`: null, boolean, number, text, `Uint8Array`, arrays and plain objects of these.
+ * @throws SyncError `VALUE_INVALID`, `FIELD_RESERVED`, `LIMIT_DEPTH` or `LIMIT_MAP_KEYS` for anything else
+ */
+export function writeValue(value: unknown, order: FieldOrder, depth: number): void {
+  switch (typeof value) {
+    case 'string':
+      writeText(value);
+      return;
+    case 'number':
+      writeNumber(value);
+      return;
+    case 'boolean':
+      reserve(1);
+      scratch[position++] = value ? 0xc3 : 0xc2;
+      return;
+    case 'object':
+      if (value === null) {
+        reserve(1);
+        scratch[position++] = 0xc0;
+        return;
+      }
+      if (value instanceof Uint8Array) {
+        writeBytes(value);
+        return;
+      }
+      if (depth > VALUE_MAX_DEPTH) {
+        throw new SyncError('LIMIT_DEPTH', `nested deeper than ${VALUE_MAX_DEPTH}`, { origin: 'state' });
+      }
+      if (Array.isArray(value)) writeArray(value, order, depth);
+      else writeMap(value, order, depth);
+      return;
+    default:
+      invalid(`a ${typeof value}`);
+  }
+}
+
+/** Ascending by UTF-8 bytes: like `<`, but astral characters come after U+E000 to U+FFFF. */
+export function compareUtf8(left: string, right: string): number {
+  const length = Math.min(left.length, right.length);
+  for (let index = 0; index < length; index++) {
+    let a = left.charCodeAt(index);
+    let b = right.charCodeAt(index);
+    if (a === b) continue;
+    if (a >= 0xd800 && b >= 0xd800) {
+      a = a >= 0xe000 ? a - 0x800 : a + 0x2000;
+      b = b >= 0xe000 ? b - 0x800 : b + 0x2000;
+    }
+    return a - b;
+  }
+  return left.length - right.length;
+}
+
+/** A copy of what was written. */
+export function writtenBytes(): Uint8Array {
+  return scratch.slice(0, position);
+}
+
+/** The start of an array of two items, to be written next. */
+export function writePairHeader(): void {
+  reserve(1);
+  scratch[position++] = 0x92;
+}
+
+/** The hash of what was written. */
+export function hashWritten(hasher: Hasher, out: HashWords): void {
+  hasher.hash(view, position, out);
+}
