@@ -1,0 +1,36 @@
+import * as vscode from 'vscode';
+import type { App } from '../app.ts';
+import { askStartFaults, parseStartFaults } from '../faults.ts';
+import { readSettings } from '../settings.ts';
+import { requireTrust } from '../trust.ts';
+
+/** Starts the sample server; `{faults}` are as on its command line. Returns the id of its session. */
+export async function startServer(app: App, argument: unknown): Promise<string> {
+  requireTrust(vscode.l10n.t('Starting the sample server'));
+  const faults =
+    typeof argument === 'object' && argument !== null && 'faults' in argument ? argument.faults : undefined;
+  return await start(app, parseStartFaults(faults));
+}
+
+/** Asks for faults first, where none are given as a text or a list of texts. */
+export async function startServerWithFault(app: App, argument: unknown): Promise<string | undefined> {
+  requireTrust(vscode.l10n.t('Starting the sample server'));
+  const isGiven = typeof argument === 'string' || Array.isArray(argument);
+  const faults = isGiven ? parseStartFaults(argument) : await askStartFaults();
+  return faults && (await start(app, faults));
+}
+
+export async function stopServer(app: App): Promise<void> {
+  await app.server.stop();
+  await app.store.refresh();
+}
+
+async function start(app: App, faults: readonly string[]): Promise<string> {
+  const { bots, seed } = readSettings();
+  const discovery = await vscode.window.withProgress(
+    { location: { viewId: 'syncscope.sessions' }, title: vscode.l10n.t('Starting the sample server') },
+    () => app.server.start({ bots, seed, faults }),
+  );
+  await app.store.refresh();
+  return discovery.id;
+}

@@ -1,0 +1,196 @@
+import type { SessionState } from '@syncscope/inspector/rpc';
+import { type CaptureStatus, LiveCapture } from '@syncscope/protocol/capture';
+import { SyncError } from '@syncscope/protocol/errors';
+import { type AttachConnection, attach } from '@syncscope/protocol/node';
+import type { FaultSpec } from '@syncscope/protocol/trace';
+import * as vscode from 'vscode';
+import { errorText } from '../errors.ts';
+import { plain } from '../text.ts';
+import { Recording } from './recording.ts';
+
+const STATUS_EVERY_MS = 500;
+
+/** Where a session is and what lets us in. */
+export interface SessionAddress {
+  readonly url: string;
+  readonly token: string;
+}
+
+/**
+ * An attached session and the capture that grows of it. It outlives its panel while it is being recorded, and its
+ * capture outlives its connection: what was seen stays to be looked at.
+ */
+export class LiveSession implements vscode.Disposable {
+  readonly url: string;
+  readonly capture: LiveCapture;
+  readonly #connection: AttachConnection;
+  readonly #log: vscode.LogOutputChannel;
+  readonly #changed = new vscode.EventEmitter<void>();
+  /** Connection, recording or status changed. */
+  readonly onDidChange = this.#changed.event;
+  #recording: Recording | undefined;
+  #status: CaptureStatus | undefined;
+  #statusTimer: NodeJS.Timeout | undefined;
+  #isAttached = true;
+  #note: string | undefined;
+
+  private constructor(url: string, connection: AttachConnection, log: vscode.LogOutputChannel) {
+    this.url = url;
+    this.capture = new LiveCapture(connection.header);
+    this.#connection = connection;
+    this.#log = log;
+    connection.onRecords((records) => this.#receive(records));
+    connection.closed.then(({ kind, reason }) => this.#onClosed(kind === 'left' ? undefined : reason));
+  }
+
+  /** @throws SyncError with one of the codes of `attach` */
+  static async open(address: SessionAddress, log: vscode.LogOutputChannel): Promise<LiveSession> {
+    const connection = await attach(address);
+    log.info(`attached to ${plain(connection.header.title)} at ${address.url}`);
+    return new LiveSession(address.url, connection, log);
+  }
+
+  get title(): string {
+    return plain(this.#connection.header.title);
+  }
+
+  /** The replica that the others are compared with. */
+  get authority(): string | null {
+    return this.#connection.header.authority;
+  }
+
+  get isAttached(): boolean {
+    return this.#isAttached;
+  }
+
+  get recording(): Recording | undefined {
+    return this.#recording;
+  }
+
+  get mayInject(): boolean {
+    return this.#isAttached && this.#connection.mayInject;
+  }
+
+  get targets(): readonly string[] {
+    return this.#connection.targets;
+  }
+
+  /** The latest figures of every replica; `undefined` before the first records. */
+  get status(): CaptureStatus | undefined {
+    return this.#status;
+  }
+
+  /** What the inspector shows in its header. */
+  get state(): SessionState {
+    return {
+      state: this.#isAttached ? 'open' : 'closed',
+      source: 'live',
+      title: this.title,
+      place: this.url,
+      mayInject: this.mayInject,
+      targets: [...this.#connection.targets],
+      recording: this.#recording !== undefined,
+      ...(this.#note === undefined ? {} : { note: this.#note }),
+    };
+  }
+
+  /** @throws SyncError `ATTACH_FORBIDDEN`, `ATTACH_CLOSED`, or what the session says of the fault */
+  async inject(spec: FaultSpec): Promise<void> {
+    await this.#connection.inject(spec);
+    this.#log.info(`fault ${JSON.stringify(spec)} at ${this.url}`);
+  }
+
+  /**
+   * Writes what was captured so far and everything from now on to a file.
+   *
+   * @throws SyncError `RECORDING_RUNS`, `ATTACH_CLOSED`, `FILE_UNWRITABLE`
+   */
+  async startRecording(uri: vscode.Uri): Promise<void> {
+    if (this.#recording) {
+      throw new SyncError('RECORDING_RUNS', vscode.l10n.t('{0} is being recorded already.', this.title), {
+        origin: 'capture',
+      });
+    }
+    if (!this.#isAttached) {
+      throw new SyncError('ATTACH_CLOSED', vscode.l10n.t('{0} has ended. Export its capture instead.', this.title), {
+        origin: 'attach',
+      });
+    }
+    const recording = await Recording.start(uri, this.#connection.header, (error) => {
+      this.#note = errorText(error);
+      this.#log.error(`recording to ${uri.fsPath}: ${errorText(error)}`);
+      this.#changed.fire();
+    });
+    // From here to the assignment nothing waits, so that no record is missed or written twice.
+    recording.append(this.capture.encodedRecords());
+    this.#recording = recording;
+    this.#log.info(`recording ${this.title} to ${uri.fsPath}`);
+    this.#changed.fire();
+  }
+
+  /** Finishes the file. Returns where it is. Rejects where nothing is recorded or the file could not be finished. */
+  async stopRecording(): Promise<vscode.Uri> {
+    const recording = this.#recording;
+    if (!recording) {
+      throw new SyncError('NOT_RECORDING', vscode.l10n.t('{0} is not being recorded.', this.title), {
+        origin: 'capture',
+      });
+    }
+    this.#recording = undefined;
+    try {
+      const uri = await recording.end();
+      this.#log.info(`recorded ${recording.records} records to ${uri.fsPath}`);
+      return uri;
+    } finally {
+      this.#changed.fire();
+    }
+  }
+
+  /** Leaves the session. The capture stays; a recording must be stopped before. */
+  detach(): void {
+    this.#connection.close();
+  }
+
+  dispose(): void {
+    clearTimeout(this.#statusTimer);
+    this.detach();
+    this.#recording?.end().catch((error: unknown) => this.#log.error(errorText(error)));
+    this.#changed.dispose();
+  }
+
+  #receive(records: readonly Uint8Array[]): void {
+    for (const record of records) this.capture.append(record);
+    this.#recording?.append(records);
+    this.#statusTimer ??= setTimeout(() => {
+      this.#statusTimer = undefined;
+      this.#refreshStatus();
+    }, STATUS_EVERY_MS);
+  }
+
+  #refreshStatus(): void {
+    this.capture
+      .info()
+      .then(({ records }) => this.capture.status(records - 1))
+      .then(
+        (status) => {
+          this.#status = status;
+          this.#changed.fire();
+        },
+        (error: unknown) => this.#log.error(`status of ${this.title}: ${errorText(error)}`),
+      );
+  }
+
+  #onClosed(reason: string | undefined): void {
+    this.#isAttached = false;
+    this.#note = reason === undefined ? undefined : plain(reason);
+    this.#log.info(`left ${this.url}${reason === undefined ? '' : `: ${this.#note}`}`);
+    const recording = this.#recording;
+    this.#recording = undefined;
+    // The server is gone; the file up to now is whole all the same.
+    recording?.end().then(
+      (uri) => this.#log.info(`recorded ${recording.records} records to ${uri.fsPath}`),
+      (error: unknown) => this.#log.error(errorText(error)),
+    );
+    this.#changed.fire();
+  }
+}

@@ -1,0 +1,45 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { captureName } from './captures/name.ts';
+import { isPathInside } from './path-inside.ts';
+import { serverArguments, withoutTokens } from './server/arguments.ts';
+import { formatBytes, plain } from './text.ts';
+
+test('characters that lie about a label are written out', () => {
+  expect(plain('bot\u202e-1')).toBe('bot\\u202e-1');
+  expect(plain('a\nb\u0000\u200bc')).toBe('a\\u000ab\\u0000\\u200bc');
+  expect(plain('Größe 東京 🎲')).toBe('Größe 東京 🎲');
+});
+
+test('what was written out is not written out again', () => {
+  fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => plain(plain(text)) === plain(text)));
+});
+
+test('sizes have a unit', () => {
+  expect([834, 12_345, 4_000_000].map(formatBytes)).toEqual(['834 B', '12.3 kB', '4.0 MB']);
+});
+
+test('a capture is named after its session and time, whatever the title holds', () => {
+  const date = new Date(Date.UTC(2026, 10, 20, 22, 31, 5));
+  expect(captureName('Adventure (4 bots)', date)).toBe('adventure-4-bots-2026-11-20-22-31-05.mcap');
+  expect(captureName('../../x\0', date)).toBe('x-2026-11-20-22-31-05.mcap');
+  expect(captureName('東京', date)).toBe('session-2026-11-20-22-31-05.mcap');
+  fc.assert(fc.property(fc.string(), (title) => /^[a-z0-9-]{1,80}\.mcap$/.test(captureName(title, date))));
+});
+
+test('only relative paths that stay inside are inside', () => {
+  for (const path of ['', 'captures', 'a/b', 'a\\b', '..a/b', './a']) expect(isPathInside(path), path).toBe(true);
+  const outside = ['..', '../x', 'a/../../x', 'a\\..\\x', '/x', '\\x', 'C:\\x', 'c:x', 'a\0b', 'x'.repeat(300)];
+  for (const path of outside) expect(isPathInside(path), path).toBe(false);
+});
+
+test('the server is started on a free port with its faults', () => {
+  expect(serverArguments({ bots: 5, seed: 7, faults: ['corrupt:bot-2@3s', 'loss:2%'] }).join(' ')).toBe(
+    '--scenario adventure --port 0 --bots 5 --seed 7 --fault corrupt:bot-2@3s --fault loss:2%',
+  );
+});
+
+test('no token gets into the log', () => {
+  const token = 'ab'.repeat(32);
+  expect(withoutTokens(`open http://127.0.0.1:4000/#token=${token}`)).toBe('open http://127.0.0.1:4000/#token=…');
+});

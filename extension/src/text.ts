@@ -1,0 +1,14 @@
+/** Control, formatting and line-breaking characters, which can make a label say something that it does not. */
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** Text of a session as it may be shown in trees and messages: such characters are written out as `\u202e`. */
+export function plain(text: string): string {
+  return text.replaceAll(INVISIBLE, (one) => `\\u${one.codePointAt(0)?.toString(16).padStart(4, '0')}`);
+}
+
+/** `834 B`, `12.3 kB`, `4.0 MB`. */
+export function formatBytes(bytes: number): string {
+  if (bytes < 1_000) return `${bytes} B`;
+  if (bytes < 1_000_000) return `${(bytes / 1_000).toFixed(1)} kB`;
+  return `${(bytes / 1_000_000).toFixed(1)} MB`;
+}
