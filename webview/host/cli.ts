@@ -1,0 +1,133 @@
+#!/usr/bin/env node
+import { isSyncError, type SyncError } from '@syncscope/protocol/errors';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { diff } from './commands/diff.ts';
+import { info } from './commands/info.ts';
+import { inspect } from './commands/inspect.ts';
+import { record } from './commands/record.ts';
+import { sessions } from './commands/sessions.ts';
+import { state } from './commands/state.ts';
+import { verify } from './commands/verify.ts';
+import { printDocument } from './json.ts';
+import { escapeText } from './print.ts';
+
+/** The `syncscope` command. Standard output carries the answer and nothing else; what goes wrong is told on stderr. */
+
+const EXIT = { unreadable: 2, internal: 70 } as const;
+const JSON_OPTION = ['--json', 'print one JSON document and nothing else'] as const;
+
+const program = new Command('syncscope')
+  .description('See where two replicas of a real-time app disagree, since when, and why.')
+  .exitOverride()
+  .configureOutput({ outputError: (text, write) => write(escapeText(text.trimEnd()) + '\n') })
+  .showHelpAfterError('(syncscope --help lists the commands)');
+
+program
+  .command('sessions')
+  .description('running sessions, found through their discovery files')
+  .option(...JSON_OPTION)
+  .action(sessions);
+
+program
+  .command('record')
+  .description('record a running session to a capture until it ends, the time is over, or Ctrl-C')
+  .option('--session <id>', 'a running session, see: syncscope sessions')
+  .option('--url <url>', 'the address of a session, such as http://127.0.0.1:4000')
+  .option('--token <token>', 'the token of the session at --url')
+  .option('--seconds <n>', 'stop after so many seconds', positive)
+  .requiredOption('-o, --output <file>', 'the capture to write, such as session.mcap')
+  .option(...JSON_OPTION)
+  .action(async (options) => {
+    process.exitCode = await record(options);
+  });
+
+program
+  .command('info')
+  .description('what a capture holds: session, replicas, versions, kinds, time range, loss')
+  .argument('<file>')
+  .option(...JSON_OPTION)
+  .action(info);
+
+program
+  .command('state')
+  .description('the state of a replica at a moment')
+  .argument('<file>')
+  .requiredOption('--replica <id>', 'whose state')
+  .option('--at <moment>', 'a version, 118, or a time, 12.5s; the end by default')
+  .option(...JSON_OPTION)
+  .action(state);
+
+program
+  .command('diff')
+  .description('keys and fields in which two replicas, or one at two moments, differ')
+  .argument('<file>')
+  .requiredOption('--left <replica[@moment]>', 'such as server@118')
+  .requiredOption('--right <replica[@moment]>', 'such as bot-2@12.5s')
+  .option(...JSON_OPTION)
+  .action(diff);
+
+program
+  .command('verify')
+  .description('replay a capture; exit 0 agrees, 1 diverged, 2 cannot be read, 3 read but something is missing')
+  .argument('<file>')
+  .option(...JSON_OPTION)
+  .action(async (file, options) => {
+    process.exitCode = await verify(file, options);
+  });
+
+program
+  .command('inspect')
+  .description('serve the inspector on a capture, a session, or the list of running sessions, and print its URL')
+  .argument('[file or url]')
+  .option('--token <token>', 'the token of the session at the URL')
+  .option('--port <port>', 'a port of your choice instead of a free one', port)
+  .option('--inject', 'let the inspector ask sessions of the list for faults')
+  .option(...JSON_OPTION)
+  .action(inspect);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** Tells what went wrong, also as JSON where that was asked for, and answers the exit code. */
+function report(error: unknown): number {
+  // Usage errors have been printed; help and version are none.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.unreadable;
+  if (!isSyncError(error)) {
+    console.error(escapeStack(error));
+    return EXIT.internal;
+  }
+  console.error(`${error.code}: ${escapeText(error.message)}${place(error)}`);
+  if (process.argv.includes('--json')) {
+    const { code, message, place: where } = error;
+    printDocument('error', { error: { code, message, place: where } });
+  }
+  return EXIT.unreadable;
+}
+
+function place({ place: { file, offset }, message }: SyncError): string {
+  const parts = [
+    file !== undefined && !message.includes(file) ? file : '',
+    offset !== undefined && !message.includes(String(offset)) ? `offset ${offset}` : '',
+  ].filter((part) => part !== '');
+  return parts.length > 0 ? ` (${escapeText(parts.join(', '))})` : '';
+}
+
+function escapeStack(error: unknown): string {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return text.split('\n').map(escapeText).join('\n');
+}
+
+function positive(text: string): number {
+  const number = Number(text);
+  if (!(number > 0 && number < 1e7)) throw new InvalidArgumentError('It must be a number of seconds above 0.');
+  return number;
+}
+
+function port(text: string): number {
+  const number = Number(text);
+  if (!/^\d+$/.test(text) || number > 65_535) throw new InvalidArgumentError('It must be a port from 0 to 65535.');
+  return number;
+}

@@ -1,0 +1,84 @@
+import { SyncError } from '@syncscope/protocol/errors';
+import { type AttachClose, attach, fileSink, type Recording, recordSession } from '@syncscope/protocol/node';
+import { printDocument } from '../json.ts';
+import { count, escapeText, size } from '../print.ts';
+import { findSession, type SessionTarget, targetOfUrl } from '../target.ts';
+
+export interface RecordOptions {
+  readonly session?: string;
+  readonly url?: string;
+  readonly token?: string;
+  readonly seconds?: number;
+  readonly output: string;
+  readonly json?: boolean;
+}
+
+/**
+ * `record`: writes a running session to a capture until it ends, `seconds` are over or Ctrl-C; the capture is
+ * finished in each case. Answers the exit code: 0, or 3 where the connection broke and the end is missing.
+ */
+export async function record(options: RecordOptions): Promise<number> {
+  const connection = await attach(await target(options));
+  // Only now: a session that cannot be attached to leaves no empty file behind.
+  const sink = await fileSink(options.output).catch((error: unknown) => {
+    connection.close();
+    throw error;
+  });
+  const recording = recordSession(connection, sink);
+  const length = options.seconds === undefined ? 'until Ctrl-C' : `for ${options.seconds} s`;
+  console.error(escapeText(`recording ${connection.header.title} to ${options.output} ${length}`));
+  const close = await untilOver(recording, options.seconds);
+  const result = await recording.done;
+  const isWhole = close.kind === 'ended' || close.kind === 'left';
+  if (options.json) {
+    const { records, size, dropped } = result;
+    printDocument('record', {
+      file: options.output,
+      session: connection.header.sessionId,
+      records,
+      size,
+      dropped,
+      close,
+    });
+  } else {
+    console.log(escapeText(`${options.output}: ${count(result.records, 'record')}, ${size(result.size)}`));
+    if (result.dropped > 0) console.log(`${count(result.dropped, 'record')} dropped: the disk was too slow`);
+  }
+  if (!isWhole)
+    console.error(escapeText(`the recording ends early: ${close.reason}. What came before is in the capture.`));
+  else if (close.kind === 'ended') console.error(escapeText(`the session has ended: ${close.reason}`));
+  return isWhole ? 0 : 3;
+}
+
+async function target({ session, url, token }: RecordOptions): Promise<SessionTarget> {
+  if (session !== undefined && url === undefined) return findSession(session);
+  if (url !== undefined && session === undefined) return targetOfUrl(url, token);
+  throw new SyncError(
+    'TARGET_MISSING',
+    'give either --session ID (see: syncscope sessions) or --url URL --token TOKEN',
+    {
+      origin: 'setting',
+    },
+  );
+}
+
+/** Ends the recording when it is time or somebody asks for it; a second signal changes nothing, the file is being finished. */
+async function untilOver(recording: Recording, seconds: number | undefined): Promise<AttachClose> {
+  const stop = (): void => void recording.stop();
+  const timer = seconds === undefined ? undefined : setTimeout(stop, seconds * 1_000);
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, stop);
+  const progress = process.stderr.isTTY ? setInterval(() => showProgress(recording), 500) : undefined;
+  try {
+    return (await recording.done).close;
+  } finally {
+    clearTimeout(timer);
+    clearInterval(progress);
+    if (progress) process.stderr.write('\n');
+    for (const signal of signals) process.off(signal, stop);
+  }
+}
+
+function showProgress({ records, size: bytes }: Recording): void {
+  process.stderr.write(`\r${count(records, 'record')}, ${size(bytes)}   `);
+}
