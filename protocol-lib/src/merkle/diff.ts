@@ -1,7 +1,7 @@
 import { SyncError } from '../errors/index.ts';
 import type { Change, RecordKey, SyncRecord, Value } from '../state/index.ts';
 import type { StateRoot } from './roots.ts';
-import { type Branch, Bucket, type Entry, entriesOf, FAN_OUT, hashKey, type Node, slotOf } from './trie.ts';
+import { Branch, Bucket, type Entry, entriesOf, FAN_OUT, hashKey, type Node, slotOf } from './trie.ts';
 import { sameRecord, sameValue } from './values.ts';
 
 /** A key whose record differs: absent on a side where there is none. */
@@ -27,7 +27,7 @@ export function diffRoots(left: StateRoot, right: StateRoot): RecordChange[] {
     else if (b === undefined) changes.push({ key: a.key, left: a.record });
     else changes.push({ key: a.key, left: a.record, right: b.record });
   });
-  return changes.sort(byKey);
+  return sortByKey(changes);
 }
 
 /**
@@ -41,10 +41,11 @@ export function changesBetween(from: StateRoot, to: StateRoot): Change[] {
   walkUnequal(from.node, to.node, 0, (before, after) => {
     changes.push(changeBetween(before, after));
   });
-  return changes.sort(byKey);
+  return sortByKey(changes);
 }
 
-function changeBetween(before: Entry | undefined, after: Entry | undefined): Change {
+/** The change from one record to another under the same key, at least one of them given. */
+export function changeBetween(before: Entry | undefined, after: Entry | undefined): Change {
   if (after === undefined) return { op: 'remove', key: before!.key };
   if (before === undefined) return { op: 'put', key: after.key, record: after.record };
   return { op: 'patch', key: after.key, ...fieldsBetween(before.record, after.record) };
@@ -74,8 +75,9 @@ export function checkHashers(left: StateRoot, right: StateRoot): void {
   );
 }
 
-function byKey(left: { readonly key: string }, right: { readonly key: string }): number {
-  return left.key < right.key ? -1 : left.key > right.key ? 1 : 0;
+/** Sorts in place, ascending by UTF-16 unit. */
+export function sortByKey<T extends { readonly key: string }>(list: T[]): T[] {
+  return list.sort((left, right) => (left.key < right.key ? -1 : left.key > right.key ? 1 : 0));
 }
 
 /** Whether two subtrees are known to be equal without looking into them. */
@@ -105,25 +107,24 @@ function walkUnequal(left: Node | null, right: Node | null, depth: number, tell:
 
 /** A bucket against a branch: the bucket's entries, each in the slot where it would be. */
 function mergeBranch(bucket: Bucket, branch: Branch, depth: number, bucketIsLeft: boolean, tell: EntryPair): void {
-  const slots = spread(bucket.entries, depth);
   for (let slot = 0; slot < FAN_OUT; slot++) {
-    const part = slots[slot]!;
-    const child = part.length === 0 ? null : new Bucket(bucket.edit, part);
-    if (bucketIsLeft) walkUnequal(child, branch.children[slot]!, depth + 1, tell);
-    else walkUnequal(branch.children[slot]!, child, depth + 1, tell);
+    const part = childAt(bucket, slot, depth);
+    if (bucketIsLeft) walkUnequal(part, branch.children[slot]!, depth + 1, tell);
+    else walkUnequal(branch.children[slot]!, part, depth + 1, tell);
   }
 }
 
 const words = new Int32Array(2);
 
-/** Entries by the slot that each takes below a branch at `depth`. */
-export function spread(entries: readonly Entry[], depth: number): Entry[][] {
-  const slots: Entry[][] = Array.from({ length: FAN_OUT }, () => []);
-  for (const entry of entries) {
+/** The subtree in a slot of the node at `depth`; of a bucket, as if it were a branch: a bucket of what would be there. */
+export function childAt(node: Node | null, slot: number, depth: number): Node | null {
+  if (node === null) return null;
+  if (node instanceof Branch) return node.children[slot]!;
+  const part = node.entries.filter((entry) => {
     hashKey(entry.key, words);
-    slots[slotOf(words[0]!, words[1]!, depth)]!.push(entry);
-  }
-  return slots;
+    return slotOf(words[0]!, words[1]!, depth) === slot;
+  });
+  return part.length === 0 ? null : new Bucket(node.edit, part);
 }
 
 /** Both are sorted by key, so one pass pairs them. */

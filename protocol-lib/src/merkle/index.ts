@@ -1,3 +1,22 @@
+export { MerkleDescent, type MerkleDifference } from './descent.ts';
 export { changesBetween, diffRoots, fieldsBetween, type RecordChange } from './diff.ts';
-export { EMPTY_HASH, StateMerkleTree, StateRoot } from './roots.ts';
+export { EMPTY_HASH, recordHash, StateMerkleTree, StateRoot } from './roots.ts';
+export {
+  diffTree,
+  recordDifference,
+  type TreeDiff,
+  type TreeDifference,
+  type TreeLeaf,
+  type TreeNode,
+} from './tree-diff.ts';
 export { patched, sameRecord, sameValue } from './values.ts';
+export {
+  answerMerkleQuery,
+  type MerkleAnswer,
+  type MerkleNodeAnswer,
+  type MerklePath,
+  type MerkleQuery,
+  merkleAnswerSchema,
+  merkleQuerySchema,
+  QUERY_MAX_PATHS,
+} from './wire.ts';

@@ -1,4 +1,4 @@
-import { fastHasher, type Hasher, isCanonical, MAP_MAX_FIELDS, wordsToHex } from '../bytes/index.ts';
+import { fastHasher, type Hasher, hashKeyed, isCanonical, MAP_MAX_FIELDS, wordsToHex } from '../bytes/index.ts';
 import { SyncError, unreachable } from '../errors/index.ts';
 import { type Change, type RecordKey, recordSchema, type StateHash, type SyncRecord } from '../state/index.ts';
 import { type Edit, entriesOf, findEntry, hashNode, type Node, putRecord, removeRecord } from './trie.ts';
@@ -66,6 +66,13 @@ export class StateRoot {
     for (const change of changes) applyChange(tree, change);
     return tree.root();
   }
+}
+
+/** Hash of one record under its key, as a leaf has it: 16 hex digits over the canonical bytes of `[key, record]`. */
+export function recordHash(key: RecordKey, record: SyncRecord, hasher: Hasher = fastHasher): string {
+  const words = new Int32Array(2);
+  hashKeyed(hasher, key, record, words);
+  return wordsToHex(words[0]!, words[1]!);
 }
 
 function nodeHash(node: Node | null, hasher: Hasher): StateHash {

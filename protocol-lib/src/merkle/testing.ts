@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { type RecordKey, recordKey, type SyncRecord, type Value } from '../state/index.ts';
 import { StateRoot } from './roots.ts';
@@ -48,4 +49,18 @@ export function manyRecords(count: number): Entries {
 
 export function rootOf(entries: Iterable<readonly [RecordKey, SyncRecord]>): StateRoot {
   return StateRoot.from(entries);
+}
+
+/** Every difference of two states, found by comparing every key; sorted by key. */
+export function naiveDiff(
+  left: Entries,
+  right: Entries,
+): { readonly key: RecordKey; readonly left?: SyncRecord; readonly right?: SyncRecord }[] {
+  const [a, b] = [new Map(left), new Map(right)];
+  const keys = [...new Set([...a.keys(), ...b.keys()])].sort();
+  return keys.flatMap((key) => {
+    const [one, other] = [a.get(key), b.get(key)];
+    if (one !== undefined && other !== undefined && isDeepStrictEqual(one, other)) return [];
+    return [{ key, ...(one ? { left: one } : {}), ...(other ? { right: other } : {}) }];
+  });
 }
