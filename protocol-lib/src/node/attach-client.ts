@@ -1,0 +1,301 @@
+import type { IncomingMessage } from 'node:http';
+import { WebSocket } from 'ws';
+import { isSyncError, SyncError, unreachable } from '../errors/index.ts';
+import type { ReplicaId } from '../state/index.ts';
+import {
+  ATTACH_SUBPROTOCOL,
+  ATTACH_TOKEN_PREFIX,
+  type AttachServerMessage,
+  type FaultSpec,
+  TRACE_VERSION,
+  type TraceHeader,
+} from '../trace/index.ts';
+import { decodeServerFrame, encodeAttachFrame, SERVER_FRAME_MAX } from './attach-frames.ts';
+import { ATTACH_CLOSE } from './observers.ts';
+
+export interface AttachOptions {
+  /** `http://127.0.0.1:PORT`, as in a discovery file. */
+  readonly url: string;
+  /** 64 hex digits. */
+  readonly token: string;
+  readonly signal?: AbortSignal;
+  /** Milliseconds to wait for the session's header; 10 s by default. */
+  readonly timeout?: number;
+}
+
+export interface AttachClose {
+  /** `ended`: the session said so. `left`: we closed. `refused`: it closed us, as being too slow. `lost`: the connection broke. */
+  readonly kind: 'ended' | 'left' | 'refused' | 'lost';
+  readonly reason: string;
+}
+
+/** One attached observer. */
+export interface AttachConnection {
+  readonly header: TraceHeader;
+  readonly mayInject: boolean;
+  /** Replicas that faults can be asked for. */
+  readonly targets: readonly ReplicaId[];
+  /** Settles once, when the connection is over; never rejects. No records come after it. */
+  readonly closed: Promise<AttachClose>;
+  /**
+   * Sets who gets the encoded trace records, in order; those that came before are handed over at once, so
+   * none is missed. Decode with `decodeTraceRecord`, or append as they are to a capture.
+   */
+  onRecords(listener: (records: readonly Uint8Array[]) => void): void;
+  /** Asks for a fault. Rejects with the session's code, such as `ATTACH_FORBIDDEN`, or `ATTACH_CLOSED`. */
+  inject(spec: FaultSpec): Promise<void>;
+  close(): void;
+}
+
+const REFUSAL_BODY_MAX = 4 * 1024;
+const HEADER_TIMEOUT_MS = 10_000;
+
+/**
+ * Attaches to a running session.
+ * @throws SyncError `ATTACH_URL_INVALID`, `ATTACH_UNREACHABLE`, `ATTACH_NOT_SYNCSCOPE`, `ATTACH_TIMEOUT`,
+ * `ATTACH_VERSION_NEWER`, `ATTACH_FRAME_INVALID`, or the session's own refusal: `ATTACH_TOKEN_WRONG`, `ATTACH_TOKEN_MISSING`,
+ * `ATTACH_HOST_REJECTED`, `ATTACH_ORIGIN_REJECTED`, `ATTACH_TOO_MANY`
+ */
+export function attach(options: AttachOptions): Promise<AttachConnection> {
+  return new Promise((resolve, reject) => {
+    const connection = new Connection(options, (outcome) => {
+      if (outcome instanceof SyncError) reject(outcome);
+      else resolve(outcome);
+    });
+    connection.open();
+  });
+}
+
+class Connection {
+  readonly #options: AttachOptions;
+  readonly #settle: (outcome: AttachConnection | SyncError) => void;
+  readonly #asked = new Map<number, (error: SyncError | undefined) => void>();
+  #socket: WebSocket | undefined;
+  #isSettled = false;
+  #waiting: Uint8Array[] = [];
+  #listener: ((records: readonly Uint8Array[]) => void) | undefined;
+  #requests = 0;
+  #close: AttachClose | undefined;
+  #resolveClosed: (close: AttachClose) => void = () => undefined;
+  readonly #closed = new Promise<AttachClose>((resolve) => {
+    this.#resolveClosed = resolve;
+  });
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: AttachOptions, settle: (outcome: AttachConnection | SyncError) => void) {
+    this.#options = options;
+    this.#settle = settle;
+  }
+
+  open(): void {
+    const address = inspectAddress(this.#options.url);
+    if (address instanceof SyncError) {
+      this.#fail(address);
+      return;
+    }
+    if (!/^[0-9a-f]{1,128}$/i.test(this.#options.token)) {
+      this.#fail(attachError('ATTACH_TOKEN_WRONG', 'a token is hex digits only; copy it whole'));
+      return;
+    }
+    const { signal, token, timeout = HEADER_TIMEOUT_MS } = this.#options;
+    if (signal?.aborted) {
+      this.#fail(attachError('ATTACH_CLOSED', 'attaching was cancelled'));
+      return;
+    }
+    const socket = new WebSocket(address, [ATTACH_SUBPROTOCOL, ATTACH_TOKEN_PREFIX + token], {
+      maxPayload: SERVER_FRAME_MAX,
+      perMessageDeflate: false,
+    });
+    this.#socket = socket;
+    const onAbort = (): void => {
+      this.#fail(attachError('ATTACH_CLOSED', 'attaching was cancelled'));
+      this.close();
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#timer = setTimeout(() => {
+      this.#fail(attachError('ATTACH_TIMEOUT', `${this.#options.url} did not answer within ${timeout} ms`, 'backoff'));
+      socket.terminate();
+    }, timeout);
+    socket.on('unexpected-response', (_request, response) => {
+      readRefusal(response, this.#options.url).then((error) => {
+        this.#fail(error);
+        socket.terminate();
+      });
+    });
+    socket.on('error', (error) => this.#onError(error));
+    socket.on('message', (data: Buffer, isBinary) => this.#onFrame(data, isBinary));
+    socket.on('close', (code, reason) => {
+      signal?.removeEventListener('abort', onAbort);
+      this.#onClose(code, reason.toString());
+    });
+  }
+
+  #onError(error: Error): void {
+    this.#close ??= { kind: 'lost', reason: error.message };
+    this.#fail(
+      'code' in error && typeof error.code === 'string' && error.code.startsWith('E')
+        ? attachError(
+            'ATTACH_UNREACHABLE',
+            `nothing answers at ${this.#options.url} (${error.code}); the session has probably ended`,
+            'backoff',
+            error,
+          )
+        : attachError(
+            'ATTACH_NOT_SYNCSCOPE',
+            `${this.#options.url} is not a session: ${error.message}`,
+            'never',
+            error,
+          ),
+    );
+  }
+
+  #onFrame(data: Uint8Array, isBinary: boolean): void {
+    try {
+      if (!isBinary) throw attachError('ATTACH_FRAME_INVALID', 'the session sent text; frames are msgpack');
+      this.#receive(decodeServerFrame(data));
+    } catch (error) {
+      if (!isSyncError(error)) throw error;
+      this.#close ??= { kind: 'lost', reason: error.message };
+      this.#fail(error);
+      this.#socket?.close(ATTACH_CLOSE.invalid, error.code);
+    }
+  }
+
+  #receive(message: AttachServerMessage): void {
+    switch (message.type) {
+      case 'header':
+        this.#onHeader(message);
+        return;
+      case 'records':
+        if (this.#listener) this.#listener(message.records);
+        else this.#waiting.push(...message.records);
+        return;
+      case 'answer': {
+        const { error } = message;
+        this.#asked.get(message.request)?.(error && attachError(error.code, error.message));
+        this.#asked.delete(message.request);
+        return;
+      }
+      case 'closing':
+        this.#close ??= { kind: 'ended', reason: message.reason };
+        return;
+      default:
+        unreachable(message);
+    }
+  }
+
+  #onHeader(message: Extract<AttachServerMessage, { type: 'header' }>): void {
+    if (message.header.traceVersion > TRACE_VERSION) {
+      throw attachError(
+        'ATTACH_VERSION_NEWER',
+        `the session traces in version ${message.header.traceVersion}, this build knows up to ${TRACE_VERSION}; update it`,
+      );
+    }
+    const { header, mayInject, targets } = message;
+    this.#settleOnce({
+      header,
+      mayInject,
+      targets,
+      closed: this.#closed,
+      onRecords: (listener) => {
+        const waiting = this.#waiting;
+        this.#waiting = [];
+        this.#listener = listener;
+        if (waiting.length > 0) listener(waiting);
+      },
+      inject: (spec) => this.#inject(spec),
+      close: () => this.close(),
+    });
+  }
+
+  #inject(spec: FaultSpec): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#socket?.readyState !== WebSocket.OPEN) {
+        reject(attachError('ATTACH_CLOSED', 'the session is no longer attached; attach again', 'backoff'));
+        return;
+      }
+      const request = ++this.#requests;
+      this.#asked.set(request, (error) => (error ? reject(error) : resolve()));
+      this.#socket.send(encodeAttachFrame({ type: 'fault', request, spec }));
+    });
+  }
+
+  close(): void {
+    this.#close ??= { kind: 'left', reason: 'the observer left' };
+    if (this.#socket?.readyState === WebSocket.CONNECTING) this.#socket.terminate();
+    else this.#socket?.close(1000);
+  }
+
+  #onClose(code: number, reason: string): void {
+    const byCode: AttachClose =
+      code === ATTACH_CLOSE.ended
+        ? { kind: 'ended', reason }
+        : code === ATTACH_CLOSE.tooSlow || code === ATTACH_CLOSE.invalid
+          ? { kind: 'refused', reason }
+          : { kind: 'lost', reason: reason || `the connection broke (${code})` };
+    const close = this.#close ?? byCode;
+    for (const settle of this.#asked.values()) settle(attachError('ATTACH_CLOSED', close.reason, 'backoff'));
+    this.#asked.clear();
+    this.#resolveClosed(close);
+    this.#fail(attachError('ATTACH_CLOSED', `closed before it began: ${close.reason}`, 'backoff'));
+  }
+
+  #fail(error: SyncError): void {
+    this.#settleOnce(error);
+  }
+
+  #settleOnce(outcome: AttachConnection | SyncError): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    clearTimeout(this.#timer);
+    this.#settle(outcome);
+  }
+}
+
+/** The WebSocket address behind a session's URL. */
+export function inspectAddress(url: string): URL | SyncError {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (!parsed || (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')) {
+    return attachError(
+      'ATTACH_URL_INVALID',
+      `${JSON.stringify(url)} is not a session's URL, such as http://127.0.0.1:4000`,
+    );
+  }
+  const address = new URL('/inspect', parsed);
+  address.protocol = parsed.protocol === 'http:' ? 'ws:' : 'wss:';
+  return address;
+}
+
+/** What a server answered instead of a WebSocket, as an error. */
+export async function readRefusal(response: IncomingMessage, url: string): Promise<SyncError> {
+  let text = '';
+  try {
+    for await (const part of response) {
+      text += String(part);
+      if (text.length > REFUSAL_BODY_MAX) break;
+    }
+    const body: unknown = JSON.parse(text);
+    const error = field(body, 'error');
+    const [code, message, fix] = ['code', 'message', 'fix'].map((name) => field(error, name));
+    if (typeof code === 'string' && /^[A-Z_]{1,60}$/.test(code) && typeof message === 'string') {
+      const retry = response.statusCode === 429 || response.statusCode === 503 ? 'backoff' : 'never';
+      return attachError(code, typeof fix === 'string' ? `${message}. ${fix}` : message, retry);
+    }
+  } catch {
+    // Not one of ours; said below.
+  }
+  return attachError(
+    'ATTACH_NOT_SYNCSCOPE',
+    `${url} is not a session: it answered ${response.statusCode ?? 'nothing'}`,
+  );
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+    ? (value as Readonly<Record<string, unknown>>)[name]
+    : undefined;
+}
+
+function attachError(code: string, message: string, retry: 'never' | 'backoff' = 'never', cause?: unknown): SyncError {
+  return new SyncError(code, message, { origin: 'attach', retry, cause });
+}

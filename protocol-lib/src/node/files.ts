@@ -1,0 +1,81 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { SyncError } from '../errors/index.ts';
+import type { ByteSink, ByteSource } from '../ports/index.ts';
+
+/** A file that is open for reading until `close`. */
+export interface FileSource extends ByteSource {
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a file for random reads.
+ * @throws SyncError `FILE_UNREADABLE` where it does not exist, is no file, or may not be read.
+ */
+export async function fileSource(path: string): Promise<FileSource> {
+  const handle = await openFile(path, 'r');
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw fileError('FILE_UNREADABLE', path, 'is not a file');
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  return {
+    size: async () => (await handle.stat()).size,
+    async read(offset, length) {
+      const bytes = new Uint8Array(length);
+      let filled = 0;
+      while (filled < length) {
+        const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled);
+        if (bytesRead === 0) {
+          throw new SyncError(
+            'FILE_ENDS_EARLY',
+            `${path}: ${length} bytes wanted at offset ${offset}, the file ends after ${filled} of them`,
+            { origin: 'capture', retry: 'backoff', place: { file: path, offset } },
+          );
+        }
+        filled += bytesRead;
+      }
+      return bytes;
+    },
+    close: () => handle.close(),
+  };
+}
+
+/**
+ * Creates a file, or empties the one that is there, for writing from its start. Only the user may read it:
+ * a capture holds whatever the session held.
+ * @throws SyncError `FILE_UNWRITABLE`
+ */
+export async function fileSink(path: string): Promise<ByteSink> {
+  const handle = await openFile(path, 'w');
+  return {
+    async write(bytes) {
+      let written = 0;
+      while (written < bytes.length) {
+        const result = await handle.write(bytes, written, bytes.length - written);
+        written += result.bytesWritten;
+      }
+    },
+    flush: () => handle.datasync(),
+    close: () => handle.close(),
+  };
+}
+
+async function openFile(path: string, flags: 'r' | 'w'): Promise<FileHandle> {
+  try {
+    return await open(path, flags, 0o600);
+  } catch (error) {
+    const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw fileError(
+      flags === 'r' ? 'FILE_UNREADABLE' : 'FILE_UNWRITABLE',
+      path,
+      `cannot be opened for ${flags === 'r' ? 'reading' : 'writing'} (${reason})`,
+      error,
+    );
+  }
+}
+
+function fileError(code: string, path: string, what: string, cause?: unknown): SyncError {
+  return new SyncError(code, `${path} ${what}`, { origin: 'capture', place: { file: path }, cause });
+}

@@ -1,0 +1,17 @@
+export * from './access.ts';
+export {
+  type AttachClose,
+  type AttachConnection,
+  type AttachOptions,
+  attach,
+} from './attach-client.ts';
+export { decodeServerFrame, encodeAttachFrame } from './attach-frames.ts';
+export * from './clock.ts';
+export * from './compression.ts';
+export * from './discovery.ts';
+export * from './files.ts';
+export * from './inspectable.ts';
+export * from './loopback.ts';
+export { OBSERVER_QUEUE_MAX, OBSERVERS_MAX } from './observers.ts';
+export * from './record-session.ts';
+export * from './relay.ts';

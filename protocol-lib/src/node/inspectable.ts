@@ -1,0 +1,309 @@
+import { randomBytes } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { isSyncError, SyncError } from '../errors/index.ts';
+import type { ReplicaId } from '../state/index.ts';
+import {
+  ATTACH_SUBPROTOCOL,
+  type AttachClientMessage,
+  type FaultSpec,
+  type TraceHeader,
+  type TraceHub,
+} from '../trace/index.ts';
+import {
+  type AccessRole,
+  isRefusal,
+  loopbackHosts,
+  type Refusal,
+  refusalBody,
+  refuseStranger,
+  TokenGate,
+  tokenOf,
+} from './access.ts';
+import { decodeObserverFrame, encodeAttachFrame, OBSERVER_FRAME_MAX } from './attach-frames.ts';
+import { announceSession } from './discovery.ts';
+import { ATTACH_CLOSE, closeSocket, OBSERVERS_MAX, Observers } from './observers.ts';
+import { pageServer, safeHeaders } from './page.ts';
+
+export interface InspectableOptions {
+  /** Where the replicas of this process report. */
+  readonly hub: TraceHub;
+  /** `sessionId` also names the discovery file. */
+  readonly header: TraceHeader;
+  /** Makes every replica of the process report itself and its state to the hub; called at each attach. */
+  readonly describe: () => void;
+  /** Replicas that faults can be asked for. */
+  readonly targets?: () => readonly ReplicaId[];
+  /** Does what an observer with the inject role asks; throws a {@link SyncError} where it cannot. */
+  readonly injectFault?: (spec: FaultSpec) => void;
+  /** The folder of the built inspector page. */
+  readonly assets?: string;
+  /** 0, the default, takes a free one. */
+  readonly port?: number;
+  /** Where discovery files are; the user's own folder by default. */
+  readonly sessionsFolder?: string;
+}
+
+export interface Inspectable {
+  readonly id: string;
+  /** `http://127.0.0.1:PORT`. */
+  readonly url: string;
+  /** 64 hex digits that let observe. */
+  readonly token: string;
+  /** 64 hex digits that also let inject faults. */
+  readonly injectToken: string;
+  /** The inspector's page with the observe token in its fragment, which no server is ever sent. */
+  readonly pageUrl: string;
+  /** The same with the inject token. */
+  readonly injectPageUrl: string;
+  readonly observers: number;
+  /** Tells observers why, closes the endpoint and removes the discovery file. */
+  close(reason?: string): Promise<void>;
+}
+
+const LOOPBACK = '127.0.0.1';
+
+/**
+ * Makes this process inspectable: serves the attach endpoint `/inspect` and the inspector's page on
+ * loopback, and announces both in a discovery file.
+ * @throws SyncError `ATTACH_PORT_TAKEN`, or what announcing throws
+ */
+export async function inspectable(options: InspectableOptions): Promise<Inspectable> {
+  const token = randomBytes(32).toString('hex');
+  const injectToken = randomBytes(32).toString('hex');
+  const endpoint = new AttachEndpoint(
+    options,
+    new TokenGate({ observe: token, inject: injectToken }, () => performance.now()),
+  );
+  const port = await endpoint.listen(options.port ?? 0);
+  const url = `http://${LOOPBACK}:${port}`;
+  const { sessionId: id, title, scenario, startedAt } = options.header;
+  try {
+    const announcement = await announceSession(
+      { version: 1, id, title, scenario, url, token, injectToken, pid: process.pid, startedAt },
+      options.sessionsFolder,
+    );
+    return {
+      id,
+      url,
+      token,
+      injectToken,
+      pageUrl: inspectorUrl(url, token),
+      injectPageUrl: inspectorUrl(url, injectToken),
+      get observers() {
+        return endpoint.observers;
+      },
+      async close(reason = 'the session ended') {
+        announcement.withdraw();
+        await endpoint.close(reason);
+      },
+    };
+  } catch (error) {
+    await endpoint.close('the session could not be announced');
+    throw error;
+  }
+}
+
+/** The inspector's page on a session, with a token in its fragment. */
+export function inspectorUrl(url: string, token: string): string {
+  return `${url}/#token=${token}`;
+}
+
+class AttachEndpoint {
+  readonly #options: InspectableOptions;
+  readonly #gate: TokenGate;
+  readonly #observers: Observers;
+  readonly #http: Server;
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: OBSERVER_FRAME_MAX,
+    perMessageDeflate: false,
+    clientTracking: true,
+    handleProtocols: (offered) => (offered.has(ATTACH_SUBPROTOCOL) ? ATTACH_SUBPROTOCOL : false),
+  });
+  #hosts: readonly string[] = [];
+
+  constructor(options: InspectableOptions, gate: TokenGate) {
+    this.#options = options;
+    this.#gate = gate;
+    this.#observers = new Observers(options.hub, options.describe);
+    const servePage = pageServer(options.assets);
+    // A request without Host is ours to refuse, with our own code.
+    this.#http = createServer({ requireHostHeader: false }, (request, response) => {
+      this.#answer(request, response, servePage).catch(() => response.destroy());
+    });
+    this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+  }
+
+  get observers(): number {
+    return this.#observers.count;
+  }
+
+  async listen(port: number): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#http.once('error', (error) => {
+        reject(
+          new SyncError('ATTACH_PORT_TAKEN', `port ${port} cannot be opened: ${error.message}. Use 0 for a free one.`, {
+            origin: 'attach',
+            cause: error,
+          }),
+        );
+      });
+      this.#http.listen(port, LOOPBACK, resolve);
+    });
+    const { port: opened } = this.#http.address() as AddressInfo;
+    this.#hosts = loopbackHosts(opened);
+    return opened;
+  }
+
+  async close(reason: string): Promise<void> {
+    this.#observers.closeAll(reason);
+    const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
+    this.#http.closeAllConnections();
+    for (const socket of this.#sockets.clients) closeSocket(socket, ATTACH_CLOSE.ended, reason);
+    await closed;
+  }
+
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    servePage: ReturnType<typeof pageServer>,
+  ): Promise<void> {
+    const refusal = refuseStranger(request, this.#hosts) ?? refuseMethod(request);
+    if (refusal) {
+      response.setHeader('Connection', 'close');
+      answerJson(response, refusal.status, refusalBody(refusal));
+      return;
+    }
+    for (const [name, value] of Object.entries(safeHeaders(request.headers.host ?? '')))
+      response.setHeader(name, value);
+    const path = pathOf(request);
+    if (path === '/session') {
+      // The id alone: enough to tell a live discovery file from a stale one, and no secret.
+      answerJson(response, 200, `${JSON.stringify({ id: this.#options.header.sessionId })}\n`);
+    } else if (path === '/inspect') {
+      response.setHeader('Upgrade', 'websocket');
+      answerJson(response, UPGRADE_WANTED.status, refusalBody(UPGRADE_WANTED));
+    } else {
+      await servePage(request, response, path);
+    }
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => socket.destroy());
+    const stranger = refuseStranger(request, this.#hosts) ?? (pathOf(request) === '/inspect' ? undefined : NOT_FOUND);
+    if (stranger) {
+      refuseUpgrade(socket, stranger);
+      return;
+    }
+    const role = this.#gate.check(tokenOf(request));
+    if (isRefusal(role)) {
+      refuseUpgrade(socket, role);
+      return;
+    }
+    if (this.#observers.count >= OBSERVERS_MAX) {
+      refuseUpgrade(socket, TOO_MANY);
+      return;
+    }
+    this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#attach(opened, role));
+  }
+
+  #attach(socket: WebSocket, role: AccessRole): void {
+    const { header, targets, injectFault } = this.#options;
+    socket.on('error', () => undefined); // A close event follows each error.
+    socket.on('message', (data: Buffer, isBinary) => this.#receive(socket, role, data, isBinary));
+    const greeting = encodeAttachFrame({
+      type: 'header',
+      header,
+      mayInject: role === 'inject' && injectFault !== undefined,
+      targets: [...(targets?.() ?? [])],
+    });
+    this.#observers.add({ socket, role }, greeting);
+  }
+
+  #receive(socket: WebSocket, role: AccessRole, data: Uint8Array, isBinary: boolean): void {
+    let message: AttachClientMessage;
+    try {
+      if (!isBinary)
+        throw new SyncError('ATTACH_FRAME_INVALID', 'a text frame; frames are msgpack', { origin: 'attach' });
+      message = decodeObserverFrame(data);
+    } catch (error) {
+      const text = isSyncError(error) ? `${error.code}: ${error.message}` : 'ATTACH_FRAME_INVALID';
+      closeSocket(socket, ATTACH_CLOSE.invalid, text);
+      return;
+    }
+    const error = this.#inject(role, message.spec);
+    const answer = { type: 'answer', request: message.request, ...(error ? { error } : {}) } as const;
+    socket.send(encodeAttachFrame(answer));
+  }
+
+  #inject(role: AccessRole, spec: FaultSpec): { readonly code: string; readonly message: string } | undefined {
+    if (role !== 'inject') {
+      return {
+        code: 'ATTACH_FORBIDDEN',
+        message: "this token may observe only; attach with the session's inject token to ask for faults",
+      };
+    }
+    try {
+      if (!this.#options.injectFault) {
+        return { code: 'FAULT_UNSUPPORTED', message: 'this session offers no faults' };
+      }
+      this.#options.injectFault(spec);
+      return undefined;
+    } catch (error) {
+      if (isSyncError(error)) return { code: error.code, message: error.message };
+      return { code: 'FAULT_FAILED', message: error instanceof Error ? error.message : String(error) };
+    }
+  }
+}
+
+const UPGRADE_WANTED: Refusal = {
+  status: 426,
+  code: 'ATTACH_UPGRADE_WANTED',
+  message: 'this is a WebSocket endpoint',
+  fix: 'Attach with the inspector, VS Code or the command line.',
+};
+const NOT_FOUND: Refusal = {
+  status: 404,
+  code: 'ATTACH_PATH_UNKNOWN',
+  message: 'there is no WebSocket at this path',
+  fix: 'Attach at /inspect.',
+};
+const TOO_MANY: Refusal = {
+  status: 503,
+  code: 'ATTACH_TOO_MANY',
+  message: `${OBSERVERS_MAX} observers are attached already`,
+  fix: 'Close one of them and attach again.',
+};
+
+function refuseMethod(request: IncomingMessage): Refusal | undefined {
+  if (request.method === 'GET' || request.method === 'HEAD') return undefined;
+  return { status: 405, code: 'ATTACH_METHOD_REJECTED', message: 'only GET is answered', fix: 'Use GET.' };
+}
+
+function pathOf(request: IncomingMessage): string {
+  const [path] = (request.url ?? '/').split('?', 1);
+  return path ?? '/';
+}
+
+function answerJson(response: ServerResponse, status: number, body: string): void {
+  response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) });
+  response.end(body);
+}
+
+function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
+  const body = refusalBody(refusal);
+  socket.end(
+    [
+      `HTTP/1.1 ${refusal.status} Refused`,
+      'Content-Type: application/json',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      'Connection: close',
+      ...(refusal.status === 401 ? ['WWW-Authenticate: Bearer'] : []),
+      '',
+      body,
+    ].join('\r\n'),
+  );
+}

@@ -1,0 +1,143 @@
+import { WebSocket } from 'ws';
+import { encodeTraceRecord } from '../capture/record-codec.ts';
+import type { TraceHub, TraceRecord } from '../trace/index.ts';
+import type { AccessRole } from './access.ts';
+import { encodeAttachFrame } from './attach-frames.ts';
+
+/**
+ * Who is attached to a session. Each record is encoded once and goes out in batches, the same frame to
+ * all. An observer that does not read is closed; the session never waits for one.
+ */
+
+export const OBSERVERS_MAX = 8;
+/** Bytes that may wait for one observer beyond what describing the session takes. */
+export const OBSERVER_QUEUE_MAX = 1024 * 1024;
+const BATCH_BYTES = 64 * 1024;
+const BATCH_DELAY_MS = 50;
+/** How long a closed observer may take to say goodbye before its socket is cut. */
+const GOODBYE_MS = 2_000;
+
+/** Close codes of the attach protocol, in the range that WebSocket leaves to applications. */
+export const ATTACH_CLOSE = { ended: 4000, invalid: 4400, tooSlow: 4408 } as const;
+
+export interface Observer {
+  readonly socket: WebSocket;
+  readonly role: AccessRole;
+}
+
+export class Observers {
+  readonly #hub: TraceHub;
+  readonly #describe: () => void;
+  readonly #observers = new Map<Observer, { described: number }>();
+  #batch: Uint8Array[] = [];
+  #batchBytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #stopListening: (() => void) | undefined;
+  #isDescribing = false;
+
+  /** `describe` makes every replica of the process report itself and its state to the hub. */
+  constructor(hub: TraceHub, describe: () => void) {
+    this.#hub = hub;
+    this.#describe = describe;
+  }
+
+  get count(): number {
+    return this.#observers.size;
+  }
+
+  /** Lets an observer in. `greeting` is its first frame; the description of the session follows. */
+  add(observer: Observer, greeting: Uint8Array): void {
+    this.#flush();
+    observer.socket.send(greeting);
+    this.#observers.set(observer, { described: 0 });
+    observer.socket.once('close', () => this.#remove(observer));
+    this.#stopListening ??= this.#hub.listen((record) => this.#record(record));
+    this.#isDescribing = true;
+    try {
+      this.#describe();
+      this.#flush();
+    } finally {
+      this.#isDescribing = false;
+    }
+  }
+
+  /** Says why, and closes everyone. */
+  closeAll(reason: string): void {
+    this.#flush();
+    const closing = encodeAttachFrame({ type: 'closing', reason });
+    for (const { socket } of [...this.#observers.keys()]) {
+      socket.send(closing);
+      closeSocket(socket, ATTACH_CLOSE.ended, reason);
+    }
+  }
+
+  #remove(observer: Observer): void {
+    this.#observers.delete(observer);
+    if (this.#observers.size > 0) return;
+    this.#stopListening?.();
+    this.#stopListening = undefined;
+    this.#drop();
+  }
+
+  #record(record: TraceRecord): void {
+    const bytes = encodeOrGap(record);
+    this.#batch.push(bytes);
+    this.#batchBytes += bytes.length;
+    if (this.#batchBytes >= BATCH_BYTES) this.#flush();
+    else this.#timer ??= setTimeout(() => this.#flush(), BATCH_DELAY_MS);
+  }
+
+  #flush(): void {
+    const records = this.#batch;
+    this.#drop();
+    if (records.length === 0) return;
+    const frame = encodeAttachFrame({ type: 'records', records });
+    for (const [observer, queue] of this.#observers) this.#send(observer, queue, frame);
+  }
+
+  #send(observer: Observer, queue: { described: number }, frame: Uint8Array): void {
+    const { socket } = observer;
+    if (socket.readyState !== WebSocket.OPEN) return;
+    // A description may be larger than the queue by itself; it counts extra until it has been read.
+    if (socket.bufferedAmount === 0) queue.described = 0;
+    if (this.#isDescribing) queue.described += frame.length;
+    if (socket.bufferedAmount + frame.length > OBSERVER_QUEUE_MAX + queue.described) {
+      this.#observers.delete(observer);
+      closeSocket(socket, ATTACH_CLOSE.tooSlow, `too slow: more than ${OBSERVER_QUEUE_MAX} bytes were waiting`);
+      return;
+    }
+    socket.send(frame);
+  }
+
+  #drop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#batch = [];
+    this.#batchBytes = 0;
+  }
+}
+
+/** A record that cannot be encoded must not fail the session that told it: a gap stands in its place. */
+function encodeOrGap(record: TraceRecord): Uint8Array {
+  try {
+    return encodeTraceRecord(record);
+  } catch (error) {
+    const { seq, time, replica } = record;
+    const reason = `a ${record.body.kind} could not be encoded: ${error instanceof Error ? error.message : String(error)}`;
+    return encodeTraceRecord({
+      seq,
+      time,
+      replica,
+      cause: [],
+      body: { kind: 'gap', count: 1, reason: reason.slice(0, 200) },
+    });
+  }
+}
+
+/** Closes with a reason, and cuts the socket where the other side does not answer. Reasons are cut to what a close frame holds. */
+export function closeSocket(socket: WebSocket, code: number, reason: string): void {
+  socket.close(code, reason.length > 100 ? `${reason.slice(0, 99)}…` : reason);
+  const cut = setTimeout(() => socket.terminate(), GOODBYE_MS);
+  cut.unref();
+  socket.once('close', () => clearTimeout(cut));
+}

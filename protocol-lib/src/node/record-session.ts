@@ -1,0 +1,154 @@
+import type { Compression } from '../capture/compression.ts';
+import { decodeTraceRecord, encodeTraceRecord } from '../capture/record-codec.ts';
+import { CaptureWriter } from '../capture/writer.ts';
+import { isSyncError, SyncError } from '../errors/index.ts';
+import type { ByteSink } from '../ports/index.ts';
+import type { TraceRecord } from '../trace/index.ts';
+import type { AttachClose, AttachConnection } from './attach-client.ts';
+
+export interface RecordingOptions {
+  /** None by default. */
+  readonly compression?: Compression;
+}
+
+export interface RecordingResult {
+  /** Records in the capture. */
+  readonly records: number;
+  /** Bytes of the capture. */
+  readonly size: number;
+  /** Records that the disk was too slow for; the capture says where. */
+  readonly dropped: number;
+  /** Why the recording ended. */
+  readonly close: AttachClose;
+}
+
+export interface Recording {
+  readonly records: number;
+  /** Bytes written so far. */
+  readonly size: number;
+  /** Settles when the capture is closed; rejects with `CAPTURE_WRITE_FAILED` where the sink failed. */
+  readonly done: Promise<RecordingResult>;
+  /** Ends the recording and the attachment. */
+  stop(): Promise<RecordingResult>;
+}
+
+const FLUSH_MS = 1_000;
+const QUEUE_MAX_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Writes what an attached session tells to a capture until the session ends or `stop` is called. What came
+ * is on the disk after a second at most, so a crash of either side costs no more than that. Where the
+ * connection breaks, the capture ends with a `gap` that says so.
+ */
+export function recordSession(connection: AttachConnection, sink: ByteSink, options: RecordingOptions = {}): Recording {
+  const recorder = new Recorder(new CaptureWriter(sink, connection.header, options));
+  const flushing = setInterval(() => {
+    recorder.flush().catch(() => connection.close());
+  }, FLUSH_MS);
+  connection.onRecords((records) => recorder.append(records));
+  const done = connection.closed.then(async (close): Promise<RecordingResult> => {
+    clearInterval(flushing);
+    try {
+      await recorder.end(close);
+    } catch (error) {
+      throw new SyncError(
+        'CAPTURE_WRITE_FAILED',
+        `the capture could not be written: ${error instanceof Error ? error.message : String(error)}. What was written before opens.`,
+        { origin: 'capture', cause: error },
+      );
+    }
+    return { records: recorder.records, size: recorder.size, dropped: recorder.dropped, close };
+  });
+  // Told to whoever asks for `done`; it must not also end the process.
+  done.catch(() => undefined);
+  return {
+    get records() {
+      return recorder.records;
+    },
+    get size() {
+      return recorder.size;
+    },
+    done,
+    stop() {
+      connection.close();
+      return done;
+    },
+  };
+}
+
+class Recorder {
+  readonly #writer: CaptureWriter;
+  #last: Uint8Array | undefined;
+  #isLastWritten = true;
+  #droppedNow = 0;
+  dropped = 0;
+
+  constructor(writer: CaptureWriter) {
+    this.#writer = writer;
+  }
+
+  get records(): number {
+    return this.#writer.records;
+  }
+
+  get size(): number {
+    return this.#writer.size;
+  }
+
+  append(records: readonly Uint8Array[]): void {
+    for (const record of records) {
+      if (this.#writer.queued > QUEUE_MAX_BYTES) {
+        this.#droppedNow++;
+        this.#last = record;
+        this.#isLastWritten = false;
+        continue;
+      }
+      this.#tellDropped();
+      this.#appendOne(record);
+    }
+  }
+
+  flush(): Promise<void> {
+    return this.#writer.flush();
+  }
+
+  async end(close: AttachClose): Promise<void> {
+    this.#tellDropped();
+    if (close.kind === 'lost' || close.kind === 'refused')
+      this.#appendGap(0, `the recording ends here: ${close.reason}`);
+    await this.#writer.end();
+  }
+
+  #appendOne(record: Uint8Array): void {
+    try {
+      this.#writer.append(record);
+      this.#last = record;
+      this.#isLastWritten = true;
+    } catch (error) {
+      // A record that this build cannot read is missing, not the end of the recording.
+      if (!isSyncError(error)) throw error;
+      this.#droppedNow++;
+    }
+  }
+
+  #tellDropped(): void {
+    if (this.#droppedNow === 0) return;
+    this.dropped += this.#droppedNow;
+    this.#appendGap(this.#droppedNow, 'the capture could not take them');
+    this.#droppedNow = 0;
+  }
+
+  /** A gap stands in the place of the last record that is missing, or behind the last one that is not. */
+  #appendGap(count: number, reason: string): void {
+    if (!this.#last) return;
+    const { seq, time, replica } = decodeTraceRecord(this.#last);
+    const gap: TraceRecord = {
+      seq: this.#isLastWritten ? seq + 1 : seq,
+      time,
+      replica,
+      cause: [],
+      body: { kind: 'gap', count, reason },
+    };
+    this.#writer.append(encodeTraceRecord(gap));
+  }
+}
