@@ -1,7 +1,7 @@
 import type { Agreement, Marker, MarkerKind, Point, TimeRange } from '@syncscope/protocol/capture';
 import type { ReplicaId } from '@syncscope/protocol/state';
 import type { TraceKind } from '@syncscope/protocol/trace';
-import { heaviestKind, KIND_STYLES, MARKER_STYLES, PROBLEM_MASK } from './kinds.ts';
+import { heaviestKind, KIND_STYLES, MARKER_STYLES, PROBLEM_MASK, TICK_KINDS } from './kinds.ts';
 import type { TimeScale } from './scale.ts';
 
 /** Buckets as pixel columns, one entry a CSS pixel of the view. */
@@ -101,9 +101,6 @@ export interface PointCluster {
   readonly count: number;
 }
 
-/** Up to this weight a point is a mere tick on the life line. */
-export const TICK_WEIGHT = 20;
-
 /**
  * Folds points (ordered by time) that are less than `gap` pixels apart on the same lane. Those in `keep`
  * stay single, so that a selection can always be seen.
@@ -120,7 +117,7 @@ export function foldPoints(
   for (const point of points) {
     const weight = KIND_STYLES[point.kind].weight;
     const isKept = keep.has(point.position);
-    if (weight <= TICK_WEIGHT && !isKept) continue;
+    if (TICK_KINDS.has(point.kind) && !isKept) continue;
     const x = scale.x(point.time);
     if (x < -gap || x > scale.width + gap) continue;
     const last = open.get(point.replica);

@@ -97,6 +97,14 @@ const KINDS_BY_WEIGHT = TRACE_KINDS.map((kind, index) => ({ kind, bit: 2 ** inde
   (a, b) => b.style.weight - a.style.weight,
 );
 
+/** Up to this weight a record is a mere tick on the life line. */
+export const TICK_WEIGHT = 20;
+
+/** Kinds that are mere ticks. */
+export const TICK_KINDS: ReadonlySet<TraceKind> = new Set(
+  TRACE_KINDS.filter((kind) => KIND_STYLES[kind].weight <= TICK_WEIGHT),
+);
+
 /** Kinds at or above this weight are never folded away. */
 export const PROBLEM_WEIGHT = 100;
 

@@ -13,10 +13,9 @@ import {
   problemClusters,
   type RibbonRun,
   ribbonRuns,
-  TICK_WEIGHT,
 } from './fold.ts';
 import type { Scene } from './hit.ts';
-import { KIND_STYLES } from './kinds.ts';
+import { TICK_KINDS } from './kinds.ts';
 import type { LaneBox } from './lane-layout.ts';
 import { type TimeScale, timeScale } from './scale.ts';
 import { type Tick, timeTicks } from './ticks.ts';
@@ -143,7 +142,7 @@ function dotsOf(
   const dots: Array<{ x: number; y: number }> = [];
   const lastX = new Map<string, number>();
   for (const point of points) {
-    if (KIND_STYLES[point.kind].weight > TICK_WEIGHT) continue;
+    if (!TICK_KINDS.has(point.kind)) continue;
     const lane = laneOf.get(point.replica);
     const x = Math.round(scale.x(point.time));
     // Two ticks on the same pixel of a lane look like one.

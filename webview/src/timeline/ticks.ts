@@ -47,24 +47,3 @@ export function formatClock(time: number, step: number): string {
   if (minutes < 60) return `${sign}${minutes}:${two(seconds % 60)}${fraction}`;
   return `${sign}${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}${fraction}`;
 }
-
-/** A moment as it is told to people: milliseconds. */
-export function formatMoment(time: number): string {
-  return formatClock(time, 1e6);
-}
-
-/** A length of time with the unit that suits it: `850 µs`, `12.4 ms`, `3.2 s`, `2 min 5 s`. */
-export function formatSpan(nanoseconds: number): string {
-  const ns = Math.max(0, nanoseconds);
-  if (ns < 1e3) return `${Math.round(ns)} ns`;
-  if (ns < 1e6) return `${trim(ns / 1e3)} µs`;
-  if (ns < 1e9) return `${trim(ns / 1e6)} ms`;
-  if (ns < 60e9) return `${trim(ns / 1e9)} s`;
-  const seconds = Math.round(ns / 1e9);
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
-}
-
-function trim(value: number): string {
-  return value < 10 ? String(Number(value.toFixed(1))) : String(Math.round(value));
-}

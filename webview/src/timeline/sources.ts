@@ -1,0 +1,167 @@
+import type {
+  CaptureInfo,
+  CaptureQuery,
+  CaptureStatus,
+  LanesWindow,
+  Marker,
+  Overview,
+  Row,
+  TimeRange,
+} from '@syncscope/protocol/capture';
+import { type CaptureRows, captureRows, markOf } from './capture-rows.ts';
+import { latest } from './latest.ts';
+import { covers, type WindowRequest, windowFor } from './scale.ts';
+import type { Highlight } from './scene.ts';
+
+/** What the timeline knows of the capture. All of it for the range and the resolution that is shown. */
+export interface TimelineData {
+  readonly info?: CaptureInfo;
+  readonly overview?: Overview;
+  readonly window?: LanesWindow;
+  readonly markers: readonly Marker[];
+  readonly status?: CaptureStatus;
+  readonly highlight?: Highlight;
+  readonly playheadTime?: number;
+}
+
+export interface TimelineSources {
+  readonly data: TimelineData;
+  readonly rows: CaptureRows;
+  /** Asks for lanes where what is held does not show `view` or has been outgrown. */
+  wantLanes(view: TimeRange, width: number): void;
+  /** The capture now has this extent: what spans it all is asked for again. */
+  wantWhole(whole: TimeRange, width: number, bounds: TimeRange): void;
+  wantPlayhead(position: number): void;
+  wantHighlight(selection: number | undefined): void;
+  dispose(): void;
+}
+
+/** Most markers that are asked for; the most severe come first where there are more. */
+const MARKERS_MAX = 4_000;
+/** Records drawn singly for each pixel of the view, beyond which there is density. */
+const SINGLES_PER_PIXEL = 1.5;
+/** Most causes, and effects, that are highlighted. */
+const RELATED_MAX = 24;
+/** While the capture grows, what spans all of it is asked for this seldom, milliseconds. */
+const WHOLE_EVERY = 250;
+
+interface WholeQuestion {
+  readonly whole: TimeRange;
+  readonly width: number;
+}
+
+/** Asks for all that the timeline shows, one question of a sort at a time. `changed` is called after each answer. */
+export function createSources(
+  query: CaptureQuery,
+  changed: (part: keyof TimelineData) => void,
+  fail: (error: unknown) => void,
+): TimelineSources {
+  let data: TimelineData = { markers: [] };
+  let held: (WindowRequest & { readonly knownTo: number }) | undefined;
+  let bounds: TimeRange = { from: 0, to: 0 };
+  let wanted: WholeQuestion = { whole: { from: 0, to: 0 }, width: 0 };
+  let nextWhole: ReturnType<typeof setTimeout> | undefined;
+  const rows = captureRows(query);
+
+  const put = (part: Partial<TimelineData>): void => {
+    data = { ...data, ...part };
+    for (const key of Object.keys(part) as Array<keyof TimelineData>) changed(key);
+  };
+
+  const lanes = latest(
+    async ({ request, limit }: { request: WindowRequest; limit: number }) => {
+      const knownTo = bounds.to;
+      return { window: await query.lanes(request.range, request.buckets, limit), knownTo };
+    },
+    ({ window, knownTo }, { request }) => {
+      held = { ...request, knownTo };
+      put({ window });
+    },
+    fail,
+  );
+
+  const whole = latest(
+    async ({ whole: range, width }: WholeQuestion) => {
+      const [info, overview, page] = await Promise.all([
+        query.info(),
+        query.overview(range, Math.max(1, Math.round(width))),
+        query.markers(range, MARKERS_MAX),
+      ]);
+      return { info, overview, markers: page.markers };
+    },
+    (answer) => put(answer),
+    fail,
+  );
+
+  const askWhole = (): void => {
+    clearTimeout(nextWhole);
+    nextWhole = undefined;
+    if (wanted.width > 0) whole.want(wanted);
+  };
+
+  const playhead = latest(
+    async (position: number) => {
+      const [status, row] = await Promise.all([query.status(position), rows.at(position)]);
+      return { status, playheadTime: row?.time };
+    },
+    ({ status, playheadTime }) => put({ status, ...(playheadTime === undefined ? {} : { playheadTime }) }),
+    fail,
+  );
+
+  const highlight = latest(
+    async (position: number | undefined): Promise<Highlight | undefined> => {
+      if (position === undefined || position < 0) return undefined;
+      const [selected, related] = await Promise.all([rows.at(position), query.related(position)]);
+      if (!selected) return undefined;
+      const marks = async (positions: readonly number[]) =>
+        (await Promise.all(positions.slice(0, RELATED_MAX).map((other) => rows.at(other))))
+          .filter((row): row is Row => row !== undefined)
+          .map(markOf);
+      const [causes, effects] = await Promise.all([marks(related.causes), marks(related.effects)]);
+      return { selected: markOf(selected), causes, effects };
+    },
+    (answer) => {
+      const { highlight: _, ...rest } = data;
+      data = answer ? { ...rest, highlight: answer } : rest;
+      changed('highlight');
+    },
+    fail,
+  );
+
+  let wantedPosition: number | undefined;
+  let wantedSelection: number | undefined | null = null;
+  return {
+    get data() {
+      return data;
+    },
+    rows,
+    wantLanes(view, width) {
+      if (width <= 0) return;
+      const isOutgrown = held !== undefined && bounds.to > held.knownTo && view.to > held.knownTo;
+      if (held && covers(held, view, width) && !isOutgrown) return;
+      lanes.want({ request: windowFor(view, width), limit: Math.ceil(width * SINGLES_PER_PIXEL) });
+    },
+    wantWhole(range, width, nextBounds) {
+      bounds = nextBounds;
+      const isResized = wanted.width !== width;
+      if (!isResized && wanted.whole.from === range.from && wanted.whole.to === range.to) return;
+      wanted = { whole: range, width };
+      if (isResized) askWhole();
+      else nextWhole ??= setTimeout(askWhole, WHOLE_EVERY);
+    },
+    wantPlayhead(position) {
+      if (position === wantedPosition) return;
+      wantedPosition = position;
+      playhead.want(position);
+    },
+    wantHighlight(selection) {
+      if (selection === wantedSelection) return;
+      wantedSelection = selection;
+      highlight.want(selection);
+    },
+    dispose() {
+      clearTimeout(nextWhole);
+      for (const source of [lanes, whole, playhead, highlight]) source.dispose();
+    },
+  };
+}
