@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { isSyncError, SyncError } from '../errors/index.ts';
@@ -12,20 +11,11 @@ import {
   type TraceHeader,
   type TraceHub,
 } from '../trace/index.ts';
-import {
-  type AccessRole,
-  isRefusal,
-  loopbackHosts,
-  type Refusal,
-  refusalBody,
-  refuseStranger,
-  TokenGate,
-  tokenOf,
-} from './access.ts';
+import { type AccessRole, isRefusal, type Refusal, TokenGate, tokenOf } from './access.ts';
 import { decodeObserverFrame, encodeAttachFrame, OBSERVER_FRAME_MAX } from './attach-frames.ts';
 import { announceSession } from './discovery.ts';
+import { LoopbackServer, refuse, refuseUpgrade } from './loopback.ts';
 import { ATTACH_CLOSE, closeSocket, OBSERVERS_MAX, Observers } from './observers.ts';
-import { pageServer, safeHeaders } from './page.ts';
 
 export interface InspectableOptions {
   /** Where the replicas of this process report. */
@@ -115,7 +105,7 @@ class AttachEndpoint {
   readonly #options: InspectableOptions;
   readonly #gate: TokenGate;
   readonly #observers: Observers;
-  readonly #http: Server;
+  readonly #http: LoopbackServer;
   readonly #sockets = new WebSocketServer({
     noServer: true,
     maxPayload: OBSERVER_FRAME_MAX,
@@ -123,90 +113,50 @@ class AttachEndpoint {
     clientTracking: true,
     handleProtocols: (offered) => (offered.has(ATTACH_SUBPROTOCOL) ? ATTACH_SUBPROTOCOL : false),
   });
-  #hosts: readonly string[] = [];
 
   constructor(options: InspectableOptions, gate: TokenGate) {
     this.#options = options;
     this.#gate = gate;
     this.#observers = new Observers(options.hub, options.describe);
-    const servePage = pageServer(options.assets);
-    // A request without Host is ours to refuse, with our own code.
-    this.#http = createServer({ requireHostHeader: false }, (request, response) => {
-      this.#answer(request, response, servePage).catch(() => response.destroy());
+    this.#http = new LoopbackServer({
+      assets: options.assets,
+      answer: (_request, response, path) => this.#answer(response, path),
+      upgrade: (request, socket, head, path) => this.#upgrade(request, socket, head, path),
     });
-    this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
   }
 
   get observers(): number {
     return this.#observers.count;
   }
 
-  async listen(port: number): Promise<number> {
-    await new Promise<void>((resolve, reject) => {
-      this.#http.once('error', (error) => {
-        reject(
-          new SyncError('ATTACH_PORT_TAKEN', `port ${port} cannot be opened: ${error.message}. Use 0 for a free one.`, {
-            origin: 'attach',
-            cause: error,
-          }),
-        );
-      });
-      this.#http.listen(port, LOOPBACK, resolve);
-    });
-    const { port: opened } = this.#http.address() as AddressInfo;
-    this.#hosts = loopbackHosts(opened);
-    return opened;
+  listen(port: number): Promise<number> {
+    return this.#http.listen(port);
   }
 
   async close(reason: string): Promise<void> {
     this.#observers.closeAll(reason);
-    const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
-    this.#http.closeAllConnections();
     for (const socket of this.#sockets.clients) closeSocket(socket, ATTACH_CLOSE.ended, reason);
-    await closed;
+    await this.#http.close();
   }
 
-  async #answer(
-    request: IncomingMessage,
-    response: ServerResponse,
-    servePage: ReturnType<typeof pageServer>,
-  ): Promise<void> {
-    const refusal = refuseStranger(request, this.#hosts) ?? refuseMethod(request);
-    if (refusal) {
-      response.setHeader('Connection', 'close');
-      answerJson(response, refusal.status, refusalBody(refusal));
-      return;
-    }
-    for (const [name, value] of Object.entries(safeHeaders(request.headers.host ?? '')))
-      response.setHeader(name, value);
-    const path = pathOf(request);
+  #answer(response: ServerResponse, path: string): boolean {
     if (path === '/session') {
       // The id alone: enough to tell a live discovery file from a stale one, and no secret.
-      answerJson(response, 200, `${JSON.stringify({ id: this.#options.header.sessionId })}\n`);
-    } else if (path === '/inspect') {
-      response.setHeader('Upgrade', 'websocket');
-      answerJson(response, UPGRADE_WANTED.status, refusalBody(UPGRADE_WANTED));
-    } else {
-      await servePage(request, response, path);
+      response.writeHead(200, { 'Content-Type': 'application/json' });
+      response.end(`${JSON.stringify({ id: this.#options.header.sessionId })}\n`);
+      return true;
     }
+    if (path !== '/inspect') return false;
+    response.setHeader('Upgrade', 'websocket');
+    refuse(response, UPGRADE_WANTED);
+    return true;
   }
 
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on('error', () => socket.destroy());
-    const stranger = refuseStranger(request, this.#hosts) ?? (pathOf(request) === '/inspect' ? undefined : NOT_FOUND);
-    if (stranger) {
-      refuseUpgrade(socket, stranger);
-      return;
-    }
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, path: string): void {
+    if (path !== '/inspect') return refuseUpgrade(socket, NOT_FOUND);
     const role = this.#gate.check(tokenOf(request));
-    if (isRefusal(role)) {
-      refuseUpgrade(socket, role);
-      return;
-    }
-    if (this.#observers.count >= OBSERVERS_MAX) {
-      refuseUpgrade(socket, TOO_MANY);
-      return;
-    }
+    if (isRefusal(role)) return refuseUpgrade(socket, role);
+    if (this.#observers.count >= OBSERVERS_MAX) return refuseUpgrade(socket, TOO_MANY);
     this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#attach(opened, role));
   }
 
@@ -277,33 +227,3 @@ const TOO_MANY: Refusal = {
   message: `${OBSERVERS_MAX} observers are attached already`,
   fix: 'Close one of them and attach again.',
 };
-
-function refuseMethod(request: IncomingMessage): Refusal | undefined {
-  if (request.method === 'GET' || request.method === 'HEAD') return undefined;
-  return { status: 405, code: 'ATTACH_METHOD_REJECTED', message: 'only GET is answered', fix: 'Use GET.' };
-}
-
-function pathOf(request: IncomingMessage): string {
-  const [path] = (request.url ?? '/').split('?', 1);
-  return path ?? '/';
-}
-
-function answerJson(response: ServerResponse, status: number, body: string): void {
-  response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) });
-  response.end(body);
-}
-
-function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
-  const body = refusalBody(refusal);
-  socket.end(
-    [
-      `HTTP/1.1 ${refusal.status} Refused`,
-      'Content-Type: application/json',
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      'Connection: close',
-      ...(refusal.status === 401 ? ['WWW-Authenticate: Bearer'] : []),
-      '',
-      body,
-    ].join('\r\n'),
-  );
-}

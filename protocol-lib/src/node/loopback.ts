@@ -72,10 +72,11 @@ export class LoopbackServer {
     return opened;
   }
 
-  /** Opens no more connections, and resolves when the last one is closed. WebSockets are their owner's to close, before. */
+  /** Closes every connection but WebSockets, which are their owner's to close before, and resolves when the last is gone. */
   close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
-    this.#http.closeIdleConnections();
+    // All of them: one that never said anything would keep us for ever.
+    this.#http.closeAllConnections();
     return closed;
   }
 }
@@ -92,11 +93,13 @@ function pathOf(request: IncomingMessage): string {
 
 /** Answers a request with a refusal. */
 export function refuse(response: ServerResponse, refusal: Refusal): void {
+  const body = refusalBody(refusal);
   response.writeHead(refusal.status, {
     'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(body),
     ...(refusal.status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {}),
   });
-  response.end(refusalBody(refusal));
+  response.end(body);
 }
 
 /** Answers an upgrade with a refusal, before any WebSocket is there. */
