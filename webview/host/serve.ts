@@ -37,10 +37,10 @@ export interface InspectorServer {
   close(): Promise<void>;
 }
 
-/** The folder of the built page, beside this file's bundle or, run from source, in `dist`. */
+/** The folder of the built page: that of this file's bundle or, run from source, `webview/dist`. */
 export function pageFolder(): string {
-  const built = [join(import.meta.dirname, 'page'), join(import.meta.dirname, '..', 'dist', 'page')];
-  return built.find((folder) => existsSync(join(folder, 'index.html'))) ?? built[1]!;
+  const bundled = import.meta.dirname;
+  return existsSync(join(bundled, 'index.html')) ? bundled : join(bundled, '..', 'dist');
 }
 
 /**
