@@ -14,7 +14,7 @@ import {
 import { type AccessRole, isRefusal, type Refusal, TokenGate, tokenOf } from './access.ts';
 import { decodeObserverFrame, encodeAttachFrame, OBSERVER_FRAME_MAX } from './attach-frames.ts';
 import { announceSession } from './discovery.ts';
-import { LoopbackServer, refuse, refuseUpgrade } from './loopback.ts';
+import { answerJson, LoopbackServer, refuse, refuseUpgrade } from './loopback.ts';
 import { ATTACH_CLOSE, closeSocket, OBSERVERS_MAX, Observers } from './observers.ts';
 
 export interface InspectableOptions {
@@ -32,9 +32,13 @@ export interface InspectableOptions {
   readonly assets?: string;
   /** 0, the default, takes a free one. */
   readonly port?: number;
+  /** Other WebSockets of the same server by path, such as the app's own; asked after `Host` and `Origin` have passed. */
+  readonly upgrades?: Readonly<Record<string, UpgradeHandler>>;
   /** Where discovery files are; the user's own folder by default. */
   readonly sessionsFolder?: string;
 }
+
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 export interface Inspectable {
   readonly id: string;
@@ -142,8 +146,7 @@ class AttachEndpoint {
   #answer(response: ServerResponse, path: string): boolean {
     if (path === '/session') {
       // The id alone: enough to tell a live discovery file from a stale one, and no secret.
-      response.writeHead(200, { 'Content-Type': 'application/json' });
-      response.end(`${JSON.stringify({ id: this.#options.header.sessionId })}\n`);
+      answerJson(response, 200, `${JSON.stringify({ id: this.#options.header.sessionId })}\n`);
       return true;
     }
     if (path !== '/inspect') return false;
@@ -153,10 +156,21 @@ class AttachEndpoint {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, path: string): void {
-    if (path !== '/inspect') return refuseUpgrade(socket, NOT_FOUND);
-    const role = this.#gate.check(tokenOf(request));
-    if (isRefusal(role)) return refuseUpgrade(socket, role);
-    if (this.#observers.count >= OBSERVERS_MAX) return refuseUpgrade(socket, TOO_MANY);
+    const { upgrades = {} } = this.#options;
+    const other = Object.hasOwn(upgrades, path) ? upgrades[path] : undefined;
+    if (other) {
+      other(request, socket, head);
+      return;
+    }
+    const role = path === '/inspect' ? this.#gate.check(tokenOf(request)) : NOT_FOUND;
+    if (isRefusal(role)) {
+      refuseUpgrade(socket, role);
+      return;
+    }
+    if (this.#observers.count >= OBSERVERS_MAX) {
+      refuseUpgrade(socket, TOO_MANY);
+      return;
+    }
     this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#attach(opened, role));
   }
 

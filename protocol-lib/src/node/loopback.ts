@@ -33,7 +33,8 @@ export class LoopbackServer {
       const refusal = refuseStranger(request, this.#hosts) ?? refuseMethod(request);
       if (refusal) {
         response.setHeader('Connection', 'close');
-        return refuse(response, refusal);
+        refuse(response, refusal);
+        return;
       }
       response.setHeaders(new Headers(safeHeaders(request.headers.host ?? '')));
       const path = pathOf(request);
@@ -93,12 +94,13 @@ function pathOf(request: IncomingMessage): string {
 
 /** Answers a request with a refusal. */
 export function refuse(response: ServerResponse, refusal: Refusal): void {
-  const body = refusalBody(refusal);
-  response.writeHead(refusal.status, {
-    'Content-Type': 'application/json',
-    'Content-Length': Buffer.byteLength(body),
-    ...(refusal.status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {}),
-  });
+  if (refusal.status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
+  answerJson(response, refusal.status, refusalBody(refusal));
+}
+
+/** Answers a request with a JSON text. */
+export function answerJson(response: ServerResponse, status: number, body: string): void {
+  response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) });
   response.end(body);
 }
 
