@@ -7,6 +7,7 @@ import { RecentCaptures } from './captures/recent.ts';
 import { CapturesView } from './captures/view.ts';
 import { registerCommands } from './commands/register.ts';
 import { CONTEXT_KEYS, type ContextKey } from './ids.ts';
+import type { LiveSession } from './live/live-session.ts';
 import { LivePanels } from './live/panels.ts';
 import { SampleServer } from './server/sample-server.ts';
 import { SessionStore } from './sessions/store.ts';
@@ -47,6 +48,7 @@ function followState(app: App, own: (item: vscode.Disposable) => void): void {
   own(
     app.store.onDidChange(() => {
       const { live } = app.store;
+      for (const session of live) if (isDone(app, session)) app.store.remove(session);
       set(
         CONTEXT_KEYS.attached,
         live.some((session) => session.isAttached),
@@ -63,6 +65,11 @@ function followState(app: App, own: (item: vscode.Disposable) => void): void {
     }),
   );
   own(vscode.workspace.onDidGrantWorkspaceTrust(() => void app.store.refresh()));
+}
+
+/** Over, its file closed, and nobody looks at it. */
+function isDone(app: App, session: LiveSession): boolean {
+  return !session.isAttached && !session.recording && !app.panels.isOpen(session);
 }
 
 /** Sets a context key where that changes it. */

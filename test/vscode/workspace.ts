@@ -34,6 +34,7 @@ export function makeWorkspace(theme: Theme, files: Readonly<Record<string, Uint8
     'window.commandCenter': false,
     'workbench.secondarySideBar.defaultVisibility': 'hidden',
     'git.enabled': false,
+    'syncscope.captureFolder': 'captures',
   };
   writeFileSync(join(folder, '.vscode', 'settings.json'), JSON.stringify(settings, null, 2));
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);

@@ -1,5 +1,5 @@
 import { SyncError } from '@syncscope/protocol/errors';
-import type { SessionAddress } from '../live/live-session.ts';
+import type { SessionAddress } from '../live/recording.ts';
 
 const TOKEN = /^[0-9a-f]{64}$/i;
 

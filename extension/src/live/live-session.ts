@@ -6,22 +6,16 @@ import type { FaultSpec } from '@syncscope/protocol/trace';
 import * as vscode from 'vscode';
 import { errorText } from '../errors.ts';
 import { plain } from '../text.ts';
-import { Recording } from './recording.ts';
+import { Recording, type SessionAddress } from './recording.ts';
 
 const STATUS_EVERY_MS = 500;
-
-/** Where a session is and what lets us in. */
-export interface SessionAddress {
-  readonly url: string;
-  readonly token: string;
-}
 
 /**
  * An attached session and the capture that grows of it. It outlives its panel while it is being recorded, and its
  * capture outlives its connection: what was seen stays to be looked at.
  */
 export class LiveSession implements vscode.Disposable {
-  readonly url: string;
+  readonly #address: SessionAddress;
   readonly capture: LiveCapture;
   readonly #connection: AttachConnection;
   readonly #log: vscode.LogOutputChannel;
@@ -31,11 +25,12 @@ export class LiveSession implements vscode.Disposable {
   #recording: Recording | undefined;
   #status: CaptureStatus | undefined;
   #statusTimer: NodeJS.Timeout | undefined;
+  #isStarting = false;
   #isAttached = true;
   #note: string | undefined;
 
-  private constructor(url: string, connection: AttachConnection, log: vscode.LogOutputChannel) {
-    this.url = url;
+  private constructor(address: SessionAddress, connection: AttachConnection, log: vscode.LogOutputChannel) {
+    this.#address = address;
     this.capture = new LiveCapture(connection.header);
     this.#connection = connection;
     this.#log = log;
@@ -47,7 +42,11 @@ export class LiveSession implements vscode.Disposable {
   static async open(address: SessionAddress, log: vscode.LogOutputChannel): Promise<LiveSession> {
     const connection = await attach(address);
     log.info(`attached to ${plain(connection.header.title)} at ${address.url}`);
-    return new LiveSession(address.url, connection, log);
+    return new LiveSession(address, connection, log);
+  }
+
+  get url(): string {
+    return this.#address.url;
   }
 
   get title(): string {
@@ -101,31 +100,22 @@ export class LiveSession implements vscode.Disposable {
   }
 
   /**
-   * Writes what was captured so far and everything from now on to a file.
+   * Writes everything from now on to a file, beginning with the state of every replica.
    *
-   * @throws SyncError `RECORDING_RUNS`, `ATTACH_CLOSED`, `FILE_UNWRITABLE`
+   * @throws SyncError `RECORDING_RUNS`, `FILE_UNWRITABLE`, or one of the codes of `attach`
    */
   async startRecording(uri: vscode.Uri): Promise<void> {
-    if (this.#recording) {
+    if (this.#recording || this.#isStarting) {
       throw new SyncError('RECORDING_RUNS', vscode.l10n.t('{0} is being recorded already.', this.title), {
         origin: 'capture',
       });
     }
-    if (!this.#isAttached) {
-      throw new SyncError('ATTACH_CLOSED', vscode.l10n.t('{0} has ended. Export its capture instead.', this.title), {
-        origin: 'attach',
-      });
+    this.#isStarting = true;
+    try {
+      this.#follow(await Recording.start(uri, this.#address));
+    } finally {
+      this.#isStarting = false;
     }
-    const recording = await Recording.start(uri, this.#connection.header, (error) => {
-      this.#note = errorText(error);
-      this.#log.error(`recording to ${uri.fsPath}: ${errorText(error)}`);
-      this.#changed.fire();
-    });
-    // From here to the assignment nothing waits, so that no record is missed or written twice.
-    recording.append(this.capture.encodedRecords());
-    this.#recording = recording;
-    this.#log.info(`recording ${this.title} to ${uri.fsPath}`);
-    this.#changed.fire();
   }
 
   /** Finishes the file. Returns where it is. Rejects where nothing is recorded or the file could not be finished. */
@@ -136,14 +126,7 @@ export class LiveSession implements vscode.Disposable {
         origin: 'capture',
       });
     }
-    this.#recording = undefined;
-    try {
-      const uri = await recording.end();
-      this.#log.info(`recorded ${recording.records} records to ${uri.fsPath}`);
-      return uri;
-    } finally {
-      this.#changed.fire();
-    }
+    return await recording.stop();
   }
 
   /** Leaves the session. The capture stays; a recording must be stopped before. */
@@ -154,13 +137,12 @@ export class LiveSession implements vscode.Disposable {
   dispose(): void {
     clearTimeout(this.#statusTimer);
     this.detach();
-    this.#recording?.end().catch((error: unknown) => this.#log.error(errorText(error)));
+    this.#recording?.stop().catch(() => undefined);
     this.#changed.dispose();
   }
 
   #receive(records: readonly Uint8Array[]): void {
     for (const record of records) this.capture.append(record);
-    this.#recording?.append(records);
     this.#statusTimer ??= setTimeout(() => {
       this.#statusTimer = undefined;
       this.#refreshStatus();
@@ -184,13 +166,25 @@ export class LiveSession implements vscode.Disposable {
     this.#isAttached = false;
     this.#note = reason === undefined ? undefined : plain(reason);
     this.#log.info(`left ${this.url}${reason === undefined ? '' : `: ${this.#note}`}`);
-    const recording = this.#recording;
-    this.#recording = undefined;
-    // The server is gone; the file up to now is whole all the same.
-    recording?.end().then(
-      (uri) => this.#log.info(`recorded ${recording.records} records to ${uri.fsPath}`),
-      (error: unknown) => this.#log.error(errorText(error)),
-    );
+    this.#changed.fire();
+  }
+
+  /** Keeps a recording until its file is closed, by us or because the session ended. */
+  #follow(recording: Recording): void {
+    this.#recording = recording;
+    this.#log.info(`recording ${this.title} to ${recording.uri.fsPath}`);
+    recording.done
+      .then(
+        () => this.#log.info(`recorded ${recording.records} records to ${recording.uri.fsPath}`),
+        (error: unknown) => {
+          this.#note = errorText(error);
+          this.#log.error(`recording to ${recording.uri.fsPath}: ${this.#note}`);
+        },
+      )
+      .finally(() => {
+        this.#recording = undefined;
+        this.#changed.fire();
+      });
     this.#changed.fire();
   }
 }

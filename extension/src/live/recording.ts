@@ -1,60 +1,53 @@
-import { CaptureWriter } from '@syncscope/protocol/capture';
-import { fileSink } from '@syncscope/protocol/node';
-import type { TraceHeader } from '@syncscope/protocol/trace';
+import { attach, fileSink, recordSession, type Recording as SessionRecording } from '@syncscope/protocol/node';
 import * as vscode from 'vscode';
 
-const FLUSH_EVERY_MS = 500;
+/** Where a session is and what lets us in. */
+export interface SessionAddress {
+  readonly url: string;
+  readonly token: string;
+}
 
-/** A capture file that is being written. What a crash costs is what came since the last flush. */
+/**
+ * A capture file that is being written. It observes the session over a connection of its own, so that a slow disk
+ * and a busy view do not hold each other up, and starts with the whole state of every replica.
+ */
 export class Recording {
   readonly uri: vscode.Uri;
-  readonly #writer: CaptureWriter;
-  readonly #timer: NodeJS.Timeout;
-  #failure: unknown;
-  #isFlushing = false;
+  readonly #recording: SessionRecording;
 
-  private constructor(uri: vscode.Uri, writer: CaptureWriter, onFailure: (error: unknown) => void) {
+  private constructor(uri: vscode.Uri, recording: SessionRecording) {
     this.uri = uri;
-    this.#writer = writer;
-    this.#timer = setInterval(() => {
-      if (this.#isFlushing || this.#failure !== undefined) return;
-      this.#isFlushing = true;
-      writer
-        .flush()
-        .catch((error: unknown) => {
-          this.#failure = error;
-          onFailure(error);
-        })
-        .finally(() => {
-          this.#isFlushing = false;
-        });
-    }, FLUSH_EVERY_MS);
+    this.#recording = recording;
   }
 
   /**
-   * Creates the file, with its folder where that is missing. `onFailure` is called once where the disk stops taking it.
+   * Creates the file, with its folder where that is missing.
    *
-   * @throws SyncError `FILE_UNWRITABLE`
+   * @throws SyncError `FILE_UNWRITABLE`, or one of the codes of `attach`
    */
-  static async start(uri: vscode.Uri, header: TraceHeader, onFailure: (error: unknown) => void): Promise<Recording> {
-    await vscode.workspace.fs.createDirectory(vscode.Uri.joinPath(uri, '..'));
-    return new Recording(uri, new CaptureWriter(await fileSink(uri.fsPath), header), onFailure);
+  static async start(uri: vscode.Uri, address: SessionAddress): Promise<Recording> {
+    const connection = await attach(address);
+    try {
+      await vscode.workspace.fs.createDirectory(vscode.Uri.joinPath(uri, '..'));
+      return new Recording(uri, recordSession(connection, await fileSink(uri.fsPath)));
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
   }
 
   get records(): number {
-    return this.#writer.records;
+    return this.#recording.records;
   }
 
-  /** Encoded trace records, in order. */
-  append(records: Iterable<Uint8Array>): void {
-    if (this.#failure !== undefined) return;
-    for (const record of records) this.#writer.append(record);
+  /** Settles when the file is closed, however that came; rejects with `CAPTURE_WRITE_FAILED`. */
+  get done(): Promise<unknown> {
+    return this.#recording.done;
   }
 
-  /** Writes the summary and closes the file. Rejects where some of it could not be written. */
-  async end(): Promise<vscode.Uri> {
-    clearInterval(this.#timer);
-    await this.#writer.end();
+  /** Finishes the file. Rejects where some of it could not be written. */
+  async stop(): Promise<vscode.Uri> {
+    await this.#recording.stop();
     return this.uri;
   }
 }

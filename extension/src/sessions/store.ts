@@ -4,7 +4,8 @@ import type { Discovery } from '@syncscope/protocol/trace';
 import * as vscode from 'vscode';
 import { Disposables } from '../disposables.ts';
 import { errorText } from '../errors.ts';
-import { LiveSession, type SessionAddress } from '../live/live-session.ts';
+import { LiveSession } from '../live/live-session.ts';
+import type { SessionAddress } from '../live/recording.ts';
 import { requireTrust } from '../trust.ts';
 
 const LOOK_EVERY_MS = 1_500;

@@ -97,6 +97,14 @@ export class Workbench {
     return this.page.locator('.notifications-toasts .notification-list-item', { hasText: text });
   }
 
+  /** Answers the question of whether the folder is trusted, where it is asked, with no. */
+  async stayRestricted(): Promise<void> {
+    const banner = this.page.getByText('Restricted Mode').first();
+    const no = this.page.locator('.monaco-dialog-box .monaco-button', { hasText: "No, I don't trust" });
+    await banner.or(no).first().waitFor();
+    if (await no.isVisible()) await no.click();
+  }
+
   async closeNotifications(): Promise<void> {
     await this.run('Notifications: Clear All Notifications');
   }
@@ -138,6 +146,8 @@ async function frameText(frame: Frame): Promise<string | undefined> {
     const element = await frame.frameElement();
     if (!(await element.isVisible())) return undefined;
     return await frame.evaluate(() =>
+      // Only what is rendered: a closed tab's text does not count.
+      // biome-ignore lint/performance/useDomNodeTextContent: textContent holds what is not shown, too
       document.querySelector('meta[property="csp-nonce"]') ? document.body.innerText : undefined,
     );
   } catch {
