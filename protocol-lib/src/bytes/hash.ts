@@ -69,20 +69,35 @@ export function hashText(text: string, out: HashWords): void {
   const length = text.length;
   let a = SEED_1;
   let b = SEED_2;
-  for (let offset = 0; offset < length; offset += 4) {
+  let offset = 0;
+  let all = 0;
+  for (const end = length & ~3; offset < end; offset += 4) {
     const c0 = text.charCodeAt(offset);
-    const c1 = offset + 1 < length ? text.charCodeAt(offset + 1) : 0;
-    const c2 = offset + 2 < length ? text.charCodeAt(offset + 2) : 0;
-    const c3 = offset + 3 < length ? text.charCodeAt(offset + 3) : 0;
-    if ((c0 | c1 | c2 | c3) > 0x7f) {
-      hashEncoded(text, out);
-      return;
-    }
+    const c1 = text.charCodeAt(offset + 1);
+    const c2 = text.charCodeAt(offset + 2);
+    const c3 = text.charCodeAt(offset + 3);
+    all |= c0 | c1 | c2 | c3;
     const word = c0 | (c1 << 8) | (c2 << 16) | (c3 << 24);
     a = Math.imul(a ^ word, LANE_1);
     a ^= a >>> 15;
     b = Math.imul((b + word) | 0, LANE_2);
     b = (((b << 13) | (b >>> 19)) + a) | 0;
+  }
+  if (offset < length) {
+    let word = 0;
+    for (let shift = 0; offset < length; offset++, shift += 8) {
+      const unit = text.charCodeAt(offset);
+      all |= unit;
+      word |= unit << shift;
+    }
+    a = Math.imul(a ^ word, LANE_1);
+    a ^= a >>> 15;
+    b = Math.imul((b + word) | 0, LANE_2);
+    b = (((b << 13) | (b >>> 19)) + a) | 0;
+  }
+  if (all > 0x7f) {
+    hashEncoded(text, out);
+    return;
   }
   finish(a, b, length, out);
 }

@@ -33,6 +33,7 @@ const SCRATCH_KEPT = 1 << 20;
 
 export function beginWriting(): void {
   position = 0;
+  top = 0;
   if (scratch.length > SCRATCH_KEPT) {
     scratch = new Uint8Array(4_096);
     view = new DataView(scratch.buffer);
@@ -168,30 +169,92 @@ function writeArray(items: readonly unknown[], order: FieldOrder, depth: number)
   for (let index = 0; index < items.length; index++) writeValue(items[index], order, depth + 1);
 }
 
+// Fields of the maps being written, innermost last: reading them in one pass is much cheaper than one by one.
+const names: string[] = [];
+const values: unknown[] = [];
+let top = 0;
+
 /** A plain object at nesting `depth`. @throws SyncError as {@link writeValue} */
 export function writeMap(map: object, order: FieldOrder, depth: number): void {
-  const names = Object.keys(map);
-  const count = names.length;
+  const base = top;
+  for (const name in map) {
+    names[top] = name;
+    values[top++] = (map as Record<string, unknown>)[name];
+  }
+  const count = top - base;
   if (count > MAP_MAX_FIELDS) {
     throw new SyncError('LIMIT_MAP_KEYS', `${count} fields, at most ${MAP_MAX_FIELDS}`, { origin: 'state' });
-  }
-  for (let index = 1; order === 'sorted' && index < count; index++) {
-    if (compareUtf8(names[index - 1]!, names[index]!) > 0) {
-      names.sort(compareUtf8);
-      break;
-    }
   }
   reserve(3);
   if (count < 16) scratch[position++] = 0x80 | count;
   else writeTagged16(0xde, count);
-  for (let index = 0; index < count; index++) {
-    const name = names[index]!;
-    if (name === '__proto__') {
-      throw new SyncError('FIELD_RESERVED', 'a field may not be called __proto__', { origin: 'state' });
+  if (order === 'sorted') {
+    const shape = shapeOf(names, base, count);
+    for (let index = 0; index < count; index++) {
+      const bytes = shape.bytes[index]!;
+      reserve(bytes.length);
+      for (let at = 0; at < bytes.length; at++) scratch[position++] = bytes[at]!;
+      writeValue(values[base + shape.order[index]!], order, depth + 1);
     }
-    writeText(name);
-    writeValue((map as Record<string, unknown>)[name], order, depth + 1);
+  } else {
+    for (let index = base; index < base + count; index++) {
+      checkName(names[index]!);
+      writeText(names[index]!);
+      writeValue(values[index], order, depth + 1);
+    }
   }
+  // Nothing that was written is kept alive by having been written.
+  for (let index = base; index < base + count; index++) values[index] = undefined;
+  top = base;
+}
+
+function checkName(name: string): void {
+  if (name === '__proto__') {
+    throw new SyncError('FIELD_RESERVED', 'a field may not be called __proto__', { origin: 'state' });
+  }
+}
+
+/** Which names a map has, and how they go into canonical bytes. */
+interface Shape {
+  /** In the map's own order. */
+  readonly names: readonly string[];
+  /** `order[i]` is the place in `names` of the name that is written as the `i`-th. */
+  readonly order: readonly number[];
+  /** Header and UTF-8 bytes of the `i`-th name written. */
+  readonly bytes: readonly Uint8Array[];
+}
+
+// Records of one kind have the same names in the same order, so sorting and encoding them is done once a kind.
+const SHAPES_KEPT = 256;
+const shapes: (Shape | undefined)[] = new Array(SHAPES_KEPT).fill(undefined);
+
+function shapeOf(all: readonly string[], base: number, count: number): Shape {
+  let place = count;
+  for (let index = base; index < base + count; index++) place = Math.imul(place, 31) + all[index]!.length;
+  if (count > 0) place = Math.imul(place, 31) + all[base]!.charCodeAt(0);
+  place &= SHAPES_KEPT - 1;
+  const kept = shapes[place];
+  if (kept !== undefined && kept.names.length === count) {
+    let index = 0;
+    while (index < count && kept.names[index] === all[base + index]) index++;
+    if (index === count) return kept;
+  }
+  const shape = makeShape(all.slice(base, base + count));
+  shapes[place] = shape;
+  return shape;
+}
+
+function makeShape(own: readonly string[]): Shape {
+  const order = own.map((_, index) => index).sort((left, right) => compareUtf8(own[left]!, own[right]!));
+  const start = position;
+  const bytes = order.map((at) => {
+    checkName(own[at]!);
+    position = start;
+    writeText(own[at]!);
+    return scratch.slice(start, position);
+  });
+  position = start;
+  return { names: own, order, bytes };
 }
 
 /**

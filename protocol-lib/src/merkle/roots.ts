@@ -1,7 +1,18 @@
 import { fastHasher, type Hasher, hashKeyed, isCanonical, MAP_MAX_FIELDS, wordsToHex } from '../bytes/index.ts';
 import { SyncError, unreachable } from '../errors/index.ts';
 import { type Change, type RecordKey, recordSchema, type StateHash, type SyncRecord } from '../state/index.ts';
-import { type Edit, entriesOf, findEntry, hashNode, type Node, putRecord, removeRecord } from './trie.ts';
+import {
+  type Edit,
+  Entry,
+  entriesOf,
+  findEntry,
+  findHashed,
+  hashKey,
+  hashNode,
+  type Node,
+  putEntry,
+  removeEntry,
+} from './trie.ts';
 import { patched, sameRecord } from './values.ts';
 
 /** The root hash of a state without records. */
@@ -127,10 +138,10 @@ export class StateMerkleTree {
    * @throws SyncError `VALUE_INVALID`, `FIELD_RESERVED`, `LIMIT_DEPTH` or `LIMIT_MAP_KEYS` for a record that has no hash
    */
   put(key: RecordKey, record: SyncRecord): boolean {
-    const before = findEntry(this.#node, key);
+    const before = this.#find(key);
     if (before !== undefined && sameRecord(before.record, record)) return false;
     checkRecord(record, key);
-    this.#write(putRecord(this.#node, key, record, this.#edit));
+    this.#put(key, record, before);
     return true;
   }
 
@@ -139,20 +150,21 @@ export class StateMerkleTree {
    * @throws SyncError `RECORD_MISSING`, and as {@link StateMerkleTree.put}
    */
   patch(key: RecordKey, fields: SyncRecord, removed: readonly string[] = []): boolean {
-    const before = findEntry(this.#node, key);
+    const before = this.#find(key);
     if (before === undefined) throw missing(key, 'patch');
     const after = patched(before.record, fields, removed);
     if (after === before.record) return false;
     checkRecord(fields, key);
     if (Object.keys(after).length > MAP_MAX_FIELDS) checkRecord(after, key);
-    this.#write(putRecord(this.#node, key, after, this.#edit));
+    this.#put(key, after, before);
     return true;
   }
 
   /** False where there is no such record. */
   remove(key: RecordKey): boolean {
-    if (this.#node === null || !this.has(key)) return false;
-    this.#write(removeRecord(this.#node, key, this.#edit));
+    const before = this.#find(key);
+    if (before === undefined) return false;
+    this.#write(removeEntry(this.#node!, before, words[0]!, this.#edit));
     return true;
   }
 
@@ -190,11 +202,26 @@ export class StateMerkleTree {
     return this.#kept;
   }
 
+  /** The entry of a key; leaves the key's hash in `words`. */
+  #find(key: RecordKey): Entry | undefined {
+    hashKey(key, words);
+    return findHashed(this.#node, key, words[0]!, words[1]!);
+  }
+
+  /** Right after {@link StateMerkleTree.#find} of the same key. */
+  #put(key: RecordKey, record: SyncRecord, before: Entry | undefined): void {
+    const entry = new Entry(key, record, words[1]!);
+    this.#write(putEntry(this.#node, entry, words[0]!, before === undefined, this.#edit));
+  }
+
   #write(node: Node | null): void {
     this.#node = node;
     this.#kept = undefined;
   }
 }
+
+/** The hash of the key that is being written: high and low word. */
+const words = new Int32Array(2);
 
 function checkRecord(record: SyncRecord, key: RecordKey): void {
   // The schema says what is wrong and where, at the cost of building paths; nearly always there is nothing to say.

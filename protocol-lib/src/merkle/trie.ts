@@ -92,7 +92,8 @@ export function findEntry(root: Node | null, key: string): Entry | undefined {
   return findHashed(root, key, words[0]!, words[1]!);
 }
 
-function findHashed(root: Node | null, key: string, high: number, low: number): Entry | undefined {
+/** {@link findEntry} for a key whose hash is known. */
+export function findHashed(root: Node | null, key: string, high: number, low: number): Entry | undefined {
   let node = root;
   for (let depth = 0; node instanceof Branch; depth++) node = node.children[slotOf(high, low, depth)]!;
   if (node === null) return undefined;
@@ -104,13 +105,9 @@ function findHashed(root: Node | null, key: string, high: number, low: number): 
   return undefined;
 }
 
-/** The trie with one record put, whether or not its key was there. */
-export function putRecord(root: Node | null, key: RecordKey, record: SyncRecord, edit: Edit): Node {
-  hashText(key, words);
-  const high = words[0]!;
-  const low = words[1]!;
-  const isNew = findHashed(root, key, high, low) === undefined;
-  return put(root, new Entry(key, record, low), high, 0, edit, isNew ? 1 : 0);
+/** The trie with one record put. `high` is that word of its key's hash; `isNew` where its key is not there yet. */
+export function putEntry(root: Node | null, entry: Entry, high: number, isNew: boolean, edit: Edit): Node {
+  return put(root, entry, high, 0, edit, isNew ? 1 : 0);
 }
 
 function put(node: Node | null, entry: Entry, high: number, depth: number, edit: Edit, added: 0 | 1): Node {
@@ -151,16 +148,15 @@ function place(children: (Node | null)[], entry: Entry, high: number, depth: num
   children[slot] = put(children[slot]!, entry, high, depth + 1, edit, 1);
 }
 
-/** The trie without one key, which must be there. */
-export function removeRecord(root: Node, key: RecordKey, edit: Edit): Node | null {
-  hashText(key, words);
-  return remove(root, key, words[0]!, words[1]!, 0, edit);
+/** The trie without an entry of it. `high` is that word of its key's hash. */
+export function removeEntry(root: Node, entry: Entry, high: number, edit: Edit): Node | null {
+  return remove(root, entry, high, 0, edit);
 }
 
-function remove(node: Node, key: RecordKey, high: number, low: number, depth: number, edit: Edit): Node | null {
+function remove(node: Node, entry: Entry, high: number, depth: number, edit: Edit): Node | null {
   if (node instanceof Branch) {
-    const slot = slotOf(high, low, depth);
-    const child = remove(node.children[slot]!, key, high, low, depth + 1, edit);
+    const slot = slotOf(high, entry.tag, depth);
+    const child = remove(node.children[slot]!, entry, high, depth + 1, edit);
     if (node.count - 1 <= BUCKET_MAX) return collapse(node, slot, child, edit);
     const own = ownBranch(node, edit);
     own.children[slot] = child;
@@ -169,10 +165,7 @@ function remove(node: Node, key: RecordKey, high: number, low: number, depth: nu
   }
   if (node.entries.length === 1) return null;
   const own = ownBucket(node, edit);
-  own.entries.splice(
-    own.entries.findIndex((entry) => entry.key === key),
-    1,
-  );
+  own.entries.splice(own.entries.indexOf(entry), 1);
   return own;
 }
 
