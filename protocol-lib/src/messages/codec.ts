@@ -1,0 +1,216 @@
+import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
+import { isSyncError, SyncError } from '../errors/index.ts';
+import type { Schema } from '../schema/index.ts';
+import { type ReplicaId, replicaId } from '../state/index.ts';
+import { MESSAGES, type Message, type MessageBody, type MessageType, messageType } from './message.ts';
+import { NAMES_PER_FRAME, type NameSource, NameTable } from './names.ts';
+import { MIN_PROTOCOL, negotiateProtocol, PROTOCOL_VERSION } from './protocol.ts';
+import { type WireForm, wireForm } from './wire.ts';
+
+/**
+ * The binary codec. A frame is one msgpack array `[type number, sender, sequence, ...fields]`, the fields
+ * in the order of their schema, absent ones as nil. Elements after the known ones are a later version's and passed over.
+ */
+
+/** Where the fields begin in a frame's tuple. */
+export const HEAD_LENGTH = 3;
+
+interface FieldLayout {
+  readonly name: string;
+  readonly schema: Schema<unknown>;
+  readonly form: WireForm<unknown>;
+}
+
+const layouts = new Map<MessageType, readonly FieldLayout[]>(
+  (Object.keys(MESSAGES) as MessageType[]).map((type) => [
+    type,
+    MESSAGES[type].schema.fields.map(([name, schema]) => ({ name, schema, form: wireForm(schema) })),
+  ]),
+);
+
+/** The fields of a message in wire order. */
+export function messageLayout(type: MessageType): readonly FieldLayout[] {
+  return layouts.get(type) ?? [];
+}
+
+/** A message as bytes, with what a trace record says of it. */
+export interface EncodedFrame {
+  readonly type: MessageType;
+  readonly sender: ReplicaId;
+  readonly sequence: number;
+  readonly frame: Uint8Array;
+  /** Set on NAMES: what it announces. */
+  readonly names?: { readonly first: number; readonly names: readonly string[] };
+}
+
+/**
+ * Encodes the messages of one sender. All its receivers share the name table, so that one encoding serves them all;
+ * each must have been given every NAMES frame, in order, before the frame that follows it.
+ */
+export class FrameEncoder {
+  readonly sender: ReplicaId;
+  readonly names = new NameTable();
+  #sequence = 0;
+  /** Names of the table that NAMES frames have carried. */
+  #announced = 0;
+
+  constructor(sender: ReplicaId) {
+    this.sender = sender;
+  }
+
+  /** Frames made so far. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /**
+   * The frame of a message, behind NAMES frames where it is the first to use some names.
+   * @throws SyncError `VALUE_INVALID` or `LIMIT_DEPTH` for values that cannot be sent; names met on the way are announced with the next frame
+   */
+  encode(body: MessageBody): EncodedFrame[] {
+    const fields = layouts.get(body.type)!.map(({ name, form }) => {
+      return form.encode((body as unknown as Readonly<Record<string, unknown>>)[name], this.names);
+    });
+    const frames = this.encodeNames(this.#announced);
+    this.#announced = this.names.length;
+    frames.push(this.#frame(body.type, fields));
+    return frames;
+  }
+
+  /** NAMES frames for all names from `first` on: with 0, what a newcomer needs. */
+  encodeNames(first = 0): EncodedFrame[] {
+    const frames: EncodedFrame[] = [];
+    for (let start = first; start < this.names.length; start += NAMES_PER_FRAME) {
+      const names = this.names.slice(start, start + NAMES_PER_FRAME);
+      frames.push({ ...this.#frame('NAMES', [start, names]), names: { first: start, names } });
+    }
+    return frames;
+  }
+
+  #frame(type: MessageType, fields: readonly unknown[]): EncodedFrame {
+    const sequence = this.#sequence + 1;
+    const frame = packMsgpack([MESSAGES[type].id, this.sender, sequence, ...fields]);
+    this.#sequence = sequence;
+    return { type, sender: this.sender, sequence, frame };
+  }
+}
+
+/** Decodes the frames of one sender on one link, and keeps the names that it announces. */
+export class FrameDecoder {
+  #names = new NameTable();
+
+  get names(): NameTable {
+    return this.#names;
+  }
+
+  /**
+   * Decodes and checks a whole frame before anything changes.
+   * @throws SyncError `FRAME_NOT_MSGPACK` (its `cause` says why), `MESSAGE_UNKNOWN_TYPE`, `SCHEMA_MISMATCH`, `NAME_UNKNOWN`,
+   *   `NAMES_OUT_OF_ORDER`, `NAMES_LIMIT`, `PROTOCOL_UNSUPPORTED` for a HELLO of versions that do not meet ours
+   */
+  decode(frame: Uint8Array): Message {
+    const message = decodeMessage(frame, this.#names);
+    if (message.type === 'NAMES') this.#take(message.first, message.names);
+    return message;
+  }
+
+  #take(first: number, names: readonly string[]): void {
+    // The sender starts over for a newcomer, or for a receiver that lost some: numbers keep their names.
+    const table = first === 0 ? new NameTable() : this.#names;
+    if (first < table.length) return;
+    table.append(first, names);
+    this.#names = table;
+  }
+}
+
+/** Encoder and decoder of one end of one link. */
+export class BinaryCodec {
+  readonly encoder: FrameEncoder;
+  readonly decoder = new FrameDecoder();
+
+  constructor(sender: ReplicaId) {
+    this.encoder = new FrameEncoder(sender);
+  }
+
+  /** @throws SyncError as {@link FrameEncoder.encode} */
+  encode(body: MessageBody): Uint8Array[] {
+    return this.encoder.encode(body).map(({ frame }) => frame);
+  }
+
+  /** @throws SyncError as {@link FrameDecoder.decode} */
+  decode(frame: Uint8Array): Message {
+    return this.decoder.decode(frame);
+  }
+}
+
+/**
+ * Decodes a frame with given names, changing nothing.
+ * @throws SyncError as {@link FrameDecoder.decode}
+ */
+export function decodeMessage(frame: Uint8Array, names: NameSource): Message {
+  const tuple = readTuple(frame);
+  const type = messageType(tuple[0]);
+  if (type === undefined) {
+    throw new SyncError(
+      'MESSAGE_UNKNOWN_TYPE',
+      `message type ${String(tuple[0])} is not one of protocol ${PROTOCOL_VERSION}`,
+      {
+        origin: 'protocol',
+      },
+    );
+  }
+  if (type === 'HELLO') checkProtocol(tuple);
+  const message: Record<string, unknown> = { type, sender: readSender(tuple[1], type), sequence: tuple[2] };
+  if (!Number.isSafeInteger(tuple[2]) || (tuple[2] as number) < 1) {
+    throw schemaMismatch(`${type}/sequence`, 'a positive integer');
+  }
+  const layout = layouts.get(type)!;
+  for (let index = 0; index < layout.length; index++) {
+    const { name, form } = layout[index]!;
+    const wire = tuple[HEAD_LENGTH + index];
+    const value = form.decode(wire === undefined ? null : wire, names, `${type}/${name}`);
+    if (value !== undefined) message[name] = value;
+  }
+  // Every field went through its schema or wire form, which TypeScript cannot follow from the layout.
+  return message as unknown as Message;
+}
+
+function readTuple(frame: Uint8Array): readonly unknown[] {
+  let value: unknown;
+  try {
+    value = unpackMsgpack(frame);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const offset = isSyncError(error) ? error.place.offset : undefined;
+    throw new SyncError('FRAME_NOT_MSGPACK', `frame of ${frame.length} bytes is not one msgpack value: ${why}`, {
+      origin: 'bytes',
+      cause: error,
+      ...(offset === undefined ? {} : { place: { offset } }),
+    });
+  }
+  if (!Array.isArray(value) || value.length < HEAD_LENGTH) {
+    throw schemaMismatch('frame', 'an array of type, sender, sequence and fields');
+  }
+  return value;
+}
+
+function readSender(wire: unknown, type: MessageType): ReplicaId {
+  if (typeof wire !== 'string') throw schemaMismatch(`${type}/sender`, 'a replica id');
+  return replicaId(wire);
+}
+
+/** Before all other fields: a HELLO of another version may have others. */
+function checkProtocol(tuple: readonly unknown[]): void {
+  const [min, max] = tuple.slice(HEAD_LENGTH);
+  if (!Number.isSafeInteger(min) || !Number.isSafeInteger(max)) return;
+  if (negotiateProtocol(min as number, max as number) !== undefined) return;
+  throw new SyncError(
+    'PROTOCOL_UNSUPPORTED',
+    `the client speaks protocol ${min} to ${max}, this side ${MIN_PROTOCOL} to ${PROTOCOL_VERSION}: upgrade the ${(min as number) > PROTOCOL_VERSION ? 'server' : 'client'}`,
+    { origin: 'protocol' },
+  );
+}
+
+function schemaMismatch(path: string, expected: string): SyncError {
+  return new SyncError('SCHEMA_MISMATCH', `${path}: expected ${expected}`, { origin: 'protocol', place: { path } });
+}

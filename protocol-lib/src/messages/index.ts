@@ -1,0 +1,17 @@
+export {
+  BinaryCodec,
+  decodeMessage,
+  type EncodedFrame,
+  FrameDecoder,
+  FrameEncoder,
+  HEAD_LENGTH,
+  messageLayout,
+} from './codec.ts';
+export { describeFrame, type FrameField } from './describe.ts';
+export * from './handshake.ts';
+export * from './merkle.ts';
+export * from './message.ts';
+export * from './mutation.ts';
+export * from './names.ts';
+export * from './protocol.ts';
+export * from './replication.ts';

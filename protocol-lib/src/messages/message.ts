@@ -1,0 +1,56 @@
+import type { Infer, ObjectSchema } from '../schema/index.ts';
+import type { ReplicaId } from '../state/index.ts';
+import { byeSchema, errorSchema, helloSchema, namesSchema, upgradeRequiredSchema, welcomeSchema } from './handshake.ts';
+import { merkleAnswerSchema, merkleOfferSchema, merkleQuerySchema } from './merkle.ts';
+import { commandSchema, rejectSchema } from './mutation.ts';
+import {
+  ackSchema,
+  deltaSyncSchema,
+  eventSchema,
+  fullSyncSchema,
+  heartbeatSchema,
+  syncRequestSchema,
+} from './replication.ts';
+
+/** Every message: its number on the wire, for ever, and the schema of its fields in wire order. */
+export const MESSAGES = {
+  HELLO: { id: 1, schema: helloSchema },
+  WELCOME: { id: 2, schema: welcomeSchema },
+  UPGRADE_REQUIRED: { id: 3, schema: upgradeRequiredSchema },
+  ERROR: { id: 4, schema: errorSchema },
+  BYE: { id: 5, schema: byeSchema },
+  NAMES: { id: 6, schema: namesSchema },
+  FULL_SYNC: { id: 7, schema: fullSyncSchema },
+  DELTA_SYNC: { id: 8, schema: deltaSyncSchema },
+  EVENT: { id: 9, schema: eventSchema },
+  SYNC_REQUEST: { id: 10, schema: syncRequestSchema },
+  ACK: { id: 11, schema: ackSchema },
+  COMMAND: { id: 12, schema: commandSchema },
+  REJECT: { id: 13, schema: rejectSchema },
+  MERKLE_OFFER: { id: 14, schema: merkleOfferSchema },
+  MERKLE_QUERY: { id: 15, schema: merkleQuerySchema },
+  MERKLE_ANSWER: { id: 16, schema: merkleAnswerSchema },
+  HEARTBEAT: { id: 17, schema: heartbeatSchema },
+} as const satisfies Readonly<Record<string, { readonly id: number; readonly schema: ObjectSchema<unknown> }>>;
+
+export type MessageType = keyof typeof MESSAGES;
+
+/** What a message says, before a codec gives it its sender and sequence. */
+export type MessageBody = {
+  [T in MessageType]: { readonly type: T } & Infer<(typeof MESSAGES)[T]['schema']>;
+}[MessageType];
+
+/** `sequence` counts the frames of `sender`, from 1. */
+export type Message = MessageBody & { readonly sender: ReplicaId; readonly sequence: number };
+
+export type MessageOf<T extends MessageType> = Extract<Message, { type: T }>;
+export type BodyOf<T extends MessageType> = Extract<MessageBody, { type: T }>;
+
+const typesById = new Map<unknown, MessageType>(
+  (Object.keys(MESSAGES) as MessageType[]).map((type) => [MESSAGES[type].id, type]),
+);
+
+/** The type with this number on the wire, or undefined. */
+export function messageType(id: unknown): MessageType | undefined {
+  return typesById.get(id);
+}

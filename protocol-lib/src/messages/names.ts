@@ -1,0 +1,126 @@
+import { SyncError } from '../errors/index.ts';
+import type { ReplicaId } from '../state/index.ts';
+
+/** Limits of one sender's table. What does not fit is written out in full each time. */
+export const MAX_NAMES = 65_535;
+export const MAX_NAME_LENGTH = 256;
+/** UTF-16 units of all names together. */
+export const MAX_NAMES_LENGTH = 2 * 1024 * 1024;
+/** Names in one NAMES frame. */
+export const NAMES_PER_FRAME = 8_192;
+
+/** Gives the number of a name; the name itself where it has none and gets none. */
+export interface NameSink {
+  reference(name: string): number | string;
+}
+
+/** Gives the name of a number. */
+export interface NameSource {
+  nameAt(index: number): string | undefined;
+}
+
+/** For frames whose fields refer to no names. */
+export const noNames: NameSink & NameSource = { reference: (name) => name, nameAt: () => undefined };
+
+/**
+ * The names that one sender refers to by number: record keys, field names and replicas. It only ever grows, so a
+ * number once given keeps its meaning for as long as the sender lives.
+ */
+export class NameTable implements NameSink, NameSource {
+  readonly #names: string[] = [];
+  readonly #numbers = new Map<string, number>();
+  #units = 0;
+
+  get length(): number {
+    return this.#names.length;
+  }
+
+  nameAt(index: number): string | undefined {
+    return this.#names[index];
+  }
+
+  reference(name: string): number | string {
+    const known = this.#numbers.get(name);
+    if (known !== undefined) return known;
+    if (!this.#fits(name)) return name;
+    this.#push(name);
+    return this.#names.length - 1;
+  }
+
+  /**
+   * Takes over names that a sender announced. All or nothing.
+   * @throws SyncError `NAMES_OUT_OF_ORDER` where `first` is not the next number, `NAMES_LIMIT` where the table is full
+   */
+  append(first: number, names: readonly string[]): void {
+    if (first !== this.#names.length) {
+      throw new SyncError('NAMES_OUT_OF_ORDER', `names from ${first} on, but ${this.#names.length} are known`, {
+        origin: 'protocol',
+        retry: 'now',
+      });
+    }
+    const units = names.reduce((sum, name) => sum + name.length, this.#units);
+    if (first + names.length > MAX_NAMES || units > MAX_NAMES_LENGTH) {
+      throw new SyncError('NAMES_LIMIT', `more than ${MAX_NAMES} names or ${MAX_NAMES_LENGTH} characters of them`, {
+        origin: 'protocol',
+      });
+    }
+    for (const name of names) this.#push(name);
+  }
+
+  /** The names from `first` on. */
+  slice(first: number, end?: number): string[] {
+    return this.#names.slice(first, end);
+  }
+
+  #fits(name: string): boolean {
+    return (
+      this.#names.length < MAX_NAMES && name.length <= MAX_NAME_LENGTH && this.#units + name.length <= MAX_NAMES_LENGTH
+    );
+  }
+
+  #push(name: string): void {
+    this.#numbers.set(name, this.#names.length);
+    this.#names.push(name);
+    this.#units += name.length;
+  }
+}
+
+/**
+ * The tables of all senders of a capture, rebuilt from its `names` records alone. The same names may be told again, by the sender or by
+ * any receiver; where a sender started anew and a number changed its name, the table continues from there.
+ */
+export class NameTables {
+  readonly #senders = new Map<ReplicaId, string[]>();
+
+  /** @throws SyncError `NAMES_OUT_OF_ORDER` where names before `first` are missing; nothing changes then */
+  add(sender: ReplicaId, first: number, names: readonly string[]): void {
+    const table = this.#senders.get(sender) ?? [];
+    if (first > table.length) {
+      throw new SyncError(
+        'NAMES_OUT_OF_ORDER',
+        `names of ${sender} from ${first} on, but only ${table.length} are known`,
+        { origin: 'capture' },
+      );
+    }
+    const changed = names.findIndex((name, index) => table[first + index] !== name);
+    if (changed !== -1) table.splice(first + changed, Number.POSITIVE_INFINITY, ...names.slice(changed));
+    this.#senders.set(sender, table);
+  }
+
+  /** The names of one sender; an empty source where none are known. */
+  of(sender: string): NameSource {
+    const table = this.#senders.get(sender as ReplicaId);
+    return table ? { nameAt: (index) => table[index] } : noNames;
+  }
+
+  /** Every table, for keeping and for {@link add}. */
+  *entries(): Iterable<readonly [ReplicaId, readonly string[]]> {
+    for (const [sender, names] of this.#senders) yield [sender, names.slice()];
+  }
+
+  clone(): NameTables {
+    const copy = new NameTables();
+    for (const [sender, names] of this.#senders) copy.#senders.set(sender, names.slice());
+    return copy;
+  }
+}

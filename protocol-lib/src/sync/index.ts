@@ -1,0 +1,14 @@
+export type { SyncPoint } from './authority-state.ts';
+export { type ClientPhase, ClientState, type ClientStateOptions, type PredictResult } from './client.ts';
+export type { ClientEvent } from './client-events.ts';
+export {
+  type ClientSyncState,
+  SyncManager,
+  type SyncManagerOptions,
+  type SyncStats,
+} from './manager.ts';
+export type { LinkId, Outgoing } from './outbox.ts';
+export type { PendingMutation } from './pending.ts';
+export * from './session.ts';
+export { SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
+export type { StateSnapshot } from './snapshots.ts';

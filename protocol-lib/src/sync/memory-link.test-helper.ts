@@ -1,0 +1,215 @@
+import { seededRandom } from '../ports/index.ts';
+import { recordKey, replicaId, type SyncRecord, type Value } from '../state/index.ts';
+import type { Tap } from '../trace/index.ts';
+import { ClientState, type ClientStateOptions } from './client.ts';
+import { SyncManager, type SyncManagerOptions } from './manager.ts';
+import type { LinkId, Outgoing } from './outbox.ts';
+import type { SessionDefinition } from './session.ts';
+
+const MILLISECOND = 1_000_000;
+
+/** A session of coins and counters, small enough to reason about and with everything that a command can do. */
+export const coinSession: SessionDefinition = {
+  name: 'coins',
+  *initialRecords() {
+    for (let index = 0; index < 40; index++) yield [recordKey(`coin/${index}`), { owner: null, worth: index }];
+    yield [recordKey('door/north'), { locked: true }];
+  },
+  commands: {
+    /** `{coin}`: refused where somebody has it. */
+    take(state, args, writer) {
+      const coin = `coin/${field(args, 'coin')}`;
+      const record = state.get(recordKey(coin));
+      if (!record) return { accepted: false, reason: `there is no ${coin}` };
+      if (record.owner !== null) return { accepted: false, reason: `${coin} is taken` };
+      return { accepted: true, events: [{ type: 'TAKEN', player: writer, detail: coin, data: { coin, writer } }] };
+    },
+    /** `{coin}`: refused where the writer does not have it. */
+    drop(state, args, writer) {
+      const coin = `coin/${field(args, 'coin')}`;
+      if (state.get(recordKey(coin))?.owner !== writer) return { accepted: false, reason: `${coin} is not yours` };
+      return { accepted: true, events: [{ type: 'DROPPED', player: writer, detail: coin, data: { coin } }] };
+    },
+    /** `{id, text}`: a record of its own, under a new key. */
+    note(_state, args, writer) {
+      const note = `note/${field(args, 'id')}`;
+      return { accepted: true, events: [{ type: 'NOTED', player: writer, detail: note, data: args }] };
+    },
+    /** `{id}`: takes a note away. */
+    erase(state, args, writer) {
+      const note = `note/${field(args, 'id')}`;
+      if (!state.get(recordKey(note))) return { accepted: false, reason: `there is no ${note}` };
+      return { accepted: true, events: [{ type: 'ERASED', player: writer, detail: note }] };
+    },
+    /** Accepted, and changes nothing. */
+    wave: (_state, _args, writer) => ({ accepted: true, events: [{ type: 'WAVED', player: writer, detail: 'hello' }] }),
+    /** What only the authority may do. */
+    unlock: (_state, _args, writer) =>
+      writer === 'server'
+        ? { accepted: true, events: [{ type: 'UNLOCKED', player: writer, detail: 'door/north' }] }
+        : { accepted: false, reason: 'door_locked' },
+    explode() {
+      throw new Error('boom');
+    },
+  },
+  reduce(_state, event) {
+    const data = event.data;
+    switch (event.type) {
+      case 'TAKEN':
+        return [
+          { op: 'patch', key: recordKey(field(data, 'coin')), fields: { owner: field(data, 'writer') }, removed: [] },
+        ];
+      case 'DROPPED':
+        return [{ op: 'patch', key: recordKey(field(data, 'coin')), fields: { owner: null }, removed: [] }];
+      case 'NOTED':
+        return [{ op: 'put', key: recordKey(`note/${field(data, 'id')}`), record: data as SyncRecord }];
+      case 'ERASED':
+        return [{ op: 'remove', key: recordKey(event.detail) }];
+      case 'UNLOCKED':
+        return [{ op: 'patch', key: recordKey('door/north'), fields: { locked: false }, removed: [] }];
+      default:
+        return [];
+    }
+  },
+};
+
+function field(args: Value | undefined, name: string): string {
+  if (typeof args !== 'object' || args === null || !Object.hasOwn(args, name)) throw new Error(`no ${name}`);
+  return String((args as Readonly<Record<string, Value>>)[name]);
+}
+
+/** What becomes of a frame on its way: delivered this many times, or as another frame. */
+export type Fate = (frame: Uint8Array, to: 'client' | 'manager') => readonly Uint8Array[];
+
+const delivered: Fate = (frame) => [frame];
+
+interface Connection {
+  readonly client: ClientState;
+  link: LinkId | undefined;
+}
+
+/** A manager and its clients in one process, with links that deliver at once and in order unless `fate` says otherwise. */
+export class MemorySession {
+  readonly manager: SyncManager;
+  fate: Fate = delivered;
+  now = 0;
+  /** Reasons for which the manager closed links. */
+  readonly closes: string[] = [];
+  readonly #tap: Tap | undefined;
+  readonly #connections = new Map<string, Connection>();
+  #nextLink = 1;
+
+  constructor(options: Partial<SyncManagerOptions> = {}) {
+    this.#tap = options.tap;
+    this.manager = new SyncManager({
+      definition: coinSession,
+      replica: replicaId('server'),
+      session: 'coins',
+      random: seededRandom(1),
+      now: 0,
+      ...options,
+    });
+  }
+
+  get clients(): ClientState[] {
+    return Array.from(this.#connections.values(), ({ client }) => client);
+  }
+
+  /** Makes a client and connects it. */
+  join(name: string, options: Partial<ClientStateOptions> = {}): ClientState {
+    const client = new ClientState({
+      definition: coinSession,
+      replica: replicaId(name),
+      session: 'coins',
+      token: 'open sesame',
+      ...(this.#tap ? { tap: this.#tap } : {}),
+      ...options,
+    });
+    this.#connections.set(name, { client, link: undefined });
+    this.connect(name);
+    return client;
+  }
+
+  connect(name: string): void {
+    const connection = this.#connection(name);
+    connection.link = this.#nextLink++;
+    this.manager.connect(connection.link, this.now);
+    this.#toManager(connection, connection.client.open(this.now));
+  }
+
+  /** Cuts the link; neither side could say anything. */
+  cut(name: string): void {
+    const connection = this.#connection(name);
+    const { link } = connection;
+    if (link === undefined) return;
+    connection.link = undefined;
+    this.manager.disconnect(link, 'cut', this.now);
+    connection.client.closed('cut', this.now);
+  }
+
+  isConnected(name: string): boolean {
+    return this.#connection(name).link !== undefined;
+  }
+
+  /** A prediction of a client, sent at once. Answers the reason where it was refused locally. */
+  predict(name: string, command: string, args: Value, options: { unchecked?: boolean } = {}): string | undefined {
+    const connection = this.#connection(name);
+    const result = connection.client.predict(command, args, this.now, options);
+    if ('rejected' in result) return result.rejected;
+    this.#toManager(connection, result.frames);
+    return undefined;
+  }
+
+  /** Lets time go by in steps of 50 ms, everybody ticking. */
+  run(milliseconds: number): void {
+    for (let passed = 0; passed < milliseconds; passed += 50) {
+      this.now += 50 * MILLISECOND;
+      this.#fromManager(this.manager.tick(this.now));
+      for (const connection of this.#connections.values()) {
+        this.#toManager(connection, connection.client.tick(this.now));
+      }
+    }
+  }
+
+  /** A frame straight to the manager, as from a client's link or a stranger's. */
+  inject(link: LinkId, frame: Uint8Array): Outgoing[] {
+    return this.manager.receive(link, frame, this.now);
+  }
+
+  link(name: string): LinkId {
+    const { link } = this.#connection(name);
+    if (link === undefined) throw new Error(`${name} is not connected`);
+    return link;
+  }
+
+  #connection(name: string): Connection {
+    const connection = this.#connections.get(name);
+    if (!connection) throw new Error(`there is no client ${name}`);
+    return connection;
+  }
+
+  #toManager(connection: Connection, frames: readonly Uint8Array[]): void {
+    for (const frame of frames) {
+      for (const arrived of this.fate(frame, 'manager')) {
+        // What was sent before a cut stays unsent.
+        if (connection.link !== undefined) this.#fromManager(this.manager.receive(connection.link, arrived, this.now));
+      }
+    }
+  }
+
+  #fromManager(outgoing: readonly Outgoing[]): void {
+    for (const one of outgoing) {
+      const connection = [...this.#connections.values()].find(({ link }) => link === one.link);
+      if ('close' in one) {
+        this.closes.push(one.close);
+        if (!connection) continue;
+        connection.link = undefined;
+        connection.client.closed(one.close, this.now);
+      } else if (connection) {
+        for (const arrived of this.fate(one.frame, 'client')) {
+          this.#toManager(connection, connection.client.receive(arrived, this.now));
+        }
+      }
+    }
+  }
+}

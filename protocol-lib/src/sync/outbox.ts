@@ -1,0 +1,91 @@
+import { type EncodedFrame, FrameEncoder, type MessageBody } from '../messages/index.ts';
+import { type ReplicaId, replicaId } from '../state/index.ts';
+import type { Tap } from '../trace/index.ts';
+
+/** One connection, as its driver numbers it. */
+export type LinkId = number;
+
+/** What a driver must do: send a frame, or close the connection with a reason for people. */
+export type Outgoing =
+  | { readonly link: LinkId; readonly frame: Uint8Array }
+  | { readonly link: LinkId; readonly close: string };
+
+/** Somebody who is to get frames. */
+export interface Receiver {
+  readonly link: LinkId;
+  readonly replica: ReplicaId;
+  bytes: number;
+}
+
+/** In trace records, who has not yet said its name. */
+export const STRANGER = replicaId('unknown');
+
+/** Encodes what the authority says, traces it and holds it until the driver takes it. */
+export class Outbox {
+  readonly #encoder: FrameEncoder;
+  readonly #tap: Tap;
+  readonly #receivers: () => Iterable<Receiver>;
+  #waiting: Outgoing[] = [];
+  #bytes = 0;
+
+  /** `receivers` are all that share the name table. */
+  constructor(sender: ReplicaId, tap: Tap, receivers: () => Iterable<Receiver>) {
+    this.#encoder = new FrameEncoder(sender);
+    this.#tap = tap;
+    this.#receivers = receivers;
+  }
+
+  /** Bytes of frames handed out so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Everything that waits, in order; the driver sends it. */
+  drain(): Outgoing[] {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    return waiting;
+  }
+
+  /** One message, encoded once, to some receivers. New names go to everybody before it. */
+  send(receivers: Iterable<Receiver>, body: MessageBody, cause: readonly number[]): void {
+    for (const encoded of this.#encoder.encode(body)) {
+      if (encoded.names) this.#traceNames(encoded.names.first, encoded.names.names);
+      for (const receiver of encoded.names ? this.#receivers() : receivers) this.#hand(receiver, encoded, cause);
+    }
+  }
+
+  /** All names so far, to a receiver that has none or has lost some. */
+  sendNames(receiver: Receiver, cause: readonly number[]): void {
+    for (const encoded of this.#encoder.encodeNames()) this.#hand(receiver, encoded, cause);
+  }
+
+  /** To a link that is nobody's yet. Only for messages without names. */
+  sendToStranger(link: LinkId, body: MessageBody, cause: readonly number[]): void {
+    this.send([{ link, replica: STRANGER, bytes: 0 }], body, cause);
+  }
+
+  close(link: LinkId, reason: string): void {
+    this.#waiting.push({ link, close: reason });
+  }
+
+  /** Tells the whole name table to whoever has begun to listen. */
+  describe(): void {
+    this.#traceNames(0, this.#encoder.names.slice(0));
+  }
+
+  #hand(receiver: Receiver, encoded: EncodedFrame, cause: readonly number[]): void {
+    const { frame, type, sender, sequence } = encoded;
+    this.#waiting.push({ link: receiver.link, frame });
+    this.#bytes += frame.length;
+    receiver.bytes += frame.length;
+    if (!this.#tap.isOpen) return;
+    this.#tap.emit(sender, { kind: 'send', to: receiver.replica, type, sender, sequence }, cause, frame);
+  }
+
+  #traceNames(first: number, names: readonly string[]): void {
+    if (!this.#tap.isOpen || names.length === 0) return;
+    const sender = this.#encoder.sender;
+    this.#tap.emit(sender, { kind: 'names', sender, first, names: [...names] });
+  }
+}

@@ -1,0 +1,47 @@
+import { milliseconds } from '../ports/index.ts';
+
+/** Times in nanoseconds. The defaults of `SyncManager`. */
+export interface SyncSettings {
+  /** Between two deltas to a client. */
+  readonly syncInterval: number;
+  /** Between two periodic snapshots. */
+  readonly snapshotInterval: number;
+  /** Deltas that a client may leave unacknowledged before it gets a full sync. */
+  readonly maxDeltaChain: number;
+  /** Sent versions from which a delta can be made. */
+  readonly ring: number;
+  /** Periodic snapshots from which one can be made after that. */
+  readonly periodicSnapshots: number;
+  readonly maxClients: number;
+  /** Bytes of a frame from a client. */
+  readonly maxFrame: number;
+  /** A link that has not said HELLO by then is closed. */
+  readonly helloTimeout: number;
+  /** A Merkle exchange that has not ended by then is given up for a full sync. */
+  readonly repairTimeout: number;
+  /** Questions of one Merkle exchange. */
+  readonly maxRepairQueries: number;
+  /** What is not acknowledged by then is sent again, then after twice as long, and so on up to 30 s. */
+  readonly resendTimeout: number;
+  /** Writers whose mutations are counted, for as long as the session lives. */
+  readonly maxWriters: number;
+}
+
+export const SYNC_DEFAULTS: SyncSettings = {
+  syncInterval: milliseconds(100),
+  snapshotInterval: milliseconds(1_000),
+  maxDeltaChain: 10,
+  ring: 100,
+  periodicSnapshots: 100,
+  maxClients: 1_000,
+  maxFrame: 1024 * 1024,
+  helloTimeout: milliseconds(10_000),
+  repairTimeout: milliseconds(5_000),
+  maxRepairQueries: 200,
+  resendTimeout: milliseconds(2_000),
+  maxWriters: 65_535,
+};
+
+/** Mutations that a client may have pending; an authority remembers as many refusals of each writer. */
+export const MAX_PENDING = 256;
+export const MAX_BACKOFF = milliseconds(30_000);

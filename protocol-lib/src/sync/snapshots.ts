@@ -1,0 +1,52 @@
+import type { StateRoot } from '../merkle/index.ts';
+import type { Version } from '../state/index.ts';
+
+/** A version's state, kept. It shares with its neighbours all that did not change. */
+export interface StateSnapshot {
+  readonly version: Version;
+  readonly root: StateRoot;
+}
+
+/**
+ * The versions from which deltas can still be made: every version that was sent, up to `capacity`, and of older ones
+ * those of the last `periodic` snapshot intervals.
+ */
+export class SnapshotRing {
+  readonly #capacity: number;
+  readonly #periodicCapacity: number;
+  readonly #recent = new Map<Version, StateSnapshot>();
+  readonly #periodic = new Map<Version, StateSnapshot>();
+
+  constructor(capacity: number, periodicCapacity: number) {
+    this.#capacity = capacity;
+    this.#periodicCapacity = periodicCapacity;
+  }
+
+  /** Snapshots held now. */
+  get size(): number {
+    return new Set([...this.#recent.keys(), ...this.#periodic.keys()]).size;
+  }
+
+  /** Keeps a version; one that is kept already stays as it is. */
+  keep(snapshot: StateSnapshot): void {
+    push(this.#recent, snapshot, this.#capacity);
+  }
+
+  /** Keeps a version for longer, as one of the periodic ones. */
+  keepPeriodic(snapshot: StateSnapshot): void {
+    push(this.#periodic, this.get(snapshot.version) ?? snapshot, this.#periodicCapacity);
+  }
+
+  get(version: Version): StateSnapshot | undefined {
+    return this.#recent.get(version) ?? this.#periodic.get(version);
+  }
+}
+
+function push(ring: Map<Version, StateSnapshot>, snapshot: StateSnapshot, capacity: number): void {
+  if (ring.has(snapshot.version)) return;
+  ring.set(snapshot.version, snapshot);
+  if (ring.size <= capacity) return;
+  // A map keeps the order of insertion, and versions only rise.
+  const [oldest] = ring.keys();
+  if (oldest !== undefined) ring.delete(oldest);
+}
