@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { type BuildOptions, build } from 'esbuild';
 
 /**
  * `node extension/build.ts`: everything that the extension runs, in `extension/dist`: its own bundle, the sample server
@@ -25,7 +25,7 @@ for (const file of INSPECTOR_FILES) {
   cpSync(from, join(dist, 'webview', file));
 }
 
-const common = {
+const common: BuildOptions = {
   bundle: true,
   platform: 'node',
   target: 'node22',
@@ -35,7 +35,7 @@ const common = {
   logLevel: 'warning',
   // Optional native helpers of ws and msgpackr: both do without.
   external: ['vscode', 'bufferutil', 'utf-8-validate', 'msgpackr-extract'],
-} as const;
+};
 
 await build({
   ...common,

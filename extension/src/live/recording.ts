@@ -1,4 +1,12 @@
-import { attach, fileSink, recordSession, type Recording as SessionRecording } from '@syncscope/protocol/node';
+import * as zlib from 'node:zlib';
+import {
+  attach,
+  fileSink,
+  type RecordingOptions,
+  recordSession,
+  type Recording as SessionRecording,
+  zstdCompression,
+} from '@syncscope/protocol/node';
 import * as vscode from 'vscode';
 
 /** Where a session is and what lets us in. */
@@ -6,6 +14,9 @@ export interface SessionAddress {
   readonly url: string;
   readonly token: string;
 }
+
+/** The Node of an older VS Code, or of a desktop build, may come without zstd. */
+const options: RecordingOptions = typeof zlib.zstdCompressSync === 'function' ? { compression: zstdCompression } : {};
 
 /**
  * A capture file that is being written. It observes the session over a connection of its own, so that a slow disk
@@ -29,7 +40,7 @@ export class Recording {
     const connection = await attach(address);
     try {
       await vscode.workspace.fs.createDirectory(vscode.Uri.joinPath(uri, '..'));
-      return new Recording(uri, recordSession(connection, await fileSink(uri.fsPath)));
+      return new Recording(uri, recordSession(connection, await fileSink(uri.fsPath), options));
     } catch (error) {
       connection.close();
       throw error;

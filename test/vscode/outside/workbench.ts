@@ -28,6 +28,7 @@ export class Workbench {
     const workbench = new Workbench(page);
     await page.goto(workbenchUrl(server, folder, payload));
     await page.locator('.monaco-workbench .activitybar').waitFor({ timeout: 60_000 });
+    await workbench.#hideSecondarySideBar();
     return workbench;
   }
 
@@ -130,6 +131,14 @@ export class Workbench {
   async screenshot(path: string): Promise<void> {
     await this.page.mouse.move(1_000, 880);
     await this.page.screenshot({ path });
+  }
+
+  /** VS Code's chat opens there by itself and would cover a third of what is looked at. */
+  async #hideSecondarySideBar(): Promise<void> {
+    const bar = this.page.locator('.part.auxiliarybar');
+    if (!(await bar.isVisible())) return;
+    await this.page.keyboard.press('ControlOrMeta+Alt+B');
+    await bar.waitFor({ state: 'hidden' });
   }
 
   async #type(text: string): Promise<void> {
