@@ -69,26 +69,16 @@ interface Import {
 /** Every broken rule in `files`, by path and line. */
 export function findViolations(files: readonly SourceFile[]): Violation[] {
   const violations: Violation[] = [];
-  const sideways = new Map<string, { to: string; path: string; line: number }[]>();
+  const edges: Edge[] = [];
   for (const file of files) {
     const program = parse(file);
     const report = (line: number, message: string) => violations.push({ path: file.path, line, message });
     const folder = coreFolder(file.path);
     for (const found of importsOf(program, file.text)) {
       checkPackage(file.path, found, report);
-      if (folder === undefined) continue;
-      checkCoreImport(file.path, folder, found, report);
-      const target = coreFolder(resolveImport(file.path, found.source) ?? '');
-      if (
-        target &&
-        target !== folder &&
-        !found.isTypeOnly &&
-        !isTest(file.path) &&
-        floorOf(target) === floorOf(folder)
-      ) {
-        const edges = sideways.get(folder) ?? [];
-        sideways.set(folder, [...edges, { to: target, path: file.path, line: found.line }]);
-      }
+      if (folder !== undefined) checkCoreImport(file.path, folder, found, report);
+      const to = resolveImport(file.path, found.source);
+      if (to !== undefined && !found.isTypeOnly) edges.push({ from: file.path, to, line: found.line });
     }
     if (folder !== undefined && folder !== 'node' && !isTest(file.path)) {
       for (const { line, name } of ambientUses(program, file.text)) {
@@ -96,11 +86,11 @@ export function findViolations(files: readonly SourceFile[]): Violation[] {
       }
     }
   }
-  return [...violations, ...cycles(sideways)].sort((a, b) => a.path.localeCompare(b.path) || a.line - b.line);
+  return [...violations, ...circles(edges)].sort((a, b) => a.path.localeCompare(b.path) || a.line - b.line);
 }
 
 export function isTest(path: string): boolean {
-  return /\.test\.tsx?$/.test(path);
+  return /(\.test|\.test-helper|\/testing)\.tsx?$/.test(path);
 }
 
 /** `merkle` for `protocol-lib/src/merkle/tree.ts`; undefined for anything that is not in a folder of the library. */
@@ -154,19 +144,24 @@ function checkCoreImport(
   }
 }
 
-/** Folders of one floor may use each other, but not in a circle. Types alone make no circle: they vanish. */
-function cycles(edges: ReadonlyMap<string, readonly { to: string; path: string; line: number }[]>): Violation[] {
-  const reaches = (from: string, goal: string, seen: Set<string>): boolean =>
-    (edges.get(from) ?? []).some(({ to }) => {
-      if (to === goal) return true;
-      if (seen.has(to)) return false;
-      return reaches(to, goal, seen.add(to));
-    });
-  return [...edges].flatMap(([folder, list]) =>
-    list
-      .filter(({ to }) => reaches(to, folder, new Set()))
-      .map(({ to, path, line }) => ({ path, line, message: `${folder} and ${to} import each other` })),
-  );
+interface Edge {
+  readonly from: string;
+  readonly to: string;
+  readonly line: number;
+}
+
+/** Imports that lead back to the file that makes them. Types alone make no circle: they vanish. */
+function circles(edges: readonly Edge[]): Violation[] {
+  const out = Map.groupBy(edges, ({ from }) => from);
+  const leadsTo = (from: string, goal: string): boolean => {
+    const seen = new Set([from]);
+    // A set grows while it is walked.
+    for (const path of seen) for (const { to } of out.get(path) ?? []) seen.add(to);
+    return seen.has(goal);
+  };
+  return edges
+    .filter(({ from, to }) => leadsTo(to, from))
+    .map(({ from, to, line }) => ({ path: from, line, message: `${to} imports this file again, by a circle` }));
 }
 
 // --- reading the syntax tree (ESTree) -----------------------------------------------------------------------------
