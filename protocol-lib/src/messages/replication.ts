@@ -48,9 +48,11 @@ export const fullSyncSchema = object({
 export const deltaSyncSchema = object({
   from: uint,
   to: uint,
+  /** The progress that a receiver must have: what was settled up to there is in neither `vector` nor `rejected`. */
+  since: uint,
   progress: uint,
   changes: changesSchema,
-  /** The entries that rose since `from`. */
+  /** The entries that rose after `since`. */
   vector: vectorEntriesSchema,
   rejected: rejectionsSchema,
   /** The root hash after the changes. */

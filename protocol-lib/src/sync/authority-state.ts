@@ -107,6 +107,7 @@ export class AuthorityState {
       type: 'DELTA_SYNC',
       from: point.version,
       to: this.#version,
+      since: point.progress,
       progress: this.ledger.progress,
       changes: changesBetween(base.root, this.#root),
       vector: this.ledger.entriesSince(point.progress),

@@ -422,6 +422,16 @@ export class ClientState {
       this.#onOtherBase(delta, seq, now);
       return;
     }
+    if (delta.since > this.#progress) {
+      // How mutations of ours ended went with a frame that was lost; the state lacks nothing.
+      this.#log(
+        'warn',
+        `delta ${from}→${to} tells of what was settled since ${delta.since}, but ${this.#progress} is known`,
+        [seq],
+      );
+      this.#ask('base', [seq], now);
+      return;
+    }
     let root: StateRoot;
     try {
       root = this.#committed.apply(delta.changes);

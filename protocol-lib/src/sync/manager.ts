@@ -222,6 +222,13 @@ export class SyncManager {
     if (this.#tap.isOpen) this.#tap.emit(client.replica, { kind: 'gone', reason: reason.slice(0, 500) });
   }
 
+  /** Ends the session: says why to every client and closes every link. */
+  stop(reason: string): Outgoing[] {
+    this.#outbox.send(this.#clients.values(), { type: 'BYE', reason: reason.slice(0, 500) }, []);
+    for (const { id } of [...this.#links.values()]) this.#close(id, reason);
+    return this.#outbox.drain();
+  }
+
   /** A frame arrived. A frame that is refused changes nothing. */
   receive(link: LinkId, frame: Uint8Array, now: number): Outgoing[] {
     const from = this.#links.get(link);

@@ -165,8 +165,10 @@ export class MemorySession {
     for (let passed = 0; passed < milliseconds; passed += 50) {
       this.now += 50 * MILLISECOND;
       this.#fromManager(this.manager.tick(this.now));
-      for (const connection of this.#connections.values()) {
+      for (const [name, connection] of this.#connections) {
         this.#toManager(connection, connection.client.tick(this.now));
+        // A client that says that its connection has ended wants it closed.
+        if (connection.client.phase === 'closed') this.cut(name);
       }
     }
   }
