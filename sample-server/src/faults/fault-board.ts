@@ -48,6 +48,11 @@ export class FaultBoard {
     this.#options = options;
   }
 
+  /** What faults are chosen by. */
+  get random(): Random {
+    return this.#options.random;
+  }
+
   /**
    * Starts a fault now. Latency 0 and loss 0 clear what was there.
    * @throws SyncError `FAULT_INVALID`, `FAULT_TARGET_UNKNOWN`, and nothing was started

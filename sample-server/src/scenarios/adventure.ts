@@ -51,34 +51,6 @@ interface Knowledge {
   readonly seesLocks: boolean;
 }
 
-/** The rules as the authority has them. */
-export const adventure: SessionDefinition = adventureWith({ seesLocks: true });
-
-/**
- * The rules as a player's client predicts them. One sees a door, not its lock: the client walks on, and the authority
- * calls it back where the door is locked. Nothing else differs, and the reducer is the same.
- */
-export const adventureAsPlayed: SessionDefinition = adventureWith({ seesLocks: false });
-
-function adventureWith(knowledge: Knowledge): SessionDefinition {
-  return {
-    name: 'adventure',
-    initialRecords,
-    commands: {
-      join,
-      leave,
-      move: moveWith(knowledge),
-      take,
-      drop,
-      unlock,
-      step,
-      rest,
-      restore,
-    },
-    reduce,
-  };
-}
-
 function* initialRecords(random: Random): Iterable<readonly [RecordKey, SyncRecord]> {
   for (const { id, name } of ROOMS) yield [recordKey(`room/${id}`), { name, visited: false, visits: 0 }];
   for (const { id, name } of DOORS) yield [recordKey(`door/${id}`), { name, locked: true }];
@@ -210,6 +182,14 @@ const restore: CommandHandler = (_state, _args, writer) =>
     ? happened({ type: 'HOUSE_RESTORED', player: writer, detail: 'doors locked, things carried home' })
     : refuse('only the caretaker may');
 
+/** Sends home who has been gone too long. */
+const evict: CommandHandler = (state, args, writer) => {
+  const player = argument(args, 'player');
+  if (writer !== AUTHORITY) return refuse('only the caretaker may');
+  if (!find(state, 'player', player)) return refuse(`${player} is not in the house`);
+  return happened({ type: 'PLAYER_LEFT', player, detail: 'was gone too long' });
+};
+
 function reduce(state: StateView, event: DomainEvent): readonly Change[] {
   const playerKey = recordKey(`player/${event.player}`);
   const player = state.get(playerKey);
@@ -316,4 +296,33 @@ function restoreHouse(state: StateView): Change[] {
     if (room === 'tower') changes.push(patch(key, { room: 'courtyard' }));
   }
   return changes;
+}
+
+/** The rules as the authority has them. */
+export const adventure: SessionDefinition = adventureWith({ seesLocks: true });
+
+/**
+ * The rules as a player's client predicts them. One sees a door, not its lock: the client walks on, and the authority
+ * calls it back where the door is locked. Nothing else differs, and the reducer is the same.
+ */
+export const adventureAsPlayed: SessionDefinition = adventureWith({ seesLocks: false });
+
+function adventureWith(knowledge: Knowledge): SessionDefinition {
+  return {
+    name: 'adventure',
+    initialRecords,
+    commands: {
+      join,
+      leave,
+      move: moveWith(knowledge),
+      take,
+      drop,
+      unlock,
+      step,
+      rest,
+      restore,
+      evict,
+    },
+    reduce,
+  };
 }

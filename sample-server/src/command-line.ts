@@ -1,0 +1,105 @@
+import { parseArgs } from 'node:util';
+import { isSyncError, SyncError } from '@syncscope/protocol/errors';
+import { FAULT_SYNTAX, parseFault } from './faults/specs.ts';
+import { SCENARIOS } from './scenarios/index.ts';
+import { BOTS_MAX, type ServerOptions } from './server.ts';
+
+export const USAGE = `Usage: npm run -s server -- [options]
+
+  --scenario NAME   ${Object.keys(SCENARIOS).join(', ')} (default adventure)
+  --bots N          players that play by themselves, 0 to ${BOTS_MAX} (default 4)
+  --port P          of the server, 0 to 65535; 0 takes a free one and prints it (default 0)
+  --seed S          a whole number; the same one gives the same world and bots (default: a new one, printed)
+  --fault SPEC      repeatable: ${FAULT_SYNTAX.join('\n                    ')}
+  --seconds N       end after so long
+  --host H          where clients may connect (default 127.0.0.1); any other needs --token
+  --token T         what clients must show, 16 characters or more (default: a new one)
+  --assets DIR      the folder of the built inspector page
+  --help            this text
+`;
+
+export type CommandLine =
+  | { readonly help: true }
+  | { readonly help: false; readonly options: ServerOptions; readonly seconds: number | undefined };
+
+const SECONDS_MAX = 1_000_000;
+const SEED_MAX = 2 ** 32 - 1;
+const TOKEN_MIN_LENGTH = 16;
+
+/**
+ * Reads the arguments after the program's name.
+ * @throws SyncError `USAGE`, which says what is allowed
+ */
+export function parseCommandLine(args: readonly string[]): CommandLine {
+  const values = parse(args);
+  if (values.help) return { help: true };
+  const { scenario, host, token, assets } = values;
+  if (scenario !== undefined && !Object.hasOwn(SCENARIOS, scenario)) {
+    throw usage(`--scenario ${scenario}: there is ${Object.keys(SCENARIOS).join(', ')}`);
+  }
+  if (token !== undefined && token.length < TOKEN_MIN_LENGTH) {
+    throw usage(`--token: at least ${TOKEN_MIN_LENGTH} characters, or it can be guessed`);
+  }
+  const options = {
+    scenario,
+    bots: whole('--bots', values.bots, BOTS_MAX),
+    port: whole('--port', values.port, 65_535),
+    seed: whole('--seed', values.seed, SEED_MAX),
+    host,
+    token,
+    assets,
+    faults: values.fault?.map((text) => asUsage('--fault', () => parseFault(text))),
+  };
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  return { help: false, options: given, seconds: amount('--seconds', values.seconds) };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      strict: true,
+      options: {
+        scenario: { type: 'string' },
+        bots: { type: 'string' },
+        port: { type: 'string' },
+        seed: { type: 'string' },
+        fault: { type: 'string', multiple: true },
+        seconds: { type: 'string' },
+        host: { type: 'string' },
+        token: { type: 'string' },
+        assets: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values;
+  } catch (error) {
+    throw usage(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function whole(name: string, text: string | undefined, most: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value <= most)) throw usage(`${name} ${text}: a whole number from 0 to ${most}`);
+  return value;
+}
+
+function amount(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = /^\d{1,7}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value > 0 && value <= SECONDS_MAX)) throw usage(`${name} ${text}: a number of seconds up to ${SECONDS_MAX}`);
+  return value;
+}
+
+function asUsage<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (isSyncError(error)) throw usage(`${name} ${error.message}`);
+    throw error;
+  }
+}
+
+function usage(what: string): SyncError {
+  return new SyncError('USAGE', what, { origin: 'setting' });
+}

@@ -1,0 +1,237 @@
+import type { Random } from '@syncscope/protocol/ports';
+import { type ReplicaId, recordKey, type SyncRecord } from '@syncscope/protocol/state';
+import type { StateView } from '@syncscope/protocol/sync';
+import { doorBetween, PLATE_ROOM, PLATES, ROOMS, roomPlan } from './adventure-map.ts';
+import type { Caretaker, Intent, Mind } from './scenario.ts';
+
+/** How long a player believes that a door is still locked, in milliseconds. */
+const DOOR_MEMORY_MS = 7_000;
+const TIRED = 14;
+const HURT = 45;
+
+/**
+ * A player like others: walks somewhere, picks up what lies there, puts it down again, snatches what somebody drops,
+ * rattles at doors, waits on a plate for another.
+ */
+export class AdventureMind implements Mind {
+  readonly #self: ReplicaId;
+  readonly #random: Random;
+  readonly #refusedDoors = new Map<string, number>();
+  #goal: string | undefined;
+  /** An item that caught the eye. */
+  #wants: string | undefined;
+  #lying = new Set<string>();
+
+  constructor(self: ReplicaId, random: Random) {
+    this.#self = self;
+    this.#random = random;
+  }
+
+  pause(): number {
+    const idles = this.#chance(0.1);
+    return idles ? 2_000 + this.#random.next() * 2_500 : 450 + this.#random.next() * 1_100;
+  }
+
+  startle(view: StateView): number | undefined {
+    const player = this.#player(view);
+    if (!player) return undefined;
+    const lying = new Set(itemsIn(view, String(player.room)));
+    const fresh = [...lying].filter((item) => !this.#lying.has(item));
+    const isSameRoom = this.#lying.size > 0 || fresh.length < lying.size;
+    this.#lying = lying;
+    const [item] = fresh;
+    if (item === undefined || !isSameRoom || Number(player.carrying) >= 2 || !this.#chance(0.75)) return undefined;
+    this.#wants = item;
+    return 60 + this.#random.next() * 130;
+  }
+
+  refused(intent: Intent, reason: string, now: number): void {
+    const { to } = intent.args as { readonly to?: string };
+    if (intent.command === 'move' && reason === 'door locked' && to !== undefined) this.#refusedDoors.set(to, now);
+    if (intent.command === 'move') this.#goal = undefined;
+  }
+
+  think(view: StateView, now: number): Intent | undefined {
+    const player = this.#player(view);
+    if (!player) return { command: 'join', args: null };
+    const room = String(player.room);
+    const urgent = this.#recover(player) ?? this.#snatch(view, room) ?? this.#useKey(view, room);
+    if (urgent) return urgent;
+    // Stands on a plate and waits for another; now and then loses patience.
+    if (this.#isOnPlate(view) && this.#chance(0.8)) return undefined;
+    return this.#puzzle(view, room) ?? this.#handle(view, player, room) ?? this.#walk(view, room, now);
+  }
+
+  #player(view: StateView): SyncRecord | undefined {
+    return view.get(recordKey(`player/${this.#self}`));
+  }
+
+  #recover(player: SyncRecord): Intent | undefined {
+    const isWeak = Number(player.energy) < TIRED || Number(player.health) < HURT;
+    return isWeak ? { command: 'rest', args: null } : undefined;
+  }
+
+  #snatch(view: StateView, room: string): Intent | undefined {
+    const item = this.#wants;
+    this.#wants = undefined;
+    return item !== undefined && itemsIn(view, room).includes(item) ? { command: 'take', args: { item } } : undefined;
+  }
+
+  #useKey(view: StateView, room: string): Intent | undefined {
+    for (const to of roomPlan(room)?.exits ?? []) {
+      const door = doorBetween(room, to);
+      if (!door?.key || ownerOf(view, door.key) !== this.#self || !this.#refusedDoors.has(to)) continue;
+      this.#refusedDoors.delete(to);
+      this.#goal = to;
+      return { command: 'unlock', args: { door: door.id } };
+    }
+    return undefined;
+  }
+
+  #puzzle(view: StateView, room: string): Intent | undefined {
+    if (room !== PLATE_ROOM) return undefined;
+    const plates = view.get(recordKey('puzzle/plates'));
+    if (plates?.solved === true) return this.#chance(0.6) ? { command: 'move', args: { to: 'vault' } } : undefined;
+    if (this.#isOnPlate(view)) return undefined;
+    const free = PLATES.filter((plate) => plates?.[plate] === null);
+    const plate = this.#pick(free);
+    return plate && this.#chance(0.8) ? { command: 'step', args: { plate } } : undefined;
+  }
+
+  #isOnPlate(view: StateView): boolean {
+    const plates = view.get(recordKey('puzzle/plates'));
+    return plates?.solved !== true && PLATES.some((plate) => plates?.[plate] === this.#self);
+  }
+
+  #handle(view: StateView, player: SyncRecord, room: string): Intent | undefined {
+    const carrying = Number(player.carrying);
+    const item = this.#pick(itemsIn(view, room));
+    if (item !== undefined && carrying < 2 && this.#chance(0.5)) return { command: 'take', args: { item } };
+    if (carrying === 0) return undefined;
+    const hasCompany = playersIn(view, room).length > 1;
+    if (!this.#chance(hasCompany ? 0.35 : 0.08)) return undefined;
+    const own = this.#pick(itemsOf(view, this.#self));
+    return own === undefined ? undefined : { command: 'drop', args: { item: own } };
+  }
+
+  #walk(view: StateView, room: string, now: number): Intent | undefined {
+    const exits = (roomPlan(room)?.exits ?? []).filter((to) => !this.#isShut(view, room, to, now));
+    const tempting = exits.find((to) => doorBetween(room, to) !== undefined);
+    if (tempting !== undefined && this.#chance(0.45)) return { command: 'move', args: { to: tempting } };
+    if (this.#goal === undefined || this.#goal === room) this.#goal = this.#chooseGoal(view);
+    const next = firstStep(room, this.#goal, (from, to) => !this.#isShut(view, from, to, now)) ?? this.#pick(exits);
+    return next === undefined ? undefined : { command: 'move', args: { to: next } };
+  }
+
+  /** Company draws, so does the puzzle; else anywhere. */
+  #chooseGoal(view: StateView): string | undefined {
+    if (this.#chance(0.3)) return PLATE_ROOM;
+    if (this.#chance(0.4)) {
+      const others = [...view.entries('player/')].map(([, { room }]) => String(room)).sort();
+      return this.#pick(others);
+    }
+    return this.#pick(ROOMS.map(({ id }) => id));
+  }
+
+  /** The vault is known to be shut until the puzzle is solved; another door only once it was tried. */
+  #isShut(view: StateView, from: string, to: string, now: number): boolean {
+    const door = doorBetween(from, to);
+    if (!door) return false;
+    const refusedAt = this.#refusedDoors.get(to);
+    if (refusedAt !== undefined && now - refusedAt < DOOR_MEMORY_MS) return true;
+    return door.key === null && view.get(recordKey('puzzle/plates'))?.solved !== true && !this.#chance(0.2);
+  }
+
+  #chance(share: number): boolean {
+    return this.#random.next() < share;
+  }
+
+  #pick<T>(choices: readonly T[]): T | undefined {
+    return choices[Math.floor(this.#random.next() * choices.length)];
+  }
+}
+
+const RESTORE_AFTER_MS = { least: 18_000, most: 28_000 };
+const EVICT_AFTER_MS = 10_000;
+
+/** Locks up and tidies every half minute or so, and sends home who has lost the connection. */
+export class AdventureCaretaker implements Caretaker {
+  readonly #random: Random;
+  readonly #goneSince = new Map<string, number>();
+  #restoreAt: number | undefined;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  due(view: StateView, connected: ReadonlySet<string>, now: number): readonly Intent[] {
+    const intents: Intent[] = [];
+    for (const [key] of view.entries('player/')) {
+      const player = key.slice('player/'.length);
+      if (connected.has(player)) this.#goneSince.delete(player);
+      else if (!this.#goneSince.has(player)) this.#goneSince.set(player, now);
+      else if (now - (this.#goneSince.get(player) ?? now) >= EVICT_AFTER_MS) {
+        this.#goneSince.delete(player);
+        intents.push({ command: 'evict', args: { player } });
+      }
+    }
+    this.#restoreAt ??= this.#next(now);
+    if (now >= this.#restoreAt) {
+      this.#restoreAt = this.#next(now);
+      intents.push({ command: 'restore', args: null });
+    }
+    return intents;
+  }
+
+  #next(now: number): number {
+    const { least, most } = RESTORE_AFTER_MS;
+    return now + least + this.#random.next() * (most - least);
+  }
+}
+
+// Entries come in no promised order: what a bot chooses from is sorted, so that a seed plays alike.
+
+function itemsIn(view: StateView, room: string): string[] {
+  return idsWhere(view, 'item/', (item) => item.room === room);
+}
+
+function itemsOf(view: StateView, player: string): string[] {
+  return idsWhere(view, 'item/', (item) => item.owner === player);
+}
+
+function playersIn(view: StateView, room: string): string[] {
+  return idsWhere(view, 'player/', (player) => player.room === room);
+}
+
+function idsWhere(view: StateView, prefix: string, test: (record: SyncRecord) => boolean): string[] {
+  const found: string[] = [];
+  for (const [key, record] of view.entries(prefix)) if (test(record)) found.push(key.slice(prefix.length));
+  return found.sort();
+}
+
+function ownerOf(view: StateView, item: string): unknown {
+  return view.get(recordKey(`item/${item}`))?.owner;
+}
+
+/** The first room on a shortest way, by breadth. */
+function firstStep(
+  from: string,
+  goal: string | undefined,
+  isOpen: (from: string, to: string) => boolean,
+): string | undefined {
+  const seen = new Set([from]);
+  let ways = [{ room: from, first: undefined as string | undefined }];
+  while (ways.length > 0) {
+    const next: typeof ways = [];
+    for (const { room, first } of ways) {
+      for (const to of roomPlan(room)?.exits ?? []) {
+        if (seen.has(to) || !isOpen(room, to)) continue;
+        seen.add(to);
+        if (to === goal) return first ?? to;
+        next.push({ room: to, first: first ?? to });
+      }
+    }
+    ways = next;
+  }
+  return undefined;
+}

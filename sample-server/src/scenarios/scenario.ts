@@ -1,0 +1,38 @@
+import type { Random } from '@syncscope/protocol/ports';
+import type { ReplicaId, Value } from '@syncscope/protocol/state';
+import type { SessionDefinition, StateView } from '@syncscope/protocol/sync';
+
+export interface Intent {
+  readonly command: string;
+  readonly args: Value;
+}
+
+/** How one bot plays. It sees what its own replica shows it, and nothing else. Times in milliseconds. */
+export interface Mind {
+  /** What to do now; nothing where it would rather wait. */
+  think(view: StateView, now: number): Intent | undefined;
+  /** How long until the next thought. */
+  pause(): number;
+  /** Something changed: how soon it wants to think because of that, where it does. */
+  startle(view: StateView): number | undefined;
+  /** What it tried was refused. */
+  refused(intent: Intent, reason: string, now: number): void;
+}
+
+/** What the authority does of its own accord. */
+export interface Caretaker {
+  /** The mutations that are due; called about once a second. Times in milliseconds. */
+  due(view: StateView, connected: ReadonlySet<string>, now: number): readonly Intent[];
+}
+
+/** A session that the sample server can run. */
+export interface Scenario {
+  readonly name: string;
+  readonly title: string;
+  /** The rules of the authority. */
+  readonly definition: SessionDefinition;
+  /** The rules by which clients predict. */
+  readonly asPlayed: SessionDefinition;
+  mind(self: ReplicaId, random: Random): Mind;
+  caretaker(random: Random): Caretaker;
+}

@@ -1,0 +1,250 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { SyncError } from '@syncscope/protocol/errors';
+import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
+import { type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
+import { type Random, seededRandom } from '@syncscope/protocol/ports';
+import { type ReplicaId, replicaId } from '@syncscope/protocol/state';
+import { ClientState, SyncManager } from '@syncscope/protocol/sync';
+import { TRACE_VERSION, type TraceHeader, TraceHub } from '@syncscope/protocol/trace';
+import { Bot } from './bot.ts';
+import { chooseDrift } from './faults/drift.ts';
+import { FaultBoard } from './faults/fault-board.ts';
+import type { PlannedFault } from './faults/specs.ts';
+import { Gateway, SYNC_PATH } from './gateway.ts';
+import { AUTHORITY } from './scenarios/adventure.ts';
+import { SCENARIOS } from './scenarios/index.ts';
+import type { Scenario } from './scenarios/scenario.ts';
+import { SyncClient } from './sync-client.ts';
+import { sameToken } from './token.ts';
+
+export interface ServerOptions {
+  /** A name of {@link SCENARIOS}; `adventure` by default. */
+  readonly scenario?: string;
+  /** 4 by default. */
+  readonly bots?: number;
+  /** Of the one HTTP server: sync, attach and page. 0, the default, takes a free one. */
+  readonly port?: number;
+  /** Where clients may come from; loopback by default. Anything else needs `token`, and only synchronising is offered there. */
+  readonly host?: string;
+  /** What clients show in their HELLO; made up where absent. */
+  readonly token?: string;
+  /** The same seed gives the same world and the same bots. Random where absent. */
+  readonly seed?: number;
+  readonly faults?: readonly PlannedFault[];
+  /** The folder of the built inspector page. */
+  readonly assets?: string;
+  /** Where discovery files are; the user's own folder by default. */
+  readonly sessionsFolder?: string;
+}
+
+export interface RunningServer {
+  /** `ws://HOST:PORT/sync`. */
+  readonly url: string;
+  /** The session that a HELLO names. */
+  readonly session: string;
+  /** What a HELLO shows. */
+  readonly token: string;
+  readonly seed: number;
+  readonly inspect: Inspectable;
+  readonly manager: SyncManager;
+  readonly bots: readonly Bot[];
+  /** Says goodbye to everyone, closes all ports and removes the discovery file. Nothing is left running. */
+  close(reason?: string): Promise<void>;
+}
+
+export const BOTS_MAX = 200;
+const CARETAKER_MS = 1_000;
+const LOOPBACK_HOSTS: readonly string[] = ['127.0.0.1', '::1', 'localhost'];
+const CLOSE_PATIENCE_MS = 3_000;
+
+/**
+ * Runs a session: the authority, its gateway, bots and faults, and the endpoint to attach to.
+ * @throws SyncError `SCENARIO_UNKNOWN`, `SERVER_EXPOSED` (another host without a token), `SERVER_PORT_TAKEN` or what {@link inspectable} throws
+ */
+export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
+  const { host = '127.0.0.1', seed = randomInt(2 ** 31), port = 0 } = options;
+  const scenario = scenarioNamed(options.scenario ?? 'adventure');
+  const isLoopback = LOOPBACK_HOSTS.includes(host);
+  if (!isLoopback && options.token === undefined) {
+    throw new SyncError(
+      'SERVER_EXPOSED',
+      `${host} can be reached from other machines; give clients a token (--token), or stay on 127.0.0.1`,
+      { origin: 'setting' },
+    );
+  }
+  const world = new World(scenario, seed, options.token ?? randomBytes(32).toString('hex'));
+  try {
+    const inspect = await world.open(options, isLoopback ? port : 0);
+    const opened = isLoopback ? new URL(inspect.url).host : `${host}:${await world.gateway.listen(host, port)}`;
+    const local = isLoopback ? opened : `127.0.0.1:${new URL(inspect.url).port}`;
+    world.start(`ws://${local}${SYNC_PATH}`, options);
+    return {
+      url: `ws://${opened}${SYNC_PATH}`,
+      session: world.session,
+      token: world.token,
+      seed,
+      inspect,
+      manager: world.manager,
+      bots: world.bots,
+      close: (reason = 'the server ended') => world.close(reason),
+    };
+  } catch (error) {
+    await world.close('the server could not start');
+    throw error;
+  }
+}
+
+function scenarioNamed(name: string): Scenario {
+  const scenario = Object.hasOwn(SCENARIOS, name) ? SCENARIOS[name] : undefined;
+  if (scenario) return scenario;
+  throw new SyncError(
+    'SCENARIO_UNKNOWN',
+    `there is no scenario ${JSON.stringify(name)}; there is ${Object.keys(SCENARIOS).join(', ')}`,
+    { origin: 'setting' },
+  );
+}
+
+/** Everything that runs, and its end. */
+class World {
+  readonly session: string;
+  readonly token: string;
+  readonly manager: SyncManager;
+  readonly gateway: Gateway;
+  readonly bots: Bot[] = [];
+  readonly #scenario: Scenario;
+  readonly #seed: number;
+  readonly #hub = new TraceHub(monotonicClock);
+  readonly #startedAt = Date.now();
+  readonly #faults: FaultBoard;
+  #inspect: Inspectable | undefined;
+  #caretaking: NodeJS.Timeout | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(scenario: Scenario, seed: number, token: string) {
+    this.#scenario = scenario;
+    this.#seed = seed;
+    this.token = token;
+    this.session = `${scenario.name}-${randomBytes(4).toString('hex')}`;
+    this.manager = new SyncManager({
+      definition: scenario.definition,
+      replica: AUTHORITY,
+      session: this.session,
+      random: this.#random('world'),
+      now: monotonicClock.now(),
+      tap: this.#hub,
+      authorize: (shown) => sameToken(shown, token),
+    });
+    this.#faults = new FaultBoard({
+      tap: this.#hub,
+      authority: AUTHORITY,
+      random: this.#random('faults'),
+      targets: () => this.#targets(),
+      corrupt: (target, key, field) => this.#corrupt(target, key, field),
+    });
+    this.gateway = new Gateway({
+      manager: this.manager,
+      faults: this.#faults,
+      tap: this.#hub,
+      clock: monotonicClock,
+    });
+  }
+
+  async open({ assets, sessionsFolder }: ServerOptions, port: number): Promise<Inspectable> {
+    this.#inspect = await inspectable({
+      hub: this.#hub,
+      header: this.#header(),
+      describe: () => this.#describe(),
+      targets: () => this.#targets(),
+      injectFault: (spec) => this.#faults.inject(spec),
+      upgrades: { [SYNC_PATH]: (request, socket, head) => this.gateway.upgrade(request, socket, head) },
+      port,
+      ...(assets === undefined ? {} : { assets }),
+      ...(sessionsFolder === undefined ? {} : { sessionsFolder }),
+    });
+    return this.#inspect;
+  }
+
+  start(url: string, { bots = 4, faults = [] }: ServerOptions): void {
+    for (let number = 1; number <= bots; number++) this.bots.push(this.#bot(url, replicaId(`bot-${number}`)));
+    for (const { spec, at } of faults) this.#faults.schedule(at / 1_000_000, spec);
+    const caretaker = this.#scenario.caretaker(this.#random('caretaker'));
+    this.#caretaking = setInterval(() => {
+      const connected = new Set<string>(this.#targets());
+      for (const { command, args } of caretaker.due(this.manager.root, connected, performance.now())) {
+        this.manager.mutate(command, args, monotonicClock.now());
+      }
+    }, CARETAKER_MS);
+  }
+
+  close(reason: string): Promise<void> {
+    this.#closing ??= this.#end(reason);
+    return this.#closing;
+  }
+
+  async #end(reason: string): Promise<void> {
+    clearInterval(this.#caretaking);
+    this.#faults.close();
+    const goodbyes = this.bots.map((bot) => bot.rest());
+    const patience = new AbortController();
+    await Promise.race([
+      Promise.all([this.gateway.close(reason), ...goodbyes]),
+      pause(CLOSE_PATIENCE_MS, undefined, { signal: patience.signal }).catch(() => undefined),
+    ]);
+    patience.abort();
+    await this.#inspect?.close(reason);
+  }
+
+  #random(part: string): Random {
+    let seed = this.#seed >>> 0;
+    for (const letter of part) seed = (Math.imul(seed ^ letter.charCodeAt(0), 0x01000193) + 0x9e3779b9) >>> 0;
+    return seededRandom(seed);
+  }
+
+  #header(): TraceHeader {
+    return {
+      sessionId: this.session,
+      title: `${this.#scenario.title} (seed ${this.#seed})`,
+      scenario: this.#scenario.name,
+      traceVersion: TRACE_VERSION,
+      protocolVersion: PROTOCOL_VERSION,
+      startedAt: this.#startedAt,
+      authority: AUTHORITY,
+      build: 'syncscope 0.1.0',
+    };
+  }
+
+  #describe(): void {
+    this.manager.describe();
+    for (const bot of this.bots) bot.state.describe();
+  }
+
+  #targets(): ReplicaId[] {
+    return this.manager.clients.map(({ replica }) => replica).sort();
+  }
+
+  #bot(url: string, replica: ReplicaId): Bot {
+    const state = new ClientState({
+      definition: this.#scenario.asPlayed,
+      replica,
+      session: this.session,
+      token: this.token,
+      tap: this.#hub,
+      authority: AUTHORITY,
+    });
+    const client = new SyncClient({ url, state, clock: monotonicClock });
+    return new Bot(client, this.#scenario.mind(replica, this.#random(replica)));
+  }
+
+  #corrupt(target: ReplicaId, key: string | undefined, field: string | undefined): string {
+    const bot = this.bots.find(({ replica }) => replica === target);
+    if (!bot) {
+      throw new SyncError('FAULT_TARGET_UNKNOWN', `${target} keeps its copy in another process; choose a bot`, {
+        origin: 'setting',
+      });
+    }
+    const { change, before, after, ...drift } = chooseDrift(bot.state.committed, this.#faults.random, key, field);
+    bot.corrupt(change);
+    return `${drift.key} ${drift.field}: ${JSON.stringify(before)} became ${JSON.stringify(after)}`;
+  }
+}
