@@ -1,1 +1,16 @@
+export {
+  CHUNK_MAX_BYTES,
+  type Compression,
+  noCompression,
+  RATIO_FREE_BYTES,
+  RATIO_MAX,
+} from './compression.ts';
+export type { OpenCapture, PlacedRecord } from './engine.ts';
+export { type FilterTerm, parseFilter } from './filter.ts';
+export { type FilterCompletions, filterCompletions } from './filter-completions.ts';
+export { LiveCapture, type LiveCaptureOptions } from './live.ts';
+export { memorySink, memorySource } from './memory-bytes.ts';
 export * from './query.ts';
+export { type OpenCaptureOptions, openCapture } from './reader.ts';
+export { decodeTraceRecord, encodeTraceRecord } from './record-codec.ts';
+export { CaptureWriter, type CaptureWriterOptions } from './writer.ts';

@@ -1,0 +1,369 @@
+import { explainAt } from '../diagnose/explain.ts';
+import { isSyncError, SyncError } from '../errors/index.ts';
+import { describeFrame } from '../messages/index.ts';
+import type { RecordKey, ReplicaId, StateHash } from '../state/index.ts';
+import { TRACE_KINDS, type TraceHeader, type TraceKind, type TraceRecord } from '../trace/index.ts';
+import type { CaptureIndex, MarkerEntry, ReplicaIndex } from './capture-index.ts';
+import { hashOf, KIND } from './envelope.ts';
+import { FLAG } from './flags.ts';
+import { FrameNames } from './frame-names.ts';
+import type {
+  CaptureInfo,
+  CaptureQuery,
+  CaptureStatus,
+  Explanation,
+  FrameField,
+  HistoryEntry,
+  LanesWindow,
+  Marker,
+  MarkerKind,
+  MarkersPage,
+  MerkleDiff,
+  Overview,
+  RecordDetail,
+  Related,
+  ReplicaStatus,
+  RowsPage,
+  StateAt,
+  StateDiff,
+  StatePage,
+  TimeRange,
+  VectorMatrix,
+} from './query.ts';
+import { Rows } from './rows.ts';
+import { agreementOf } from './standing.ts';
+import { StateFolds } from './state-folds.ts';
+import { diffStates, historyOf, merkleDiffOf, statePage, unknownAt } from './state-queries.ts';
+import { type ChunkStore, checkPosition, RecordReader } from './store.ts';
+import { summarize } from './summary.ts';
+import { vectorsAt } from './vectors.ts';
+import { verdictOf } from './verdict.ts';
+import { lanesOf, oldestPending, orderedReplicas, overviewOf } from './windows.ts';
+
+/** What a capture is beyond its records. */
+export interface CaptureFacts {
+  readonly header: TraceHeader;
+  readonly cut?: { readonly offset: number; readonly message: string };
+  readonly isGrowing: boolean;
+  size(): number;
+}
+
+/** A record with its place, as {@link OpenCapture.trace} gives it. */
+export interface PlacedRecord {
+  readonly position: number;
+  readonly record: TraceRecord;
+}
+
+/** A capture that one's own process has open. */
+export interface OpenCapture extends CaptureQuery {
+  /** Every record in order, from one position up to before another. @throws SyncError at the first that cannot be read */
+  trace(from?: number, to?: number): AsyncIterable<PlacedRecord>;
+  close(): Promise<void>;
+}
+
+const EFFECTS_LOOK_AHEAD = 200_000;
+const MAX_EFFECTS = 200;
+
+/** Answers every query over an index and the chunks it points into; for files and live captures alike. */
+export class CaptureEngine implements OpenCapture {
+  readonly index: CaptureIndex;
+  readonly records: RecordReader;
+  readonly folds: StateFolds;
+  readonly names: FrameNames;
+  readonly #facts: CaptureFacts;
+  readonly #store: ChunkStore;
+  readonly #rows: Rows;
+
+  constructor(index: CaptureIndex, store: ChunkStore, facts: CaptureFacts, pause: () => Promise<void>) {
+    this.index = index;
+    this.#facts = facts;
+    this.#store = store;
+    this.records = new RecordReader(index, store);
+    this.folds = new StateFolds(index, this.records);
+    this.names = new FrameNames(index, this.records);
+    this.#rows = new Rows(index, store, this.records, pause);
+  }
+
+  async close(): Promise<void> {
+    await this.#store.close();
+  }
+
+  async *trace(from = this.index.start, to = Number.POSITIVE_INFINITY): AsyncGenerator<PlacedRecord> {
+    for (let position = Math.max(from, this.index.start); position < Math.min(to, this.index.end); position++) {
+      yield { position, record: await this.records.read(position) };
+    }
+  }
+
+  async info(): Promise<CaptureInfo> {
+    const index = this.index;
+    const hasRecords = index.end > index.start;
+    const kinds: Partial<Record<TraceKind, number>> = {};
+    for (const [number, kind] of TRACE_KINDS.entries()) {
+      if (index.kindCounts[number]! > 0) kinds[kind] = index.kindCounts[number]!;
+    }
+    return {
+      header: this.#facts.header,
+      records: index.end,
+      range: {
+        from: hasRecords ? index.timeAt(index.start) : 0,
+        to: hasRecords ? index.timeAt(index.end - 1) : 0,
+      },
+      replicas: await Promise.all(
+        orderedReplicas(index).map(async (one) => {
+          const { role, title } = await this.#introduction(one);
+          return { id: one.id, role, first: one.first, last: one.last, ...(title ? { title } : {}) };
+        }),
+      ),
+      kinds,
+      versions: { first: Math.max(0, index.firstVersion), last: index.lastVersion },
+      lost: index.lost + index.start,
+      ...(this.#facts.cut ? { cut: this.#facts.cut } : {}),
+      isGrowing: this.#facts.isGrowing,
+      size: this.#facts.size(),
+    };
+  }
+
+  async overview(range: TimeRange, buckets: number): Promise<Overview> {
+    return overviewOf(this.index, range, buckets);
+  }
+
+  async lanes(range: TimeRange, buckets: number, limit: number): Promise<LanesWindow> {
+    return lanesOf(this.index, range, buckets, limit);
+  }
+
+  rows(filter: string, offset: number, limit: number, signal?: AbortSignal): Promise<RowsPage> {
+    return this.#rows.page(filter, offset, limit, signal);
+  }
+
+  rowIndex(filter: string, position: number, signal?: AbortSignal): Promise<number> {
+    return this.#rows.indexOf(filter, position, signal);
+  }
+
+  async record(position: number): Promise<RecordDetail> {
+    const record = await this.records.read(position);
+    const row = await this.#rows.row(position);
+    if (!record.wire) return { position, record, row };
+    try {
+      const frame: FrameField = describeFrame(record.wire, await this.names.at(position));
+      return { position, record, row, frame };
+    } catch (error) {
+      if (!isSyncError(error)) throw error;
+      const { offset } = error.place;
+      return {
+        position,
+        record,
+        row,
+        frameError: { code: error.code, message: error.message, ...(offset === undefined ? {} : { offset }) },
+      };
+    }
+  }
+
+  async positionAt(time: number): Promise<number> {
+    const position = this.index.positionAt(time);
+    return position < this.index.start ? -1 : position;
+  }
+
+  async related(position: number): Promise<Related> {
+    const index = this.index;
+    checkPosition(index, position);
+    const { kind, cause, partner } = index.columns;
+    const at = position - index.start;
+    const causes = new Set<number>();
+    const effects = new Set<number>();
+    if (cause[at]! >= index.start) causes.add(cause[at]!);
+    for (const more of index.moreCauses.get(position) ?? []) if (more >= index.start) causes.add(more);
+    if (kind[at] === KIND.receive && partner[at]! >= index.start) causes.add(partner[at]!);
+    const end = Math.min(index.end, position + EFFECTS_LOOK_AHEAD);
+    for (let other = position + 1; other < end && effects.size < MAX_EFFECTS; other++) {
+      const row = other - index.start;
+      if (cause[row] === position || (kind[row] === KIND.receive && partner[row] === position)) effects.add(other);
+    }
+    for (const [other, more] of index.moreCauses) if (more.includes(position)) effects.add(other);
+    return { causes: ascending(causes), effects: ascending(effects) };
+  }
+
+  async status(position: number): Promise<CaptureStatus> {
+    const index = this.index;
+    const last = Math.min(position, index.end - 1);
+    const standings = index.standingsAt(last);
+    const now = last >= index.start ? index.timeAt(last) : 0;
+    const newest = standings[index.authority]?.version;
+    const replicas: ReplicaStatus[] = [];
+    for (const replica of orderedReplicas(index)) {
+      const standing = standings[index.replicaNames.findText(replica.id)];
+      if (!standing?.isPresent) continue;
+      replicas.push({
+        replica: replica.id,
+        connection: standing.isConnected ? 'connected' : 'gone',
+        version: standing.version,
+        root: standing.hasRoot ? (hashOf(standing.high, standing.low) as StateHash) : null,
+        agreement: agreementOf(standing),
+        lag: newest === undefined ? 0 : Math.max(0, newest - standing.version),
+        pending: standing.pending.length,
+        oldestPending: oldestPending(standing, now),
+        ...(standing.differsPosition >= 0
+          ? { differs: { since: standing.differsSince, position: standing.differsPosition } }
+          : {}),
+      });
+    }
+    return {
+      position,
+      replicas,
+      verdict: verdictOf(replicas, index.authority < 0 ? null : index.nameOf(index.authority)),
+    };
+  }
+
+  async state(replica: ReplicaId, position: number, prefix: string, limit: number): Promise<StatePage> {
+    return statePage(this.index, this.folds, this.#replica(replica), this.#clamp(position), prefix, limit);
+  }
+
+  async history(
+    replica: ReplicaId,
+    key: RecordKey,
+    field: string | undefined,
+    position: number,
+    limit: number,
+  ): Promise<HistoryEntry[]> {
+    const one = this.#replica(replica);
+    return historyOf(this.index, this.folds, this.records, one, key, field, this.#clamp(position), limit);
+  }
+
+  async diff(left: StateAt, right: StateAt, limit: number): Promise<StateDiff> {
+    const pair = await this.#pair(left, right);
+    return diffStates(pair.left, pair.right, limit, pair.unknown);
+  }
+
+  async vectors(position: number): Promise<VectorMatrix> {
+    return vectorsAt(this.index, this.records, this.#clamp(position));
+  }
+
+  async merkleDiff(left: StateAt, right: StateAt, limit: number): Promise<MerkleDiff> {
+    const pair = await this.#pair(left, right);
+    const position = Math.max(left.position, right.position);
+    const near = { replicas: pair.replicas, position };
+    return merkleDiffOf(this.index, this.records, pair.left, pair.right, near, limit, pair.unknown);
+  }
+
+  async markers(range: TimeRange, limit: number): Promise<MarkersPage> {
+    const index = this.index;
+    const first = index.firstFrom(range.from);
+    const last = index.firstFrom(range.to);
+    const inRange = index.markers.slice(lowerBound(index.markers, first), lowerBound(index.markers, last));
+    const chosen =
+      inRange.length <= limit
+        ? inRange
+        : inRange
+            .toSorted((a, b) => MARKER_WEIGHT[b.kind] - MARKER_WEIGHT[a.kind] || a.position - b.position)
+            .slice(0, Math.max(0, limit))
+            .sort((a, b) => a.position - b.position);
+    return { markers: await Promise.all(chosen.map((one) => this.#marker(one))), total: inRange.length };
+  }
+
+  async nextMarker(position: number, direction: 1 | -1, kind?: MarkerKind): Promise<Marker | undefined> {
+    const { markers } = this.index;
+    const fits = (one: MarkerEntry): boolean => kind === undefined || one.kind === kind;
+    const found =
+      direction === 1
+        ? markers.find((one) => one.position > position && fits(one))
+        : markers.findLast((one) => one.position < position && fits(one));
+    return found && this.#marker(found);
+  }
+
+  async explain(position: number): Promise<Explanation | undefined> {
+    if (this.index.end === this.index.start || position < this.index.start) return undefined;
+    return explainAt(this, this.#clamp(position));
+  }
+
+  /** Role and title as its first `replica` record tells them; read when first asked for. */
+  async #introduction(replica: ReplicaIndex): Promise<{ role: ReplicaIndex['role']; title?: string | undefined }> {
+    if (!replica.introduction && replica.introducedAt >= this.index.start) {
+      const { body } = await this.records.readKind(replica.introducedAt, 'replica');
+      replica.introduction = { role: body.role, title: body.title };
+    }
+    return replica.introduction ?? { role: replica.role };
+  }
+
+  async #pair(left: StateAt, right: StateAt) {
+    const [a, b] = [this.#replica(left.replica), this.#replica(right.replica)];
+    const states = {
+      left: await this.folds.stateAt(a, this.#clamp(left.position)),
+      right: await this.folds.stateAt(b, this.#clamp(right.position)),
+    };
+    const leftUnknown = unknownAt(this.index, a, this.#clamp(left.position), states.left.committed);
+    const rightUnknown = unknownAt(this.index, b, this.#clamp(right.position), states.right.committed);
+    const unknown =
+      [leftUnknown && `${a.id}: ${leftUnknown}`, rightUnknown && `${b.id}: ${rightUnknown}`]
+        .filter(Boolean)
+        .join('; ') || undefined;
+    return { ...states, unknown, replicas: [a, b].filter((one) => one !== this.index.replicas[this.index.authority]) };
+  }
+
+  #replica(id: ReplicaId): ReplicaIndex {
+    const replica = this.index.replicaOf(id);
+    if (replica) return replica;
+    const known = orderedReplicas(this.index).map((one) => one.id);
+    throw new SyncError(
+      'REPLICA_UNKNOWN',
+      `there is no replica ${id} in this capture, only ${known.join(', ') || 'none'}`,
+      {
+        origin: 'query',
+      },
+    );
+  }
+
+  /** -1 is before everything; beyond the end is the end. */
+  #clamp(position: number): number {
+    if (!Number.isSafeInteger(position)) checkPosition(this.index, position);
+    return Math.max(this.index.start - 1, Math.min(position, this.index.end - 1));
+  }
+
+  async #marker({ position, kind }: MarkerEntry): Promise<Marker> {
+    const index = this.index;
+    const at = position - index.start;
+    const marker = {
+      position,
+      time: index.timeAt(position),
+      kind,
+      replica: index.nameOf(index.columns.replica[at]!),
+    };
+    return { ...marker, text: await this.#markerText(position, kind, marker.replica) };
+  }
+
+  async #markerText(position: number, kind: MarkerKind, replica: ReplicaId): Promise<string> {
+    const index = this.index;
+    if (kind === 'desync') {
+      const standing = index.standingsAt(position)[index.replicaNames.findText(replica)];
+      return `${replica} differs since v${standing?.differsSince ?? index.columns.number[position - index.start]}`;
+    }
+    if (index.columns.flags[position - index.start]! & FLAG.gapBefore && kind === 'gap') {
+      return `records are missing before ${index.seqAt(position)}`;
+    }
+    return summarize(await this.records.read(position), index, position);
+  }
+}
+
+const MARKER_WEIGHT: Readonly<Record<MarkerKind, number>> = {
+  desync: 7,
+  partition: 6,
+  conflict: 5,
+  refused: 4,
+  gap: 3,
+  repair: 2,
+  rollback: 1,
+  fault: 1,
+};
+
+function lowerBound(markers: readonly MarkerEntry[], position: number): number {
+  let low = 0;
+  let high = markers.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (markers[middle]!.position < position) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function ascending(positions: Iterable<number>): number[] {
+  return [...positions].sort((a, b) => a - b);
+}

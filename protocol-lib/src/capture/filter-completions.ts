@@ -1,0 +1,89 @@
+import { TRACE_KINDS } from '../trace/index.ts';
+import { FILTER_FIELDS } from './filter.ts';
+import { SEVERITIES } from './flags.ts';
+import type { CaptureInfo } from './query.ts';
+
+/** What could stand at the cursor. `from` and `to` are the part of the text that a choice replaces. */
+export interface FilterCompletions {
+  readonly from: number;
+  readonly to: number;
+  readonly options: ReadonlyArray<{ readonly text: string; readonly detail: string }>;
+}
+
+const FIELD_DETAILS: Readonly<Record<string, string>> = {
+  kind: 'what kind of record it is',
+  replica: 'whose record it is',
+  who: 'the same as replica',
+  type: 'type of the message',
+  key: 'changes this record of the state',
+  version: 'is of this version, or of a range 118..121',
+  severity: 'how bad it is',
+};
+
+const MESSAGE_TYPES = [
+  'HELLO',
+  'WELCOME',
+  'UPGRADE_REQUIRED',
+  'NAMES',
+  'FULL_SYNC',
+  'DELTA_SYNC',
+  'EVENT',
+  'SYNC_REQUEST',
+  'ACK',
+  'COMMAND',
+  'REJECT',
+  'MERKLE_QUERY',
+  'MERKLE_ANSWER',
+  'HEARTBEAT',
+  'ERROR',
+  'BYE',
+];
+
+/** Choices for the word that the cursor stands in or after. Never throws, whatever the text. */
+export function filterCompletions(text: string, offset: number, info: CaptureInfo): FilterCompletions {
+  const cursor = Math.max(0, Math.min(offset, text.length));
+  let from = cursor;
+  while (from > 0 && !' \t\n|'.includes(text[from - 1]!)) from--;
+  const termStart = text.lastIndexOf(' ', cursor - 1) + 1;
+  const isNegated = text[termStart] === '-';
+  const name = /^-?([A-Za-z]+):/.exec(text.slice(termStart, cursor))?.[1]?.toLowerCase();
+  if (name === undefined) {
+    const start = from === termStart && isNegated ? from + 1 : from;
+    return {
+      from: start,
+      to: cursor,
+      options: matching(
+        FILTER_FIELDS.map((field) => ({ text: `${field}:`, detail: FIELD_DETAILS[field]! })),
+        text.slice(start, cursor),
+      ),
+    };
+  }
+  const valueStart = Math.max(from, termStart + name.length + 1 + (isNegated ? 1 : 0));
+  return { from: valueStart, to: cursor, options: matching(valuesOf(name, info), text.slice(valueStart, cursor)) };
+}
+
+function valuesOf(field: string, info: CaptureInfo): { text: string; detail: string }[] {
+  switch (field) {
+    case 'kind':
+      return TRACE_KINDS.filter((kind) => (info.kinds[kind] ?? 0) > 0).map((kind) => ({
+        text: kind,
+        detail: `${info.kinds[kind]} records`,
+      }));
+    case 'replica':
+    case 'who':
+      return info.replicas.map((replica) => ({ text: replica.id, detail: replica.title ?? replica.role }));
+    case 'type':
+      return MESSAGE_TYPES.map((type) => ({ text: type, detail: 'message' }));
+    case 'severity':
+      return SEVERITIES.map((severity) => ({ text: severity, detail: 'severity' }));
+    case 'version':
+      return [{ text: String(info.versions.last), detail: 'newest version' }];
+    default:
+      return [];
+  }
+}
+
+function matching<T extends { readonly text: string }>(options: readonly T[], typed: string): T[] {
+  const lower = typed.toLowerCase();
+  return options.filter((option) => option.text.toLowerCase().startsWith(lower) && option.text !== typed);
+}

@@ -1,0 +1,231 @@
+import { McapRecordBuilder, Opcode } from '@mcap/core';
+import type { TraceHeader } from '../trace/index.ts';
+import { type Channels, channelRecord, type SealedChunk, schemaRecord, setUint64 } from './chunk.ts';
+import type { Compression } from './compression.ts';
+import { crc32, hex8 } from './crc32.ts';
+
+export const PROFILE = 'syncscope';
+export const LIBRARY = '@syncscope/protocol';
+export const METADATA_HEADER = 'syncscope.header';
+export const METADATA_CHUNK = 'syncscope.chunk';
+export const METADATA_TOTALS = 'syncscope.totals';
+
+interface ChunkIndexEntry {
+  readonly messageStartTime: bigint;
+  readonly messageEndTime: bigint;
+  readonly chunkStartOffset: bigint;
+  readonly chunkLength: bigint;
+  readonly messageIndexOffsets: Map<number, bigint>;
+  readonly messageIndexLength: bigint;
+  readonly compression: string;
+  readonly compressedSize: bigint;
+  readonly uncompressedSize: bigint;
+}
+
+/**
+ * Turns sealed chunks into the bytes of an MCAP file, in order: {@link start}, {@link chunk} for each,
+ * {@link end}. Knows nothing of where the bytes go.
+ */
+export class McapFraming {
+  readonly #builder = new McapRecordBuilder();
+  readonly #channels: Channels;
+  readonly #compression: Compression;
+  readonly #chunks: ChunkIndexEntry[] = [];
+  readonly #metadata: { offset: bigint; length: bigint; name: string }[] = [];
+  readonly #channelCounts = new Map<number, bigint>();
+  #position = 0;
+  #dataCrc = 0;
+  #records = 0;
+  #chain = 0;
+  #startTime = 0;
+  #endTime = 0;
+
+  constructor(channels: Channels, compression: Compression) {
+    this.#channels = channels;
+    this.#compression = compression;
+  }
+
+  /** Bytes handed out so far. */
+  get size(): number {
+    return this.#position;
+  }
+
+  start(header: TraceHeader): Uint8Array {
+    this.#builder.writeMagic();
+    this.#builder.writeHeader({ profile: PROFILE, library: LIBRARY });
+    const text = JSON.stringify(header);
+    this.#writeMetadata(METADATA_HEADER, { header: text, crc: hex8(crc32(new TextEncoder().encode(text))) });
+    return this.#take();
+  }
+
+  chunk(chunk: SealedChunk): Uint8Array {
+    const compressed = this.#compression.compress(chunk.payload);
+    // What does not shrink is stored as it is, and a reader's limit on the ratio is never met by our own files.
+    const isSmaller = compressed.length < chunk.payload.length;
+    const compression = isSmaller ? this.#compression.name : '';
+    const payload = isSmaller ? compressed : chunk.payload;
+    const payloadCrc = crc32(chunk.payload);
+    const chunkStartOffset = BigInt(this.#position);
+    const chunkLength = this.#builder.writeChunk({
+      messageStartTime: BigInt(chunk.startTime),
+      messageEndTime: BigInt(chunk.endTime),
+      uncompressedSize: BigInt(chunk.payload.length),
+      uncompressedCrc: payloadCrc,
+      compression,
+      records: payload,
+    });
+    const parts = [this.#take()];
+    const messageIndexOffsets = new Map<number, bigint>();
+    const indexStart = this.#position;
+    for (const [channel, entries] of chunk.messageIndexes) {
+      messageIndexOffsets.set(channel, BigInt(this.#position));
+      parts.push(this.#count(messageIndexRecord(channel, entries)));
+      this.#channelCounts.set(channel, (this.#channelCounts.get(channel) ?? 0n) + BigInt(entries.length / 2));
+    }
+    this.#chunks.push({
+      messageStartTime: BigInt(chunk.startTime),
+      messageEndTime: BigInt(chunk.endTime),
+      chunkStartOffset,
+      chunkLength,
+      messageIndexOffsets,
+      messageIndexLength: BigInt(this.#position - indexStart),
+      compression,
+      compressedSize: BigInt(payload.length),
+      uncompressedSize: BigInt(chunk.payload.length),
+    });
+    if (this.#records === 0) this.#startTime = chunk.startTime;
+    this.#startTime = Math.min(this.#startTime, chunk.startTime);
+    this.#endTime = Math.max(this.#endTime, chunk.endTime);
+    this.#chain = chainHash(this.#chain, payloadCrc, chunk.records);
+    this.#writeMetadata(METADATA_CHUNK, {
+      chunk: String(this.#chunks.length - 1),
+      first: String(this.#records),
+      records: String(chunk.records),
+      firstSeq: String(chunk.firstSeq),
+      lastSeq: String(chunk.lastSeq),
+      crc: hex8(payloadCrc),
+      chain: hex8(this.#chain),
+    });
+    this.#records += chunk.records;
+    parts.push(this.#take());
+    return join(parts);
+  }
+
+  end(): Uint8Array {
+    this.#writeMetadata(METADATA_TOTALS, {
+      chunks: String(this.#chunks.length),
+      records: String(this.#records),
+      chain: hex8(this.#chain),
+    });
+    const totals = this.#take();
+    this.#builder.writeDataEnd({ dataSectionCrc: this.#dataCrc });
+    const dataEnd = this.#take();
+    return join([totals, dataEnd, this.#summary()]);
+  }
+
+  #summary(): Uint8Array {
+    const builder = this.#builder;
+    const start = this.#position;
+    const groups: { groupOpcode: number; groupStart: bigint; groupLength: bigint }[] = [];
+    const group = (opcode: number, write: () => void): void => {
+      const before = builder.length;
+      write();
+      if (builder.length === before) return;
+      groups.push({
+        groupOpcode: opcode,
+        groupStart: BigInt(start + before),
+        groupLength: BigInt(builder.length - before),
+      });
+    };
+    const channels = this.#channels.list().filter(({ id }) => this.#channelCounts.has(id));
+    if (channels.length > 0) group(Opcode.SCHEMA, () => builder.writeSchema(schemaRecord()));
+    group(Opcode.CHANNEL, () => {
+      for (const { id, replica } of channels) builder.writeChannel(channelRecord(id, replica));
+    });
+    group(Opcode.STATISTICS, () =>
+      builder.writeStatistics({
+        messageCount: BigInt(this.#records),
+        schemaCount: channels.length > 0 ? 1 : 0,
+        channelCount: channels.length,
+        attachmentCount: 0,
+        metadataCount: this.#metadata.length,
+        chunkCount: this.#chunks.length,
+        messageStartTime: BigInt(this.#startTime),
+        messageEndTime: BigInt(this.#endTime),
+        channelMessageCounts: this.#channelCounts,
+      }),
+    );
+    group(Opcode.METADATA_INDEX, () => {
+      for (const one of this.#metadata) builder.writeMetadataIndex(one);
+    });
+    group(Opcode.CHUNK_INDEX, () => {
+      for (const one of this.#chunks) builder.writeChunkIndex(one);
+    });
+    const offsetsAt = start + builder.length;
+    for (const one of groups) builder.writeSummaryOffset(one);
+    const summary = this.#take();
+    const footerHead = new Uint8Array(25);
+    const view = new DataView(footerHead.buffer);
+    view.setUint8(0, Opcode.FOOTER);
+    setUint64(view, 1, 20);
+    setUint64(view, 9, start);
+    setUint64(view, 17, offsetsAt);
+    builder.writeFooter({
+      summaryStart: BigInt(start),
+      summaryOffsetStart: BigInt(offsetsAt),
+      summaryCrc: crc32(footerHead, crc32(summary)),
+    });
+    builder.writeMagic();
+    return join([summary, this.#take()]);
+  }
+
+  #writeMetadata(name: string, fields: Readonly<Record<string, string>>): void {
+    const offset = BigInt(this.#position + this.#builder.length);
+    const length = this.#builder.writeMetadata({ name, metadata: new Map(Object.entries(fields)) });
+    this.#metadata.push({ offset, length, name });
+  }
+
+  #take(): Uint8Array {
+    const bytes = this.#builder.buffer;
+    this.#builder.reset();
+    return this.#count(bytes);
+  }
+
+  #count(bytes: Uint8Array): Uint8Array {
+    this.#position += bytes.length;
+    this.#dataCrc = crc32(bytes, this.#dataCrc);
+    return bytes;
+  }
+}
+
+/** The running hash over the chunks: CRC-32 of (hash before, payload's CRC, record count), each a little-endian u32. */
+export function chainHash(before: number, payloadCrc: number, records: number): number {
+  const bytes = new Uint8Array(12);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, before, true);
+  view.setUint32(4, payloadCrc, true);
+  view.setUint32(8, records, true);
+  return crc32(bytes);
+}
+
+function messageIndexRecord(channel: number, entries: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(9 + 2 + 4 + entries.length * 8);
+  const view = new DataView(bytes.buffer);
+  view.setUint8(0, Opcode.MESSAGE_INDEX);
+  setUint64(view, 1, bytes.length - 9);
+  view.setUint16(9, channel, true);
+  view.setUint32(11, entries.length * 8, true);
+  for (let index = 0; index < entries.length; index++) setUint64(view, 15 + index * 8, entries[index]!);
+  return bytes;
+}
+
+export function join(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    bytes.set(part, offset);
+    offset += part.length;
+  }
+  return bytes;
+}

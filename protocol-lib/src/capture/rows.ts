@@ -1,0 +1,142 @@
+import { SyncError } from '../errors/index.ts';
+import type { CaptureIndex } from './capture-index.ts';
+import { messageAt } from './chunk.ts';
+import { IntegerList } from './columns.ts';
+import { type CompiledFilter, compileFilter } from './filter.ts';
+import { FLAG, SEVERITIES } from './flags.ts';
+import type { Row, RowsPage } from './query.ts';
+import { decodeTraceRecord } from './record-codec.ts';
+import type { ChunkStore, RecordReader } from './store.ts';
+import { summarize } from './summary.ts';
+
+const KEPT_FILTERS = 8;
+const MAX_PAGE = 10_000;
+
+/** The positions that pass one filter, found as far as the capture has been looked through. */
+interface Passing {
+  readonly filter: CompiledFilter;
+  readonly positions: IntegerList;
+  scannedTo: number;
+  /** One scan at a time; others wait for it. */
+  scan: Promise<void>;
+}
+
+/** The stream table: rows by filter and window. */
+export class Rows {
+  readonly #index: CaptureIndex;
+  readonly #store: ChunkStore;
+  readonly #records: RecordReader;
+  readonly #pause: () => Promise<void>;
+  readonly #kept = new Map<string, Passing>();
+
+  /** `pause` is awaited between chunks of a long scan, so that a caller can be heard in between. */
+  constructor(index: CaptureIndex, store: ChunkStore, records: RecordReader, pause: () => Promise<void>) {
+    this.#index = index;
+    this.#store = store;
+    this.#records = records;
+    this.#pause = pause;
+  }
+
+  async page(filter: string, offset: number, limit: number, signal: AbortSignal | undefined): Promise<RowsPage> {
+    const from = Math.max(0, Math.floor(offset));
+    const count = Math.max(0, Math.min(MAX_PAGE, Math.floor(limit)));
+    const passing = await this.#passing(filter, signal);
+    const total = passing ? passing.positions.length : this.#index.end - this.#index.start;
+    const rows: Row[] = [];
+    for (let at = from; at < Math.min(from + count, total); at++) {
+      rows.push(await this.row(passing ? passing.positions.at(at) : this.#index.start + at));
+    }
+    return { rows, offset: from, total };
+  }
+
+  async indexOf(filter: string, position: number, signal: AbortSignal | undefined): Promise<number> {
+    const passing = await this.#passing(filter, signal);
+    if (passing) return passing.positions.countBelow(position);
+    return Math.max(0, Math.min(position, this.#index.end) - this.#index.start);
+  }
+
+  /** The row of a record; one that cannot be read says why. */
+  async row(position: number): Promise<Row> {
+    const index = this.#index;
+    const at = position - index.start;
+    const { time, replica, frame, flags } = index.columns;
+    const row = {
+      position,
+      seq: index.seqAt(position),
+      time: time[at]!,
+      replica: index.nameOf(replica[at]!),
+      kind: index.kindAt(position),
+      bytes: frame[at]!,
+      severity: SEVERITIES[flags[at]! & FLAG.severity]!,
+    };
+    try {
+      return { ...row, summary: summarize(await this.#records.read(position), index, position) };
+    } catch (error) {
+      return { ...row, summary: `unreadable: ${error instanceof Error ? error.message : error}`, severity: 'error' };
+    }
+  }
+
+  /** Undefined where every row passes. */
+  async #passing(text: string, signal: AbortSignal | undefined): Promise<Passing | undefined> {
+    const key = text.trim();
+    if (key === '') return undefined;
+    let passing = this.#kept.get(key);
+    this.#kept.delete(key);
+    passing ??= {
+      filter: compileFilter(text, this.#index),
+      positions: new IntegerList(),
+      scannedTo: this.#index.start,
+      scan: Promise.resolve(),
+    };
+    this.#kept.set(key, passing);
+    if (this.#kept.size > KEPT_FILTERS) this.#kept.delete(this.#kept.keys().next().value!);
+    const one = passing;
+    const scan = one.scan.catch(() => {}).then(() => this.#scan(one, signal));
+    one.scan = scan;
+    await scan;
+    one.positions.dropBelow(this.#index.start);
+    return one;
+  }
+
+  async #scan(passing: Passing, signal: AbortSignal | undefined): Promise<void> {
+    const index = this.#index;
+    const { filter } = passing;
+    passing.scannedTo = Math.max(passing.scannedTo, index.start);
+    const end = index.end;
+    while (passing.scannedTo < end) {
+      checkAborted(signal);
+      const chunk = index.chunkOf(passing.scannedTo);
+      const chunkEnd = Math.min(end, chunk + 1 < index.chunks.length ? index.chunks.at(chunk + 1) : end);
+      const candidates: number[] = [];
+      for (let position = passing.scannedTo; position < chunkEnd; position++) {
+        if (filter.mayPass(position)) candidates.push(position);
+      }
+      if (filter.needsRecord && candidates.length > 0) {
+        const payload = await this.#store.payload(chunk);
+        for (const position of candidates)
+          if (this.#passes(filter, payload, position)) passing.positions.push(position);
+        await this.#pause();
+      } else {
+        for (const position of candidates) passing.positions.push(position);
+      }
+      passing.scannedTo = chunkEnd;
+    }
+  }
+
+  #passes(filter: CompiledFilter, payload: Uint8Array, position: number): boolean {
+    const index = this.#index;
+    if (position < index.start) return false;
+    try {
+      const record = decodeTraceRecord(messageAt(payload, index.columns.offset[position - index.start]!));
+      return filter.passes(record, summarize(record, index, position));
+    } catch {
+      // Its row says that it is unreadable; it has no words to search.
+      return false;
+    }
+  }
+}
+
+export function checkAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted)
+    throw new SyncError('ABORTED', 'the query was stopped by who asked', { origin: 'query', retry: 'now' });
+}

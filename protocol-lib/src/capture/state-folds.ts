@@ -1,0 +1,173 @@
+import type { StateRoot } from '../merkle/index.ts';
+import type { Change } from '../state/index.ts';
+import type { MutationId } from '../trace/index.ts';
+import type { CaptureIndex, ReplicaIndex } from './capture-index.ts';
+import { advance, type Committed, nothingKnown, tolerant } from './committed.ts';
+import { KIND } from './envelope.ts';
+import type { RecordReader } from './store.ts';
+
+const KEEP_EVERY = 64;
+/** How many records back an equal state of the authority is looked for. */
+const EQUAL_ATTEMPTS = 8;
+
+/** A mutation that waits, with what it changes optimistically. */
+export interface PendingChanges {
+  readonly mutation: MutationId;
+  readonly changes: readonly Change[];
+}
+
+/** Committed and optimistic state of one replica. */
+export interface ReplicaState {
+  readonly committed: Committed;
+  readonly optimistic: StateRoot;
+  readonly pending: readonly PendingChanges[];
+}
+
+interface Kept {
+  /** By the position of the record after which they are. */
+  readonly states: Map<number, Committed>;
+  /** Where the oldest records were dropped: what was before the first one kept. */
+  base: Committed;
+  basePending: readonly PendingChanges[];
+}
+
+/**
+ * The state of any replica at any position: from the nearest kept state, snapshot or equal state of the
+ * authority at or before it, and the records from there. Kept states share their structure, so that a
+ * step back costs what a step forward does.
+ */
+export class StateFolds {
+  readonly #index: CaptureIndex;
+  readonly #records: RecordReader;
+  readonly #kept = new Map<ReplicaIndex, Kept>();
+
+  constructor(index: CaptureIndex, records: RecordReader) {
+    this.#index = index;
+    this.#records = records;
+  }
+
+  async stateAt(replica: ReplicaIndex, position: number): Promise<ReplicaState> {
+    const committed = await this.committed(replica, position);
+    const pending = await this.pending(replica, position);
+    const optimistic = pending.reduce((root, one) => tolerant(root, one.changes), committed.root);
+    return { committed, optimistic, pending };
+  }
+
+  async committed(replica: ReplicaIndex, position: number): Promise<Committed> {
+    const states = replica.states;
+    const last = states.countBelow(position + 1) - 1;
+    if (last < 0) return this.#keptOf(replica).base;
+    const begin = await this.#begin(replica, last);
+    let state = begin.state;
+    for (let at = begin.next; at <= last; at++) {
+      state = await this.#advance(replica, state, states.at(at));
+      if (at % KEEP_EVERY === 0 || at === last) this.#keep(replica, states.at(at), state);
+    }
+    return state;
+  }
+
+  /** Mutations that wait at a position, oldest first, with their changes as last applied. */
+  async pending(replica: ReplicaIndex, position: number): Promise<PendingChanges[]> {
+    const index = this.#index;
+    const standing = index.standingsAt(position)[index.replicaNames.findText(replica.id)];
+    if (!standing || standing.pending.length === 0) return [];
+    const rebasedAt = replica.rebases.lastAtOrBelow(position);
+    const rebased = rebasedAt < 0 ? [] : (await this.#records.readKind(rebasedAt, 'rebase')).body.pending;
+    const pending: PendingChanges[] = [];
+    for (const one of standing.pending) {
+      const writer = index.nameOf(one.writer);
+      const isSame = (other: PendingChanges): boolean =>
+        other.mutation.writer === writer && other.mutation.counter === one.counter;
+      const found =
+        (one.position < rebasedAt ? rebased.find(isSame) : undefined) ??
+        (one.position < index.start
+          ? this.#keptOf(replica).basePending.find(isSame)
+          : (await this.#records.readKind(one.position, 'prediction')).body);
+      if (found) pending.push({ mutation: found.mutation, changes: found.changes });
+    }
+    return pending;
+  }
+
+  /** Works out and keeps what is needed of the records before `position`, which are about to be dropped. */
+  async prepareDrop(position: number): Promise<() => void> {
+    const bases = new Map<ReplicaIndex, { base: Committed; basePending: PendingChanges[] }>();
+    for (const replica of this.#index.knownReplicas()) {
+      bases.set(replica, {
+        base: await this.committed(replica, position - 1),
+        basePending: await this.pending(replica, position - 1),
+      });
+    }
+    return () => {
+      for (const [replica, base] of bases) {
+        const kept = this.#keptOf(replica);
+        Object.assign(kept, base);
+        for (const at of kept.states.keys()) if (at < position) kept.states.delete(at);
+      }
+    };
+  }
+
+  /** The replica's state before the first record kept. */
+  baseOf(replica: ReplicaIndex): Committed {
+    return this.#keptOf(replica).base;
+  }
+
+  async #advance(replica: ReplicaIndex, state: Committed, position: number): Promise<Committed> {
+    const record = await this.#records.read(position);
+    const drift = replica.drifts.find((one) => one.start === position);
+    const found =
+      drift && drift.divergence >= 0 ? (await this.#records.readKind(drift.divergence, 'divergence')).body : undefined;
+    return advance(state, record, found);
+  }
+
+  /** A known state from which the records up to the `last`-th lead on, and the index of the first of them. */
+  async #begin(replica: ReplicaIndex, last: number): Promise<{ state: Committed; next: number }> {
+    const { states: kept, base } = this.#keptOf(replica);
+    const states = replica.states;
+    const index = this.#index;
+    let at = last;
+    let attempts = 0;
+    for (; at >= 0; at--) {
+      const position = states.at(at);
+      const there = kept.get(position);
+      if (there) return { state: there, next: at + 1 };
+      if (index.columns.kind[position - index.start] === KIND.snapshot) break;
+      if (last - at > KEEP_EVERY && attempts < EQUAL_ATTEMPTS) {
+        attempts++;
+        const equal = await this.#equalOfAuthority(replica, position);
+        if (equal) return { state: equal, next: at + 1 };
+      }
+    }
+    return { state: at < 0 ? base : nothingKnown, next: Math.max(at, 0) };
+  }
+
+  /** The authority's state of the same version and root hash, which then is this replica's too. */
+  async #equalOfAuthority(replica: ReplicaIndex, position: number): Promise<Committed | undefined> {
+    const index = this.#index;
+    const authority = index.replicas[index.authority];
+    if (!authority || authority === replica || index.driftAt(replica, position)) return undefined;
+    const at = position - index.start;
+    const { kind, number, high, low } = index.columns;
+    if (kind[at] !== KIND.apply && kind[at] !== KIND.repair) return undefined;
+    if (index.roots.agrees(number[at]!, high[at]!, low[at]!) !== true) return undefined;
+    const there = index.roots.positionOf(number[at]!);
+    if (there < index.start) return undefined;
+    const state = await this.committed(authority, there);
+    return state.unknown === undefined && state.version === number[at]
+      ? { version: state.version, root: state.root }
+      : undefined;
+  }
+
+  #keep(replica: ReplicaIndex, position: number, state: Committed): void {
+    // What is unknown now may be told by a later record of a growing capture.
+    if (state.unknown === undefined) this.#keptOf(replica).states.set(position, state);
+  }
+
+  #keptOf(replica: ReplicaIndex): Kept {
+    let kept = this.#kept.get(replica);
+    if (!kept) {
+      kept = { states: new Map(), base: nothingKnown, basePending: [] };
+      this.#kept.set(replica, kept);
+    }
+    return kept;
+  }
+}

@@ -1,0 +1,116 @@
+import { unreachable } from '../errors/index.ts';
+import type { MutationId, TraceRecord } from '../trace/index.ts';
+import type { CaptureIndex } from './capture-index.ts';
+import { KIND } from './envelope.ts';
+
+/** Message types as people say them. */
+const TYPE_WORDS: Readonly<Record<string, string>> = {
+  DELTA_SYNC: 'delta',
+  FULL_SYNC: 'full sync',
+  SYNC_REQUEST: 'sync request',
+  MERKLE_QUERY: 'merkle query',
+  MERKLE_ANSWER: 'merkle answer',
+};
+
+export function typeWords(type: string): string {
+  return TYPE_WORDS[type] ?? type.toLowerCase().replaceAll('_', ' ');
+}
+
+/** What a record is in a few words, as in the stream's rows. */
+export function summarize(record: TraceRecord, index: CaptureIndex, position: number): string {
+  const body = record.body;
+  switch (body.kind) {
+    case 'replica':
+      return `${body.role}${body.title ? ` ${body.title}` : ''} appeared`;
+    case 'gone':
+      return `gone: ${body.reason}`;
+    case 'send':
+      return `${typeWords(body.type)}${deltaVersions(index, position)} to ${body.to}${index.isLost(position) ? ', lost' : ''}`;
+    case 'receive': {
+      const sent = index.columns.partner[position - index.start]!;
+      return `${typeWords(body.type)}${sent >= index.start ? deltaVersions(index, sent) : ''} from ${body.from}`;
+    }
+    case 'refused':
+      return `refused from ${body.from}: ${body.code}, ${body.message}`;
+    case 'names':
+      return `${body.names.length} names of ${body.sender} from ${body.first}`;
+    case 'commit':
+      return `v${body.version} ${body.event.type}${body.event.player ? ` by ${body.event.player}` : ''}${body.event.detail ? `: ${body.event.detail}` : ''}`;
+    case 'delta':
+      return `made ${body.from}→${body.to}, ${counted(body.count, 'change')}`;
+    case 'apply':
+      return `applied ${body.from}→${body.to}, ${counted(body.changes.length, 'change')}`;
+    case 'mismatch':
+      return mismatchText(body);
+    case 'snapshot':
+      return `snapshot v${body.version}, ${counted(body.records.length, 'record')} (${body.reason})`;
+    case 'hash':
+      return hashText(body);
+    case 'vector':
+      return `vector ${body.vector.map((one) => `${one.replica}:${one.counter}`).join(' ')}`;
+    case 'prediction':
+      return `predicted ${body.command} ${mutationText(body.mutation)} on v${body.version}`;
+    case 'confirmation':
+      return `confirmed ${mutationText(body.mutation)} at v${body.version}`;
+    case 'rollback':
+      return `rolled back ${mutationText(body.mutation)}: ${body.reason}`;
+    case 'rejection':
+      return `rejected ${mutationText(body.mutation)}: ${body.reason}`;
+    case 'rebase':
+      return `rebased ${body.pending.length} pending on v${body.version}`;
+    case 'divergence':
+      return `differs from ${body.against} at v${body.version} in ${counted(body.differences.length, 'record')}`;
+    case 'repair':
+      return `repaired at v${body.version} by ${body.method}, ${body.bytes} B`;
+    case 'fault':
+      return `fault ${body.fault} ${body.phase}${body.target ? ` for ${body.target}` : ''}${body.detail ? `: ${body.detail}` : ''}`;
+    case 'gap':
+      return `${counted(body.count, 'record')} lost: ${body.reason}`;
+    case 'log':
+      return body.text;
+    default:
+      return unreachable(body);
+  }
+}
+
+/** ` 117→118` where the frame was made of a delta record. */
+function deltaVersions(index: CaptureIndex, position: number): string {
+  const columns = index.columns;
+  const cause = columns.cause[position - index.start]!;
+  const at = cause - index.start;
+  if (at < 0 || columns.kind[at] !== KIND.delta) return '';
+  return ` ${columns.high[at]}→${columns.number[at]}`;
+}
+
+function mismatchText(body: Extract<TraceRecord['body'], { kind: 'mismatch' }>): string {
+  switch (body.reason) {
+    case 'base':
+      return `delta ${body.from}→${body.to} does not fit v${body.version}`;
+    case 'record':
+      return `delta ${body.from}→${body.to} changes a missing record at v${body.version}`;
+    case 'root':
+      return `delta ${body.from}→${body.to} gives ${short(body.got)} ≠ ${short(body.expected)}`;
+    case 'heartbeat':
+      return `own ${short(body.own)} ≠ ${short(body.expected)} at v${body.version}`;
+    default:
+      return unreachable(body.reason);
+  }
+}
+
+function hashText(body: Extract<TraceRecord['body'], { kind: 'hash' }>): string {
+  const own = `${short(body.own)} at v${body.version}`;
+  if (body.reference === undefined && body.agrees === undefined) return own;
+  return body.agrees === false ? `${short(body.own)} ≠ ${short(body.reference)} at v${body.version}` : `${own} agrees`;
+}
+
+export function short(hash: string | undefined): string {
+  return hash ? `${hash.slice(0, 8)}…` : '?';
+}
+
+export function mutationText(mutation: MutationId): string {
+  return `${mutation.writer}#${mutation.counter}`;
+}
+
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}

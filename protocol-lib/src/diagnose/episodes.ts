@@ -1,0 +1,43 @@
+import type { CaptureIndex, ReplicaIndex } from '../capture/capture-index.ts';
+import { AGREEMENT } from '../capture/query.ts';
+
+/** A time in which a replica was known to differ: from the record that noticed it to the one that ended it. */
+export interface Episode {
+  readonly replica: ReplicaIndex;
+  readonly detected: number;
+  /** -1 where it has not ended in the capture. */
+  readonly ended: number;
+}
+
+export function episodesOf(replica: ReplicaIndex): Episode[] {
+  const { turns, turnsTo } = replica;
+  const episodes: Episode[] = [];
+  for (let at = 0; at < turns.length; at++) {
+    if (turnsTo.at(at) !== AGREEMENT.differs) continue;
+    const ended = at + 1 < turns.length ? turns.at(at + 1) : -1;
+    episodes.push({ replica, detected: turns.at(at), ended });
+  }
+  return episodes;
+}
+
+/** The episode that a record belongs to: its own replica's before any other's. */
+export function episodeAt(index: CaptureIndex, position: number): Episode | undefined {
+  const own = index.replicas[index.columns.replica[position - index.start]!];
+  const others = index.knownReplicas().filter((one) => one !== own);
+  for (const replica of own ? [own, ...others] : others) {
+    const found = episodesOf(replica).find(
+      (one) => one.detected <= position && (one.ended < 0 || position <= one.ended),
+    );
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** The next episodes after a position, one a replica: a record between cause and detection belongs to one of these. */
+export function nextEpisodes(index: CaptureIndex, position: number): Episode[] {
+  return index
+    .knownReplicas()
+    .map((replica) => episodesOf(replica).find((one) => one.detected > position))
+    .filter((one) => one !== undefined)
+    .sort((a, b) => a.detected - b.detected);
+}
