@@ -49,7 +49,7 @@ await build({
 
 await build({
   ...common,
-  entryPoints: [join(here, 'src', 'server', 'child.ts')],
+  entryPoints: [join(here, '..', 'sample-server', 'src', 'cli.ts')],
   outfile: join(dist, 'sample-server.mjs'),
   format: 'esm',
   // Some dependencies are CommonJS and call `require` of Node's own modules.

@@ -1,6 +1,6 @@
 import type * as vscode from 'vscode';
-import type { RecentCaptures } from './captures/recent.ts';
-import type { CapturesView } from './captures/view.ts';
+import type { RecentCaptures } from './capture-files/recent.ts';
+import type { CapturesView } from './capture-files/view.ts';
 import type { LivePanels } from './live/panels.ts';
 import type { SampleServer } from './server/sample-server.ts';
 import type { SessionStore } from './sessions/store.ts';

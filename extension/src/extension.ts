@@ -1,10 +1,10 @@
 import * as vscode from 'vscode';
 import { makeApi, type SyncscopeApi } from './api.ts';
 import type { App } from './app.ts';
-import { CaptureEditor } from './captures/editor.ts';
-import { storedCaptures } from './captures/folder.ts';
-import { RecentCaptures } from './captures/recent.ts';
-import { CapturesView } from './captures/view.ts';
+import { CaptureEditor } from './capture-files/editor.ts';
+import { storedCaptures } from './capture-files/folder.ts';
+import { RecentCaptures } from './capture-files/recent.ts';
+import { CapturesView } from './capture-files/view.ts';
 import { registerCommands } from './commands/register.ts';
 import { CONTEXT_KEYS, type ContextKey } from './ids.ts';
 import type { LiveSession } from './live/live-session.ts';

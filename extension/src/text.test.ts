@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { captureName } from './captures/name.ts';
+import { captureName } from './capture-files/name.ts';
 import { isPathInside } from './path-inside.ts';
 import { serverArguments, withoutTokens } from './server/arguments.ts';
 import { formatBytes, plain } from './text.ts';

@@ -1,7 +1,7 @@
 import { SyncError } from '@syncscope/protocol/errors';
 import * as vscode from 'vscode';
 import type { App } from '../app.ts';
-import { exportFile } from '../captures/export.ts';
+import { exportFile } from '../capture-files/export.ts';
 import { CAPTURE_EDITOR } from '../ids.ts';
 import { exportLive } from '../live/export.ts';
 import { chooseLive, nodeOf } from './choose.ts';

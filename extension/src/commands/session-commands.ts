@@ -1,8 +1,8 @@
 import { SyncError } from '@syncscope/protocol/errors';
 import * as vscode from 'vscode';
 import type { App } from '../app.ts';
-import { recordingFolder } from '../captures/folder.ts';
-import { captureName } from '../captures/name.ts';
+import { recordingFolder } from '../capture-files/folder.ts';
+import { captureName } from '../capture-files/name.ts';
 import { askFault, parseFault } from '../faults.ts';
 import { CAPTURE_EDITOR } from '../ids.ts';
 import type { LiveSession } from '../live/live-session.ts';

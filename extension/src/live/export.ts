@@ -1,6 +1,6 @@
 import type * as vscode from 'vscode';
-import { exportBytes } from '../captures/export.ts';
-import { captureName } from '../captures/name.ts';
+import { exportBytes } from '../capture-files/export.ts';
+import { captureName } from '../capture-files/name.ts';
 import type { LiveSession } from './live-session.ts';
 
 /** Writes what was captured so far of a session to where the user chooses, or to `target`. */

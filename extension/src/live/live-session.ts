@@ -6,9 +6,11 @@ import type { FaultSpec } from '@syncscope/protocol/trace';
 import * as vscode from 'vscode';
 import { errorText } from '../errors.ts';
 import { plain } from '../text.ts';
-import { Recording, type SessionAddress } from './recording.ts';
+import { compression, Recording, type SessionAddress } from './recording.ts';
 
 const STATUS_EVERY_MS = 500;
+/** What grew is told at most this often: about a frame of the screen. */
+const GROW_EVERY_MS = 33;
 
 /**
  * An attached session and the capture that grows of it. It outlives its panel while it is being recorded, and its
@@ -31,7 +33,11 @@ export class LiveSession implements vscode.Disposable {
 
   private constructor(address: SessionAddress, connection: AttachConnection, log: vscode.LogOutputChannel) {
     this.#address = address;
-    this.capture = new LiveCapture(connection.header);
+    this.capture = new LiveCapture(connection.header, {
+      compression,
+      schedule: (run) => setTimeout(run, GROW_EVERY_MS),
+      pause: () => new Promise((resolve) => setImmediate(resolve)),
+    });
     this.#connection = connection;
     this.#log = log;
     connection.onRecords((records) => this.#receive(records));

@@ -1,8 +1,8 @@
 import * as zlib from 'node:zlib';
+import { noCompression } from '@syncscope/protocol/capture';
 import {
   attach,
   fileSink,
-  type RecordingOptions,
   recordSession,
   type Recording as SessionRecording,
   zstdCompression,
@@ -16,7 +16,7 @@ export interface SessionAddress {
 }
 
 /** The Node of an older VS Code, or of a desktop build, may come without zstd. */
-const options: RecordingOptions = typeof zlib.zstdCompressSync === 'function' ? { compression: zstdCompression } : {};
+export const compression = typeof zlib.zstdCompressSync === 'function' ? zstdCompression : noCompression;
 
 /**
  * A capture file that is being written. It observes the session over a connection of its own, so that a slow disk
@@ -40,7 +40,7 @@ export class Recording {
     const connection = await attach(address);
     try {
       await vscode.workspace.fs.createDirectory(vscode.Uri.joinPath(uri, '..'));
-      return new Recording(uri, recordSession(connection, await fileSink(uri.fsPath), options));
+      return new Recording(uri, recordSession(connection, await fileSink(uri.fsPath), { compression }));
     } catch (error) {
       connection.close();
       throw error;

@@ -66,7 +66,7 @@ export class SampleServer implements vscode.Disposable {
     if (this.#child) await end(this.#child);
   }
 
-  /** The child ends by itself when the channel to us closes; here it is asked to at once. */
+  /** The child ends by itself when the channel to us closes, however we end; here it is asked to at once. */
   dispose(): void {
     this.#child?.kill('SIGTERM');
     this.#changed.dispose();
