@@ -33,11 +33,15 @@ export function useRemote(): RemoteQuery {
  * An answer stays until the next one is there. The `query` handed to `ask` is bound to the question: its
  * requests are cancelled when the key changes or the view goes away. With `enabled` false nothing is asked and
  * what was there is dropped. Before a capture is open nothing is asked.
+ *
+ * `freshness` is for what changes by itself, such as the count of records while live: `ask` runs again when it
+ * changes, but only after what is under way has answered, so that a fast session never starves a slow question.
  */
 export function useQuery<T>(
   key: readonly KeyPart[],
   ask: (query: CaptureQuery, signal: AbortSignal) => Promise<T>,
   enabled = true,
+  freshness: KeyPart = undefined,
 ): QueryHandle<T> {
   const remote = useRemote();
   const epoch = useApp((state) => state.epoch);
@@ -49,15 +53,21 @@ export function useQuery<T>(
 
   // A new capture: nothing of the old one may stay on screen, not even while waiting.
   const shownEpoch = useRef(epoch);
+  const askedKey = useRef('');
   const runs = enabled && isReady;
   const keyText = JSON.stringify([epoch, ...key.map((part) => (part === undefined ? ['undefined'] : part))]);
   useEffect(() => {
     if (!runs || shownEpoch.current !== epoch) runner.reset();
     shownEpoch.current = epoch;
+    const isSameQuestion = askedKey.current === keyText;
+    askedKey.current = keyText;
     if (!runs) return;
     const { view, playing } = getState();
-    runner.request((signal) => latest.current(remote.until(signal), signal), view.following || playing);
-  }, [runner, remote, keyText, runs]);
+    runner.request(
+      (signal) => latest.current(remote.until(signal), signal),
+      isSameQuestion || view.following || playing,
+    );
+  }, [runner, remote, keyText, runs, freshness]);
   useEffect(() => () => runner.reset(), [runner]);
 
   return useMemo(() => ({ ...state, cancel: () => runner.cancel(), retry: () => runner.retry() }), [state, runner]);

@@ -1,0 +1,77 @@
+import { copyFileSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+/**
+ * `node webview/build.ts`: the inspector, in `webview/dist`.
+ *
+ *     inspector.js, inspector.css   loaded by a webview of VS Code
+ *     page/                         the same for a browser, with index.html and the worker that holds the capture
+ */
+const here = dirname(fileURLToPath(import.meta.url));
+const dist = join(here, 'dist');
+const page = join(dist, 'page');
+
+/** Bytes of what a webview loads. */
+const BUDGET = 900 * 1024;
+
+const PAGE_HTML = `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <meta name="viewport" content="width=device-width, initial-scale=1" />
+    <meta name="color-scheme" content="dark light" />
+    <meta name="referrer" content="no-referrer" />
+    <title>Syncscope</title>
+    <link rel="icon" href="data:," />
+    <link rel="stylesheet" href="inspector.css" />
+  </head>
+  <body>
+    <div id="root"></div>
+    <noscript>The inspector needs JavaScript.</noscript>
+    <script src="inspector.js"></script>
+  </body>
+</html>
+`;
+
+const withSourceMap = process.argv.includes('--sourcemap');
+
+const common = {
+  bundle: true,
+  minify: true,
+  platform: 'browser',
+  target: ['es2022', 'chrome120'],
+  legalComments: 'none',
+  logLevel: 'warning',
+  sourcemap: withSourceMap ? 'inline' : false,
+  jsx: 'automatic',
+  define: { 'process.env.NODE_ENV': '"production"' },
+} as const;
+
+for (const file of ['inspector.js', 'inspector.css']) rmSync(join(dist, file), { force: true });
+rmSync(page, { recursive: true, force: true });
+mkdirSync(page, { recursive: true });
+
+await build({
+  ...common,
+  entryPoints: { inspector: join(here, 'src', 'app', 'main.tsx') },
+  outdir: dist,
+  format: 'iife',
+});
+
+await build({
+  ...common,
+  entryPoints: { worker: join(here, 'src', 'worker', 'index.ts') },
+  outdir: page,
+  format: 'esm',
+});
+
+for (const file of ['inspector.js', 'inspector.css']) copyFileSync(join(dist, file), join(page, file));
+writeFileSync(join(page, 'index.html'), PAGE_HTML);
+
+const { size } = statSync(join(dist, 'inspector.js'));
+if (!withSourceMap && size > BUDGET) throw new Error(`inspector.js is ${size} bytes, over its budget of ${BUDGET}`);
+console.log(
+  `inspector.js ${(size / 1024).toFixed(0)} KiB, worker.js ${(statSync(join(page, 'worker.js')).size / 1024).toFixed(0)} KiB`,
+);

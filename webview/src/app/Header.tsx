@@ -1,0 +1,183 @@
+import type { Verdict } from '@syncscope/protocol/capture';
+import { formatCount, formatTime, plural } from '../text/format.ts';
+import { visible } from '../text/visible.ts';
+import { Button, Dropdown, IconButton } from '../ui/controls.tsx';
+import { Menu } from '../ui/Menu.tsx';
+import { FilterBox } from './FilterBox.tsx';
+import { FAULTS } from './faults.ts';
+import { useHost } from './host-context.ts';
+import { useQuery, useRemote } from './query.ts';
+import { notify, SPEEDS, update, useApp, useView } from './store.ts';
+import { goToVerdict, step, stepMarker, toEnd, togglePlay, toStart } from './transport.ts';
+
+/** Runs something that the host was asked for; its refusal is shown. */
+export async function ask(action: () => Promise<void>, done?: string): Promise<void> {
+  try {
+    await action();
+    if (done) notify(done);
+  } catch (error) {
+    notify(error instanceof Error ? error.message : String(error));
+  }
+}
+
+export function Header() {
+  return (
+    <header className="header">
+      <Title />
+      <VerdictLine />
+      <FilterBox />
+      <Transport />
+      <SessionButtons />
+    </header>
+  );
+}
+
+function Title() {
+  const session = useApp((state) => state.session);
+  const records = useApp((state) => state.records);
+  const info = useQuery(['replica-count'], async (query) => (await query.info()).replicas.length, true, records);
+  const isLive = session.source === 'live' && session.state === 'open';
+  const state = isLive ? 'live' : session.source === 'live' ? 'ended' : 'file';
+  return (
+    <div className="title" title={visible(`${session.place}${session.note ? `\n${session.note}` : ''}`)}>
+      {session.state !== 'none' && (
+        <span className={`source source-${state}`}>
+          <span className="dot" aria-hidden="true" />
+          {state}
+        </span>
+      )}
+      <h1>{session.title ? visible(session.title) : 'Syncscope'}</h1>
+      {info.data !== undefined && <span className="muted nowrap">{plural(info.data, 'replica')}</span>}
+    </div>
+  );
+}
+
+const VERDICT_SIGN: Readonly<Record<Verdict['level'], string>> = { quiet: '✓', warning: '△', error: '▲' };
+
+/** Always there: how things stand at the playhead. A click goes to where it began. */
+function VerdictLine() {
+  const remote = useRemote();
+  const playhead = useView((view) => view.playhead);
+  const status = useQuery(['status', playhead], (query) => query.status(playhead), playhead >= 0);
+  const verdict = status.data?.verdict;
+  if (!verdict) return <div className="verdict" />;
+  const { level, text, position } = verdict;
+  return (
+    <button
+      type="button"
+      className={`verdict verdict-${level}`}
+      disabled={position === undefined}
+      title={visible(text)}
+      onClick={() => position !== undefined && void goToVerdict(remote, position)}
+    >
+      <span aria-hidden="true">{VERDICT_SIGN[level]}</span> {visible(text)}
+    </button>
+  );
+}
+
+const SPEED_CHOICES = SPEEDS.map((speed) => ({ value: String(speed), label: `${speed}×` }));
+
+function Transport() {
+  const remote = useRemote();
+  const playing = useApp((state) => state.playing);
+  const speed = useView((view) => view.speed);
+  const isEmpty = useApp((state) => state.records === 0);
+  return (
+    <div className="transport" role="toolbar" aria-label="Playback">
+      <IconButton icon="start" label="To the start (Home)" onPress={toStart} isDisabled={isEmpty} />
+      <IconButton
+        icon="previousMarker"
+        label="Previous marker (Alt ←)"
+        onPress={() => void stepMarker(remote, -1)}
+        isDisabled={isEmpty}
+      />
+      <IconButton icon="back" label="One record back (←)" onPress={() => void step(remote, -1)} isDisabled={isEmpty} />
+      <IconButton
+        icon={playing ? 'pause' : 'play'}
+        label={playing ? 'Pause (Space)' : 'Play (Space)'}
+        onPress={togglePlay}
+        isDisabled={isEmpty}
+        isOn={playing}
+      />
+      <IconButton
+        icon="forward"
+        label="One record forward (→)"
+        onPress={() => void step(remote, 1)}
+        isDisabled={isEmpty}
+      />
+      <IconButton
+        icon="nextMarker"
+        label="Next marker (Alt →)"
+        onPress={() => void stepMarker(remote, 1)}
+        isDisabled={isEmpty}
+      />
+      <IconButton icon="end" label="To the end (End)" onPress={toEnd} isDisabled={isEmpty} />
+      <Clock />
+      <Dropdown
+        label="Speed"
+        value={String(speed)}
+        choices={SPEED_CHOICES}
+        onChoose={(value) =>
+          update((draft) => {
+            draft.view.speed = Number(value);
+          })
+        }
+      />
+    </div>
+  );
+}
+
+function Clock() {
+  const playhead = useView((view) => view.playhead);
+  const time = useQuery(['time', playhead], async (query) => (await query.record(playhead)).row.time, playhead >= 0);
+  const start = useApp((state) => state.range.from);
+  const text = time.data === undefined || playhead < 0 ? '–' : formatTime(Math.max(0, time.data - Math.min(0, start)));
+  return (
+    <output className="clock" title={playhead < 0 ? 'before the first record' : `record ${formatCount(playhead)}`}>
+      {text}
+    </output>
+  );
+}
+
+function SessionButtons() {
+  const host = useHost();
+  const session = useApp((state) => state.session);
+  const isLive = session.source === 'live';
+  const isOpen = session.state === 'open';
+  return (
+    <div className="session-buttons">
+      {isLive && isOpen && session.mayInject && (
+        <Menu
+          label="Fault…"
+          title="Ask one replica for trouble"
+          sections={FAULTS.map((fault) => ({
+            title: fault.title,
+            items: session.targets.map((target) => ({
+              id: target,
+              label: target,
+              onPress: () =>
+                void ask(async () => {
+                  for (const spec of fault.specs(target)) await host.remote.command({ command: 'fault', spec });
+                }, `${fault.title}: ${target} (${fault.detail})`),
+            })),
+          }))}
+        />
+      )}
+      {isLive && isOpen && (
+        <Button
+          label="Stop"
+          title="Leave the session; what was captured stays"
+          onPress={() => void ask(() => host.remote.command({ command: 'stop' }))}
+        />
+      )}
+      {isLive && session.state !== 'none' && (
+        <Button
+          label="Save"
+          title="Keep what was captured as a .mcap file"
+          onPress={() => void ask(() => host.remote.command({ command: 'save' }))}
+        />
+      )}
+      <Button label="Open" title="Open a capture file" onPress={() => void ask(() => host.open())} />
+    </div>
+  );
+}

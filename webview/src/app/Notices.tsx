@@ -1,0 +1,68 @@
+import { visible } from '../text/visible.ts';
+import { IconButton } from '../ui/controls.tsx';
+import { placeOf } from '../ui/states.tsx';
+import { useQuery } from './query.ts';
+import { notify, update, useApp } from './store.ts';
+
+/** What is said about the whole capture or to what was just done: one line each, until dismissed. */
+export function Notices() {
+  const error = useApp((state) => state.error);
+  const notice = useApp((state) => state.notice);
+  const session = useApp((state) => state.session);
+  const records = useApp((state) => state.records);
+  const info = useQuery(['notices'], (query) => query.info(), true, records);
+  const cut = info.data?.cut;
+  const lost = info.data?.lost ?? 0;
+  return (
+    <div className="notices">
+      {error && (
+        <div className="notice notice-error" role="alert">
+          <span>
+            {visible(error.message)}{' '}
+            <span className="muted mono">
+              {[error.code, placeOf(error.place)].filter((part) => part !== '').join(' · ')}
+            </span>
+          </span>
+          <IconButton
+            icon="close"
+            label="Dismiss"
+            onPress={() =>
+              update((draft) => {
+                draft.error = undefined;
+              })
+            }
+          />
+        </div>
+      )}
+      {cut && (
+        <div className="notice notice-warning" role="status">
+          <span>
+            The file is cut: {visible(cut.message)} <span className="muted mono">byte {cut.offset}</span>
+          </span>
+        </div>
+      )}
+      {lost > 0 && (
+        <div className="notice notice-warning" role="status">
+          <span>
+            {lost} records were lost before they reached the capture. Look for <span className="mono">gap</span> in the
+            stream; the state after one may be unknown until the next snapshot.
+          </span>
+        </div>
+      )}
+      {session.state === 'closed' && (
+        <div className="notice" role="status">
+          <span>
+            The session has ended{session.note ? `: ${visible(session.note)}` : ''}. Everything up to then is still
+            here; Save keeps it.
+          </span>
+        </div>
+      )}
+      {notice && (
+        <div className="notice" role="status">
+          <span>{visible(notice)}</span>
+          <IconButton icon="close" label="Dismiss" onPress={() => notify(undefined)} />
+        </div>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,75 @@
+import type { CaptureQuery } from '@syncscope/protocol/capture';
+import { setTab, TABS, update } from './store.ts';
+import { step, stepMarker, stepReplica, toEnd, togglePlay, toStart } from './transport.ts';
+
+/** The keys, in words, for the list that `?` opens. */
+export const KEY_HELP: ReadonlyArray<readonly [keys: string, meaning: string]> = [
+  ['← →', 'one record back, forward'],
+  ['Shift ← →', 'the same along one replica'],
+  ['Alt ← →', 'previous, next marker'],
+  ['Home End', 'to the first, the newest record'],
+  ['Space', 'play, pause'],
+  ['/', 'filter the stream'],
+  ['1 – 6', 'Cause, State, Diff, Vectors, Merkle, Bytes'],
+  ['↑ ↓ PgUp PgDn', 'along the rows of a list that has the focus'],
+  ['Esc', 'leave the filter, close what is open'],
+  ['?', 'this list'],
+];
+
+export const FILTER_INPUT_ID = 'filter-input';
+
+/** True where a key belongs to what has the focus: text that is typed, an open list, a tab bar. */
+export function isOwnKey(target: EventTarget | null, key: string): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  if (target.isContentEditable || target.matches('input, textarea, select, vscode-text-field, vscode-dropdown'))
+    return true;
+  // A button or a checkbox is pressed by Space; arrows are still ours there.
+  return key === ' ' && target.matches('button, a, vscode-button, vscode-checkbox, [role=menuitem], [role=treeitem]');
+}
+
+/** Does what a key stands for; true where it stood for something. */
+export function pressKey(
+  query: CaptureQuery,
+  event: Pick<KeyboardEvent, 'key' | 'shiftKey' | 'altKey' | 'ctrlKey' | 'metaKey'>,
+): boolean {
+  if (event.ctrlKey || event.metaKey) return false;
+  const direction = event.key === 'ArrowLeft' ? -1 : event.key === 'ArrowRight' ? 1 : undefined;
+  if (direction !== undefined) {
+    const move = event.altKey ? stepMarker : event.shiftKey ? stepReplica : step;
+    void move(query, direction);
+    return true;
+  }
+  if (event.altKey) return false;
+  const tab = TABS[Number(event.key) - 1];
+  if (/^[1-9]$/.test(event.key) && tab) {
+    setTab(tab);
+    return true;
+  }
+  switch (event.key) {
+    case ' ':
+      togglePlay();
+      return true;
+    case 'Home':
+      toStart();
+      return true;
+    case 'End':
+      toEnd();
+      return true;
+    case '/':
+      document.getElementById(FILTER_INPUT_ID)?.focus();
+      return true;
+    case '?':
+      update((draft) => {
+        draft.keysOpen = !draft.keysOpen;
+      });
+      return true;
+    case 'Escape':
+      update((draft) => {
+        draft.keysOpen = false;
+        draft.notice = undefined;
+      });
+      return true;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,156 @@
+import type { CaptureInfo } from '@syncscope/protocol/capture';
+import { unreachable } from '@syncscope/protocol/errors';
+import type { HostEvent, SessionState } from '../rpc/index.ts';
+import { toWireError } from '../rpc/index.ts';
+import type { InspectorHost } from './host.ts';
+import { readSavedView, viewFor } from './persist.ts';
+import { getState, goTo, grow, setPair, subscribe, update, type ViewState } from './store.ts';
+
+const GROW_EVERY_MS = 100;
+const SAVE_AFTER_MS = 250;
+
+/** Joins the shared state to the host: its events come in, the view goes out to be remembered. Returns what ends it. */
+export function runSession(host: InspectorHost): () => void {
+  const saved = readSavedView(host.load());
+  const stopEvents = host.remote.onEvent((event) => void take(host, event, saved));
+  const stopSaving = remember(host);
+  host.start();
+  return () => {
+    stopEvents();
+    stopSaving();
+  };
+}
+
+async function take(host: InspectorHost, event: HostEvent, saved: ViewState | undefined): Promise<void> {
+  switch (event.event) {
+    case 'session':
+      return takeSession(host, event.session, saved);
+    case 'grow':
+      return takeGrowth(event.records, event.range);
+    case 'reveal':
+      return goTo(event.position);
+    case 'error':
+      return update((draft) => {
+        draft.error = event.error;
+      });
+    default:
+      unreachable(event);
+  }
+}
+
+/** Growth comes with every frame; views that ask again at that pace would show nothing but flicker. */
+let pendingGrowth: { readonly records: number; readonly range: { from: number; to: number } } | undefined;
+let growthTimer: ReturnType<typeof setTimeout> | undefined;
+
+function takeGrowth(records: number, range: { from: number; to: number }): void {
+  pendingGrowth = { records, range };
+  growthTimer ??= setTimeout(() => {
+    growthTimer = undefined;
+    const growth = pendingGrowth;
+    pendingGrowth = undefined;
+    if (growth && getState().isReady) grow(growth.records, growth.range);
+  }, GROW_EVERY_MS);
+}
+
+function isNewCapture(before: SessionState, next: SessionState): boolean {
+  const wasOpen = before.state === 'open' || before.state === 'closed';
+  return next.state === 'open' && (!wasOpen || before.place !== next.place || before.title !== next.title);
+}
+
+async function takeSession(host: InspectorHost, session: SessionState, saved: ViewState | undefined): Promise<void> {
+  const isNew = isNewCapture(getState().session, session);
+  update((draft) => {
+    draft.session = { ...session, targets: [...session.targets] };
+    if (session.state === 'opening') {
+      draft.isReady = false;
+      draft.error = undefined;
+    }
+    if (isNew) {
+      draft.isReady = false;
+      draft.epoch++;
+    }
+  });
+  if (!isNew) return;
+  const { epoch } = getState();
+  try {
+    const info = await host.remote.info();
+    if (getState().epoch === epoch) await openView(host, info, saved);
+  } catch (error) {
+    if (getState().epoch !== epoch) return;
+    update((draft) => {
+      draft.error = toWireError(error);
+    });
+  }
+}
+
+/** Restores the view for this capture, or sets one up: live follows, a file starts at its first divergence. */
+async function openView(host: InspectorHost, info: CaptureInfo, saved: ViewState | undefined): Promise<void> {
+  const { sessionId, authority } = info.header;
+  const current = getState().view;
+  const view = viewFor(sessionId, current.sessionId === '' ? saved : current, info.records);
+  const isKnown = view.sessionId === sessionId && (view.playhead >= 0 || view.selection !== undefined);
+  update((draft) => {
+    Object.assign(draft.view, view);
+    draft.records = info.records;
+    draft.range = { ...info.range };
+    draft.isReady = true;
+  });
+  choosePair(info, authority);
+  if (info.isGrowing) {
+    if (isKnown && !view.following) return;
+    update((draft) => {
+      draft.view.following = true;
+      draft.view.playhead = draft.records - 1;
+    });
+    return;
+  }
+  if (isKnown) return;
+  const marker = await host.remote.nextMarker(-1, 1, 'desync');
+  if (getState().view.sessionId !== sessionId) return;
+  goTo(marker?.position ?? info.records - 1);
+  if (marker && authority !== null) setPair(marker.replica, authority);
+}
+
+/** Until the user chooses: the first client against the authority, or the first two replicas. */
+export function choosePair(info: CaptureInfo, authority: CaptureInfo['header']['authority']): void {
+  const { left, right } = getState().view;
+  const ids = info.replicas.map((replica) => replica.id);
+  const reference = authority !== null && ids.includes(authority) ? authority : ids[0];
+  const other = ids.find((id) => id !== reference);
+  const isHere = (id: typeof left) => id !== undefined && ids.includes(id);
+  setPair(isHere(left) ? left : (other ?? reference), isHere(right) ? right : reference);
+}
+
+function remember(host: InspectorHost): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let told = '';
+  let stored = getState().view;
+  const stop = subscribe(() => {
+    const { view, isReady } = getState();
+    if (!isReady || view === stored || timer !== undefined) return;
+    timer = setTimeout(() => {
+      timer = undefined;
+      const now = getState().view;
+      stored = now;
+      host.store(now);
+      const { playhead, selection, left, right } = now;
+      const place = JSON.stringify([playhead, selection, left, right]);
+      if (place === told || now.following) return;
+      told = place;
+      host.remote
+        .command({
+          command: 'setViewState',
+          playhead,
+          ...(selection === undefined ? {} : { selection }),
+          ...(left === undefined ? {} : { left }),
+          ...(right === undefined ? {} : { right }),
+        })
+        // Only a courtesy to hosts that show it elsewhere.
+        .catch(() => {});
+    }, SAVE_AFTER_MS);
+  });
+  return () => {
+    stop();
+    clearTimeout(timer);
+  };
+}

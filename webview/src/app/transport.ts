@@ -1,0 +1,163 @@
+import type { CaptureQuery } from '@syncscope/protocol/capture';
+import { SyncError } from '@syncscope/protocol/errors';
+import type { ReplicaId } from '@syncscope/protocol/state';
+import { follow, getState, goTo, movePlayhead, notify, setPair, setTab, update } from './store.ts';
+
+/** Moving through the capture: everything that the header's buttons and the keys do. */
+
+export type Direction = 1 | -1;
+
+/** Where a step starts: the playhead is where the user is, whether by selecting or by dragging. */
+function here(): number {
+  return getState().view.playhead;
+}
+
+/** Runs a move and shows what went wrong, if anything; a move that was overtaken is nothing to tell of. */
+async function attempt(move: () => Promise<void>): Promise<void> {
+  try {
+    await move();
+  } catch (error) {
+    if (error instanceof SyncError && error.code === 'QUERY_CANCELLED') return;
+    notify(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** The position of the next row, in a direction, that passes the filter; undefined at either end. */
+export async function nextPosition(
+  query: CaptureQuery,
+  filter: string,
+  from: number,
+  direction: Direction,
+): Promise<number | undefined> {
+  const index = direction === 1 ? await query.rowIndex(filter, from + 1) : (await query.rowIndex(filter, from)) - 1;
+  if (index < 0) return undefined;
+  const page = await query.rows(filter, index, 1);
+  return page.rows[0]?.position;
+}
+
+/** The filter narrowed to one replica: terms separated by spaces must all pass. */
+export function alongReplica(filter: string, replica: ReplicaId): string {
+  return `${filter} who:${replica}`.trimStart();
+}
+
+export function step(query: CaptureQuery, direction: Direction): Promise<void> {
+  return attempt(async () => {
+    const next = await nextPosition(query, getState().view.filter, here(), direction);
+    if (next !== undefined) goTo(next);
+    else if (direction === -1) goTo(-1);
+  });
+}
+
+/** A step along the replica of the selected record, or of the left replica where none is selected. */
+export function stepReplica(query: CaptureQuery, direction: Direction): Promise<void> {
+  return attempt(async () => {
+    const { selection, left, filter } = getState().view;
+    const replica = selection === undefined ? left : (await query.record(selection)).row.replica;
+    if (replica === undefined) return;
+    const next = await nextPosition(query, alongReplica(filter, replica), here(), direction);
+    if (next !== undefined) goTo(next);
+  });
+}
+
+/** The next marker. A divergence brings its replica onto the left and its cause into view. */
+export function stepMarker(query: CaptureQuery, direction: Direction): Promise<void> {
+  return attempt(async () => {
+    const marker = await query.nextMarker(here(), direction);
+    if (!marker) return notify(direction === 1 ? 'There is no marker after this.' : 'There is no marker before this.');
+    goTo(marker.position);
+    if (marker.kind === 'desync') await showDivergence(query, marker.position);
+  });
+}
+
+/** Selects a record and shows why a replica differs there: pair and tab go along. */
+export async function showDivergence(query: CaptureQuery, position: number): Promise<void> {
+  goTo(position);
+  setTab('cause');
+  const explanation = await query.explain(position);
+  if (explanation) setPair(explanation.replica, explanation.against);
+}
+
+export function goToVerdict(query: CaptureQuery, position: number): Promise<void> {
+  return attempt(() => showDivergence(query, position));
+}
+
+export function toStart(): void {
+  goTo(getState().records > 0 ? 0 : -1);
+}
+
+/** To the newest record; a live session is followed from there. */
+export function toEnd(): void {
+  const { records, session } = getState();
+  if (session.source === 'live' && session.state === 'open') follow();
+  else goTo(records - 1);
+}
+
+export function togglePlay(): void {
+  update((draft) => {
+    draft.playing = !draft.playing;
+    if (draft.playing) draft.view.following = false;
+    if (draft.playing && draft.view.playhead >= draft.records - 1) draft.view.playhead = -1;
+  });
+}
+
+/** Nothing is worth waiting for longer than this, wall clock: a silence in the capture is skipped. */
+const LONGEST_SILENCE_MS = 1_000;
+
+/** Moves the playhead through the capture's own time while `playing`. Returns what stops it. */
+export function runPlayback(query: CaptureQuery, schedule: FrameScheduler): () => void {
+  let clock: { time: number; at: number; movedAt: number } | undefined;
+  let isAsking = false;
+  let isStopped = false;
+
+  async function advance(now: number): Promise<void> {
+    const { view, records } = getState();
+    if (view.playhead >= records - 1) {
+      update((draft) => {
+        draft.playing = false;
+      });
+      return;
+    }
+    if (!clock) {
+      const start = view.playhead < 0 ? getState().range.from : (await query.record(view.playhead)).row.time;
+      clock = { time: start, at: now, movedAt: now };
+    }
+    clock.time += (now - clock.at) * 1_000_000 * view.speed;
+    clock.at = now;
+    let target = await query.positionAt(Math.round(clock.time));
+    const isSilent = now - clock.movedAt > LONGEST_SILENCE_MS;
+    if (target <= view.playhead && isSilent) {
+      target = view.playhead + 1;
+      clock.time = (await query.record(target)).row.time;
+    }
+    if (target <= view.playhead || getState().view.playhead !== view.playhead) return;
+    clock.movedAt = now;
+    movePlayhead(target);
+  }
+
+  const stop = schedule((now) => {
+    if (isAsking || isStopped) return;
+    if (!getState().playing) {
+      clock = undefined;
+      return;
+    }
+    isAsking = true;
+    void attempt(() => advance(now)).finally(() => {
+      isAsking = false;
+    });
+  });
+  return () => {
+    isStopped = true;
+    stop();
+  };
+}
+
+/** Calls back once a frame, with milliseconds, until the returned function is called. */
+export type FrameScheduler = (frame: (now: number) => void) => () => void;
+
+export const everyFrame: FrameScheduler = (frame) => {
+  let request = requestAnimationFrame(function loop(now) {
+    frame(now);
+    request = requestAnimationFrame(loop);
+  });
+  return () => cancelAnimationFrame(request);
+};

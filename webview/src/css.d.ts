@@ -1,0 +1,2 @@
+/** Stylesheets are bundled into inspector.css by importing them. */
+declare module '*.css' {}

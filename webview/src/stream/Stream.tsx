@@ -1,0 +1,207 @@
+// biome-ignore-all lint/a11y/useSemanticElements: rows of a virtual table are placed, which <tr> and <th> cannot be
+// biome-ignore-all lint/a11y/useFocusableInteractive: the list has the focus and names the active row
+import type { Row } from '@syncscope/protocol/capture';
+import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { useQuery } from '../app/query.ts';
+import { follow, goTo, setFilter, update, useApp, useView } from '../app/store.ts';
+import { formatCount } from '../text/format.ts';
+import { Button } from '../ui/controls.tsx';
+import { clampTop, nudge, reveal, rowsInView, rowsToDraw, type Viewport } from '../ui/scroll.ts';
+import { Empty, FaultView, Waiting } from '../ui/states.tsx';
+import { VirtualList } from '../ui/VirtualList.tsx';
+import { StreamRow, type StreamRowProps } from './StreamRow.tsx';
+import { pageFor } from './window.ts';
+
+/** The stream: one row a record. It owns its scrolling; where the user is in time is shared. */
+export function Stream() {
+  const filter = useView((view) => view.filter);
+  const selection = useView((view) => view.selection);
+  const playhead = useView((view) => view.playhead);
+  const following = useView((view) => view.following);
+  const records = useApp((state) => state.records);
+  const epoch = useApp((state) => state.epoch);
+  const isLive = useApp((state) => state.session.source === 'live' && state.session.state === 'open');
+  const [top, setTop] = useState(0);
+  const [height, setHeight] = useState(0);
+  // Without a filter every record is a row; with one, the last count stands until the next answer.
+  const lastTotal = useRef(0);
+  const total = filter === '' ? records : lastTotal.current;
+  const viewport: Viewport = { count: total, height };
+  const shownTop = clampTop(following ? Number.MAX_SAFE_INTEGER : top, viewport);
+
+  const drawn = rowsToDraw(shownTop, viewport);
+  const wanted = pageFor(drawn, records);
+  const page = useQuery(
+    ['rows', filter, wanted.offset, wanted.limit],
+    (query, signal) => query.rows(filter, wanted.offset, wanted.limit, signal),
+    height > 0,
+    records,
+  );
+  lastTotal.current = page.data?.total ?? 0;
+
+  const related = useQuery(
+    ['related', selection],
+    (query) => query.related(selection ?? 0),
+    selection !== undefined && selection >= 0,
+  );
+
+  // Where the user went by other means than this table: bring the row into view, and move nothing that is seen.
+  const lastShown = useRef({ playhead: -1, filter, epoch });
+  const target = useQuery(
+    ['row-index', filter, playhead],
+    (query, signal) => query.rowIndex(filter, playhead, signal),
+    playhead >= 0 && !following,
+  );
+  const targetIndex = target.isLoading ? undefined : target.data;
+  useEffect(() => {
+    if (targetIndex === undefined || height === 0) return;
+    const last = lastShown.current;
+    if (last.playhead === playhead && last.filter === filter && last.epoch === epoch) return;
+    lastShown.current = { playhead, filter, epoch };
+    setTop((now) => reveal(Math.min(targetIndex, total - 1), now, viewport));
+  }, [targetIndex, playhead, filter, epoch, height > 0, total > 0]);
+
+  function scrollTo(next: number): void {
+    if (following) {
+      // Scrolling up leaves the newest records; the playhead stays where it then is.
+      if (next >= shownTop) return;
+      update((draft) => {
+        draft.view.following = false;
+      });
+      lastShown.current = { playhead, filter, epoch };
+    }
+    setTop(next);
+  }
+
+  const rows = page.data;
+  const rowAt = (index: number): Row | undefined => rows?.rows[index - rows.offset];
+
+  function key(event: KeyboardEvent): void {
+    const move = {
+      ArrowUp: -1,
+      ArrowDown: 1,
+      PageUp: -Math.floor(rowsInView(viewport)),
+      PageDown: Math.floor(rowsInView(viewport)),
+    }[event.key];
+    if (move === undefined || event.altKey || event.ctrlKey || event.metaKey || targetIndexOrLast() < 0) return;
+    event.preventDefault();
+    const index = Math.max(0, Math.min(targetIndexOrLast() + move, total - 1));
+    const row = rowAt(index);
+    setTop(nudge(index, shownTop, viewport));
+    if (!row) return;
+    lastShown.current = { playhead: row.position, filter, epoch };
+    goTo(row.position);
+  }
+
+  /** The row that a key moves from: that of the playhead. */
+  function targetIndexOrLast(): number {
+    if (following) return total - 1;
+    const seen = rows?.rows.findIndex((row) => row.position === playhead) ?? -1;
+    return seen >= 0 && rows ? rows.offset + seen : (targetIndex ?? total - 1);
+  }
+
+  const tints = relationTints(selection, related.data);
+  const activeRow = rows?.rows.find((row) => row.position === selection);
+  return (
+    <div className="stream" role="grid" aria-label="Records" aria-rowcount={total + 1} aria-colcount={6}>
+      <StreamHead lastSeq={records} />
+      <Waiting query={page} />
+      {page.error && page.error.code !== 'FILTER_SYNTAX' && <FaultView error={page.error} onRetry={page.retry} />}
+      {total === 0 && !page.isLoading ? (
+        <NoRows filter={filter} isLive={isLive} />
+      ) : (
+        <VirtualList
+          label="Records"
+          role="rowgroup"
+          count={total}
+          top={shownTop}
+          onTop={scrollTo}
+          onHeight={setHeight}
+          onKeyDown={key}
+          activeDescendant={activeRow ? `row-${activeRow.position}` : undefined}
+          renderRow={(index) => (
+            <StreamRow
+              key={index}
+              index={index}
+              row={rowAt(index)}
+              isSelected={rowAt(index)?.position === selection && selection !== undefined}
+              isPlayhead={rowAt(index)?.position === playhead}
+              relation={tints.get(rowAt(index)?.position ?? -2)}
+            />
+          )}
+        />
+      )}
+      {isLive && !following && total > 0 && (
+        <div className="follow">
+          <Button
+            icon="down"
+            kind="primary"
+            label={`Follow ${formatCount(Math.max(0, records - 1 - playhead))} newer`}
+            title="Keep to the newest record"
+            onPress={() => follow()}
+          />
+        </div>
+      )}
+    </div>
+  );
+}
+
+function relationTints(
+  selection: number | undefined,
+  related: { readonly causes: readonly number[]; readonly effects: readonly number[] } | undefined,
+): ReadonlyMap<number, NonNullable<StreamRowProps['relation']>> {
+  const tints = new Map<number, 'cause' | 'effect'>();
+  if (selection === undefined || !related) return tints;
+  for (const position of related.effects) tints.set(position, 'effect');
+  for (const position of related.causes) tints.set(position, 'cause');
+  return tints;
+}
+
+function StreamHead({ lastSeq }: { readonly lastSeq: number }) {
+  return (
+    <div
+      className="stream-row stream-head"
+      role="row"
+      aria-rowindex={1}
+      style={{ '--digits': `${Math.max(4, String(lastSeq).length)}ch` } as React.CSSProperties}
+    >
+      <span role="columnheader" className="cell-seq">
+        #
+      </span>
+      <span role="columnheader" className="cell-time">
+        time
+      </span>
+      <span role="columnheader" className="cell-who">
+        who
+      </span>
+      <span role="columnheader" className="cell-kind">
+        kind
+      </span>
+      <span role="columnheader" className="cell-what">
+        what
+      </span>
+      <span role="columnheader" className="cell-bytes">
+        bytes
+      </span>
+    </div>
+  );
+}
+
+function NoRows({ filter, isLive }: { readonly filter: string; readonly isLive: boolean }) {
+  if (filter !== '') {
+    return (
+      <Empty title="No record passes the filter">
+        <Button label="Clear the filter" onPress={() => setFilter('')} />
+      </Empty>
+    );
+  }
+  return (
+    <Empty title={isLive ? 'Nothing has happened yet' : 'This capture has no records'}>
+      <p>
+        {isLive
+          ? 'Records appear here as soon as the session does something.'
+          : 'It was closed before anything was recorded.'}
+      </p>
+    </Empty>
+  );
+}

@@ -1,0 +1,203 @@
+import type { DivergenceClass, Explanation, RecordDetail, Related } from '@syncscope/protocol/capture';
+import { ask } from '../app/Header.tsx';
+import { useHost } from '../app/host-context.ts';
+import { useQuery, useRemote } from '../app/query.ts';
+import { goTo, movePlayhead, setPair, setTab, type TabName, update, useApp, useView } from '../app/store.ts';
+import { stepMarker } from '../app/transport.ts';
+import { formatBytes, formatTime, plural } from '../text/format.ts';
+import { visible } from '../text/visible.ts';
+import { KIND_STYLES } from '../timeline/kinds.ts';
+import { Button } from '../ui/controls.tsx';
+import { Glyph } from '../ui/Glyph.tsx';
+import { Answer, Empty } from '../ui/states.tsx';
+import { BodyFields } from './BodyFields.tsx';
+import { Differences } from './differences.tsx';
+import { RecordLink } from './RecordLink.tsx';
+
+const CLASS_WORDS: Readonly<Record<DivergenceClass, string>> = {
+  lost: 'a message was lost',
+  duplicated: 'a message counted twice',
+  reordered: 'messages arrived out of order',
+  'corrupted-in-transit': 'a message changed on the way',
+  'corrupted-at-rest': 'the copy changed behind the protocol’s back',
+  'wrong-base': 'a delta was applied to the wrong version',
+  unknown: 'the capture does not show why',
+};
+
+/** Why a replica differs; for any other record, what it is, where it came from and what it led to. */
+export function CauseTab() {
+  const selection = useView((view) => view.selection);
+  const playhead = useView((view) => view.playhead);
+  const position = selection ?? playhead;
+  const answer = useQuery(
+    ['cause', position],
+    async (query) => {
+      const [detail, related, explanation] = await Promise.all([
+        query.record(position),
+        query.related(position),
+        query.explain(position),
+      ]);
+      return { detail, related, explanation };
+    },
+    position >= 0,
+  );
+  if (position < 0) return <NothingSelected />;
+  return (
+    <Answer query={answer}>
+      {({ detail, related, explanation }) => (
+        <div className="cause scroll">
+          {explanation && <Divergence explanation={explanation} position={detail.position} />}
+          <RecordFacts detail={detail} isSecond={explanation !== undefined} />
+          <Relations related={related} />
+        </div>
+      )}
+    </Answer>
+  );
+}
+
+function NothingSelected() {
+  const remote = useRemote();
+  const isEmpty = useApp((state) => state.records === 0);
+  return (
+    <Empty title="No record is selected">
+      {isEmpty ? (
+        <p>Nothing has been recorded yet.</p>
+      ) : (
+        <>
+          <p>Select a row or a mark on the timeline to see what it is and why it happened.</p>
+          <Button label="Go to the first marker" onPress={() => void stepMarker(remote, 1)} />
+        </>
+      )}
+    </Empty>
+  );
+}
+
+function Divergence({ explanation, position }: { readonly explanation: Explanation; readonly position: number }) {
+  const host = useHost();
+  const { replica, against, differences, evidence, firstDifference, detected, repaired, source } = explanation;
+  const show = (tab: TabName) => {
+    setPair(replica, against);
+    // Where they are known to differ: before the repair made them equal again.
+    movePlayhead(detected);
+    setTab(tab);
+  };
+  const openKey = (key: string) => {
+    update((draft) => {
+      draft.view.stateSearch = key;
+    });
+    show('state');
+  };
+  return (
+    <section className="divergence" aria-label="Divergence">
+      <h2 className="sentence">{visible(explanation.sentence)}</h2>
+      <p className="class-line">
+        <span className="class-word">{CLASS_WORDS[explanation.class]}</span>
+        <span className="muted">{explanation.class}</span>
+      </p>
+      {differences.length > 0 && (
+        <Differences differences={differences} left={replica} right={against} onKey={openKey} />
+      )}
+      <div className="actions">
+        {firstDifference !== position && (
+          <Button kind="primary" label="First difference" onPress={() => goTo(firstDifference)} />
+        )}
+        {detected !== position && <Button label="Where it was noticed" onPress={() => goTo(detected)} />}
+        {repaired !== undefined && repaired !== position && <Button label="Repair" onPress={() => goTo(repaired)} />}
+        <Button label="Merkle path" onPress={() => show('merkle')} />
+        <Button label="Diff" onPress={() => show('diff')} />
+        {source && (
+          <Button
+            label="Source"
+            title={`${source.file}:${source.line}`}
+            onPress={() => void ask(() => host.openSource(source))}
+          />
+        )}
+      </div>
+      {evidence.length > 0 && (
+        <>
+          <h3>Why this is believed</h3>
+          <ol className="evidence">
+            {evidence.map(({ text, position: shown }) => (
+              <li key={`${shown}:${text}`}>
+                <span>{visible(text)}</span>
+                {shown !== undefined && <RecordLink position={shown} />}
+              </li>
+            ))}
+          </ol>
+        </>
+      )}
+    </section>
+  );
+}
+
+function RecordFacts({ detail, isSecond }: { readonly detail: RecordDetail; readonly isSecond: boolean }) {
+  const host = useHost();
+  const { record, row } = detail;
+  const look = KIND_STYLES[row.kind];
+  const { source } = record;
+  return (
+    <section className="facts" aria-label="Record">
+      <h2 className={isSecond ? 'record-title record-title-second' : 'record-title'}>
+        <Glyph look={look} /> {visible(row.summary)}
+      </h2>
+      <p className="muted number-line">
+        record {row.seq} · {formatTime(row.time)} · {visible(row.replica)} · {look.label}
+        {record.wire && ` · ${formatBytes(record.wire.length)}`}
+      </p>
+      {record.wire && (
+        <p>
+          <button type="button" className="link" onClick={() => setTab('bytes')}>
+            Show the frame
+          </button>
+        </p>
+      )}
+      {source && (
+        <p>
+          <button
+            type="button"
+            className="link mono"
+            onClick={() =>
+              void ask(() => host.openSource(source), host.name === 'browser' ? 'The place was copied.' : undefined)
+            }
+          >
+            {visible(source.file)}:{source.line}
+          </button>
+        </p>
+      )}
+      <BodyFields body={record.body} />
+    </section>
+  );
+}
+
+const RELATIONS_SHOWN = 24;
+
+function Relations({ related }: { readonly related: Related }) {
+  return (
+    <>
+      <RelationList title="Caused by" positions={related.causes} none="Nothing recorded made this happen." />
+      <RelationList title="Led to" positions={related.effects} none="Nothing recorded followed from this." />
+    </>
+  );
+}
+
+function RelationList(props: { readonly title: string; readonly positions: readonly number[]; readonly none: string }) {
+  const { title, positions, none } = props;
+  const shown = positions.slice(0, RELATIONS_SHOWN);
+  return (
+    <section aria-label={title}>
+      <h3>
+        {title}
+        {positions.length > 1 && <span className="muted"> {plural(positions.length, 'record')}</span>}
+      </h3>
+      {positions.length === 0 && <p className="muted">{none}</p>}
+      <ul className="links">
+        {shown.map((position) => (
+          <li key={position}>
+            <RecordLink position={position} />
+          </li>
+        ))}
+      </ul>
+      {positions.length > shown.length && <p className="muted">and {positions.length - shown.length} more</p>}
+    </section>
+  );
+}

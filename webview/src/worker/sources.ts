@@ -1,0 +1,63 @@
+import { SyncError } from '@syncscope/protocol/errors';
+import type { ByteSource } from '@syncscope/protocol/ports';
+
+function shorter(name: string, offset: number, length: number, got: number): SyncError {
+  return new SyncError('SOURCE_SHORT', `${name} ends ${length - got} bytes before ${offset + length}`, {
+    origin: 'capture',
+    place: { offset: offset + got, file: name },
+  });
+}
+
+/** A file that the user chose or dropped. Read lazily, so its size does not matter. */
+export function blobSource(blob: Blob, name: string): ByteSource {
+  return {
+    size: async () => blob.size,
+    async read(offset, length) {
+      const bytes = new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+      if (bytes.length < length) throw shorter(name, offset, length, bytes.length);
+      return bytes;
+    },
+  };
+}
+
+/**
+ * A file behind HTTP with ranges. A server that ignores ranges is refused rather than sent for the whole file
+ * again with each read.
+ */
+export function httpSource(url: string, name: string, token: string, get: typeof fetch = fetch): ByteSource {
+  const failed = (what: string) =>
+    new SyncError('SOURCE_UNREACHABLE', `${name}: ${what}`, {
+      origin: 'capture',
+      retry: 'backoff',
+      place: { file: name },
+    });
+
+  async function request(init: {
+    readonly method?: string;
+    readonly headers?: Readonly<Record<string, string>>;
+  }): Promise<Response> {
+    const headers = { ...init.headers, Authorization: `Bearer ${token}` };
+    const response = await get(url, { ...init, headers }).catch((error: unknown) => {
+      throw failed(`the host does not answer (${error instanceof Error ? error.message : String(error)})`);
+    });
+    if (!response.ok) throw failed(`the host answers ${response.status} ${response.statusText}`.trimEnd());
+    return response;
+  }
+
+  return {
+    async size() {
+      const response = await request({ method: 'HEAD' });
+      const length = Number(response.headers.get('content-length') ?? Number.NaN);
+      if (!Number.isSafeInteger(length)) throw failed('the host does not say how long the file is');
+      return length;
+    },
+    async read(offset, length) {
+      if (length === 0) return new Uint8Array(0);
+      const response = await request({ headers: { Range: `bytes=${offset}-${offset + length - 1}` } });
+      if (response.status !== 206) throw failed('the host does not serve ranges');
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      if (bytes.length < length) throw shorter(name, offset, length, bytes.length);
+      return bytes;
+    },
+  };
+}
