@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { decodeTraceRecord } from '../capture/record-codec.ts';
+import { decodeTraceRecord } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
 import { replicaId } from '../state/index.ts';
 import { ATTACH_SUBPROTOCOL, type FaultSpec } from '../trace/index.ts';

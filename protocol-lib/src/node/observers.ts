@@ -1,5 +1,5 @@
 import { WebSocket } from 'ws';
-import { encodeTraceRecord } from '../capture/record-codec.ts';
+import { encodeTraceRecord } from '../capture/index.ts';
 import type { TraceHub, TraceRecord } from '../trace/index.ts';
 import type { AccessRole } from './access.ts';
 import { encodeAttachFrame } from './attach-frames.ts';

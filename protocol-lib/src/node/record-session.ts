@@ -1,6 +1,4 @@
-import type { Compression } from '../capture/compression.ts';
-import { decodeTraceRecord, encodeTraceRecord } from '../capture/record-codec.ts';
-import { CaptureWriter } from '../capture/writer.ts';
+import { CaptureWriter, type Compression, decodeTraceRecord, encodeTraceRecord } from '../capture/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import type { ByteSink } from '../ports/index.ts';
 import type { TraceRecord } from '../trace/index.ts';

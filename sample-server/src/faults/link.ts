@@ -19,8 +19,7 @@ export class FaultyLink {
   readonly #timing: Timing;
   readonly #fate: (frame: Uint8Array) => LinkFate;
   readonly #deliver: (frame: Uint8Array) => void;
-  #waiting = 0;
-  #lastDue = 0;
+  readonly #waiting: { readonly due: number; readonly frame: Uint8Array }[] = [];
   #isClosed = false;
 
   constructor(timing: Timing, fate: (frame: Uint8Array) => LinkFate, deliver: (frame: Uint8Array) => void) {
@@ -33,16 +32,25 @@ export class FaultyLink {
     if (this.#isClosed) return;
     const { delay, isLost } = this.#fate(frame);
     if (isLost) return;
-    if (delay === 0 && this.#waiting === 0) {
+    const ahead = this.#waiting.at(-1);
+    if (delay === 0 && !ahead) {
       this.#deliver(frame);
       return;
     }
-    const now = this.#timing.now();
-    this.#lastDue = Math.max(this.#lastDue, now + delay);
-    this.#waiting++;
-    this.#timing.later(this.#lastDue - now, () => {
-      this.#waiting--;
-      if (!this.#isClosed) this.#deliver(frame);
+    const due = Math.max(this.#timing.now() + delay, ahead?.due ?? 0);
+    this.#waiting.push({ due, frame });
+    // One timer at a time: two of them need not fire in the order of their times.
+    if (!ahead) this.#waitForHead();
+  }
+
+  #waitForHead(): void {
+    const [head] = this.#waiting;
+    if (!head) return;
+    this.#timing.later(Math.max(0, head.due - this.#timing.now()), () => {
+      if (this.#isClosed) return;
+      this.#waiting.shift();
+      this.#deliver(head.frame);
+      this.#waitForHead();
     });
   }
 

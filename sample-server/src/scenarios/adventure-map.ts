@@ -64,6 +64,10 @@ export function doorBetween(from: string, to: string): DoorPlan | undefined {
   return DOORS.find(({ between: [a, b] }) => (a === from && b === to) || (a === to && b === from));
 }
 
+export function doorPlan(id: string): DoorPlan | undefined {
+  return DOORS.find((door) => door.id === id);
+}
+
 export function roomPlan(id: string): RoomPlan | undefined {
   return ROOMS.find((room) => room.id === id);
 }

@@ -1,11 +1,11 @@
 import type { Random } from '@syncscope/protocol/ports';
 import { type ReplicaId, recordKey, type SyncRecord } from '@syncscope/protocol/state';
 import type { StateView } from '@syncscope/protocol/sync';
-import { doorBetween, PLATE_ROOM, PLATES, ROOMS, roomPlan } from './adventure-map.ts';
+import { doorBetween, doorPlan, PLATE_ROOM, PLATES, ROOMS, roomPlan } from './adventure-map.ts';
 import type { Caretaker, Intent, Mind } from './scenario.ts';
 
 /** How long a player believes that a door is still locked, in milliseconds. */
-const DOOR_MEMORY_MS = 7_000;
+const DOOR_MEMORY_MS = 4_000;
 const TIRED = 14;
 const HURT = 45;
 
@@ -29,7 +29,7 @@ export class AdventureMind implements Mind {
 
   pause(): number {
     const idles = this.#chance(0.1);
-    return idles ? 2_000 + this.#random.next() * 2_500 : 450 + this.#random.next() * 1_100;
+    return idles ? 2_000 + this.#random.next() * 2_500 : 400 + this.#random.next() * 900;
   }
 
   startle(view: StateView): number | undefined {
@@ -40,7 +40,7 @@ export class AdventureMind implements Mind {
     const isSameRoom = this.#lying.size > 0 || fresh.length < lying.size;
     this.#lying = lying;
     const [item] = fresh;
-    if (item === undefined || !isSameRoom || Number(player.carrying) >= 2 || !this.#chance(0.75)) return undefined;
+    if (item === undefined || !isSameRoom || Number(player.carrying) >= 2 || !this.#chance(0.9)) return undefined;
     this.#wants = item;
     return 60 + this.#random.next() * 130;
   }
@@ -109,7 +109,7 @@ export class AdventureMind implements Mind {
     if (item !== undefined && carrying < 2 && this.#chance(0.5)) return { command: 'take', args: { item } };
     if (carrying === 0) return undefined;
     const hasCompany = playersIn(view, room).length > 1;
-    if (!this.#chance(hasCompany ? 0.35 : 0.08)) return undefined;
+    if (!this.#chance(hasCompany ? 0.4 : 0.08)) return undefined;
     const own = this.#pick(itemsOf(view, this.#self));
     return own === undefined ? undefined : { command: 'drop', args: { item: own } };
   }
@@ -117,7 +117,7 @@ export class AdventureMind implements Mind {
   #walk(view: StateView, room: string, now: number): Intent | undefined {
     const exits = (roomPlan(room)?.exits ?? []).filter((to) => !this.#isShut(view, room, to, now));
     const tempting = exits.find((to) => doorBetween(room, to) !== undefined);
-    if (tempting !== undefined && this.#chance(0.45)) return { command: 'move', args: { to: tempting } };
+    if (tempting !== undefined && this.#chance(0.6)) return { command: 'move', args: { to: tempting } };
     if (this.#goal === undefined || this.#goal === room) this.#goal = this.#chooseGoal(view);
     const next = firstStep(room, this.#goal, (from, to) => !this.#isShut(view, from, to, now)) ?? this.#pick(exits);
     return next === undefined ? undefined : { command: 'move', args: { to: next } };
@@ -153,11 +153,13 @@ export class AdventureMind implements Mind {
 
 const RESTORE_AFTER_MS = { least: 18_000, most: 28_000 };
 const EVICT_AFTER_MS = 10_000;
+const SHUT_AFTER_MS = 5_000;
 
-/** Locks up and tidies every half minute or so, and sends home who has lost the connection. */
+/** Lets doors fall shut, locks up and tidies every half minute or so, and sends home who has lost the connection. */
 export class AdventureCaretaker implements Caretaker {
   readonly #random: Random;
   readonly #goneSince = new Map<string, number>();
+  readonly #openSince = new Map<string, number>();
   #restoreAt: number | undefined;
 
   constructor(random: Random) {
@@ -165,16 +167,12 @@ export class AdventureCaretaker implements Caretaker {
   }
 
   due(view: StateView, connected: ReadonlySet<string>, now: number): readonly Intent[] {
-    const intents: Intent[] = [];
-    for (const [key] of view.entries('player/')) {
-      const player = key.slice('player/'.length);
-      if (connected.has(player)) this.#goneSince.delete(player);
-      else if (!this.#goneSince.has(player)) this.#goneSince.set(player, now);
-      else if (now - (this.#goneSince.get(player) ?? now) >= EVICT_AFTER_MS) {
-        this.#goneSince.delete(player);
-        intents.push({ command: 'evict', args: { player } });
-      }
-    }
+    const gone = idsWhere(view, 'player/', () => true).filter((player) => !connected.has(player));
+    const open = idsWhere(view, 'door/', (door) => door.locked === false).filter((id) => doorPlan(id)?.key != null);
+    const intents: Intent[] = [
+      ...lasting(gone, this.#goneSince, EVICT_AFTER_MS, now).map((player) => ({ command: 'evict', args: { player } })),
+      ...lasting(open, this.#openSince, SHUT_AFTER_MS, now).map((door) => ({ command: 'shut', args: { door } })),
+    ];
     this.#restoreAt ??= this.#next(now);
     if (now >= this.#restoreAt) {
       this.#restoreAt = this.#next(now);
@@ -187,6 +185,13 @@ export class AdventureCaretaker implements Caretaker {
     const { least, most } = RESTORE_AFTER_MS;
     return now + least + this.#random.next() * (most - least);
   }
+}
+
+/** Those of `names` that have been there for `duration`; `since` keeps how long each has. */
+function lasting(names: readonly string[], since: Map<string, number>, duration: number, now: number): string[] {
+  for (const name of since.keys()) if (!names.includes(name)) since.delete(name);
+  for (const name of names) if (!since.has(name)) since.set(name, now);
+  return names.filter((name) => now - (since.get(name) ?? now) >= duration);
 }
 
 // Entries come in no promised order: what a bot chooses from is sorted, so that a seed plays alike.

@@ -17,6 +17,7 @@ import type {
 import {
   DOORS,
   doorBetween,
+  doorPlan,
   ITEMS,
   PLATE_ROOM,
   PLATES,
@@ -146,7 +147,7 @@ const drop: CommandHandler = asPlayer((state, player, id, args) => {
 const unlock: CommandHandler = asPlayer((state, player, id, args) => {
   const name = argument(args, 'door');
   const door = find(state, 'door', name);
-  const plan = DOORS.find((one) => one.id === name);
+  const plan = doorPlan(name);
   if (!door || !plan) return refuse(`no door ${name}`);
   if (!plan.between.includes(textOf(player, 'room') ?? '')) return refuse('not here');
   if (door.locked === false) return refuse('not locked');
@@ -181,6 +182,14 @@ const restore: CommandHandler = (_state, _args, writer) =>
   writer === AUTHORITY
     ? happened({ type: 'HOUSE_RESTORED', player: writer, detail: 'doors locked, things carried home' })
     : refuse('only the caretaker may');
+
+/** A door that was unlocked falls shut again. */
+const shut: CommandHandler = (state, args, writer) => {
+  const door = argument(args, 'door');
+  if (writer !== AUTHORITY) return refuse('only the caretaker may');
+  if (find(state, 'door', door)?.locked !== false) return refuse(`${door} is not open`);
+  return happened({ type: 'DOOR_SHUT', player: writer, detail: door });
+};
 
 /** Sends home who has been gone too long. */
 const evict: CommandHandler = (state, args, writer) => {
@@ -240,6 +249,8 @@ function reduce(state: StateView, event: DomainEvent): readonly Change[] {
       const leaves = textOf(state.get(PLATES_KEY), other) === event.player;
       return [patch(PLATES_KEY, { [plate]: event.player, ...(leaves ? { [other]: null } : {}) })];
     }
+    case 'DOOR_SHUT':
+      return [patch(recordKey(`door/${event.detail}`), { locked: true })];
     case 'PUZZLE_SOLVED':
       return [patch(PLATES_KEY, { solved: true }), patch(recordKey(`door/${VAULT_DOOR}`), { locked: false })];
     case 'PLAYER_RESTED':
@@ -321,6 +332,7 @@ function adventureWith(knowledge: Knowledge): SessionDefinition {
       step,
       rest,
       restore,
+      shut,
       evict,
     },
     reduce,
