@@ -119,64 +119,66 @@ function TimelineBody(): ReactNode {
 
   return (
     <section className="timeline" aria-label="Timeline" ref={root}>
-      <div className="tl-head">
-        <button
-          type="button"
-          aria-pressed={isLegendOpen}
-          title="What the shapes mean"
-          onClick={() => setLegendOpen(!isLegendOpen)}
-        >
-          {legendIcon}
-        </button>
-        <button
-          type="button"
-          title="Show the whole capture (0)"
-          disabled={isWhole}
-          onClick={() => controller.current?.showAll()}
-        >
-          {fitIcon}
-        </button>
-        {isLive && (
+      <div className="tl-grid">
+        <div className="tl-head">
           <button
             type="button"
-            aria-pressed={following}
-            title={following ? 'Following the newest record' : 'Follow the newest record'}
-            onClick={() => follow(!getState().view.following)}
+            aria-pressed={isLegendOpen}
+            title="What the shapes mean"
+            onClick={() => setLegendOpen(!isLegendOpen)}
           >
-            {followIcon}
+            {legendIcon}
           </button>
-        )}
-      </div>
-      <div className="tl-overview">
-        <canvas ref={overview} role="img" aria-label="Records over the whole capture by kind, with its problems" />
-        <div className="tl-playhead tl-overview-playhead" ref={overviewPlayhead} hidden />
-        <svg ref={brush} aria-hidden="true" />
-      </div>
-      <div className="tl-corner" />
-      <Gutter boxes={model.boxes} ordered={model.ordered} scroller={gutter} />
-      <div className="tl-plot">
-        <div
-          className="tl-lanes"
-          role="application"
-          aria-roledescription="timeline"
-          aria-label="Messages and states of each replica over time"
-          aria-describedby={descriptionId}
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: operated by keyboard, as its role says
-          tabIndex={0}
-          onKeyDown={onKeyDown}
-        >
-          <canvas ref={lanes} />
+          <button
+            type="button"
+            title="Show the whole capture (0)"
+            disabled={isWhole}
+            onClick={() => controller.current?.showAll()}
+          >
+            {fitIcon}
+          </button>
+          {isLive && (
+            <button
+              type="button"
+              aria-pressed={following}
+              title={following ? 'Following the newest record' : 'Follow the newest record'}
+              onClick={() => follow(!getState().view.following)}
+            >
+              {followIcon}
+            </button>
+          )}
         </div>
-        <div className="tl-playhead" ref={playhead} hidden>
-          <div className="tl-playhead-grip" />
+        <div className="tl-overview">
+          <canvas ref={overview} role="img" aria-label="Records over the whole capture by kind, with its problems" />
+          <div className="tl-playhead tl-overview-playhead" ref={overviewPlayhead} hidden />
+          <svg ref={brush} aria-hidden="true" />
         </div>
-        <div className="tl-tooltip" ref={tooltip} role="tooltip" hidden />
-        {isLegendOpen && <Legend />}
-        {model.error !== undefined && (
-          <div className="tl-error" role="alert">
-            {visible(model.error instanceof Error ? model.error.message : String(model.error))}
+        <div className="tl-corner" />
+        <Gutter boxes={model.boxes} ordered={model.ordered} scroller={gutter} />
+        <div className="tl-plot">
+          <div
+            className="tl-lanes"
+            role="application"
+            aria-roledescription="timeline"
+            aria-label="Messages and states of each replica over time"
+            aria-describedby={descriptionId}
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: operated by keyboard, as its role says
+            tabIndex={0}
+            onKeyDown={onKeyDown}
+          >
+            <canvas ref={lanes} />
           </div>
-        )}
+          <div className="tl-playhead" ref={playhead} hidden>
+            <div className="tl-playhead-grip" />
+          </div>
+          <div className="tl-tooltip" ref={tooltip} role="tooltip" hidden />
+          {isLegendOpen && <Legend />}
+          {model.error !== undefined && (
+            <div className="tl-error" role="alert">
+              {visible(model.error instanceof Error ? model.error.message : String(model.error))}
+            </div>
+          )}
+        </div>
       </div>
       <p className="tl-spoken" id={descriptionId} ref={description} />
       <p className="tl-spoken" aria-live="polite">

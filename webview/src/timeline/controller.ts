@@ -208,7 +208,7 @@ export function createTimeline(
     const isSameOrder = next.length === ordered.length && next.every((replica, index) => replica === ordered[index]);
     const room = lanesView.state.height - RULER_HEIGHT;
     const nextBoxes = layoutLanes(next, arrangement, room);
-    lanesView.update({ replicas: livingUntilNow(replicas) });
+    lanesView.update({ replicas });
     if (isSameOrder && JSON.stringify(nextBoxes) === JSON.stringify(boxes)) return;
     ordered = next;
     boxes = nextBoxes;
@@ -217,23 +217,11 @@ export function createTimeline(
     frames.request(tellStatus);
   }
 
-  /** A replica that has not left lives on at the edge of the capture, though its last record is older. */
-  function livingUntilNow(replicas: NonNullable<TimelineData['info']>['replicas']): typeof replicas {
-    const { range } = getState();
-    const gone = new Set(
-      sources.data.status?.replicas.filter((one) => one.connection === 'gone').map((one) => one.replica),
-    );
-    return replicas.map((replica) => (gone.has(replica.id) ? replica : { ...replica, last: range.to }));
-  }
-
   const ask = (): void => {
-    const { range, view } = getState();
+    const { range } = getState();
     const { width } = lanesView.state;
-    const whole = fitRange(range);
-    sources.wantWhole(whole, overviewView.state.width, range);
+    sources.wantWhole(fitRange(range), overviewView.state.width, range);
     sources.wantLanes(shown, width);
-    if (view.playhead >= 0 && sources.data.info)
-      lanesView.update({ replicas: livingUntilNow(sources.data.info.replicas) });
   };
 
   const tellStatus = (): void => {

@@ -111,7 +111,7 @@ export function foldPoints(
   gap: number,
   keep: ReadonlySet<number>,
 ): PointCluster[] {
-  type Open = { -readonly [K in keyof PointCluster]: PointCluster[K] } & { start: number };
+  type Open = { -readonly [K in keyof PointCluster]: PointCluster[K] };
   const open = new Map<ReplicaId, Open>();
   const clusters: Open[] = [];
   for (const point of points) {
@@ -121,7 +121,7 @@ export function foldPoints(
     const x = scale.x(point.time);
     if (x < -gap || x > scale.width + gap) continue;
     const last = open.get(point.replica);
-    if (last && !isKept && x - last.start < gap) {
+    if (last && !isKept && x - last.x < gap) {
       last.count++;
       if (weight > KIND_STYLES[last.kind].weight) {
         last.kind = point.kind;
@@ -134,7 +134,6 @@ export function foldPoints(
     const cluster: Open = {
       replica: point.replica,
       x,
-      start: x,
       kind: point.kind,
       position: point.position,
       time: point.time,

@@ -41,13 +41,13 @@ export const KIND_STYLES: Readonly<Record<TraceKind, KindStyle>> = {
   delta: { label: 'delta made', group: 'change', shape: 'diamond', ink: 'change', weight: 40 },
   apply: { label: 'delta applied', group: 'change', shape: 'diamond', ink: 'change', weight: 45 },
   mismatch: { label: 'mismatch', group: 'problem', shape: 'cross', ink: 'error', weight: 140 },
-  snapshot: { label: 'snapshot', group: 'other', shape: 'bar', ink: 'muted', weight: 35 },
+  snapshot: { label: 'snapshot', group: 'change', shape: 'bar', ink: 'muted', weight: 35 },
   hash: { label: 'hash', group: 'hash', shape: 'dot', ink: 'muted', weight: 5 },
-  vector: { label: 'vector', group: 'other', shape: 'dot', ink: 'muted', weight: 2 },
+  vector: { label: 'vector', group: 'hash', shape: 'dot', ink: 'muted', weight: 2 },
   prediction: { label: 'prediction', group: 'prediction', shape: 'ring', ink: 'prediction', weight: 60 },
   confirmation: { label: 'prediction confirmed', group: 'prediction', shape: 'check', ink: 'prediction', weight: 55 },
-  rollback: { label: 'prediction rolled back', group: 'problem', shape: 'undo', ink: 'warning', weight: 110 },
-  rejection: { label: 'mutation refused', group: 'problem', shape: 'stop', ink: 'warning', weight: 105 },
+  rollback: { label: 'prediction rolled back', group: 'prediction', shape: 'undo', ink: 'prediction', weight: 110 },
+  rejection: { label: 'mutation refused', group: 'prediction', shape: 'stop', ink: 'muted', weight: 65 },
   rebase: { label: 'predictions rebased', group: 'prediction', shape: 'triangle', ink: 'prediction', weight: 20 },
   divergence: { label: 'divergence', group: 'problem', shape: 'split', ink: 'error', weight: 150 },
   repair: { label: 'repaired', group: 'problem', shape: 'plus', ink: 'good', weight: 120 },
@@ -71,8 +71,8 @@ export const MARKER_STYLES: Readonly<Record<MarkerKind, MarkerStyle>> = {
   partition: { label: 'cut off', shape: 'stop', ink: 'warning', weight: 5 },
   fault: { label: 'fault', shape: 'bolt', ink: 'warning', weight: 4 },
   conflict: { label: 'conflict', shape: 'cross', ink: 'warning', weight: 3 },
-  rollback: { label: 'rolled back', shape: 'undo', ink: 'warning', weight: 2 },
-  repair: { label: 'repaired', shape: 'plus', ink: 'good', weight: 1 },
+  rollback: { label: 'rolled back', shape: 'undo', ink: 'prediction', weight: 1 },
+  repair: { label: 'repaired', shape: 'plus', ink: 'good', weight: 2 },
 };
 
 /** How each group is stacked in the overview, bottom first. */

@@ -74,7 +74,7 @@ export function layoutLanes(ordered: readonly ReplicaId[], arrangement: LaneArra
     const isCollapsed = collapsed.has(replica);
     const own = isCollapsed ? LANE_COLLAPSED : height;
     const ribbonHeight = isCollapsed ? 3 : RIBBON;
-    const ribbonTop = top + own - ribbonHeight - 2;
+    const ribbonTop = top + own - ribbonHeight - (isCollapsed ? 2 : 4);
     const box: LaneBox = {
       replica,
       top,

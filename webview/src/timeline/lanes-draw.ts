@@ -19,6 +19,8 @@ export interface LanesLook {
 
 const GLYPH = 4.5;
 const HEAD = 5;
+/** Pixels that a marker's count needs before the next marker. */
+const COUNT_ROOM = 26;
 /** Beyond this many arrows a head on each is only noise. */
 const HEADS_MAX = 900;
 
@@ -54,7 +56,7 @@ export function drawLanes(pen: Pen, scene: LanesScene, look: LanesLook): void {
   for (const lane of scene.laneScenes) drawRibbon(pen, lane, look);
   if (!scene.isSingle) for (const lane of scene.laneScenes) drawDensity(pen, lane, scene.peak, look);
   drawArrows(pen, scene, look);
-  drawDots(pen, scene, ink.message, scene.highlight ? 0.35 : 0.7);
+  drawDots(pen, scene, ink.message, scene.highlight ? 0.4 : 0.7);
   drawClusters(pen, scene, look);
   drawHighlight(pen, scene, look);
   pen.restore();
@@ -87,7 +89,7 @@ function drawTicks(pen: Pen, scene: LanesScene, look: LanesLook): void {
   pen.stroke();
 }
 
-function drawLaneGround(pen: Pen, { box, from, to }: LaneScene, look: LanesLook): void {
+function drawLaneGround(pen: Pen, { box, from, to, columns }: LaneScene, look: LanesLook): void {
   const { ink } = look.palette;
   if (box.replica === look.focusedLane) {
     pen.fillStyle = ink.band;
@@ -104,10 +106,12 @@ function drawLaneGround(pen: Pen, { box, from, to }: LaneScene, look: LanesLook)
   const right = Math.min(look.width, to);
   if (right > left) {
     pen.strokeStyle = ink.muted;
-    pen.globalAlpha = 0.55;
+    pen.globalAlpha = look.palette.isHighContrast ? 0.8 : 0.4;
+    // Far out the line is the ground that the density stands on.
+    const y = columns ? box.ribbonTop - 1.5 : box.centre;
     pen.beginPath();
-    pen.moveTo(left, box.centre);
-    pen.lineTo(right, box.centre);
+    pen.moveTo(left, y);
+    pen.lineTo(right, y);
     pen.stroke();
   }
   pen.globalAlpha = 1;
@@ -160,7 +164,7 @@ function hatch(pen: Pen, run: RibbonRun, top: number, height: number, look: Lane
 
 function drawDensity(pen: Pen, { box, columns }: LaneScene, peak: number, look: LanesLook): void {
   if (!columns || peak <= 0) return;
-  const base = box.ribbonTop - 1;
+  const base = box.ribbonTop - 2;
   const room = base - box.top - 3;
   const { value } = columns;
   pen.fillStyle = look.palette.ink.message;
@@ -216,7 +220,8 @@ function drawArrows(pen: Pen, scene: LanesScene, look: LanesLook): void {
     if (!shapes) continue;
     const { ink, alpha, width } = TONES[tone];
     const isDimmed = scene.highlight !== undefined && tone !== 'lit' && tone !== 'lost';
-    pen.globalAlpha = isDimmed ? alpha * 0.45 : alpha;
+    const full = look.palette.isHighContrast ? Math.max(alpha, 0.7) : alpha;
+    pen.globalAlpha = isDimmed ? full * 0.6 : full;
     pen.strokeStyle = look.palette.ink[ink];
     pen.fillStyle = look.palette.ink[ink];
     pen.lineWidth = width;
@@ -291,8 +296,9 @@ function drawClusters(pen: Pen, scene: LanesScene, look: LanesLook): void {
     const style = KIND_STYLES[cluster.kind];
     const isProblem = style.weight >= PROBLEM_WEIGHT;
     const isDimmed = scene.highlight !== undefined && !isProblem && !isLit(scene, cluster.position);
-    pen.globalAlpha = isDimmed ? 0.4 : 1;
-    const r = lane.isCollapsed ? GLYPH * 0.7 : isProblem ? GLYPH * 1.15 : GLYPH;
+    pen.globalAlpha = isDimmed ? 0.55 : 1;
+    const size = isProblem ? GLYPH * 1.15 : GLYPH * 0.85;
+    const r = lane.isCollapsed ? size * 0.75 : size;
     if (isProblem) halo(pen, cluster.x, lane.centre, r + 2, look.palette.ink.background);
     glyph(pen, style.shape, look.palette.ink[style.ink], cluster.x, lane.centre, r);
     if (cluster.position !== undefined && cluster.position === look.hovered) {
@@ -347,14 +353,19 @@ function drawMarkers(pen: Pen, scene: LanesScene, look: LanesLook): void {
   pen.textBaseline = 'middle';
   pen.textAlign = 'left';
   const y = scene.markerCentre;
-  for (const cluster of scene.markers) {
+  scene.markers.forEach((cluster, index) => {
     const style = MARKER_STYLES[cluster.kind];
     glyph(pen, style.shape, ink[style.ink], cluster.x, y, GLYPH * 1.1);
+    const room = (scene.markers[index + 1]?.x ?? look.width) - cluster.x;
+    if (cluster.members.length > 1 && room >= COUNT_ROOM) {
+      pen.fillStyle = ink.muted;
+      pen.fillText(String(cluster.members.length), cluster.x + GLYPH + 3, y + 0.5);
+    }
     const isOneOf = (position: number | undefined): boolean =>
       cluster.members.some((member) => member.position === position);
     if (isOneOf(look.hovered)) ring(pen, cluster.x, y, GLYPH + 3.5, ink.text, 1);
     if (isOneOf(scene.highlight?.selected.position)) ring(pen, cluster.x, y, GLYPH + 3.5, ink.accent, 2);
-  }
+  });
 }
 
 function glyph(

@@ -72,10 +72,13 @@ function drawProblems(pen: Pen, mask: Uint32Array, { height, palette }: Overview
   for (let x = 0; x < mask.length; x++) {
     const kind = heaviestKind((mask[x]! & PROBLEM_MASK) >>> 0);
     if (!kind) continue;
-    pen.fillStyle = palette.ink[KIND_STYLES[kind].ink];
-    pen.globalAlpha = 0.55;
-    pen.fillRect(x, TOP, 1, height - TOP);
-    pen.globalAlpha = 1;
+    const { ink } = KIND_STYLES[kind];
+    pen.fillStyle = palette.ink[ink];
+    if (ink === 'error' || ink === 'warning') {
+      pen.globalAlpha = 0.55;
+      pen.fillRect(x, TOP, 1, height - TOP);
+      pen.globalAlpha = 1;
+    }
     pen.fillRect(x - 0.5, 0, 2, TOP - 1);
   }
 }
