@@ -72,8 +72,8 @@ export class FrameEncoder {
       return form.encode((body as unknown as Readonly<Record<string, unknown>>)[name], this.names);
     });
     const frames = this.encodeNames(this.#announced);
-    this.#announced = this.names.length;
     frames.push(this.#frame(body.type, fields));
+    this.#announced = this.names.length;
     return frames;
   }
 

@@ -73,9 +73,9 @@ export class NameTable implements NameSink, NameSource {
   }
 
   #fits(name: string): boolean {
-    return (
-      this.#names.length < MAX_NAMES && name.length <= MAX_NAME_LENGTH && this.#units + name.length <= MAX_NAMES_LENGTH
-    );
+    const isFull = this.#names.length >= MAX_NAMES || this.#units + name.length > MAX_NAMES_LENGTH;
+    // A name that has no bytes would spoil every NAMES frame after it.
+    return !isFull && name.length <= MAX_NAME_LENGTH && name.isWellFormed();
   }
 
   #push(name: string): void {

@@ -1,0 +1,103 @@
+import fc from 'fast-check';
+import {
+  type Change,
+  type ReplicaId,
+  recordKey,
+  replicaId,
+  type StateHash,
+  type SyncRecord,
+  type Value,
+} from '../state/index.ts';
+import type { MessageBody } from './message.ts';
+import { SYNC_REASONS } from './replication.ts';
+
+/** What the tests of this folder share: any message that the protocol can carry. */
+
+const text = fc.string({ unit: 'grapheme', maxLength: 12 }).map((one) => one.toWellFormed());
+const fieldName = fc
+  .oneof(fc.constantFrom('name', 'room', 'constructor', '10', '2'), text)
+  .filter((name) => name !== '__proto__');
+const { value } = fc.letrec<{ value: Value }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 3 },
+    fc.constantFrom<Value>(null, true, false, 0, -0, Number.NaN, 2 ** 53, -(2 ** 60)),
+    fc.maxSafeInteger(),
+    fc.double(),
+    text,
+    fc.uint8Array({ maxLength: 6 }),
+    fc.array(tie('value'), { maxLength: 4 }),
+    fc.dictionary(fieldName, tie('value'), { maxKeys: 4 }),
+  ),
+}));
+const record: fc.Arbitrary<SyncRecord> = fc.dictionary(fieldName, value, { maxKeys: 5 });
+const key = fc.oneof(
+  fc.nat(30).map((id) => recordKey(`item/${id}`)),
+  fc.nat(9).map((id) => recordKey(`Tür/ö ${id}`)),
+);
+const replica: fc.Arbitrary<ReplicaId> = fc.constantFrom('alice', 'bob', 'server').map(replicaId);
+const root = fc
+  .tuple(fc.nat(0xffffffff), fc.nat(0xffffffff))
+  .map((words) => words.map((word) => word.toString(16).padStart(8, '0')).join('') as StateHash);
+const version = fc.maxSafeInteger().map(Math.abs);
+const reason = fc.string({ maxLength: 40 }).map((one) => one.toWellFormed());
+
+export const arbitraryChange: fc.Arbitrary<Change> = fc.oneof(
+  fc.record({ op: fc.constant('put' as const), key, record }),
+  fc.record({
+    op: fc.constant('patch' as const),
+    key,
+    fields: record,
+    removed: fc.uniqueArray(fieldName, { maxLength: 3 }),
+  }),
+  fc.record({ op: fc.constant('remove' as const), key }),
+);
+
+const vector = fc.array(fc.record({ replica, counter: version }), { maxLength: 4 });
+const rejected = fc.array(fc.record({ replica, counter: version, reason }), { maxLength: 3 });
+const features = fc.array(fc.constantFrom('merkle', 'events', 'later'), { maxLength: 3 });
+const standing = fc.record({ version, progress: version, root });
+const optionally = <T>(arbitrary: fc.Arbitrary<T>, name: string) =>
+  fc.option(arbitrary, { nil: undefined }).map((one) => (one === undefined ? {} : { [name]: one }));
+
+function of<T extends MessageBody['type'], F>(type: T, fields: fc.Arbitrary<F>): fc.Arbitrary<{ type: T } & F> {
+  return fields.map((one) => ({ type, ...one }));
+}
+
+export const arbitraryBody = fc.oneof(
+  of(
+    'HELLO',
+    fc
+      .tuple(
+        fc.record({ session: text, replica, token: text, features, next: version }),
+        optionally(fc.constantFrom('client', 'peer'), 'role'),
+        optionally(standing, 'resume'),
+      )
+      .map(([fields, role, resume]) => ({ protocolMin: 1, protocolMax: 3, ...fields, ...role, ...resume })),
+  ),
+  of(
+    'FULL_SYNC',
+    fc.record({ version, progress: version, records: fc.array(fc.record({ key, record })), vector, rejected, root }),
+  ),
+  of(
+    'DELTA_SYNC',
+    fc.record({
+      from: version,
+      to: version,
+      since: version,
+      progress: version,
+      changes: fc.array(arbitraryChange),
+      vector,
+      rejected,
+      root,
+    }),
+  ),
+  of('EVENT', fc.record({ version, event: fc.record({ type: text, player: text, detail: reason }), time: version })),
+  of('SYNC_REQUEST', fc.record({ version, progress: version, root, reason: fc.constantFrom(...SYNC_REASONS) })),
+  of('ACK', standing),
+  of('HEARTBEAT', standing),
+  of('COMMAND', fc.record({ counter: version, command: text, args: value })),
+  of('REJECT', fc.record({ counter: version, reason, version })),
+  of('ERROR', fc.record({ code: text, message: reason })),
+  of('BYE', fc.record({ reason })),
+  of('MERKLE_OFFER', fc.record({ version, root })),
+) as fc.Arbitrary<MessageBody>;
