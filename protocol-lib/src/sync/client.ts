@@ -578,6 +578,12 @@ export class ClientState {
       this.#acknowledge(seq);
       return;
     }
+    const running = this.#repair;
+    if (running?.version === offer.version && running.root === offer.root && running.base === this.#committed) {
+      // A heartbeat and a request may cross and bring two offers. Starting anew would take the answer under way for a wrong one.
+      this.#request = undefined;
+      return;
+    }
     let cause = seq;
     if (this.#mismatch === undefined) {
       const version = this.#version;
