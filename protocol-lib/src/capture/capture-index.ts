@@ -4,7 +4,7 @@ import { ByteNames } from './byte-names.ts';
 import { Columns, IntegerList } from './columns.ts';
 import { ABSENT, Envelope, KIND, LEVELS, REASONS } from './envelope.ts';
 import { FLAG, REASON_SHIFT } from './flags.ts';
-import type { Agreement, MarkerKind } from './query.ts';
+import { AGREEMENT, type Agreement, type MarkerKind } from './query.ts';
 import { AuthorityRoots, agreementOf, freshStanding, type Standing, stepStanding } from './standing.ts';
 
 /** Kinds that change what a replica's committed state is known to be. */
@@ -26,6 +26,8 @@ export interface Drift {
   readonly version: number;
   /** Position of the divergence record that tells its own values; -1 where none does. */
   divergence: number;
+  /** Position of a snapshot of its own whole state; -1 where there is none. */
+  snapshot: number;
   end: number;
 }
 
@@ -168,8 +170,8 @@ export class CaptureIndex {
       this.changedKeys.push(key | 0);
       this.changedAt.push(position);
     }
-    columns.flags[index]! |= this.#severity(index);
     this.#takeStanding(replica, position);
+    columns.flags[index]! |= this.#severity(index, replica);
   }
 
   /** Every replica that wrote a record, in order of appearance. */
@@ -458,11 +460,15 @@ export class CaptureIndex {
     const isMismatchSnapshot = kind === KIND.snapshot && REASONS[envelope.reason] === 'mismatch';
     if (isOther && (kind === KIND.hash || kind === KIND.mismatch || isMismatchSnapshot)) {
       if (!this.#openDrift(replica)) {
-        replica.drifts.push({ start: position, version, divergence: -1, end: -1 });
+        replica.drifts.push({ start: position, version, divergence: -1, snapshot: -1, end: -1 });
       }
     }
     if (kind === KIND.snapshot && (!before.hasRoot || !isSameVersion || isOther)) {
       this.columns.flags[index]! |= FLAG.reset;
+    }
+    if (isMismatchSnapshot) {
+      const drift = this.#openDrift(replica);
+      if (drift && drift.snapshot < 0) drift.snapshot = position;
     }
     if (kind === KIND.divergence) {
       const drift = this.#openDrift(replica);
@@ -540,14 +546,14 @@ export class CaptureIndex {
     return link;
   }
 
-  #severity(index: number): number {
+  #severity(index: number, replica: ReplicaIndex): number {
     const { kind, level } = this.#envelope;
     switch (kind) {
       case KIND.mismatch:
       case KIND.divergence:
         return 3;
       case KIND.hash:
-        return this.columns.flags[index]! & FLAG.agreesKnown && !(this.columns.flags[index]! & FLAG.agrees) ? 3 : 0;
+        return replica.standing.base === AGREEMENT.differs ? 3 : 0;
       case KIND.refused:
       case KIND.rollback:
       case KIND.rejection:

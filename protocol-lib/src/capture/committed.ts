@@ -4,6 +4,9 @@ import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
 
 export type Divergence = TraceBodyOf<'divergence'>;
 
+/** A record in which a replica tells the values that it held itself. */
+export type OwnValues = Divergence | TraceBodyOf<'snapshot'>;
+
 /** A replica's committed state after some record, as far as the records tell it. */
 export interface Committed {
   readonly version: Version;
@@ -27,13 +30,12 @@ export const nothingKnown: Committed = {
  * `found` is given with the first record whose hash shows that the replica held other values than its
  * records give, and tells those values. They are shown from that record on until the repair.
  */
-export function advance(state: Committed, record: TraceRecord, found: Divergence | undefined): Committed {
+export function advance(state: Committed, record: TraceRecord, found: OwnValues | undefined): Committed {
   const body = record.body;
   switch (body.kind) {
     case 'snapshot': {
       if (state.unknown === undefined && state.root.hash === body.root) return known(state, body.version, state.root);
-      const root = StateRoot.from(body.records.map((entry) => [entry.key, entry.record] as const));
-      return confirm(state, body.version, root, body.root);
+      return confirm(state, body.version, rootOfRecords(body), body.root);
     }
     case 'commit':
       return step(state, body.version - 1, body.version, body.changes, body.root);
@@ -50,6 +52,10 @@ export function advance(state: Committed, record: TraceRecord, found: Divergence
     default:
       return state;
   }
+}
+
+function rootOfRecords(body: TraceBodyOf<'snapshot'>): StateRoot {
+  return StateRoot.from(body.records.map((entry) => [entry.key, entry.record] as const));
 }
 
 function known(state: Committed, version: Version, root: StateRoot): Committed {
@@ -85,11 +91,11 @@ function step(state: Committed, from: Version, to: Version, changes: readonly Ch
 }
 
 /** A hash that the replica worked out over its own state. */
-function reveal(state: Committed, version: Version, own: string, found: Divergence | undefined): Committed {
+function reveal(state: Committed, version: Version, own: string, found: OwnValues | undefined): Committed {
   if (state.root.hash === own) return state.unknown === undefined ? state : { ...known(state, version, state.root) };
   if (found) {
-    const root = tolerant(state.root, ownValues(found));
-    if (root.hash === own) return { version: state.version, root, found };
+    const root = found.kind === 'snapshot' ? rootOfRecords(found) : tolerant(state.root, ownValues(found));
+    if (root.hash === own) return { version, root, ...(found.kind === 'divergence' ? { found } : {}) };
   }
   if (version !== state.version || state.unknown !== undefined) return state;
   return {

@@ -2,7 +2,7 @@ import type { StateRoot } from '../merkle/index.ts';
 import type { Change } from '../state/index.ts';
 import type { MutationId } from '../trace/index.ts';
 import type { CaptureIndex, ReplicaIndex } from './capture-index.ts';
-import { advance, type Committed, nothingKnown, tolerant } from './committed.ts';
+import { advance, type Committed, nothingKnown, type OwnValues, tolerant } from './committed.ts';
 import { KIND } from './envelope.ts';
 import type { RecordReader } from './store.ts';
 
@@ -113,10 +113,17 @@ export class StateFolds {
 
   async #advance(replica: ReplicaIndex, state: Committed, position: number): Promise<Committed> {
     const record = await this.#records.read(position);
-    const drift = replica.drifts.find((one) => one.start === position);
-    const found =
-      drift && drift.divergence >= 0 ? (await this.#records.readKind(drift.divergence, 'divergence')).body : undefined;
+    const found = await this.#ownValues(replica, position);
     return advance(state, record, found);
+  }
+
+  /** What the replica told later of the values that it held from this record on, where that was found to be so. */
+  async #ownValues(replica: ReplicaIndex, position: number): Promise<OwnValues | undefined> {
+    const drift = replica.drifts.find((one) => one.start === position);
+    if (!drift) return undefined;
+    if (drift.snapshot > position) return (await this.#records.readKind(drift.snapshot, 'snapshot')).body;
+    if (drift.divergence > position) return (await this.#records.readKind(drift.divergence, 'divergence')).body;
+    return undefined;
   }
 
   /** A known state from which the records up to the `last`-th lead on, and the index of the first of them. */
