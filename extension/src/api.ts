@@ -12,6 +12,8 @@ export interface SessionSummary {
   readonly url: string;
   readonly state: 'idle' | 'attached' | 'recording' | 'ended';
   readonly verdict?: string;
+  /** What diverged while it was attached, the newest first, whether repaired since or not. */
+  readonly desyncs: ReadonlyArray<{ readonly replica: string; readonly position: number; readonly text: string }>;
   readonly participants: ReadonlyArray<{
     readonly replica: string;
     readonly version: number;
@@ -31,5 +33,6 @@ function summary({ id, title, url, live }: Session): SessionSummary {
     version,
     ...(differs ? { differsSince: differs.since } : {}),
   }));
-  return { id, title, url, state, participants, ...(verdict === undefined ? {} : { verdict }) };
+  const desyncs = (live?.desyncs ?? []).map(({ replica, position, text }) => ({ replica, position, text }));
+  return { id, title, url, state, participants, desyncs, ...(verdict === undefined ? {} : { verdict }) };
 }

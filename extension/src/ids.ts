@@ -52,6 +52,7 @@ export const TREE_ITEMS = {
   recording: 'session.recording',
   client: 'participant.client',
   server: 'participant.server',
+  desync: 'desync',
   capture: 'capture',
 } as const;
 

@@ -3,18 +3,17 @@ import * as vscode from 'vscode';
 import type { App } from '../app.ts';
 import type { LiveSession } from '../live/live-session.ts';
 import type { Session } from '../sessions/store.ts';
-import type { ParticipantNode, SessionNode } from '../sessions/view.ts';
+import type { Node } from '../sessions/view.ts';
 import { plain } from '../text.ts';
 
 /**
  * What a command was called with: a node of the tree from a menu, an id from other code, or nothing from the palette.
  * Anything else counts as nothing.
  */
-export function nodeOf(argument: unknown): SessionNode | ParticipantNode | undefined {
+export function nodeOf(argument: unknown): Node | undefined {
   if (typeof argument !== 'object' || argument === null || !('type' in argument)) return undefined;
-  return argument.type === 'session' || argument.type === 'participant'
-    ? (argument as SessionNode | ParticipantNode)
-    : undefined;
+  const isNode = argument.type === 'session' || argument.type === 'participant' || argument.type === 'desync';
+  return isNode ? (argument as Node) : undefined;
 }
 
 /** The session that is meant, asked for where there are several; `undefined` where the user turned back. */
@@ -41,7 +40,7 @@ export async function chooseLive(
   isWanted: (live: LiveSession) => boolean = (live) => live.isAttached,
 ): Promise<LiveSession | undefined> {
   const node = nodeOf(argument);
-  const named = node?.type === 'participant' ? node.live : node?.session.live;
+  const named = node?.type === 'session' ? node.session.live : node?.live;
   if (named) return named;
   const { active } = app.panels;
   if (active && isWanted(active)) return active;

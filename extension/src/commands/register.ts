@@ -51,11 +51,13 @@ export function registerCommands(app: App): vscode.Disposable {
   return all;
 }
 
-/** A click on a session attaches; on a participant or the status bar it goes to where that differs. */
+/** A click on a session attaches; on a participant, a desync or the status bar it goes to where that differs. */
 async function reveal(app: App, argument: unknown): Promise<void> {
   const node = nodeOf(argument);
   if (node?.type === 'participant') {
     app.panels.show(node.live, node.status.differs?.position);
+  } else if (node?.type === 'desync') {
+    app.panels.show(node.live, node.marker.position);
   } else if (node?.session.live) {
     app.panels.show(node.session.live);
   } else if (node) {

@@ -1,5 +1,5 @@
 import type { SessionState } from '@syncscope/inspector/rpc';
-import { type CaptureStatus, LiveCapture } from '@syncscope/protocol/capture';
+import { type CaptureStatus, LiveCapture, type Marker } from '@syncscope/protocol/capture';
 import { SyncError } from '@syncscope/protocol/errors';
 import { type AttachConnection, attach } from '@syncscope/protocol/node';
 import type { FaultSpec } from '@syncscope/protocol/trace';
@@ -9,6 +9,8 @@ import { plain } from '../text.ts';
 import { compression, Recording, type SessionAddress } from './recording.ts';
 
 const STATUS_EVERY_MS = 500;
+/** The latest desyncs that are kept to be listed; all are in the capture. */
+const DESYNCS_MOST = 20;
 /** What grew is told at most this often: about a frame of the screen. */
 const GROW_EVERY_MS = 33;
 
@@ -26,6 +28,9 @@ export class LiveSession implements vscode.Disposable {
   readonly onDidChange = this.#changed.event;
   #recording: Recording | undefined;
   #status: CaptureStatus | undefined;
+  #desyncs: readonly Marker[] = [];
+  /** Up to here the capture was searched for them. */
+  #searched = -1;
   #statusTimer: NodeJS.Timeout | undefined;
   #isStarting = false;
   #isAttached = true;
@@ -83,6 +88,11 @@ export class LiveSession implements vscode.Disposable {
   /** The latest figures of every replica; `undefined` before the first records. */
   get status(): CaptureStatus | undefined {
     return this.#status;
+  }
+
+  /** The latest divergences, the newest first. They stay when they are repaired, which is often a moment later. */
+  get desyncs(): readonly Marker[] {
+    return this.#desyncs;
   }
 
   /** What the inspector shows in its header. */
@@ -150,22 +160,32 @@ export class LiveSession implements vscode.Disposable {
   #receive(records: readonly Uint8Array[]): void {
     for (const record of records) this.capture.append(record);
     this.#statusTimer ??= setTimeout(() => {
-      this.#statusTimer = undefined;
-      this.#refreshStatus();
+      void this.#refresh().finally(() => {
+        this.#statusTimer = undefined;
+      });
     }, STATUS_EVERY_MS);
   }
 
-  #refreshStatus(): void {
-    this.capture
-      .info()
-      .then(({ records }) => this.capture.status(records - 1))
-      .then(
-        (status) => {
-          this.#status = status;
-          this.#changed.fire();
-        },
-        (error: unknown) => this.#log.error(`status of ${this.title}: ${errorText(error)}`),
-      );
+  async #refresh(): Promise<void> {
+    try {
+      const last = this.capture.records - 1;
+      this.#status = await this.capture.status(last);
+      await this.#findDesyncs(last);
+      this.#changed.fire();
+    } catch (error) {
+      this.#log.error(`status of ${this.title}: ${errorText(error)}`);
+    }
+  }
+
+  async #findDesyncs(last: number): Promise<void> {
+    const found: Marker[] = [];
+    let marker = await this.capture.nextMarker(this.#searched, 1, 'desync');
+    while (marker && marker.position <= last) {
+      found.unshift(marker);
+      marker = await this.capture.nextMarker(marker.position, 1, 'desync');
+    }
+    this.#searched = last;
+    if (found.length > 0) this.#desyncs = [...found, ...this.#desyncs].slice(0, DESYNCS_MOST);
   }
 
   #onClosed(reason: string | undefined): void {

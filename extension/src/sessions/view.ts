@@ -1,4 +1,5 @@
-import { AGREEMENT, type ReplicaStatus } from '@syncscope/protocol/capture';
+import { AGREEMENT, type Marker, type ReplicaStatus } from '@syncscope/protocol/capture';
+import { unreachable } from '@syncscope/protocol/errors';
 import * as vscode from 'vscode';
 import { Disposables } from '../disposables.ts';
 import { TREE_ITEMS, VIEWS } from '../ids.ts';
@@ -21,9 +22,15 @@ export interface ParticipantNode {
   readonly isAuthority: boolean;
 }
 
-type Node = SessionNode | ParticipantNode;
+export interface DesyncNode {
+  readonly type: 'desync';
+  readonly live: LiveSession;
+  readonly marker: Marker;
+}
 
-/** Running sessions, and below an attached one each participant with its version and state. */
+export type Node = SessionNode | ParticipantNode | DesyncNode;
+
+/** Running sessions, and below an attached one each participant with its version and state, and what diverged. */
 export class SessionsView implements vscode.TreeDataProvider<Node>, vscode.Disposable {
   readonly #store: SessionStore;
   readonly #own = new Disposables();
@@ -52,19 +59,26 @@ export class SessionsView implements vscode.TreeDataProvider<Node>, vscode.Dispo
 
   getChildren(node?: Node): Node[] {
     if (!node) return this.#store.list().map((session) => ({ type: 'session', session }));
-    if (node.type === 'participant' || !node.session.live) return [];
+    if (node.type !== 'session' || !node.session.live) return [];
     const { live } = node.session;
     const { authority } = live;
-    return (live.status?.replicas ?? []).map((status) => ({
-      type: 'participant',
-      live,
-      status,
-      isAuthority: status.replica === authority,
-    }));
+    const participants = (live.status?.replicas ?? []).map(
+      (status): Node => ({ type: 'participant', live, status, isAuthority: status.replica === authority }),
+    );
+    return [...participants, ...live.desyncs.map((marker): Node => ({ type: 'desync', live, marker }))];
   }
 
   getTreeItem(node: Node): vscode.TreeItem {
-    return node.type === 'session' ? sessionItem(node.session) : participantItem(node);
+    switch (node.type) {
+      case 'session':
+        return sessionItem(node.session);
+      case 'participant':
+        return participantItem(node);
+      case 'desync':
+        return desyncItem(node);
+      default:
+        return unreachable(node);
+    }
   }
 
   dispose(): void {
@@ -106,6 +120,18 @@ function participantItem(node: ParticipantNode): vscode.TreeItem {
     isAuthority ? 'server' : icon,
     color === undefined ? undefined : new vscode.ThemeColor(color),
   );
+  item.command = { command: REVEAL_COMMAND, title: vscode.l10n.t('Show'), arguments: [node] };
+  return item;
+}
+
+/** A click leads to the record after which the two disagreed. */
+function desyncItem(node: DesyncNode): vscode.TreeItem {
+  const { live, marker } = node;
+  const item = new vscode.TreeItem(plain(marker.text));
+  item.id = `${live.url} desync ${marker.position}`;
+  item.contextValue = TREE_ITEMS.desync;
+  item.description = vscode.l10n.t('at {0} s', (marker.time / 1e9).toFixed(1));
+  item.iconPath = new vscode.ThemeIcon('warning', new vscode.ThemeColor('problemsWarningIcon.foreground'));
   item.command = { command: REVEAL_COMMAND, title: vscode.l10n.t('Show'), arguments: [node] };
   return item;
 }
