@@ -118,5 +118,24 @@ export function hashBytes(bytes: Uint8Array): string {
 
 /** Two 32-bit words, signed or not, as 16 lower-case hex digits. */
 export function wordsToHex(high: number, low: number): string {
-  return (high >>> 0).toString(16).padStart(8, '0') + (low >>> 0).toString(16).padStart(8, '0');
+  return String.fromCharCode(
+    DIGITS[(high >>> 28) & 15]!,
+    DIGITS[(high >>> 24) & 15]!,
+    DIGITS[(high >>> 20) & 15]!,
+    DIGITS[(high >>> 16) & 15]!,
+    DIGITS[(high >>> 12) & 15]!,
+    DIGITS[(high >>> 8) & 15]!,
+    DIGITS[(high >>> 4) & 15]!,
+    DIGITS[high & 15]!,
+    DIGITS[(low >>> 28) & 15]!,
+    DIGITS[(low >>> 24) & 15]!,
+    DIGITS[(low >>> 20) & 15]!,
+    DIGITS[(low >>> 16) & 15]!,
+    DIGITS[(low >>> 12) & 15]!,
+    DIGITS[(low >>> 8) & 15]!,
+    DIGITS[(low >>> 4) & 15]!,
+    DIGITS[low & 15]!,
+  );
 }
+
+const DIGITS = encoder.encode('0123456789abcdef');

@@ -109,6 +109,7 @@ export function writeText(text: string): void {
   reserve(5 + length * 3);
   const start = position;
   writeTextHeader(length);
+  const into = scratch;
   let at = position;
   for (let index = 0; index < length; index++) {
     const unit = text.charCodeAt(index);
@@ -117,7 +118,7 @@ export function writeText(text: string): void {
       writeWideText(text);
       return;
     }
-    scratch[at++] = unit;
+    into[at++] = unit;
   }
   position = at;
 }
@@ -169,43 +170,54 @@ function writeArray(items: readonly unknown[], order: FieldOrder, depth: number)
   for (let index = 0; index < items.length; index++) writeValue(items[index], order, depth + 1);
 }
 
-// Fields of the maps being written, innermost last: reading them in one pass is much cheaper than one by one.
-const names: string[] = [];
+// Values of the maps being written, innermost last: reading them in one pass is much cheaper than one by one.
 const values: unknown[] = [];
 let top = 0;
 
 /** A plain object at nesting `depth`. @throws SyncError as {@link writeValue} */
 export function writeMap(map: object, order: FieldOrder, depth: number): void {
-  const base = top;
-  for (const name in map) {
-    names[top] = name;
-    values[top++] = (map as Record<string, unknown>)[name];
+  if (order === 'own') {
+    writeFieldsAsTheyCome(map as Record<string, unknown>, depth);
+    return;
   }
-  const count = top - base;
+  const base = top;
+  let at = base;
+  let shape: Shape | undefined;
+  for (const name in map) {
+    if (at === base) shape = shapes[placeOf(name)];
+    if (shape !== undefined && shape.names[at - base] !== name) shape = undefined;
+    values[at++] = (map as Record<string, unknown>)[name];
+  }
+  top = at;
+  const count = at - base;
+  writeMapHeader(count);
+  if (count > 0 && (shape === undefined || shape.names.length !== count)) shape = makeShape(map);
+  for (let index = 0; index < count; index++) {
+    writeRaw(shape!.bytes[index]!);
+    writeValue(values[base + shape!.order[index]!], order, depth + 1);
+  }
+  // Nothing that was written is kept alive by having been written.
+  for (let index = base; index < at; index++) values[index] = undefined;
+  top = base;
+}
+
+function writeFieldsAsTheyCome(map: Record<string, unknown>, depth: number): void {
+  const names = Object.keys(map);
+  writeMapHeader(names.length);
+  for (const name of names) {
+    checkName(name);
+    writeText(name);
+    writeValue(map[name], 'own', depth + 1);
+  }
+}
+
+function writeMapHeader(count: number): void {
   if (count > MAP_MAX_FIELDS) {
     throw new SyncError('LIMIT_MAP_KEYS', `${count} fields, at most ${MAP_MAX_FIELDS}`, { origin: 'state' });
   }
   reserve(3);
   if (count < 16) scratch[position++] = 0x80 | count;
   else writeTagged16(0xde, count);
-  if (order === 'sorted') {
-    const shape = shapeOf(names, base, count);
-    for (let index = 0; index < count; index++) {
-      const bytes = shape.bytes[index]!;
-      reserve(bytes.length);
-      for (let at = 0; at < bytes.length; at++) scratch[position++] = bytes[at]!;
-      writeValue(values[base + shape.order[index]!], order, depth + 1);
-    }
-  } else {
-    for (let index = base; index < base + count; index++) {
-      checkName(names[index]!);
-      writeText(names[index]!);
-      writeValue(values[index], order, depth + 1);
-    }
-  }
-  // Nothing that was written is kept alive by having been written.
-  for (let index = base; index < base + count; index++) values[index] = undefined;
-  top = base;
 }
 
 function checkName(name: string): void {
@@ -225,36 +237,39 @@ interface Shape {
 }
 
 // Records of one kind have the same names in the same order, so sorting and encoding them is done once a kind.
+// The last shape seen is kept for each first name, or rather for each place that first names fall into.
 const SHAPES_KEPT = 256;
+const SHAPE_MAX_FIELDS = 64;
 const shapes: (Shape | undefined)[] = new Array(SHAPES_KEPT).fill(undefined);
 
-function shapeOf(all: readonly string[], base: number, count: number): Shape {
-  let place = count;
-  for (let index = base; index < base + count; index++) place = Math.imul(place, 31) + all[index]!.length;
-  if (count > 0) place = Math.imul(place, 31) + all[base]!.charCodeAt(0);
-  place &= SHAPES_KEPT - 1;
-  const kept = shapes[place];
-  if (kept !== undefined && kept.names.length === count) {
-    let index = 0;
-    while (index < count && kept.names[index] === all[base + index]) index++;
-    if (index === count) return kept;
-  }
-  const shape = makeShape(all.slice(base, base + count));
-  shapes[place] = shape;
-  return shape;
+function placeOf(firstName: string): number {
+  return (firstName.length * 31 + (firstName.length === 0 ? 0 : firstName.charCodeAt(0) * 7)) & (SHAPES_KEPT - 1);
 }
 
-function makeShape(own: readonly string[]): Shape {
-  const order = own.map((_, index) => index).sort((left, right) => compareUtf8(own[left]!, own[right]!));
+function makeShape(map: object): Shape {
+  const names: string[] = [];
+  for (const name in map) names.push(name);
+  const order = names.map((_, index) => index).sort((left, right) => compareUtf8(names[left]!, names[right]!));
   const start = position;
   const bytes = order.map((at) => {
-    checkName(own[at]!);
+    checkName(names[at]!);
     position = start;
-    writeText(own[at]!);
+    writeText(names[at]!);
     return scratch.slice(start, position);
   });
   position = start;
-  return { names: own, order, bytes };
+  const shape = { names, order, bytes };
+  if (names.length <= SHAPE_MAX_FIELDS) shapes[placeOf(names[0]!)] = shape;
+  return shape;
+}
+
+function writeRaw(bytes: Uint8Array): void {
+  const length = bytes.length;
+  reserve(length);
+  const into = scratch;
+  const start = position;
+  for (let at = 0; at < length; at++) into[start + at] = bytes[at]!;
+  position = start + length;
 }
 
 /**

@@ -3,7 +3,7 @@ import { SyncError } from '../errors/index.ts';
 import type { Change, RecordKey, StateHash, SyncRecord } from '../state/index.ts';
 import { changeBetween, childAt, mergeEntries, sortByKey } from './diff.ts';
 import type { StateRoot } from './roots.ts';
-import { Branch, type Bucket, Entry, entriesOf, FAN_OUT, hashEntry, hashKey, hashNode, type Node } from './trie.ts';
+import { Branch, type Bucket, type Entry, entriesOf, FAN_OUT, hashKey, makeEntry, type Node } from './trie.ts';
 import {
   type MerkleAnswer,
   type MerkleNodeAnswer,
@@ -176,7 +176,6 @@ class Step {
 
   #isEqual(own: Node | null, theirs: Promised): boolean {
     if (own === null || own.count !== theirs.count) return false;
-    hashNode(own, this.#root.hasher);
     return own.high === theirs.high && own.low === theirs.low;
   }
 
@@ -189,9 +188,7 @@ class Step {
   #entry(key: RecordKey, record: SyncRecord): Entry {
     const words = new Int32Array(2);
     hashKey(key, words);
-    const entry = new Entry(key, record, words[1]!);
-    hashEntry(entry, this.#root.hasher);
-    return entry;
+    return makeEntry(key, record, words[1]!, this.#root.hasher);
   }
 }
 

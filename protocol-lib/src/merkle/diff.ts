@@ -1,8 +1,8 @@
 import { SyncError } from '../errors/index.ts';
 import type { Change, RecordKey, SyncRecord, Value } from '../state/index.ts';
 import type { StateRoot } from './roots.ts';
-import { Branch, Bucket, type Entry, entriesOf, FAN_OUT, hashKey, type Node, slotOf } from './trie.ts';
-import { sameRecord, sameValue } from './values.ts';
+import { Branch, Bucket, type Entry, entriesOf, FAN_OUT, type Node, partOf } from './trie.ts';
+import { hasField, sameValue } from './values.ts';
 
 /** A key whose record differs: absent on a side where there is none. */
 export interface RecordChange {
@@ -15,8 +15,8 @@ export interface RecordChange {
 export type EntryPair = (left: Entry | undefined, right: Entry | undefined) => void;
 
 /**
- * The records in which two states differ, sorted by key. Descends only where subtrees are neither the
- * same object nor known to have the same hash, so the cost follows the difference.
+ * The records in which two states differ, sorted by key. Descends only into subtrees with
+ * unequal hashes, so the cost follows the difference.
  * @throws SyncError `HASHER_DIFFERS` where the two were hashed differently
  */
 export function diffRoots(left: StateRoot, right: StateRoot): RecordChange[] {
@@ -59,9 +59,9 @@ export function fieldsBetween(
   const fields: Record<string, Value> = {};
   const removed: string[] = [];
   for (const name in after) {
-    if (!Object.hasOwn(before, name) || !sameValue(before[name], after[name])) fields[name] = after[name]!;
+    if (!sameValue(before[name], after[name])) fields[name] = after[name]!;
   }
-  for (const name in before) if (!Object.hasOwn(after, name)) removed.push(name);
+  for (const name in before) if (!hasField(after, name)) removed.push(name);
   return { fields, removed };
 }
 
@@ -80,15 +80,15 @@ export function sortByKey<T extends { readonly key: string }>(list: T[]): T[] {
   return list.sort((left, right) => (left.key < right.key ? -1 : left.key > right.key ? 1 : 0));
 }
 
-/** Whether two subtrees are known to be equal without looking into them. */
-export function isKnownEqual(left: Node | null, right: Node | null): boolean {
+/** Whether two subtrees are equal, by count and hash. */
+export function isEqualNode(left: Node | null, right: Node | null): boolean {
   if (left === right) return true;
   if (left === null || right === null || left.count !== right.count) return false;
-  return left.hashed && right.hashed && left.high === right.high && left.low === right.low;
+  return left.high === right.high && left.low === right.low;
 }
 
 function walkUnequal(left: Node | null, right: Node | null, depth: number, tell: EntryPair): void {
-  if (isKnownEqual(left, right)) return;
+  if (isEqualNode(left, right)) return;
   if (left === null) {
     for (const entry of entriesOf(right)) tell(undefined, entry);
   } else if (right === null) {
@@ -114,17 +114,10 @@ function mergeBranch(bucket: Bucket, branch: Branch, depth: number, bucketIsLeft
   }
 }
 
-const words = new Int32Array(2);
-
 /** The subtree in a slot of the node at `depth`; of a bucket, as if it were a branch: a bucket of what would be there. */
 export function childAt(node: Node | null, slot: number, depth: number): Node | null {
   if (node === null) return null;
-  if (node instanceof Branch) return node.children[slot]!;
-  const part = node.entries.filter((entry) => {
-    hashKey(entry.key, words);
-    return slotOf(words[0]!, words[1]!, depth) === slot;
-  });
-  return part.length === 0 ? null : new Bucket(node.edit, part);
+  return node instanceof Branch ? node.children[slot]! : partOf(node, slot, depth, node.edit);
 }
 
 /** Both are sorted by key, so one pass pairs them. */
@@ -149,7 +142,5 @@ export function mergeEntries(left: readonly Entry[], right: readonly Entry[], te
 }
 
 export function sameEntry(left: Entry, right: Entry): boolean {
-  if (left === right || left.record === right.record) return true;
-  if (left.hashed && right.hashed && (left.high !== right.high || left.low !== right.low)) return false;
-  return sameRecord(left.record, right.record);
+  return left === right || (left.high === right.high && left.low === right.low);
 }

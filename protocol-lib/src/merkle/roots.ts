@@ -1,14 +1,14 @@
-import { fastHasher, type Hasher, hashKeyed, isCanonical, MAP_MAX_FIELDS, wordsToHex } from '../bytes/index.ts';
+import { fastHasher, type Hasher, hashKeyed, wordsToHex } from '../bytes/index.ts';
 import { SyncError, unreachable } from '../errors/index.ts';
 import { type Change, type RecordKey, recordSchema, type StateHash, type SyncRecord } from '../state/index.ts';
 import {
   type Edit,
-  Entry,
+  type Entry,
   entriesOf,
   findEntry,
   findHashed,
   hashKey,
-  hashNode,
+  makeEntry,
   type Node,
   putEntry,
   removeEntry,
@@ -47,9 +47,9 @@ export class StateRoot {
     return this.node === null ? 0 : this.node.count;
   }
 
-  /** The state hash: 16 hex digits, worked out on first use and kept. */
+  /** The state hash: 16 hex digits. */
   get hash(): StateHash {
-    return nodeHash(this.node, this.hasher);
+    return nodeHash(this.node);
   }
 
   get(key: RecordKey): SyncRecord | undefined {
@@ -86,10 +86,8 @@ export function recordHash(key: RecordKey, record: SyncRecord, hasher: Hasher = 
   return wordsToHex(words[0]!, words[1]!);
 }
 
-function nodeHash(node: Node | null, hasher: Hasher): StateHash {
-  if (node === null) return EMPTY_HASH;
-  hashNode(node, hasher);
-  return wordsToHex(node.high, node.low) as StateHash;
+function nodeHash(node: Node | null): StateHash {
+  return node === null ? EMPTY_HASH : (wordsToHex(node.high, node.low) as StateHash);
 }
 
 /**
@@ -113,9 +111,9 @@ export class StateMerkleTree {
     return this.#node === null ? 0 : this.#node.count;
   }
 
-  /** The hash of the state as it is now; costs what was written since it was last asked for. */
+  /** The hash of the state as it is now; it is kept up with every write. */
   get hash(): StateHash {
-    return nodeHash(this.#node, this.hasher);
+    return nodeHash(this.#node);
   }
 
   get(key: RecordKey): SyncRecord | undefined {
@@ -140,7 +138,6 @@ export class StateMerkleTree {
   put(key: RecordKey, record: SyncRecord): boolean {
     const before = this.#find(key);
     if (before !== undefined && sameRecord(before.record, record)) return false;
-    checkRecord(record, key);
     this.#put(key, record, before);
     return true;
   }
@@ -154,8 +151,6 @@ export class StateMerkleTree {
     if (before === undefined) throw missing(key, 'patch');
     const after = patched(before.record, fields, removed);
     if (after === before.record) return false;
-    checkRecord(fields, key);
-    if (Object.keys(after).length > MAP_MAX_FIELDS) checkRecord(after, key);
     this.#put(key, after, before);
     return true;
   }
@@ -210,8 +205,8 @@ export class StateMerkleTree {
 
   /** Right after {@link StateMerkleTree.#find} of the same key. */
   #put(key: RecordKey, record: SyncRecord, before: Entry | undefined): void {
-    const entry = new Entry(key, record, words[1]!);
-    this.#write(putEntry(this.#node, entry, words[0]!, before === undefined, this.#edit));
+    const entry = entryOf(key, record, words[1]!, this.hasher);
+    this.#write(putEntry(this.#node, entry, before, words[0]!, this.#edit));
   }
 
   #write(node: Node | null): void {
@@ -223,9 +218,14 @@ export class StateMerkleTree {
 /** The hash of the key that is being written: high and low word. */
 const words = new Int32Array(2);
 
-function checkRecord(record: SyncRecord, key: RecordKey): void {
-  // The schema says what is wrong and where, at the cost of building paths; nearly always there is nothing to say.
-  if (!isCanonical(record)) recordSchema.parse(record, key);
+function entryOf(key: RecordKey, record: SyncRecord, tag: number, hasher: Hasher): Entry {
+  try {
+    return makeEntry(key, record, tag, hasher);
+  } catch (error) {
+    // The schema says in which field it is, at a cost that only a failure is worth.
+    recordSchema.parse(record, key);
+    throw error;
+  }
 }
 
 function applyChange(tree: StateMerkleTree, change: Change): void {

@@ -1,8 +1,8 @@
 import { wordsToHex } from '../bytes/index.ts';
 import type { RecordKey, SyncRecord, Value } from '../state/index.ts';
-import { checkHashers, childAt, isKnownEqual, mergeEntries, sameEntry } from './diff.ts';
+import { checkHashers, childAt, isEqualNode, mergeEntries, sameEntry } from './diff.ts';
 import type { StateRoot } from './roots.ts';
-import { Branch, type Entry, FAN_OUT, hashNode, type Node } from './trie.ts';
+import { Branch, type Entry, FAN_OUT, type Node } from './trie.ts';
 import { sameValue } from './values.ts';
 
 /** Two tries laid over each other, as the inspector draws them. Structurally the `MerkleNode` of `capture/`. */
@@ -60,7 +60,6 @@ interface Pair {
  */
 export function diffTree(left: StateRoot, right: StateRoot, limit = 2_000): TreeDiff {
   checkHashers(left, right);
-  for (const root of [left, right]) if (root.node !== null) hashNode(root.node, root.hasher);
   const root = draft('', left.node, right.node);
   const queue: Pair[] = [{ node: root, left: left.node, right: right.node }];
   let compared = 1;
@@ -73,7 +72,7 @@ export function diffTree(left: StateRoot, right: StateRoot, limit = 2_000): Tree
       shown += node.leaves.length;
       continue;
     }
-    const children = openNode(node.path, a, b, left.hasher);
+    const children = openNode(node.path, a, b);
     node.children = children.map((child) => child.node);
     queue.push(...children);
     compared += children.length;
@@ -82,14 +81,12 @@ export function diffTree(left: StateRoot, right: StateRoot, limit = 2_000): Tree
   return { root, comparedNodes: compared, totalNodes: countPlaces(left.node, right.node, 0) };
 }
 
-function openNode(path: string, left: Node | null, right: Node | null, hasher: StateRoot['hasher']): Pair[] {
+function openNode(path: string, left: Node | null, right: Node | null): Pair[] {
   const children: Pair[] = [];
   for (let slot = 0; slot < FAN_OUT; slot++) {
     const a = childAt(left, slot, path.length);
     const b = childAt(right, slot, path.length);
     if (a === null && b === null) continue;
-    if (a !== null) hashNode(a, hasher);
-    if (b !== null) hashNode(b, hasher);
     children.push({ node: draft(path + slot.toString(16), a, b), left: a, right: b });
   }
   return children;
@@ -98,7 +95,7 @@ function openNode(path: string, left: Node | null, right: Node | null, hasher: S
 function draft(path: string, left: Node | null, right: Node | null): Draft {
   return {
     path,
-    equal: isKnownEqual(left, right),
+    equal: isEqualNode(left, right),
     leftHash: hashOf(left),
     rightHash: hashOf(right),
     leftCount: left?.count ?? 0,
@@ -151,7 +148,7 @@ function countPlaces(left: Node | null, right: Node | null, depth: number): numb
   if (left === null && right === null) return depth === 0 ? 1 : 0;
   if (!(left instanceof Branch) && !(right instanceof Branch)) return 1;
   // Of equal subtrees one stands for both.
-  const other = isKnownEqual(left, right) ? null : right;
+  const other = isEqualNode(left, right) ? null : right;
   let count = 1;
   for (let slot = 0; slot < FAN_OUT; slot++) {
     count += countPlaces(childAt(left, slot, depth), childAt(other, slot, depth), depth + 1);

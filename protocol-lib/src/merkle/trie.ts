@@ -12,44 +12,48 @@ import type { RecordKey, SyncRecord } from '../state/index.ts';
  * on the first write, so whoever kept the old root still sees the old state.
  *
  * A leaf's hash is that of the canonical bytes of `[key, record]`; a node's is the sum of those below,
- * word by word modulo 2^32. Hashes are worked out when asked for and kept: writing twice hashes once.
+ * word by word modulo 2^32. So a write takes the old leaf's words from each node on its way and adds the
+ * new one's, and every node's hash is always known.
  */
 export const BUCKET_MAX = 8;
 export const FAN_OUT = 16;
 /** Levels that 64 bits give; a bucket there may hold more than 8. */
 export const DEPTH_MAX = 16;
 
-/** One record in its place. Immutable, but for the hash that is filled in on first use. */
+/** One record in its place, immutable. `high` and `low` are the leaf's hash. */
 export class Entry {
   readonly key: RecordKey;
   readonly record: SyncRecord;
   /** Low word of the key's hash: tells most unequal keys apart without comparing text. */
   readonly tag: number;
-  hashed = false;
-  high = 0;
-  low = 0;
+  readonly high: number;
+  readonly low: number;
 
-  constructor(key: RecordKey, record: SyncRecord, tag: number) {
+  constructor(key: RecordKey, record: SyncRecord, tag: number, high: number, low: number) {
     this.key = key;
     this.record = record;
     this.tag = tag;
+    this.high = high;
+    this.low = low;
   }
 }
 
 /** Identity of one run of writes; a node is changed in place only by the edit that it carries. */
 export type Edit = object;
 
+/** `high` and `low` are the sum of the hashes below. */
 export class Bucket {
   readonly edit: Edit;
   /** Sorted by key. */
   readonly entries: Entry[];
-  hashed = false;
-  high = 0;
-  low = 0;
+  high: number;
+  low: number;
 
-  constructor(edit: Edit, entries: Entry[]) {
+  constructor(edit: Edit, entries: Entry[], high: number, low: number) {
     this.edit = edit;
     this.entries = entries;
+    this.high = high;
+    this.low = low;
   }
 
   get count(): number {
@@ -57,24 +61,27 @@ export class Bucket {
   }
 }
 
+/** `high` and `low` are the sum of the hashes below. */
 export class Branch {
   readonly edit: Edit;
   /** 16 subtrees; null where there is nothing. */
   readonly children: (Node | null)[];
   count: number;
-  hashed = false;
-  high = 0;
-  low = 0;
+  high: number;
+  low: number;
 
-  constructor(edit: Edit, children: (Node | null)[], count: number) {
+  constructor(edit: Edit, children: (Node | null)[], count: number, high: number, low: number) {
     this.edit = edit;
     this.children = children;
     this.count = count;
+    this.high = high;
+    this.low = low;
   }
 }
 
 export type Node = Branch | Bucket;
 
+/** For hashes that are used at once; nothing that is called in between may hash. */
 const words: HashWords = new Int32Array(2);
 
 /** Which of a branch's 16 children at `depth` a key hash leads to. */
@@ -105,95 +112,136 @@ export function findHashed(root: Node | null, key: string, high: number, low: nu
   return undefined;
 }
 
-/** The trie with one record put. `high` is that word of its key's hash; `isNew` where its key is not there yet. */
-export function putEntry(root: Node | null, entry: Entry, high: number, isNew: boolean, edit: Edit): Node {
-  return put(root, entry, high, 0, edit, isNew ? 1 : 0);
+/** A leaf for a record. `tag` is the low word of the key's hash. @throws SyncError where the record has no canonical bytes */
+export function makeEntry(key: RecordKey, record: SyncRecord, tag: number, hasher: Hasher): Entry {
+  hashKeyed(hasher, key, record, words);
+  return new Entry(key, record, tag, words[0]!, words[1]!);
 }
 
-function put(node: Node | null, entry: Entry, high: number, depth: number, edit: Edit, added: 0 | 1): Node {
-  if (node === null) return new Bucket(edit, [entry]);
-  if (node instanceof Branch) {
-    const slot = slotOf(high, entry.tag, depth);
-    const child = put(node.children[slot]!, entry, high, depth + 1, edit, added);
+/**
+ * The trie with `entry` in the place of `before`, the entry of the same key that is there now, or new.
+ * `keyHigh` is the high word of the key's hash; `depthOfRoot` is not 0 where `root` is a subtree.
+ */
+export function putEntry(
+  root: Node | null,
+  entry: Entry,
+  before: Entry | undefined,
+  keyHigh: number,
+  edit: Edit,
+  depthOfRoot = 0,
+): Node {
+  const high = before === undefined ? entry.high : (entry.high - before.high) | 0;
+  const low = before === undefined ? entry.low : (entry.low - before.low) | 0;
+  const added = before === undefined ? 1 : 0;
+  let top: Node | null = root;
+  let parent: Branch | null = null;
+  let slot = 0;
+  let node = root;
+  let depth = depthOfRoot;
+  while (node instanceof Branch) {
     const own = ownBranch(node, edit);
-    own.children[slot] = child;
     own.count += added;
+    own.high = (own.high + high) | 0;
+    own.low = (own.low + low) | 0;
+    if (parent === null) top = own;
+    else parent.children[slot] = own;
+    parent = own;
+    slot = slotOf(keyHigh, entry.tag, depth++);
+    node = own.children[slot]!;
+  }
+  const last = putInBucket(node, entry, before, keyHigh, depth, edit);
+  if (parent === null) return last;
+  parent.children[slot] = last;
+  return top!;
+}
+
+function putInBucket(
+  bucket: Bucket | null,
+  entry: Entry,
+  before: Entry | undefined,
+  keyHigh: number,
+  depth: number,
+  edit: Edit,
+): Node {
+  if (bucket === null) return new Bucket(edit, [entry], entry.high, entry.low);
+  if (before === undefined && bucket.entries.length >= BUCKET_MAX && depth < DEPTH_MAX) {
+    return putEntry(split(bucket, depth, edit), entry, undefined, keyHigh, edit, depth);
+  }
+  const own = ownBucket(bucket, edit);
+  const entries = own.entries;
+  own.high = (own.high + entry.high) | 0;
+  own.low = (own.low + entry.low) | 0;
+  if (before !== undefined) {
+    own.high = (own.high - before.high) | 0;
+    own.low = (own.low - before.low) | 0;
+    entries[entries.indexOf(before)] = entry;
     return own;
   }
-  if (added === 1 && node.entries.length >= BUCKET_MAX && depth < DEPTH_MAX) {
-    return split(node, entry, high, depth, edit);
-  }
-  const own = ownBucket(node, edit);
-  const entries = own.entries;
-  let at = 0;
-  while (at < entries.length && entries[at]!.key < entry.key) at++;
-  if (added === 1) entries.splice(at, 0, entry);
-  else entries[at] = entry;
+  let at = entries.length;
+  while (at > 0 && entries[at - 1]!.key > entry.key) at--;
+  entries.splice(at, 0, entry);
   return own;
 }
 
-function split(bucket: Bucket, entry: Entry, high: number, depth: number, edit: Edit): Node {
-  const children: (Node | null)[] = new Array(FAN_OUT).fill(null);
-  const branch = new Branch(edit, children, bucket.entries.length + 1);
-  for (const moved of bucket.entries) {
-    hashText(moved.key, words);
-    place(children, moved, words[0]!, depth, edit);
-  }
-  place(children, entry, high, depth, edit);
+/** A full bucket as a branch with the same entries, on the way to one more. */
+function split(bucket: Bucket, depth: number, edit: Edit): Branch {
+  const branch = new Branch(edit, new Array(FAN_OUT).fill(null), bucket.entries.length, bucket.high, bucket.low);
+  for (let slot = 0; slot < FAN_OUT; slot++) branch.children[slot] = partOf(bucket, slot, depth, edit);
   return branch;
 }
 
-function place(children: (Node | null)[], entry: Entry, high: number, depth: number, edit: Edit): void {
-  const slot = slotOf(high, entry.tag, depth);
-  children[slot] = put(children[slot]!, entry, high, depth + 1, edit, 1);
+/** The entries of a bucket that belong into one slot, were it a branch at `depth`; null where there are none. */
+export function partOf(bucket: Bucket, slot: number, depth: number, edit: Edit): Bucket | null {
+  let part: Bucket | null = null;
+  for (const entry of bucket.entries) {
+    hashText(entry.key, words);
+    if (slotOf(words[0]!, words[1]!, depth) !== slot) continue;
+    part ??= new Bucket(edit, [], 0, 0);
+    part.entries.push(entry);
+    part.high = (part.high + entry.high) | 0;
+    part.low = (part.low + entry.low) | 0;
+  }
+  return part;
 }
 
-/** The trie without an entry of it. `high` is that word of its key's hash. */
-export function removeEntry(root: Node, entry: Entry, high: number, edit: Edit): Node | null {
-  return remove(root, entry, high, 0, edit);
-}
-
-function remove(node: Node, entry: Entry, high: number, depth: number, edit: Edit): Node | null {
-  if (node instanceof Branch) {
-    const slot = slotOf(high, entry.tag, depth);
-    const child = remove(node.children[slot]!, entry, high, depth + 1, edit);
-    if (node.count - 1 <= BUCKET_MAX) return collapse(node, slot, child, edit);
-    const own = ownBranch(node, edit);
-    own.children[slot] = child;
+/** The trie without an entry of it. `keyHigh` is the high word of its key's hash. */
+export function removeEntry(root: Node, entry: Entry, keyHigh: number, edit: Edit): Node | null {
+  let top: Node = root;
+  let parent: Branch | null = null;
+  let slot = 0;
+  let node: Node = root;
+  // A branch that would be left with 8 becomes a bucket again, as if it had never been more.
+  for (let depth = 0; node instanceof Branch && node.count > BUCKET_MAX + 1; depth++) {
+    const own: Branch = ownBranch(node, edit);
     own.count--;
-    return own;
+    own.high = (own.high - entry.high) | 0;
+    own.low = (own.low - entry.low) | 0;
+    if (parent === null) top = own;
+    else parent.children[slot] = own;
+    parent = own;
+    slot = slotOf(keyHigh, entry.tag, depth);
+    node = own.children[slot]!;
   }
-  if (node.entries.length === 1) return null;
-  const own = ownBucket(node, edit);
-  own.entries.splice(own.entries.indexOf(entry), 1);
-  return own;
+  const last = without(node, entry, edit);
+  if (parent === null) return last;
+  parent.children[slot] = last;
+  return top;
 }
 
-/** A branch that has become small enough is a bucket again, as if it had never been more. */
-function collapse(branch: Branch, slot: number, replacement: Node | null, edit: Edit): Bucket {
-  const entries: Entry[] = [];
-  for (let index = 0; index < FAN_OUT; index++) {
-    const child = index === slot ? replacement : branch.children[index]!;
-    if (child !== null) for (const entry of entriesOf(child)) entries.push(entry);
-  }
-  entries.sort((left, right) => (left.key < right.key ? -1 : 1));
-  return new Bucket(edit, entries);
+/** A subtree of at most 9 entries (or a last bucket), less one, as a bucket; null where nothing is left. */
+function without(node: Node, entry: Entry, edit: Edit): Bucket | null {
+  if (node.count === 1) return null;
+  const entries = [...entriesOf(node)].filter((one) => one !== entry);
+  if (node instanceof Branch) entries.sort((left, right) => (left.key < right.key ? -1 : 1));
+  return new Bucket(edit, entries, (node.high - entry.high) | 0, (node.low - entry.low) | 0);
 }
 
 function ownBranch(node: Branch, edit: Edit): Branch {
-  if (node.edit === edit) {
-    node.hashed = false;
-    return node;
-  }
-  return new Branch(edit, node.children.slice(), node.count);
+  return node.edit === edit ? node : new Branch(edit, node.children.slice(), node.count, node.high, node.low);
 }
 
 function ownBucket(node: Bucket, edit: Edit): Bucket {
-  if (node.edit === edit) {
-    node.hashed = false;
-    return node;
-  }
-  return new Bucket(edit, node.entries.slice());
+  return node.edit === edit ? node : new Bucket(edit, node.entries.slice(), node.high, node.low);
 }
 
 /** Every entry below, in the trie's order, which follows from the records alone. */
@@ -204,41 +252,4 @@ export function* entriesOf(node: Node | null): Generator<Entry, void, undefined>
     return;
   }
   for (const child of node.children) if (child !== null) yield* entriesOf(child);
-}
-
-/** Fills in `entry.high` and `entry.low`. */
-export function hashEntry(entry: Entry, hasher: Hasher): void {
-  if (entry.hashed) return;
-  hashKeyed(hasher, entry.key, entry.record, words);
-  entry.high = words[0]!;
-  entry.low = words[1]!;
-  entry.hashed = true;
-}
-
-/** Fills in `node.high` and `node.low`, and those of everything below that has none yet. */
-export function hashNode(node: Node, hasher: Hasher): void {
-  if (node.hashed) return;
-  let high = 0;
-  let low = 0;
-  if (node instanceof Bucket) {
-    const entries = node.entries;
-    for (let index = 0; index < entries.length; index++) {
-      const entry = entries[index]!;
-      if (!entry.hashed) hashEntry(entry, hasher);
-      high = (high + entry.high) | 0;
-      low = (low + entry.low) | 0;
-    }
-  } else {
-    const children = node.children;
-    for (let index = 0; index < FAN_OUT; index++) {
-      const child = children[index]!;
-      if (child === null) continue;
-      if (!child.hashed) hashNode(child, hasher);
-      high = (high + child.high) | 0;
-      low = (low + child.low) | 0;
-    }
-  }
-  node.high = high;
-  node.low = low;
-  node.hashed = true;
 }

@@ -13,12 +13,21 @@ export function sameValue(left: Value | undefined, right: Value | undefined): bo
   return sameRecord(left as SyncRecord, right as SyncRecord);
 }
 
+/**
+ * Whether a record has a field. What an object inherits is a function, which no field holds, or stands
+ * under `__proto__`, which no field is called; so reading the field tells, much faster than `Object.hasOwn`.
+ */
+export function hasField(record: SyncRecord, name: string): boolean {
+  const value: unknown = record[name];
+  return value !== undefined && typeof value !== 'function';
+}
+
 /** {@link sameValue} of two records. */
 export function sameRecord(left: SyncRecord, right: SyncRecord): boolean {
   if (left === right) return true;
   let count = 0;
   for (const name in left) {
-    if (!Object.hasOwn(right, name) || !sameValue(left[name], right[name])) return false;
+    if (!sameValue(left[name], right[name])) return false;
     count++;
   }
   // Every field on the left is on the right; they are equal where the right has no more.
@@ -45,13 +54,13 @@ function sameItems(left: readonly Value[], right: readonly Value[]): boolean {
 export function patched(record: SyncRecord, fields: SyncRecord, removed: readonly string[]): SyncRecord {
   let changes = false;
   for (const name in fields) {
-    if (!Object.hasOwn(record, name) || !sameValue(record[name], fields[name])) {
+    // What no record may hold counts as a change, so that it is refused where the record is hashed.
+    if (fields[name] === undefined || name === '__proto__' || !sameValue(record[name], fields[name])) {
       changes = true;
       break;
     }
   }
-  const goes =
-    removed.length === 0 ? [] : removed.filter((name) => Object.hasOwn(record, name) && !Object.hasOwn(fields, name));
+  const goes = removed.length === 0 ? [] : removed.filter((name) => hasField(record, name) && !hasField(fields, name));
   if (goes.length === 0) return changes ? { ...record, ...fields } : record;
   const gone = new Set(goes);
   const result: Record<string, Value> = {};

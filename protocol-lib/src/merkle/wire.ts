@@ -3,18 +3,7 @@ import { SyncError } from '../errors/index.ts';
 import { array, branded, bytes, type Infer, object, uint, variant } from '../schema/index.ts';
 import { type RecordKey, recordKeySchema, recordSchema, type SyncRecord } from '../state/index.ts';
 import type { StateRoot } from './roots.ts';
-import {
-  Branch,
-  BUCKET_MAX,
-  DEPTH_MAX,
-  type Entry,
-  FAN_OUT,
-  hashEntry,
-  hashKey,
-  hashNode,
-  type Node,
-  slotOf,
-} from './trie.ts';
+import { Branch, BUCKET_MAX, DEPTH_MAX, type Entry, FAN_OUT, hashKey, type Node, slotOf } from './trie.ts';
 
 /**
  * What the two sides of a Merkle descent say to each other. The asker names subtrees by their paths, the
@@ -78,19 +67,18 @@ function answerPath(root: StateRoot, path: MerklePath): MerkleNodeAnswer {
     depth++;
   }
   if (node === null) return { kind: 'leaves', path, hashes: new Uint8Array(0), entries: [] };
-  if (node instanceof Branch) return answerBranch(node, path, root);
+  if (node instanceof Branch) return answerBranch(node, path);
   // The path may lead on below a bucket, where only some of its records are.
   const entries = node.entries.filter((entry) => isUnder(entry.key, path));
   const hashes = new Uint8Array(entries.length * HASH_BYTES);
   const view = new DataView(hashes.buffer);
   entries.forEach((entry, index) => {
-    hashEntry(entry, root.hasher);
     writeHash(view, index, entry);
   });
   return { kind: 'leaves', path, hashes, entries: entries.map(({ key, record }) => ({ key, record })) };
 }
 
-function answerBranch(branch: Branch, path: MerklePath, root: StateRoot): MerkleNodeAnswer {
+function answerBranch(branch: Branch, path: MerklePath): MerkleNodeAnswer {
   const present = branch.children.filter((child) => child !== null);
   const hashes = new Uint8Array(present.length * HASH_BYTES);
   const view = new DataView(hashes.buffer);
@@ -99,7 +87,6 @@ function answerBranch(branch: Branch, path: MerklePath, root: StateRoot): Merkle
     if (child !== null) slots |= 1 << slot;
   });
   present.forEach((child, index) => {
-    hashNode(child, root.hasher);
     writeHash(view, index, child);
   });
   return { kind: 'branch', path, slots, hashes, counts: present.map((child) => child.count) };
