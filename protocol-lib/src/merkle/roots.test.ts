@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isSyncError } from '../errors/index.ts';
 import { type Change, type RecordKey, recordKey, type SyncRecord, type Value } from '../state/index.ts';
-import { StateMerkleTree, StateRoot } from './index.ts';
+import { recordHash, StateMerkleTree, StateRoot } from './index.ts';
 import { arbitraryRecord, arbitraryState, manyRecords, rootOf } from './testing.ts';
 
 const key = (id: string | number) => recordKey(`item/${id}`);
@@ -117,6 +117,18 @@ describe('StateRoot', () => {
 
   it('has one hash for one state, written down', () => {
     expect(StateRoot.empty.hash).toBe('0000000000000000');
+    const alice = { name: 'Alice', room: 'hall', health: 100, alive: true };
+    expect(recordHash(recordKey('player/alice'), alice)).toBe('f0b52a1f7b8e1776');
+    expect(rootOf([[recordKey('player/alice'), alice]]).hash).toBe('f0b52a1f7b8e1776');
+    expect(rootOf(manyRecords(1_000)).hash).toBe('99443a70ed3b24f8');
+  });
+
+  it('takes another hasher, and is otherwise the same', () => {
+    const lengths = { name: 'lengths', hash: (_view: DataView, length: number, out: Int32Array) => out.fill(length) };
+    const root = StateRoot.from(manyRecords(100), lengths);
+    expect(root.hash).not.toBe(rootOf(manyRecords(100)).hash);
+    expect(new Map(root.entries())).toEqual(new Map(manyRecords(100)));
+    expect(root.apply([{ op: 'remove', key: manyRecords(1)[0]![0] }]).hasher).toBe(lengths);
   });
 
   it('lists by prefix', () => {
