@@ -22,11 +22,14 @@ interface Case {
   readonly detected: number;
   /** The replica's last record before that its root hash was verified at; -1 where there is none. */
   readonly verified: number;
+  /** Where it came to the version that it had when this was noticed, at or before {@link verified}. */
+  readonly reached: number;
 }
 
 export async function findCause(index: CaptureIndex, records: RecordReader, episode: Episode): Promise<Cause> {
   const { replica, detected } = episode;
-  const one: Case = { index, records, replica, detected, verified: lastVerified(index, replica, detected) };
+  const verified = lastVerified(index, replica, detected);
+  const one: Case = { index, records, replica, detected, verified, reached: reachedVersion(index, replica, verified) };
   const record = await records.read(detected);
   return (
     (await changedOnTheWay(one)) ??
@@ -50,9 +53,23 @@ function lastVerified(index: CaptureIndex, replica: ReplicaIndex, before: number
   return -1;
 }
 
+/** The first of the verified records in a row, up to `verified`, that have its version. */
+function reachedVersion(index: CaptureIndex, replica: ReplicaIndex, verified: number): number {
+  if (verified < 0) return verified;
+  const { number, start } = index.columns;
+  const version = number[verified - start];
+  let reached = verified;
+  for (let at = replica.states.countBelow(verified) - 1; at >= 0; at--) {
+    const position = replica.states.at(at);
+    if (number[position - start] !== version) break;
+    reached = position;
+  }
+  return reached;
+}
+
 /** Bytes that arrived other than they were sent. */
-async function changedOnTheWay({ index, records, replica, detected, verified }: Case): Promise<Cause | undefined> {
-  for (const position of receiptsOf(index, replica, verified, detected)) {
+async function changedOnTheWay({ index, records, replica, detected, reached }: Case): Promise<Cause | undefined> {
+  for (const position of receiptsOf(index, replica, reached, detected)) {
     const sentAt = index.columns.partner[position - index.start]!;
     if (sentAt < index.start) continue;
     const sent = await records.read(sentAt);
@@ -122,10 +139,10 @@ function madeFrom(index: CaptureIndex, receipt: number): number {
 }
 
 /** A frame with state that was sent to the replica and never received, though later ones were. */
-async function lostBefore({ index, records, replica, detected, verified }: Case): Promise<Cause | undefined> {
+async function lostBefore({ index, records, replica, detected, reached }: Case): Promise<Cause | undefined> {
   const { columns } = index;
   const own = index.replicaNames.findText(replica.id);
-  for (let position = Math.max(verified, index.start); position < detected; position++) {
+  for (let position = Math.max(reached, index.start); position < detected; position++) {
     const row = position - columns.start;
     if (columns.kind[row] !== KIND.send || columns.high[row]! >>> 16 !== own || !index.isLost(position)) continue;
     const { body } = await records.readKind(position, 'send');

@@ -1,0 +1,1 @@
+export { type Verification, type VerifiedDivergence, verifyCapture } from './verify.ts';
