@@ -141,7 +141,7 @@ describe('StateRoot', () => {
     const [one, record] = manyRecords(100)[7]!;
     expect(root.apply([])).toBe(root);
     expect(root.apply([{ op: 'put', key: one, record: { ...record } }])).toBe(root);
-    expect(root.apply([{ op: 'patch', key: one, fields: { name: record['name']! }, removed: ['nothing'] }])).toBe(root);
+    expect(root.apply([{ op: 'patch', key: one, fields: { name: record.name! }, removed: ['nothing'] }])).toBe(root);
   });
 
   it('shares what did not change', () => {
