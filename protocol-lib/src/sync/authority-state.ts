@@ -1,9 +1,10 @@
+import { SyncError } from '../errors/index.ts';
 import { changesBetween, StateRoot } from '../merkle/index.ts';
 import type { BodyOf } from '../messages/index.ts';
 import type { Random } from '../ports/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
 import type { Tap } from '../trace/index.ts';
-import { type Decision, decide } from './decide.ts';
+import { type Decision, decide, isSendableRecord, RECORD_MAX_DEPTH } from './decide.ts';
 import { MutationLedger } from './ledger.ts';
 import type { DomainEvent, SessionDefinition } from './session.ts';
 import { MAX_PENDING, type SyncSettings } from './settings.ts';
@@ -46,6 +47,13 @@ export class AuthorityState {
     this.#tap = tap;
     this.#ring = new SnapshotRing(settings.ring, settings.periodicSnapshots);
     this.#root = StateRoot.from(definition.initialRecords(random));
+    for (const [key, record] of this.#root.entries()) {
+      if (isSendableRecord(record)) continue;
+      throw new SyncError('LIMIT_DEPTH', `${key} is nested deeper than ${RECORD_MAX_DEPTH}: a frame cannot carry it`, {
+        origin: 'state',
+        place: { key },
+      });
+    }
     // Version 0 is the empty state, so that no client can hold the first one by accident.
     this.#version = 1;
   }

@@ -1,6 +1,6 @@
-import { isCanonical } from '../bytes/index.ts';
+import { isCanonical, VALUE_MAX_DEPTH } from '../bytes/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
-import type { Change, ReplicaId, Value } from '../state/index.ts';
+import type { Change, ReplicaId, SyncRecord, Value } from '../state/index.ts';
 import type { DomainEvent, SessionDefinition } from './session.ts';
 
 /** What a mutation does to a state: the events, their changes in order and the state after. */
@@ -53,6 +53,10 @@ function refuse(reason: string): Decision {
 }
 
 function isSendable(change: Change): boolean {
-  if (change.op === 'remove') return true;
-  return isCanonical(change.op === 'put' ? change.record : change.fields, 64 - RECORD_MAX_DEPTH);
+  return change.op === 'remove' || isSendableRecord(change.op === 'put' ? change.record : change.fields);
+}
+
+/** Whether a frame can carry this record. */
+export function isSendableRecord(record: SyncRecord): boolean {
+  return isCanonical(record, VALUE_MAX_DEPTH - RECORD_MAX_DEPTH);
 }

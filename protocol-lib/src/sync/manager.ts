@@ -494,13 +494,15 @@ export class SyncManager {
   #resume(client: Client, at: SyncPoint & { readonly root: StateHash }, snapshot: StateSnapshot, now: number): void {
     if (snapshot.root.hash === at.root) {
       this.#restart(client, at, client.cause);
+      // Even a delta of nothing, so that whoever asked has an answer.
+      client.isDue = true;
       return;
     }
     this.#totals.mismatches++;
     this.#offerRepair(client, at.version, client.cause, now);
   }
 
-  /** The next round sends a delta from this point, even one of nothing, so that whoever asked has an answer. */
+  /** The next round sends what is new since this point. */
   #restart(client: Client, { version, progress }: SyncPoint, cause: number): void {
     // More than ever was settled here was settled by an authority before this one.
     const point = { version, progress: progress > this.#state.ledger.progress ? 0 : progress };
@@ -508,7 +510,6 @@ export class SyncManager {
     client.sent = point;
     client.unacknowledged = [];
     client.needsFullSync = false;
-    client.isDue = true;
     client.cause = cause;
   }
 
