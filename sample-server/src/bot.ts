@@ -56,7 +56,7 @@ export class Bot {
   }
 
   #onCommitted(): void {
-    const delay = this.#mind.startle(this.#client.state.optimistic);
+    const delay = this.#mind.startle(this.#client.state.optimistic, now());
     if (delay !== undefined) this.#thinkIn(delay);
   }
 

@@ -11,7 +11,8 @@ export interface RoomPlan {
 export interface DoorPlan {
   readonly id: string;
   readonly name: string;
-  readonly between: readonly [string, string];
+  /** Outside and inside; the lock is outside. */
+  readonly between: readonly [outside: string, inside: string];
   /** The item that unlocks it; null where only the puzzle opens it. */
   readonly key: string | null;
 }

@@ -1,11 +1,13 @@
 import type { Random } from '@syncscope/protocol/ports';
 import { type ReplicaId, recordKey, type SyncRecord } from '@syncscope/protocol/state';
 import type { StateView } from '@syncscope/protocol/sync';
-import { doorBetween, doorPlan, PLATE_ROOM, PLATES, ROOMS, roomPlan } from './adventure-map.ts';
+import { doorBetween, PLATE_ROOM, PLATES, ROOMS, roomPlan } from './adventure-map.ts';
 import type { Caretaker, Intent, Mind } from './scenario.ts';
 
 /** How long a player believes that a door is still locked, in milliseconds. */
 const DOOR_MEMORY_MS = 4_000;
+/** How long something done holds no more interest: a vault seen, a thing put down. */
+const BORED_MS = 15_000;
 const TIRED = 14;
 const HURT = 45;
 
@@ -17,6 +19,9 @@ export class AdventureMind implements Mind {
   readonly #self: ReplicaId;
   readonly #random: Random;
   readonly #refusedDoors = new Map<string, number>();
+  /** Until when rooms and items are of no interest. */
+  readonly #boring = new Map<string, number>();
+  #room: string | undefined;
   #goal: string | undefined;
   /** An item that caught the eye. */
   #wants: string | undefined;
@@ -32,11 +37,11 @@ export class AdventureMind implements Mind {
     return idles ? 2_000 + this.#random.next() * 2_500 : 400 + this.#random.next() * 900;
   }
 
-  startle(view: StateView): number | undefined {
+  startle(view: StateView, now: number): number | undefined {
     const player = this.#player(view);
     if (!player) return undefined;
     const lying = new Set(itemsIn(view, String(player.room)));
-    const fresh = [...lying].filter((item) => !this.#lying.has(item));
+    const fresh = [...lying].filter((item) => !this.#lying.has(item) && !this.#isBoring(item, now));
     const isSameRoom = this.#lying.size > 0 || fresh.length < lying.size;
     this.#lying = lying;
     const [item] = fresh;
@@ -55,11 +60,13 @@ export class AdventureMind implements Mind {
     const player = this.#player(view);
     if (!player) return { command: 'join', args: null };
     const room = String(player.room);
+    if (room !== this.#room) this.#boring.set(room, now + BORED_MS);
+    this.#room = room;
     const urgent = this.#recover(player) ?? this.#snatch(view, room) ?? this.#useKey(view, room);
     if (urgent) return urgent;
     // Stands on a plate and waits for another; now and then loses patience.
     if (this.#isOnPlate(view) && this.#chance(0.8)) return undefined;
-    return this.#puzzle(view, room) ?? this.#handle(view, player, room) ?? this.#walk(view, room, now);
+    return this.#puzzle(view, room, now) ?? this.#handle(view, player, room, now) ?? this.#walk(view, room, now);
   }
 
   #player(view: StateView): SyncRecord | undefined {
@@ -88,10 +95,12 @@ export class AdventureMind implements Mind {
     return undefined;
   }
 
-  #puzzle(view: StateView, room: string): Intent | undefined {
+  #puzzle(view: StateView, room: string, now: number): Intent | undefined {
     if (room !== PLATE_ROOM) return undefined;
     const plates = view.get(recordKey('puzzle/plates'));
-    if (plates?.solved === true) return this.#chance(0.6) ? { command: 'move', args: { to: 'vault' } } : undefined;
+    if (plates?.solved === true) {
+      return this.#isBoring('vault', now) ? undefined : { command: 'move', args: { to: 'vault' } };
+    }
     if (this.#isOnPlate(view)) return undefined;
     const free = PLATES.filter((plate) => plates?.[plate] === null);
     const plate = this.#pick(free);
@@ -103,29 +112,31 @@ export class AdventureMind implements Mind {
     return plates?.solved !== true && PLATES.some((plate) => plates?.[plate] === this.#self);
   }
 
-  #handle(view: StateView, player: SyncRecord, room: string): Intent | undefined {
+  #handle(view: StateView, player: SyncRecord, room: string, now: number): Intent | undefined {
     const carrying = Number(player.carrying);
-    const item = this.#pick(itemsIn(view, room));
+    const item = this.#pick(itemsIn(view, room).filter((one) => !this.#isBoring(one, now)));
     if (item !== undefined && carrying < 2 && this.#chance(0.5)) return { command: 'take', args: { item } };
     if (carrying === 0) return undefined;
     const hasCompany = playersIn(view, room).length > 1;
     if (!this.#chance(hasCompany ? 0.4 : 0.08)) return undefined;
     const own = this.#pick(itemsOf(view, this.#self));
-    return own === undefined ? undefined : { command: 'drop', args: { item: own } };
+    if (own === undefined) return undefined;
+    this.#boring.set(own, now + BORED_MS);
+    return { command: 'drop', args: { item: own } };
   }
 
   #walk(view: StateView, room: string, now: number): Intent | undefined {
     const exits = (roomPlan(room)?.exits ?? []).filter((to) => !this.#isShut(view, room, to, now));
-    const tempting = exits.find((to) => doorBetween(room, to) !== undefined);
+    const tempting = exits.find((to) => doorBetween(room, to) !== undefined && !this.#isBoring(to, now));
     if (tempting !== undefined && this.#chance(0.6)) return { command: 'move', args: { to: tempting } };
-    if (this.#goal === undefined || this.#goal === room) this.#goal = this.#chooseGoal(view);
+    if (this.#goal === undefined || this.#goal === room) this.#goal = this.#chooseGoal(view, now);
     const next = firstStep(room, this.#goal, (from, to) => !this.#isShut(view, from, to, now)) ?? this.#pick(exits);
     return next === undefined ? undefined : { command: 'move', args: { to: next } };
   }
 
   /** Company draws, so does the puzzle; else anywhere. */
-  #chooseGoal(view: StateView): string | undefined {
-    if (this.#chance(0.3)) return PLATE_ROOM;
+  #chooseGoal(view: StateView, now: number): string | undefined {
+    if (!this.#isBoring(PLATE_ROOM, now) && this.#chance(0.3)) return PLATE_ROOM;
     if (this.#chance(0.4)) {
       const others = [...view.entries('player/')].map(([, { room }]) => String(room)).sort();
       return this.#pick(others);
@@ -142,6 +153,10 @@ export class AdventureMind implements Mind {
     return door.key === null && view.get(recordKey('puzzle/plates'))?.solved !== true && !this.#chance(0.2);
   }
 
+  #isBoring(name: string, now: number): boolean {
+    return now < (this.#boring.get(name) ?? 0);
+  }
+
   #chance(share: number): boolean {
     return this.#random.next() < share;
   }
@@ -153,7 +168,7 @@ export class AdventureMind implements Mind {
 
 const RESTORE_AFTER_MS = { least: 18_000, most: 28_000 };
 const EVICT_AFTER_MS = 10_000;
-const SHUT_AFTER_MS = 5_000;
+const SHUT_AFTER_MS = 6_000;
 
 /** Lets doors fall shut, locks up and tidies every half minute or so, and sends home who has lost the connection. */
 export class AdventureCaretaker implements Caretaker {
@@ -168,7 +183,7 @@ export class AdventureCaretaker implements Caretaker {
 
   due(view: StateView, connected: ReadonlySet<string>, now: number): readonly Intent[] {
     const gone = idsWhere(view, 'player/', () => true).filter((player) => !connected.has(player));
-    const open = idsWhere(view, 'door/', (door) => door.locked === false).filter((id) => doorPlan(id)?.key != null);
+    const open = idsWhere(view, 'door/', (door) => door.locked === false);
     const intents: Intent[] = [
       ...lasting(gone, this.#goneSince, EVICT_AFTER_MS, now).map((player) => ({ command: 'evict', args: { player } })),
       ...lasting(open, this.#openSince, SHUT_AFTER_MS, now).map((door) => ({ command: 'shut', args: { door } })),

@@ -118,7 +118,9 @@ function moveWith({ seesLocks }: Knowledge): CommandHandler {
     const plan = roomPlan(to);
     if (!plan || !roomPlan(from)?.exits.includes(to)) return refuse(`no way from ${from} to ${to || 'nowhere'}`);
     const door = doorBetween(from, to);
-    if (door && seesLocks && find(state, 'door', door.id)?.locked === true) return refuse('door locked');
+    // From inside a door opens without its key.
+    const isOutside = door?.between[0] === from;
+    if (isOutside && seesLocks && find(state, 'door', door.id)?.locked === true) return refuse('door locked');
     if (numberOf(player, 'energy') < COST.move) return refuse('too tired');
     if (numberOf(player, 'health') - plan.danger < HEALTH_MIN) return refuse('too hurt');
     return happened({ type: 'PLAYER_MOVED', player: id, detail: to, data: { from, to } });
@@ -250,7 +252,10 @@ function reduce(state: StateView, event: DomainEvent): readonly Change[] {
       return [patch(PLATES_KEY, { [plate]: event.player, ...(leaves ? { [other]: null } : {}) })];
     }
     case 'DOOR_SHUT':
-      return [patch(recordKey(`door/${event.detail}`), { locked: true })];
+      return [
+        patch(recordKey(`door/${event.detail}`), { locked: true }),
+        ...(event.detail === VAULT_DOOR ? [patch(PLATES_KEY, { solved: false })] : []),
+      ];
     case 'PUZZLE_SOLVED':
       return [patch(PLATES_KEY, { solved: true }), patch(recordKey(`door/${VAULT_DOOR}`), { locked: false })];
     case 'PLAYER_RESTED':
@@ -288,7 +293,7 @@ function dropAll(state: StateView, id: string, player: SyncRecord | undefined): 
     .map(([key]) => patch(key, { owner: null, room: textOf(player, 'room') ?? START_ROOM }));
 }
 
-/** Doors are locked, plates empty, and what nobody carries goes home; who is shut in is let out. */
+/** Doors are locked, the puzzle is to be solved anew, and what nobody carries goes home. */
 function restoreHouse(state: StateView): Change[] {
   const changes: Change[] = DOORS.filter(({ id }) => find(state, 'door', id)?.locked === false).map(({ id }) =>
     patch(recordKey(`door/${id}`), { locked: true }),
@@ -301,11 +306,6 @@ function restoreHouse(state: StateView): Change[] {
   }
   const plates = state.get(PLATES_KEY);
   if (plates?.solved === true) changes.push(patch(PLATES_KEY, { solved: false }));
-  for (const [key, player] of state.entries('player/')) {
-    const room = textOf(player, 'room');
-    if (room === 'vault') changes.push(patch(key, { room: PLATE_ROOM }));
-    if (room === 'tower') changes.push(patch(key, { room: 'courtyard' }));
-  }
   return changes;
 }
 

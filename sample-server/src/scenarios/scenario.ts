@@ -14,7 +14,7 @@ export interface Mind {
   /** How long until the next thought. */
   pause(): number;
   /** Something changed: how soon it wants to think because of that, where it does. */
-  startle(view: StateView): number | undefined;
+  startle(view: StateView, now: number): number | undefined;
   /** What it tried was refused. */
   refused(intent: Intent, reason: string, now: number): void;
 }

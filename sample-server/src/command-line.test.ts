@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { parseCommandLine } from './command-line.ts';
+
+test('everything at once', () => {
+  const args =
+    '--scenario adventure --bots 2 --port 0 --seed 7 --fault loss:2% --fault drop-delta:bot-1@2s --seconds 1.5 --host ::1 --assets dist';
+  expect(parseCommandLine(args.split(' '))).toMatchObject({
+    help: false,
+    seconds: 1.5,
+    options: {
+      scenario: 'adventure',
+      bots: 2,
+      port: 0,
+      seed: 7,
+      host: '::1',
+      assets: 'dist',
+      faults: [{ spec: { fault: 'loss', rate: 0.02 } }, { spec: { fault: 'drop-delta' } }],
+    },
+  });
+  expect(parseCommandLine([])).toEqual({ help: false, options: {}, seconds: undefined });
+  expect(parseCommandLine(['-h'])).toEqual({ help: true });
+});
+
+test.each([
+  [['--scenario', 'chess'], 'there is adventure'],
+  [['--scenario', 'constructor'], 'there is adventure'],
+  [['--bots', '-1'], '--bots'],
+  [['--bots', '1e9'], 'a whole number from 0 to 200'],
+  [['--port', '65536'], 'from 0 to 65535'],
+  [['--port'], '--port'],
+  [['--seed', 'x'], '--seed x'],
+  [['--seconds', '0'], '--seconds 0'],
+  [['--fault', 'rain'], 'Allowed: corrupt:REPLICA@TIME'],
+  [['--token', 'short'], 'at least 16'],
+  [['--teleport'], '--teleport'],
+  [['surplus'], 'surplus'],
+])('%j is refused, saying what is allowed', (args, message) => {
+  expect(() => parseCommandLine(args)).toThrow(
+    expect.objectContaining({ code: 'USAGE', message: expect.stringContaining(message) }),
+  );
+});
