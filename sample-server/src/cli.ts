@@ -48,7 +48,7 @@ function endAsked(seconds: number | undefined): Promise<string> {
 }
 
 function builtPage(): { readonly assets?: string } {
-  const assets = join(import.meta.dirname, '..', '..', 'webview', 'dist');
+  const assets = join(import.meta.dirname, '..', '..', 'webview', 'dist', 'page');
   return existsSync(join(assets, 'index.html')) ? { assets } : {};
 }
 
