@@ -39,6 +39,9 @@ export function FilterBox() {
 
   const completions = isOpen && info.data ? filterCompletions(text, cursor, info.data) : NONE;
   const options = completions.options.slice(0, MAX_CHOICES);
+  // What is only not finished yet is no fault as long as there is something to finish it with.
+  const isUnfinished = fault?.offset === text.length && options.length > 0;
+  const shownFault = isUnfinished ? undefined : fault;
 
   function take(option: string): void {
     const next = complete(text, completions, option);
@@ -82,8 +85,8 @@ export function FilterBox() {
           aria-controls="filter-choices"
           aria-autocomplete="list"
           aria-activedescendant={chosen >= 0 ? `filter-choice-${chosen}` : undefined}
-          aria-invalid={isFaulty}
-          aria-describedby={isFaulty ? 'filter-fault' : undefined}
+          aria-invalid={shownFault !== undefined}
+          aria-describedby={shownFault ? 'filter-fault' : undefined}
           placeholder="filter  kind: who: key: …"
           disabled={!isReady}
           spellCheck={false}
@@ -100,10 +103,10 @@ export function FilterBox() {
           onBlur={() => setOpen(false)}
           onKeyDown={key}
         />
-        {fault && (
+        {shownFault && (
           <span className="filter-mark mono" aria-hidden="true">
-            <span className="filter-before">{text.slice(0, fault.offset)}</span>
-            <span className="filter-at">{text.slice(fault.offset, fault.offset + 1) || ' '}</span>
+            <span className="filter-before">{text.slice(0, shownFault.offset)}</span>
+            <span className="filter-at">{text.slice(shownFault.offset, shownFault.offset + 1) || ' '}</span>
           </span>
         )}
       </span>
@@ -117,12 +120,12 @@ export function FilterBox() {
           }}
         />
       )}
-      {fault && (
+      {shownFault && (
         <div className="filter-fault" id="filter-fault" role="alert">
-          At character {fault.offset + 1}: {visible(fault.message)}
+          At character {shownFault.offset + 1}: {visible(shownFault.message)}
         </div>
       )}
-      {isOpen && !fault && options.length > 0 && (
+      {isOpen && !shownFault && options.length > 0 && (
         <div className="filter-choices" id="filter-choices" role="listbox" aria-label="Completions">
           {options.map((option, index) => (
             <div

@@ -40,12 +40,12 @@ async function take(host: InspectorHost, event: HostEvent, saved: ViewState | un
 
 /** Growth comes with every frame; views that ask again at that pace would show nothing but flicker. */
 let pendingGrowth: { readonly records: number; readonly range: { from: number; to: number } } | undefined;
-let growthTimer: ReturnType<typeof setTimeout> | undefined;
 
 function takeGrowth(records: number, range: { from: number; to: number }): void {
+  const isScheduled = pendingGrowth !== undefined;
   pendingGrowth = { records, range };
-  growthTimer ??= setTimeout(() => {
-    growthTimer = undefined;
+  if (isScheduled) return;
+  setTimeout(() => {
     const growth = pendingGrowth;
     pendingGrowth = undefined;
     if (growth && getState().isReady) grow(growth.records, growth.range);

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/a11y/useSemanticElements: rows of a virtual table are placed, which <tr> and <th> cannot be
 // biome-ignore-all lint/a11y/useFocusableInteractive: the list has the focus and names the active row
 import type { Row } from '@syncscope/protocol/capture';
-import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { type CSSProperties, type KeyboardEvent, useEffect, useRef, useState } from 'react';
 import { useQuery } from '../app/query.ts';
 import { follow, goTo, setFilter, update, useApp, useView } from '../app/store.ts';
 import { formatCount } from '../text/format.ts';
@@ -103,8 +103,15 @@ export function Stream() {
   const tints = relationTints(selection, related.data);
   const activeRow = rows?.rows.find((row) => row.position === selection);
   return (
-    <div className="stream" role="grid" aria-label="Records" aria-rowcount={total + 1} aria-colcount={6}>
-      <StreamHead lastSeq={records} />
+    <div
+      className="stream"
+      role="grid"
+      aria-label="Records"
+      aria-rowcount={total + 1}
+      aria-colcount={6}
+      style={{ '--digits': `${Math.max(4, String(records).length)}ch` } as CSSProperties}
+    >
+      <StreamHead />
       <Waiting query={page} />
       {page.error && page.error.code !== 'FILTER_SYNTAX' && <FaultView error={page.error} onRetry={page.retry} />}
       {total === 0 && !page.isLoading ? (
@@ -157,14 +164,9 @@ function relationTints(
   return tints;
 }
 
-function StreamHead({ lastSeq }: { readonly lastSeq: number }) {
+function StreamHead() {
   return (
-    <div
-      className="stream-row stream-head"
-      role="row"
-      aria-rowindex={1}
-      style={{ '--digits': `${Math.max(4, String(lastSeq).length)}ch` } as React.CSSProperties}
-    >
+    <div className="stream-row stream-head" role="row" aria-rowindex={1}>
       <span role="columnheader" className="cell-seq">
         #
       </span>

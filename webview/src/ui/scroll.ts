@@ -52,7 +52,8 @@ export function topOfThumb(offset: number, viewport: Viewport): number {
 export function reveal(index: number, top: number, viewport: Viewport): number {
   const now = clampTop(top, viewport);
   if (index >= now && index + 1 <= now + rowsInView(viewport)) return now;
-  return clampTop(index - rowsInView(viewport) / 2 + 0.5, viewport);
+  // A whole row on top: no row is shown cut where it need not be.
+  return clampTop(Math.round(index - rowsInView(viewport) / 2 + 0.5), viewport);
 }
 
 /** The top row with which `index` is seen, moving as little as possible: for stepping with the keyboard. */
