@@ -9,7 +9,7 @@ import { run } from './process.ts';
  * arguments go to the sample server: `npm start -- --fault corrupt:bot-2@5s`.
  */
 const root = resolve(import.meta.dirname, '..');
-const page = join(root, 'webview', 'dist');
+const page = join(root, 'webview', 'dist', 'page');
 
 if (isStale()) {
   console.error('building the inspector …');

@@ -1,4 +1,4 @@
-import { type CaptureQuery, openCapture } from '@syncscope/protocol/capture';
+import { type OpenCapture, openCapture } from '@syncscope/protocol/capture';
 import { isSyncError, SyncError } from '@syncscope/protocol/errors';
 import { fileSource } from '@syncscope/protocol/node';
 
@@ -7,7 +7,7 @@ import { fileSource } from '@syncscope/protocol/node';
  *
  * @throws SyncError as `fileSource` and `openCapture` do
  */
-export async function withCapture<T>(path: string, use: (query: CaptureQuery) => Promise<T>): Promise<T> {
+export async function withCapture<T>(path: string, use: (capture: OpenCapture) => Promise<T>): Promise<T> {
   const source = await fileSource(path);
   try {
     return await use(await openCapture(source));

@@ -79,11 +79,12 @@ async function positionOfVersion(
   }
   const found = low < 0 ? -1 : await versionAt(low);
   if (found === version) return low;
-  const next = low < last ? `, then v${await versionAt(low + 1)}` : '';
+  const { versions } = await query.info();
+  const next = low < last ? `, then at v${await versionAt(low + 1)}` : '';
   throw new SyncError(
     'VERSION_UNKNOWN',
-    found < 0
-      ? `${replica} was not seen at v${version}: this capture has it from the start${next} on`
+    found < versions.first || version < versions.first || version > versions.last
+      ? `${replica} is not at v${version} in this capture, which holds v${versions.first} to v${versions.last}`
       : `${replica} was never at v${version}: it was at v${found}${next}`,
     { origin: 'query', place: { version } },
   );

@@ -37,10 +37,10 @@ export interface InspectorServer {
   close(): Promise<void>;
 }
 
-/** The folder of the built page: that of this file's bundle or, run from source, `webview/dist`. */
+/** The folder of the built page: beside this file's bundle or, run from source, in `webview/dist`. */
 export function pageFolder(): string {
-  const bundled = import.meta.dirname;
-  return existsSync(join(bundled, 'index.html')) ? bundled : join(bundled, '..', 'dist');
+  const bundled = join(import.meta.dirname, 'page');
+  return existsSync(bundled) ? bundled : join(import.meta.dirname, '..', 'dist', 'page');
 }
 
 /**

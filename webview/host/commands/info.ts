@@ -1,4 +1,4 @@
-import type { CaptureInfo } from '@syncscope/protocol/capture';
+import type { CaptureInfo, CaptureQuery } from '@syncscope/protocol/capture';
 import { TRACE_KINDS } from '@syncscope/protocol/trace';
 import { withCapture } from '../capture-file.ts';
 import { printDocument } from '../json.ts';
@@ -6,12 +6,26 @@ import { count, facts, seconds, size, table } from '../print.ts';
 
 /** `info`: what a capture holds, and what it lacks. */
 export async function info(file: string, options: { readonly json?: boolean }): Promise<void> {
-  const found = await withCapture(file, (query) => query.info());
-  if (options.json) printDocument('info', { file, ...found });
-  else console.log(describe(file, found));
+  await withCapture(file, async (query) => {
+    const found = await query.info();
+    if (options.json) printDocument('info', { file, ...found });
+    else console.log(describe(file, found, await replicaRows(query, found)));
+  });
 }
 
-function describe(file: string, found: CaptureInfo): string {
+async function replicaRows(query: CaptureQuery, { replicas }: CaptureInfo): Promise<string[][]> {
+  const timeOf = async (position: number): Promise<string> => {
+    const { rows } = await query.rows('', position, 1);
+    return rows[0] ? seconds(rows[0].time) : '';
+  };
+  return Promise.all(
+    replicas.map(async ({ id, role, title, first, last }) => {
+      return [id, role, await timeOf(first), await timeOf(last), title ?? ''];
+    }),
+  );
+}
+
+function describe(file: string, found: CaptureInfo, replicas: readonly string[][]): string {
   const { header, range, versions } = found;
   const about = facts([
     ['file', `${file}, ${size(found.size)}`],
@@ -25,11 +39,7 @@ function describe(file: string, found: CaptureInfo): string {
     ['cut', found.cut ? `${found.cut.message} (offset ${found.cut.offset})` : 'no'],
     ['build', `${header.build}, protocol ${header.protocolVersion}, trace ${header.traceVersion}`],
   ]);
-  const replicas = table(
-    ['replica', 'role', 'first seen', 'last seen', 'title'],
-    found.replicas.map(({ id, role, title, first, last }) => [id, role, seconds(first), seconds(last), title ?? '']),
-    ['first seen', 'last seen'],
-  );
+  const lanes = table(['replica', 'role', 'first seen', 'last seen', 'title'], replicas, ['first seen', 'last seen']);
   const kinds = table(
     ['kind', 'records'],
     TRACE_KINDS.filter((kind) => (found.kinds[kind] ?? 0) > 0).map((kind) => [
@@ -38,5 +48,5 @@ function describe(file: string, found: CaptureInfo): string {
     ]),
     ['records'],
   );
-  return [about, replicas, kinds].join('\n\n');
+  return [about, lanes, kinds].join('\n\n');
 }
