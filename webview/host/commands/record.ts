@@ -1,5 +1,12 @@
 import { SyncError } from '@syncscope/protocol/errors';
-import { type AttachClose, attach, fileSink, type Recording, recordSession } from '@syncscope/protocol/node';
+import {
+  attach,
+  fileSink,
+  type Recording,
+  type RecordingResult,
+  recordSession,
+  zstdCompression,
+} from '@syncscope/protocol/node';
 import { printDocument } from '../json.ts';
 import { count, escapeText, size } from '../print.ts';
 import { findSession, type SessionTarget, targetOfUrl } from '../target.ts';
@@ -18,28 +25,28 @@ export interface RecordOptions {
  * finished in each case. Answers the exit code: 0, or 3 where the connection broke and the end is missing.
  */
 export async function record(options: RecordOptions): Promise<number> {
-  const connection = await attach(await target(options));
+  const { url, token } = await target(options);
+  // Listened for from here on, so that no signal is missed.
+  const end = endAsked();
+  const connection = await attach({ url, token, signal: end });
   // Only now: a session that cannot be attached to leaves no empty file behind.
   const sink = await fileSink(options.output).catch((error: unknown) => {
     connection.close();
     throw error;
   });
-  const recording = recordSession(connection, sink);
+  const recording = recordSession(connection, sink, { compression: zstdCompression });
+  // A second signal changes nothing: the file is being finished.
+  const stop = (): void => void recording.stop();
+  if (end.aborted) stop();
+  else end.addEventListener('abort', stop);
+  if (options.seconds !== undefined) setTimeout(stop, options.seconds * 1_000).unref();
   const length = options.seconds === undefined ? 'until Ctrl-C' : `for ${options.seconds} s`;
   console.error(escapeText(`recording ${connection.header.title} to ${options.output} ${length}`));
-  const close = await untilOver(recording, options.seconds);
-  const result = await recording.done;
+  const result = await shown(recording);
+  const { close } = result;
   const isWhole = close.kind === 'ended' || close.kind === 'left';
   if (options.json) {
-    const { records, size, dropped } = result;
-    printDocument('record', {
-      file: options.output,
-      session: connection.header.sessionId,
-      records,
-      size,
-      dropped,
-      close,
-    });
+    printDocument('record', { file: options.output, session: connection.header.sessionId, ...result });
   } else {
     console.log(escapeText(`${options.output}: ${count(result.records, 'record')}, ${size(result.size)}`));
     if (result.dropped > 0) console.log(`${count(result.dropped, 'record')} dropped: the disk was too slow`);
@@ -62,20 +69,21 @@ async function target({ session, url, token }: RecordOptions): Promise<SessionTa
   );
 }
 
-/** Ends the recording when it is time or somebody asks for it; a second signal changes nothing, the file is being finished. */
-async function untilOver(recording: Recording, seconds: number | undefined): Promise<AttachClose> {
-  const stop = (): void => void recording.stop();
-  const timer = seconds === undefined ? undefined : setTimeout(stop, seconds * 1_000);
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) process.on(signal, stop);
+/** Aborted when somebody asks for the end. */
+function endAsked(): AbortSignal {
+  const end = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => end.abort());
+  return end.signal;
+}
+
+/** Waits for the end of a recording; where somebody looks on, with its progress. */
+async function shown(recording: Recording): Promise<RecordingResult> {
   const progress = process.stderr.isTTY ? setInterval(() => showProgress(recording), 500) : undefined;
   try {
-    return (await recording.done).close;
+    return await recording.done;
   } finally {
-    clearTimeout(timer);
     clearInterval(progress);
     if (progress) process.stderr.write('\n');
-    for (const signal of signals) process.off(signal, stop);
   }
 }
 
