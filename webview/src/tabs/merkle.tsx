@@ -148,7 +148,9 @@ function Tree({ diff, left, right }: OutcomeProps): ReactNode {
         onKeyDown={onKeyDown}
       >
         <svg width={layout.width} height={layout.height} role="presentation">
-          {layout.parts.map((part) => part.parent && <Branch key={part.part.id} from={part.parent} to={part} />)}
+          {differingLast(layout.parts).map(
+            (part) => part.parent && <Branch key={part.part.id} from={part.parent} to={part} />,
+          )}
           {layout.parts.map((placed) => (
             <Part
               key={placed.part.id}
@@ -181,6 +183,11 @@ function neighbour(layout: MerkleLayout, from: PlacedPart, key: string): PlacedP
     default:
       return undefined;
   }
+}
+
+/** So that no equal sibling's line covers the way to a difference. */
+function differingLast(parts: readonly PlacedPart[]): PlacedPart[] {
+  return [...parts].sort((a, b) => Number(b.part.type === 'equal') - Number(a.part.type === 'equal'));
 }
 
 function Branch({ from, to }: { readonly from: PlacedPart; readonly to: PlacedPart }): ReactNode {

@@ -33,10 +33,11 @@ describe('vectorCells', () => {
     ]);
   });
 
-  it('gives the deepest lag the deepest colour, and the smallest still one', () => {
-    expect(cells[2]![0]!.depth).toBe(DEPTHS);
-    expect(cells[0]![0]!.depth).toBe(1);
-    expect(cells[1]![0]!.depth).toBe(0);
+  it('colours the deeper the more is lacking, a lag of one already', () => {
+    const depths = [0, 1, 8, 1_000].map(
+      (lag) => vectorCells({ ...matrix, cells: [[1_000], [1_000 - lag]] })[1]![0]!.depth,
+    );
+    expect(depths).toEqual([0, 1, 3, DEPTHS]);
   });
 
   it('marks own cells and concurrent pairs, either way round', () => {

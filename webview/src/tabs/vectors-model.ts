@@ -14,11 +14,9 @@ export interface VectorCell {
   readonly isOwn: boolean;
   /** Neither of the two has seen all that the other has. */
   readonly isConcurrent: boolean;
-  /** 0 for no lag, else 1 to {@link DEPTHS}, by its share of the deepest lag. */
+  /** 0 for no lag, else 1 to {@link DEPTHS}. */
   readonly depth: number;
 }
-
-export const DEPTHS = 5;
 
 /** The matrix row by row, with what each number means next to the others. */
 export function vectorCells(matrix: VectorMatrix): VectorCell[][] {
@@ -26,7 +24,6 @@ export function vectorCells(matrix: VectorMatrix): VectorCell[][] {
     matrix.cells.reduce((most, row) => Math.max(most, row[column] ?? -1), 0),
   );
   const lags = matrix.cells.map((row) => row.map((seen, column) => (seen < 0 ? 0 : (known[column] ?? 0) - seen)));
-  const deepest = lags.flat().reduce((most, lag) => Math.max(most, lag), 0);
   const concurrent = new Set(matrix.concurrent.flatMap(([a, b]) => [pairKey(a, b), pairKey(b, a)]));
   return matrix.replicas.map((replica, row) =>
     matrix.writers.map((writer, column) => {
@@ -39,11 +36,18 @@ export function vectorCells(matrix: VectorMatrix): VectorCell[][] {
         lag,
         isOwn: replica === writer,
         isConcurrent: concurrent.has(pairKey(replica, writer)),
-        // The square root, so that a lag of one is still told from none next to a lag of hundreds.
-        depth: lag === 0 ? 0 : Math.max(1, Math.round(Math.sqrt(lag / deepest) * DEPTHS)),
+        depth: depthOf(lag),
       };
     }),
   );
+}
+
+/** A lag of one is what being on the way looks like, and stays pale; from the last of these on it is as deep as can be. */
+const DEPTH_STEPS = [1, 3, 8, 20, 50];
+export const DEPTHS = DEPTH_STEPS.length;
+
+function depthOf(lag: number): number {
+  return DEPTH_STEPS.filter((step) => lag >= step).length;
 }
 
 /** Replicas cannot contain a space. */

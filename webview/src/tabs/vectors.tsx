@@ -186,9 +186,7 @@ function CellDetail({ matrix, cell, position }: CellDetailProps): ReactNode {
                 </li>
               ))}
               {more > 0 && <li className="muted">and {plural(more, 'earlier one')}</li>}
-              {found.length === 0 && (
-                <li className="muted">The capture holds no record of them: they are from before it began.</li>
-              )}
+              {found.length === 0 && <li className="muted">No record of them was found in the capture up to here.</li>}
             </ul>
           )}
         </Answer>

@@ -4,7 +4,7 @@ import { type KeyboardEvent, type PointerEvent, type ReactNode, type RefObject, 
 import { getState, setPair, update, useView } from '../app/store.ts';
 import { Icon } from '../ui/Icon.tsx';
 import { describeReplica, standingOf } from './describe.ts';
-import { dropIndex, type LaneBox, lanesHeight, moveLane, toggled } from './lane-layout.ts';
+import { dropIndex, type LaneArrangement, type LaneBox, lanesHeight, moveLane, toggled } from './lane-layout.ts';
 
 /** A press on a row that moves further than this drags it. */
 const DRAG_SLOP = 4;
@@ -24,11 +24,13 @@ export function Gutter({ boxes, ordered, scroller }: GutterProps): ReactNode {
   const right = useView((view) => view.right);
   const drop = useRef<HTMLLIElement>(null);
 
-  const arrange = (change: (lanes: { order: ReplicaId[]; pinned: ReplicaId[]; collapsed: ReplicaId[] }) => void) =>
-    update((draft) => change(draft.view.lanes as Parameters<typeof change>[0]));
+  const arrange = (change: Partial<LaneArrangement>) =>
+    update((draft) => {
+      Object.assign(draft.view.lanes, change);
+    });
   const move = (replica: ReplicaId, index: number) => {
     const next = moveLane(ordered, replica, index);
-    if (next !== ordered) arrange((lanes) => (lanes.order = [...next]));
+    if (next !== ordered) arrange({ order: next });
   };
 
   const onPointerDown = (event: PointerEvent<HTMLElement>, replica: ReplicaId) => {
@@ -118,7 +120,7 @@ export function Gutter({ boxes, ordered, scroller }: GutterProps): ReactNode {
                 aria-pressed={box.isPinned}
                 aria-label={`Pin ${box.replica} to the top`}
                 title={box.isPinned ? 'Unpin' : 'Pin to the top'}
-                onClick={() => arrange((lanes) => (lanes.pinned = toggled(lanes.pinned, box.replica)))}
+                onClick={() => arrange({ pinned: toggled(getState().view.lanes.pinned, box.replica) })}
               >
                 <Icon name="pin" />
               </button>
@@ -127,7 +129,7 @@ export function Gutter({ boxes, ordered, scroller }: GutterProps): ReactNode {
                 aria-expanded={!box.isCollapsed}
                 aria-label={`${box.isCollapsed ? 'Expand' : 'Collapse'} ${box.replica}`}
                 title={box.isCollapsed ? 'Expand' : 'Collapse'}
-                onClick={() => arrange((lanes) => (lanes.collapsed = toggled(lanes.collapsed, box.replica)))}
+                onClick={() => arrange({ collapsed: toggled(getState().view.lanes.collapsed, box.replica) })}
               >
                 <Icon name="chevron" />
               </button>

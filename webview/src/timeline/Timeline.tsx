@@ -20,12 +20,12 @@ export function Timeline(): ReactNode {
   const isLive = useApp((state) => state.session.source === 'live');
   if (!isReady || isEmpty) {
     return (
-      <section className="timeline tl-empty" aria-label="Timeline">
+      <div className="timeline tl-empty">
         {isReady &&
           (isLive
             ? 'Nothing was recorded yet. Lanes appear with the first message.'
             : 'This capture holds no records.')}
-      </section>
+      </div>
     );
   }
   return <TimelineBody key={epoch} />;
@@ -41,7 +41,7 @@ function TimelineBody(): ReactNode {
   const [announcement, announce] = useState('');
   const descriptionId = useId();
 
-  const root = useRef<HTMLElement>(null);
+  const root = useRef<HTMLDivElement>(null);
   const overview = useRef<HTMLCanvasElement>(null);
   const brush = useRef<SVGSVGElement>(null);
   const overviewPlayhead = useRef<HTMLDivElement>(null);
@@ -118,7 +118,7 @@ function TimelineBody(): ReactNode {
   };
 
   return (
-    <section className="timeline" aria-label="Timeline" ref={root}>
+    <div className="timeline" ref={root}>
       <div className="tl-grid">
         <div className="tl-head">
           <button
@@ -184,7 +184,7 @@ function TimelineBody(): ReactNode {
       <p className="tl-spoken" aria-live="polite">
         {announcement}
       </p>
-    </section>
+    </div>
   );
 }
 

@@ -45,6 +45,8 @@ export interface TimelineController {
   panBy(share: number): void;
   showAll(): void;
   focusLane(step: 1 | -1): ReplicaId | undefined;
+  /** The keyboard has gone elsewhere: no lane is focused. */
+  leaveLanes(): void;
   /** Goes to the glyph nearest to the playhead on the focused lane. */
   pickOnLane(): void;
   dispose(): void;
@@ -420,6 +422,10 @@ export function createTimeline(
       const box = boxes.find((one) => one.replica === focusedLane);
       if (box) keepInView(box);
       return focusedLane;
+    },
+    leaveLanes() {
+      focusedLane = undefined;
+      lanesView.update({ focusedLane });
     },
     pickOnLane() {
       const near = lanesView.scene?.clusters

@@ -190,8 +190,8 @@ function drawDensity(pen: Pen, { box, columns }: LaneScene, peak: number, look: 
 type Tone = 'quiet' | 'plain' | 'notable' | 'lost' | 'lit';
 
 const TONES: Readonly<Record<Tone, { readonly ink: Ink; readonly alpha: number; readonly width: number }>> = {
-  quiet: { ink: 'message', alpha: 0.3, width: 1 },
-  plain: { ink: 'message', alpha: 0.7, width: 1 },
+  quiet: { ink: 'message', alpha: 0.4, width: 1 },
+  plain: { ink: 'message', alpha: 0.75, width: 1 },
   notable: { ink: 'message', alpha: 1, width: 1.5 },
   lost: { ink: 'warning', alpha: 1, width: 1.5 },
   lit: { ink: 'accent', alpha: 1, width: 2 },
@@ -221,7 +221,7 @@ function drawArrows(pen: Pen, scene: LanesScene, look: LanesLook): void {
     const { ink, alpha, width } = TONES[tone];
     const isDimmed = scene.highlight !== undefined && tone !== 'lit' && tone !== 'lost';
     const full = look.palette.isHighContrast ? Math.max(alpha, 0.7) : alpha;
-    pen.globalAlpha = isDimmed ? full * 0.6 : full;
+    pen.globalAlpha = isDimmed ? full * 0.65 : full;
     pen.strokeStyle = look.palette.ink[ink];
     pen.fillStyle = look.palette.ink[ink];
     pen.lineWidth = width;

@@ -74,7 +74,7 @@ function drawProblems(pen: Pen, mask: Uint32Array, { height, palette }: Overview
     if (!kind) continue;
     const { ink } = KIND_STYLES[kind];
     pen.fillStyle = palette.ink[ink];
-    if (ink === 'error' || ink === 'warning') {
+    if (ink === 'error') {
       pen.globalAlpha = 0.55;
       pen.fillRect(x, TOP, 1, height - TOP);
       pen.globalAlpha = 1;
