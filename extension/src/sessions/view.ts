@@ -93,7 +93,8 @@ function sessionItem(session: Session): vscode.TreeItem {
     plain(session.title),
     live ? vscode.TreeItemCollapsibleState.Expanded : vscode.TreeItemCollapsibleState.None,
   );
-  item.id = session.id;
+  // VS Code keeps an id folded as it was; attached it is another item, and opens.
+  item.id = live ? `${session.id} attached` : session.id;
   const state = !live?.isAttached ? 'idle' : live.recording ? 'recording' : 'attached';
   item.contextValue = TREE_ITEMS[state];
   item.iconPath = new vscode.ThemeIcon(
