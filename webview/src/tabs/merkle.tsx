@@ -30,9 +30,14 @@ export function MerkleTab(): ReactNode {
   const isReady = left !== undefined && right !== undefined && playhead >= 0;
   const diff = useQuery(
     ['merkle', left, right, playhead],
-    (query) => {
+    async (query) => {
       if (left === undefined || right === undefined) throw new TypeError('a Merkle diff needs two replicas');
-      return query.merkleDiff({ replica: left, position: playhead }, { replica: right, position: playhead }, LIMIT);
+      const [diff, status] = await Promise.all([
+        query.merkleDiff({ replica: left, position: playhead }, { replica: right, position: playhead }, LIMIT),
+        query.status(playhead),
+      ]);
+      const versionOf = (replica: string) => status.replicas.find((one) => one.replica === replica)?.version;
+      return { diff, versions: [versionOf(left), versionOf(right)] as const };
     },
     isReady,
   );
@@ -43,16 +48,22 @@ export function MerkleTab(): ReactNode {
       </Empty>
     );
   }
-  return <Answer query={diff}>{(data) => <Outcome diff={data} left={visible(left)} right={visible(right)} />}</Answer>;
+  return (
+    <Answer query={diff}>
+      {(data) => <Outcome diff={data.diff} versions={data.versions} left={visible(left)} right={visible(right)} />}
+    </Answer>
+  );
 }
 
 interface OutcomeProps {
   readonly diff: MerkleDiff;
+  /** Of the left and the right at the playhead; undefined where not known. */
+  readonly versions: readonly [number | undefined, number | undefined];
   readonly left: string;
   readonly right: string;
 }
 
-function Outcome({ diff, left, right }: OutcomeProps): ReactNode {
+function Outcome({ diff, versions, left, right }: OutcomeProps): ReactNode {
   if (diff.unknown !== undefined) {
     return (
       <Empty title="One of the states is not known here">
@@ -71,13 +82,23 @@ function Outcome({ diff, left, right }: OutcomeProps): ReactNode {
         ) : (
           <span className="mk-sides">
             <span>
-              {left} <span className="muted">{plural(root.leftCount, 'record')}</span> <Hash hash={root.leftHash} />
+              {left}{' '}
+              <span className="muted">
+                {versionText(versions[0])}
+                {plural(root.leftCount, 'record')}
+              </span>{' '}
+              <Hash hash={root.leftHash} />
             </span>
             <span className="ink-error" role="img" aria-label="differs from">
               ≠
             </span>
             <span>
-              {right} <span className="muted">{plural(root.rightCount, 'record')}</span> <Hash hash={root.rightHash} />
+              {right}{' '}
+              <span className="muted">
+                {versionText(versions[1])}
+                {plural(root.rightCount, 'record')}
+              </span>{' '}
+              <Hash hash={root.rightHash} />
             </span>
           </span>
         )}
@@ -85,10 +106,19 @@ function Outcome({ diff, left, right }: OutcomeProps): ReactNode {
           compared {formatCount(diff.comparedNodes)} of {plural(diff.totalNodes, 'node')}
         </span>
       </p>
+      {!root.equal && versions[0] !== versions[1] && (
+        <p className="mk-note muted">
+          They are at different versions here: what one of them has not received yet differs too.
+        </p>
+      )}
       {!root.equal && <Tree diff={diff} left={left} right={right} />}
       <Repair diff={diff} />
     </div>
   );
+}
+
+function versionText(version: number | undefined): string {
+  return version === undefined ? '' : `v${version}, `;
 }
 
 function Repair({ diff: { repair, root } }: Pick<OutcomeProps, 'diff'>): ReactNode {
@@ -106,7 +136,7 @@ function Repair({ diff: { repair, root } }: Pick<OutcomeProps, 'diff'>): ReactNo
   );
 }
 
-function Tree({ diff, left, right }: OutcomeProps): ReactNode {
+function Tree({ diff, left, right }: Omit<OutcomeProps, 'versions'>): ReactNode {
   const [width, setWidth] = useState(0);
   const trie = useMemo(() => foldTrie(diff.root), [diff]);
   const layout = useMemo(() => layoutTrie(trie, width), [trie, width]);
