@@ -91,6 +91,7 @@ class FileScan {
   /** CRC and records of the chunk read last, for the metadata record that follows it. */
   #lastChunk: { readonly crc: number; readonly records: number; readonly offset: number } | undefined;
   #isComplete = false;
+  #hasTotals = false;
   #endedAt = 0;
 
   constructor(source: ByteSource, size: number, options: OpenCaptureOptions) {
@@ -107,7 +108,7 @@ class FileScan {
       const next = await this.#record(offset);
       if (next < 0) {
         const resumeAt = await this.#resumeAfter(offset);
-        if (resumeAt < 0) break;
+        if (resumeAt <= offset) break;
         offset = resumeAt;
       } else offset = next;
     }
@@ -316,6 +317,7 @@ class FileScan {
   }
 
   #totals(offset: number, fields: ReadonlyMap<string, string>): void {
+    this.#hasTotals = true;
     const records = Number(fields.get('records'));
     if (records !== this.index.end + this.#missing) {
       if (records > this.index.end) this.#missing = records - this.index.end;
@@ -332,6 +334,8 @@ class FileScan {
     if (end + MAGIC_BYTES > this.size) return;
     const bytes = await this.#window.bytes(end, MAGIC_BYTES);
     this.#isComplete = bytes.every((byte, at) => byte === magic[at]);
+    // A wrong length may have led past whole chunks, and past the totals that would tell.
+    if (this.#isComplete && !this.#hasTotals) this.#fault(end, 'the file has an end, but not the totals before it');
   }
 
   #fault(offset: number, message: string): void {
