@@ -24,6 +24,14 @@ const delta: MessageBody = {
   root,
 };
 
+/** A snapshot has no order; all else has. */
+function ordered(body: object): object {
+  if (!('records' in body) || !Array.isArray(body.records)) return body;
+  const shape = (one: { record: object }) => JSON.stringify(Object.keys(one.record));
+  const shapes = [...new Set(body.records.map(shape))];
+  return { ...body, records: shapes.flatMap((known) => (body.records as []).filter((one) => shape(one) === known)) };
+}
+
 /** The code of the error that `act` throws. */
 function codeOf(act: () => unknown): string {
   try {
@@ -44,7 +52,7 @@ describe('round trip', () => {
           const frames = sender.encode(body);
           const messages = frames.map((frame) => receiver.decode(frame));
           const { sender: from, sequence, ...fields } = messages.at(-1)!;
-          expect(fields).toEqual(body);
+          expect(ordered(fields)).toEqual(ordered(body));
           expect([from, sequence]).toEqual([server, sender.encoder.sequence]);
           expect(messages.slice(0, -1).every(({ type }) => type === 'NAMES')).toBe(true);
         }
@@ -59,7 +67,7 @@ describe('round trip', () => {
     expect(first.map((frame) => receiver.decode(frame).type)).toEqual(['NAMES', 'DELTA_SYNC']);
     const second = codec.encode(delta);
     expect(second.map((frame) => receiver.decode(frame).type)).toEqual(['DELTA_SYNC']);
-    expect(receiver.names.slice(0)).toEqual(['player/alice', 'room', 'energy', 'alice']);
+    expect(receiver.names.slice(0)).toEqual(['room', 'energy', 'player/alice', 'alice']);
     expect(second[0]!.length).toBeLessThan(55);
   });
 
@@ -82,7 +90,7 @@ describe('round trip', () => {
     const decoder = new FrameDecoder();
     const [, message] = frames.map((frame) => decoder.decode(frame));
     expect(message).toMatchObject({ changes: [{ record: { 0: 0, count: 1, label: '0' } }] });
-    const spelled = [8, 'server', 1, 1, 2, 0, 0, [[0, 'item/7', 'count', 3]], [['bob', 1]], [], fromHex(root)];
+    const spelled = [8, 'server', 1, 1, 2, 0, 0, [[0, ['count'], 'item/7', 3]], [['bob', 1]], [], fromHex(root)];
     expect(decodeMessage(packMsgpack(spelled), noNames)).toMatchObject({
       changes: [{ op: 'put', key: 'item/7', record: { count: 3 } }],
       vector: [{ replica: 'bob', counter: 1 }],
@@ -177,11 +185,11 @@ describe('T11, T12, T15: what is no message is refused, and changes nothing', ()
     ['a missing field', packMsgpack([5, 'server', 1]), 'SCHEMA_MISMATCH'],
     ['a name never announced', tuple([[3, 70_000]], [], [], hash), 'NAME_UNKNOWN'],
     ['a key that is no key', tuple([[3, 'nokey']], [], [], hash), 'KEY_INVALID'],
-    ['a field __proto__', tuple([[1, 'a/b', '__proto__', 1]], [], [], hash), 'FIELD_RESERVED'],
-    ['a field without a value', tuple([[1, 'a/b', 'x']], [], [], hash), 'SCHEMA_MISMATCH'],
-    ['a field twice', tuple([[1, 'a/b', 'x', 1, 'x', 2]], [], [], hash), 'SCHEMA_MISMATCH'],
+    ['a field __proto__', tuple([[1, ['__proto__'], 'a/b', 1]], [], [], hash), 'FIELD_RESERVED'],
+    ['a field without a value', tuple([[1, ['x'], 'a/b']], [], [], hash), 'SCHEMA_MISMATCH'],
+    ['a field twice', tuple([[1, ['x', 'x'], 'a/b', 1, 2]], [], [], hash), 'SCHEMA_MISMATCH'],
     ['an operation that does not exist', tuple([[9, 'a/b']], [], [], hash), 'SCHEMA_MISMATCH'],
-    ['a remove with a record', tuple([[3, 'a/b', 'x', 1]], [], [], hash), 'SCHEMA_MISMATCH'],
+    ['a remove with a record', tuple([[3, 'a/b', ['x']]], [], [], hash), 'SCHEMA_MISMATCH'],
     ['a negative counter', tuple([], [['alice', -1]], [], hash), 'SCHEMA_MISMATCH'],
     ['a hash of 7 bytes', tuple([], [], [], hash.subarray(1)), 'SCHEMA_MISMATCH'],
     ['a hash as text', tuple([], [], [], root), 'SCHEMA_MISMATCH'],

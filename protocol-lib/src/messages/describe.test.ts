@@ -80,18 +80,18 @@ describe('a frame taken apart', () => {
         'since: 40',
         'progress: 41',
         [
-          'changes: 2 changes',
+          'changes: 2 runs',
           [
             [
-              'patch and remove player/alice: room="library"',
+              'patch and remove 1 record: player/alice',
               [
                 'op: patch and remove',
-                'key: #0 player/alice',
-                ['removed: 1 fields', ['field: #1 torch']],
-                ['room: "library"', ['field: #2 room', 'value: "library"']],
+                ['fields: room', ['field: #0 room']],
+                ['removed: torch', ['field: #1 torch']],
+                ['player/alice: room="library"', ['key: #2 player/alice', 'room: "library"']],
               ],
             ],
-            ['remove note/1: ', ['op: remove', 'key: #3 note/1']],
+            ['remove 1 record: #3 note/1', ['op: remove', 'key: #3 note/1']],
           ],
         ],
         ['vector: 1 entry', [['alice: 300', ['replica: #4 alice', 'counter: 300']]]],

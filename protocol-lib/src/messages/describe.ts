@@ -56,8 +56,8 @@ function describeElement(item: MsgpackNode, index: number, type: MessageType | u
 type Describer = (name: string, node: MsgpackNode, view: View) => FrameField;
 
 const describers = new Map<Schema<unknown>, Describer>([
-  [changesSchema, (name, node, view) => listOf(name, node, view, 'change', describeChange)],
-  [entriesSchema, (name, node, view) => listOf(name, node, view, 'record', describeEntry)],
+  [changesSchema, (name, node, view) => listOf(name, node, view, 'run', describeRun)],
+  [entriesSchema, (name, node, view) => listOf(name, node, view, 'run', describeSnapshotRun)],
   [vectorEntriesSchema, (name, node, view) => listOf(name, node, view, 'entry', describeVectorEntry)],
   [rejectionsSchema, (name, node, view) => listOf(name, node, view, 'rejection', describeRejection)],
   [stateHashSchema, describeHash],
@@ -70,67 +70,82 @@ function listOf(name: string, node: MsgpackNode, view: View, noun: string, descr
   const children = node.items.map((item) =>
     item.kind === 'array' ? describeItem(item.items, item, view) : plain(noun, item, view.frame),
   );
-  const plural = noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`;
-  return part(name, `${children.length} ${children.length === 1 ? noun : plural}`, node, children);
+  return part(name, counted(children.length, noun), node, children);
 }
 
-const OPS: ReadonlyMap<unknown, string> = new Map(
-  Object.entries({
-    put: WIRE_OP.put,
-    patch: WIRE_OP.patch,
-    'patch and remove': WIRE_OP.patchAndRemove,
-    remove: WIRE_OP.remove,
-  }).map(([name, code]) => [code, name]),
-);
+function counted(count: number, noun: string): string {
+  if (count === 1) return `1 ${noun}`;
+  return `${count} ${noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`}`;
+}
 
-function describeChange(items: readonly MsgpackNode[], node: MsgpackNode, view: View): FrameField {
-  const [op, key] = items;
-  if (!op || !key) return plain('change', node, view.frame);
-  const code = scalar(op, view.frame);
-  const opName = OPS.get(code) ?? `op ${String(code)}`;
-  const head = [part('op', opName, op, []), nameField('key', key, view)];
-  let start = 2;
-  const removed = items[2];
-  if (code === WIRE_OP.patchAndRemove && removed?.kind === 'array') {
-    head.push(
-      part(
-        'removed',
-        `${removed.items.length} fields`,
-        removed,
-        removed.items.map((item) => nameField('field', item, view)),
-      ),
-    );
-    start = 3;
+const OPS: ReadonlyMap<unknown, string> = new Map([
+  [WIRE_OP.put, 'put'],
+  [WIRE_OP.patch, 'patch'],
+  [WIRE_OP.patchAndRemove, 'patch and remove'],
+  [WIRE_OP.remove, 'remove'],
+]);
+
+/** A run of changes of one shape: operation, field names, then each key with its values. */
+function describeRun(items: readonly MsgpackNode[], node: MsgpackNode, view: View): FrameField {
+  const [op] = items;
+  const code = op && scalar(op, view.frame);
+  const opName = OPS.get(code);
+  if (!op || opName === undefined) return plain('run', node, view.frame);
+  const head = [part('op', opName, op, [])];
+  if (code === WIRE_OP.remove) {
+    const keys = items.slice(1).map((key) => nameField('key', key, view));
+    return part(`${opName} ${counted(keys.length, 'record')}`, listing(keys), node, [...head, ...keys]);
   }
-  const fields = describeFields(items, start, view);
-  const says = fields.map((field) => `${field.name}=${field.text}`).join(', ');
-  return part(`${opName} ${nameText(key, view)}`, short(says), node, [...head, ...fields]);
+  const start = code === WIRE_OP.patchAndRemove ? 3 : 2;
+  return describeShaped(opName, items, start, node, head, view);
 }
 
-function describeEntry(items: readonly MsgpackNode[], node: MsgpackNode, view: View): FrameField {
-  const [key] = items;
-  if (!key) return plain('record', node, view.frame);
-  const fields = describeFields(items, 1, view);
-  const says = fields.map((field) => `${field.name}=${field.text}`).join(', ');
-  return part(nameText(key, view), short(says), node, [nameField('key', key, view), ...fields]);
+function describeSnapshotRun(items: readonly MsgpackNode[], node: MsgpackNode, view: View): FrameField {
+  return describeShaped('', items, 1, node, [], view);
 }
 
-/** Pairs of a field's name and its value. */
-function describeFields(items: readonly MsgpackNode[], start: number, view: View): FrameField[] {
-  const fields: FrameField[] = [];
-  for (let index = start; index + 1 < items.length; index += 2) {
-    const name = items[index]!;
-    const value = items[index + 1]!;
-    const children = [nameField('field', name, view), plain('value', value, view.frame)];
-    fields.push({
-      name: nameText(name, view),
-      text: text(value, view.frame),
-      offset: name.offset,
-      length: nodeEnd(value) - name.offset,
-      children,
-    });
+/** What comes before `start` are lists of field names; the last before it that of the removed ones where there are two. */
+function describeShaped(
+  verb: string,
+  items: readonly MsgpackNode[],
+  start: number,
+  node: MsgpackNode,
+  head: readonly FrameField[],
+  view: View,
+): FrameField {
+  const [fields, removed] = items.slice(head.length, start);
+  if (fields?.kind !== 'array') return plain('run', node, view.frame);
+  const lists = [namesField('fields', fields, view), ...(removed ? [namesField('removed', removed, view)] : [])];
+  const records: FrameField[] = [];
+  const stride = fields.items.length + 1;
+  for (let at = start; at + stride <= items.length; at += stride) {
+    records.push(describeRecord(items.slice(at, at + stride), fields.items, view));
   }
-  return fields;
+  const name = `${verb} ${counted(records.length, 'record')}`.trim();
+  return part(name, listing(records), node, [...head, ...lists, ...records]);
+}
+
+function describeRecord(items: readonly MsgpackNode[], fields: readonly MsgpackNode[], view: View): FrameField {
+  const [key, ...values] = items as [MsgpackNode, ...MsgpackNode[]];
+  const children = values.map((value, index) => plain(nameText(fields[index]!, view), value, view.frame));
+  const last = values.at(-1) ?? key;
+  return {
+    name: nameText(key, view),
+    text: short(children.map((field) => `${field.name}=${field.text}`).join(', ')),
+    offset: key.offset,
+    length: nodeEnd(last) - key.offset,
+    children: [nameField('key', key, view), ...children],
+  };
+}
+
+function namesField(name: string, node: MsgpackNode, view: View): FrameField {
+  if (node.kind !== 'array') return plain(name, node, view.frame);
+  const children = node.items.map((item) => nameField('field', item, view));
+  return part(name, short(node.items.map((item) => nameText(item, view)).join(', ')), node, children);
+}
+
+function listing(fields: readonly FrameField[]): string {
+  return short(fields.map((field) => (field.name === 'key' ? field.text : field.name)).join(', '));
 }
 
 function describeVectorEntry(items: readonly MsgpackNode[], node: MsgpackNode, view: View): FrameField {

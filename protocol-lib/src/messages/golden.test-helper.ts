@@ -61,8 +61,8 @@ export const goldenFrames: readonly GoldenFrame[] = [
     body: { type: 'NAMES', first: 0, names: ['player/alice', 'room'] },
   },
   {
-    names: ['player/alice', 'room', 'energy', 'tags', 'door/north', 'locked', 'weight', 'bot-1'],
-    hex: '9907a673657276657202070992970001a76c69627261727902500393a161c0c3950405c306cb3ff80000000000009192070391930702ab646f6f725f6c6f636b6564c4080123456789abcdef',
+    names: ['room', 'energy', 'tags', 'player/alice', 'locked', 'weight', 'door/north', 'bot-1'],
+    hex: '9907a673657276657202070992959300010203a76c6962726172795093a161c0c39492040506c3cb3ff80000000000009192070391930702ab646f6f725f6c6f636b6564c4080123456789abcdef',
     body: {
       type: 'FULL_SYNC',
       version: 7,
@@ -77,8 +77,8 @@ export const goldenFrames: readonly GoldenFrame[] = [
     },
   },
   {
-    names: ['item/key', 'owner', 'player/alice', 'room', 'door/north', 'weight', 'note/1', 'bot-1', 'bot-2'],
-    hex: '9b08a6736572766572020709090c9494000001c094010203a468616c6c93020491059203069192070491930801a574616b656ec4080123456789abcdef',
+    names: ['owner', 'item/key', 'room', 'player/alice', 'weight', 'door/north', 'note/1', 'bot-1', 'bot-2'],
+    hex: '9b08a6736572766572020709090c949400910001c09401910203a468616c6c9402909104059203069192070491930801a574616b656ec4080123456789abcdef',
     body: {
       type: 'DELTA_SYNC',
       from: 7,

@@ -1,5 +1,5 @@
 import { SyncError } from '../errors/index.ts';
-import type { ReplicaId } from '../state/index.ts';
+import { type RecordKey, type ReplicaId, recordKey } from '../state/index.ts';
 
 /** Limits of one sender's table. What does not fit is written out in full each time. */
 export const MAX_NAMES = 65_535;
@@ -17,6 +17,8 @@ export interface NameSink {
 /** Gives the name of a number. */
 export interface NameSource {
   nameAt(index: number): string | undefined;
+  /** The name as a record key, where it is known to be one: saves checking it each time it is met. */
+  keyAt?(index: number): RecordKey | undefined;
 }
 
 /** For frames whose fields refer to no names. */
@@ -29,6 +31,8 @@ export const noNames: NameSink & NameSource = { reference: (name) => name, nameA
 export class NameTable implements NameSink, NameSource {
   readonly #names: string[] = [];
   readonly #numbers = new Map<string, number>();
+  /** Those names that were found to be record keys, in their places. */
+  readonly #keys: (RecordKey | undefined)[] = [];
   #units = 0;
 
   get length(): number {
@@ -37,6 +41,15 @@ export class NameTable implements NameSink, NameSource {
 
   nameAt(index: number): string | undefined {
     return this.#names[index];
+  }
+
+  keyAt(index: number): RecordKey | undefined {
+    const known = this.#keys[index];
+    if (known !== undefined) return known;
+    const name = this.#names[index];
+    if (name === undefined || !isRecordKey(name)) return undefined;
+    this.#keys[index] = name;
+    return name;
   }
 
   reference(name: string): number | string {
@@ -82,6 +95,14 @@ export class NameTable implements NameSink, NameSource {
     this.#numbers.set(name, this.#names.length);
     this.#names.push(name);
     this.#units += name.length;
+  }
+}
+
+function isRecordKey(name: string): name is RecordKey {
+  try {
+    return recordKey(name) === name;
+  } catch {
+    return false;
   }
 }
 

@@ -20,9 +20,11 @@ import { changesSchema, entriesSchema, rejectionsSchema, type SnapshotEntry } fr
  * How a field lies in a frame where that is not simply its value. A name (record key, field name, replica) is an
  * integer where it refers to the sender's table and text where it is written out; nothing else stands in its place.
  *
- * - changes: `[0, key, field, value, …]` put · `[1, key, field, value, …]` patch · `[2, key, [removed…], field, value, …]`
- *   patch that also removes fields · `[3, key]` remove
- * - records: `[key, field, value, …]` each
+ * Records and changes of one shape that follow upon each other lie together, and their field names once before them:
+ *
+ * - changes: runs `[0, [field…], key, value…, key, value…]` put · `[1, [field…], key, value…, …]` patch ·
+ *   `[2, [field…], [removed…], key, value…, …]` patch that also removes fields · `[3, key, key, …]` remove
+ * - records: runs `[[field…], key, value…, key, value…]`
  * - vector: `[replica, counter]` each
  * - rejected: `[replica, counter, reason]` each
  * - state hash: its 8 bytes
@@ -63,27 +65,54 @@ function counter(wire: unknown, path: string): number {
   return wire as number;
 }
 
-function pushFields(wire: unknown[], record: SyncRecord, names: NameSink): unknown[] {
-  for (const field of Object.keys(record)) wire.push(names.reference(field), record[field]);
-  return wire;
+function referTo(fields: readonly string[], names: NameSink): (number | string)[] {
+  return fields.map((field) => names.reference(field));
 }
 
-function readFields(wire: readonly unknown[], start: number, names: NameSource, path: string): SyncRecord {
-  if ((wire.length - start) % 2 !== 0) mismatch(path, 'a value after each field name');
-  const record: Record<string, Value> = {};
-  for (let index = start; index < wire.length; index += 2) {
-    const field = name(wire[index], names, path);
-    // An assignment to this name would change a prototype instead of a field.
-    if (field === '__proto__') {
-      throw new SyncError('FIELD_RESERVED', `${path}: a field may not be called __proto__`, {
-        origin: 'protocol',
-        place: { path },
-      });
-    }
-    if (Object.hasOwn(record, field)) mismatch(`${path}/${field}`, 'each field once');
-    record[field] = readValue(wire[index + 1], path, field);
+function pushValues(run: unknown[], fields: readonly string[], record: SyncRecord): void {
+  for (let index = 0; index < fields.length; index++) run.push(record[fields[index]!]);
+}
+
+function isSameList(left: readonly string[], right: readonly string[]): boolean {
+  if (left.length !== right.length) return false;
+  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false;
+  return true;
+}
+
+/** Field names, each once. */
+function readFieldNames(wire: unknown, names: NameSource, path: string): string[] {
+  const fields = list(wire, path).map((field) => name(field, names, path));
+  if (new Set(fields).size < fields.length) mismatch(path, 'each field once');
+  // An assignment to this name would change a prototype instead of a field.
+  if (fields.includes('__proto__')) {
+    throw new SyncError('FIELD_RESERVED', `${path}: a field may not be called __proto__`, {
+      origin: 'protocol',
+      place: { path },
+    });
   }
-  return record;
+  return fields;
+}
+
+/** The keys and records of a run, each handed to `take`, from `start` on. */
+function readRecords(
+  run: readonly unknown[],
+  start: number,
+  fields: readonly string[],
+  names: NameSource,
+  path: string,
+  take: (key: RecordKey, record: SyncRecord) => void,
+): void {
+  const stride = fields.length + 1;
+  if ((run.length - start) % stride !== 0 || run.length < start)
+    mismatch(path, 'a value for each field after each key');
+  for (let at = start; at < run.length; at += stride) {
+    const record: Record<string, Value> = {};
+    for (let index = 0; index < fields.length; index++) {
+      const field = fields[index]!;
+      record[field] = readValue(run[at + 1 + index], path, field);
+    }
+    take(readKey(run[at], names, path), record);
+  }
 }
 
 function readValue(wire: unknown, path: string, field: string): Value {
@@ -92,60 +121,105 @@ function readValue(wire: unknown, path: string, field: string): Value {
 }
 
 const changesForm: WireForm<Change[]> = {
-  encode: (changes, names) => changes.map((change) => encodeChange(change, names)),
-  decode: (wire, names, path) =>
-    list(wire, path).map((one, index) => decodeChange(list(one, `${path}/${index}`), names, `${path}/${index}`)),
+  encode: encodeChanges,
+  decode(wire, names, path) {
+    const changes: Change[] = [];
+    list(wire, path).forEach((one, index) => {
+      const at = `${path}/${index}`;
+      decodeRun(list(one, at), names, at, changes);
+    });
+    return changes;
+  },
 };
 
-function encodeChange(change: Change, names: NameSink): unknown[] {
-  const key = names.reference(change.key);
-  switch (change.op) {
-    case 'put':
-      return pushFields([WIRE_OP.put, key], change.record, names);
-    case 'patch':
-      return change.removed.length === 0
-        ? pushFields([WIRE_OP.patch, key], change.fields, names)
-        : pushFields(
-            [WIRE_OP.patchAndRemove, key, change.removed.map((field) => names.reference(field))],
-            change.fields,
-            names,
-          );
-    case 'remove':
-      return [WIRE_OP.remove, key];
-  }
+/** A run that is being written, and what the next change must have to go into it. */
+interface OpenRun {
+  readonly op: number;
+  readonly fields: readonly string[];
+  readonly removed: readonly string[];
+  readonly wire: unknown[];
 }
 
-function decodeChange(wire: readonly unknown[], names: NameSource, path: string): Change {
-  const key = readKey(wire[1], names, path);
-  switch (wire[0]) {
-    case WIRE_OP.put:
-      return { op: 'put', key, record: readFields(wire, 2, names, path) };
-    case WIRE_OP.patch:
-      return { op: 'patch', key, fields: readFields(wire, 2, names, path), removed: [] };
+const NO_FIELDS: readonly string[] = [];
+
+function encodeChanges(changes: readonly Change[], names: NameSink): unknown[] {
+  const runs: unknown[] = [];
+  let open: OpenRun | undefined;
+  for (const change of changes) {
+    const record = change.op === 'put' ? change.record : change.op === 'patch' ? change.fields : undefined;
+    const fields = record ? Object.keys(record) : NO_FIELDS;
+    const removed = change.op === 'patch' ? change.removed : NO_FIELDS;
+    const op = change.op === 'patch' && removed.length > 0 ? WIRE_OP.patchAndRemove : WIRE_OP[change.op];
+    if (open?.op !== op || !isSameList(open.fields, fields) || !isSameList(open.removed, removed)) {
+      open = { op, fields, removed, wire: [op] };
+      if (record) open.wire.push(referTo(fields, names));
+      if (op === WIRE_OP.patchAndRemove) open.wire.push(referTo(removed, names));
+      runs.push(open.wire);
+    }
+    open.wire.push(names.reference(change.key));
+    if (record) pushValues(open.wire, fields, record);
+  }
+  return runs;
+}
+
+function decodeRun(run: readonly unknown[], names: NameSource, path: string, changes: Change[]): void {
+  switch (run[0]) {
+    case WIRE_OP.put: {
+      const fields = readFieldNames(run[1], names, path);
+      readRecords(run, 2, fields, names, path, (key, record) => changes.push({ op: 'put', key, record }));
+      return;
+    }
+    case WIRE_OP.patch: {
+      const set = readFieldNames(run[1], names, path);
+      readRecords(run, 2, set, names, path, (key, fields) => changes.push({ op: 'patch', key, fields, removed: [] }));
+      return;
+    }
     case WIRE_OP.patchAndRemove: {
-      const removed = list(wire[2], `${path}/removed`).map((field) => name(field, names, `${path}/removed`));
-      return { op: 'patch', key, fields: readFields(wire, 3, names, path), removed };
+      const set = readFieldNames(run[1], names, path);
+      const removed = readFieldNames(run[2], names, path);
+      readRecords(run, 3, set, names, path, (key, fields) => changes.push({ op: 'patch', key, fields, removed }));
+      return;
     }
     case WIRE_OP.remove:
-      if (wire.length !== 2) mismatch(path, 'nothing after the key of a removed record');
-      return { op: 'remove', key };
+      for (let at = 1; at < run.length; at++) changes.push({ op: 'remove', key: readKey(run[at], names, path) });
+      return;
     default:
-      return mismatch(path, 'put, patch or remove (0 to 3)');
+      mismatch(path, 'put, patch or remove (0 to 3)');
   }
 }
 
 function readKey(wire: unknown, names: NameSource, path: string): RecordKey {
-  return recordKey(name(wire, names, path));
+  const known = typeof wire === 'number' ? names.keyAt?.(wire) : undefined;
+  return known ?? recordKey(name(wire, names, path));
 }
 
 const entriesForm: WireForm<SnapshotEntry[]> = {
-  encode: (entries, names) => entries.map(({ key, record }) => pushFields([names.reference(key)], record, names)),
-  decode: (wire, names, path) =>
-    list(wire, path).map((one, index) => {
+  /** A snapshot has no order of its own, so all records of one shape lie in one run. */
+  encode(entries, names) {
+    const runs = new Map<string, { readonly fields: readonly string[]; readonly wire: unknown[] }>();
+    for (const { key, record } of entries) {
+      const fields = Object.keys(record);
+      const shape = JSON.stringify(fields);
+      let run = runs.get(shape);
+      if (!run) {
+        run = { fields, wire: [referTo(fields, names)] };
+        runs.set(shape, run);
+      }
+      run.wire.push(names.reference(key));
+      pushValues(run.wire, fields, record);
+    }
+    return Array.from(runs.values(), ({ wire }) => wire);
+  },
+  decode(wire, names, path) {
+    const entries: SnapshotEntry[] = [];
+    list(wire, path).forEach((one, index) => {
       const at = `${path}/${index}`;
-      const entry = list(one, at);
-      return { key: readKey(entry[0], names, at), record: readFields(entry, 1, names, at) };
-    }),
+      const run = list(one, at);
+      const fields = readFieldNames(run[0], names, at);
+      readRecords(run, 1, fields, names, at, (key, record) => entries.push({ key, record }));
+    });
+    return entries;
+  },
 };
 
 const vectorForm: WireForm<VectorEntry[]> = {

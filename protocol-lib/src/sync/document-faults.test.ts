@@ -149,7 +149,7 @@ describe('faults of the documents', () => {
     session.run(100);
     const before = alice.committed;
     const root = Buffer.from('0123456789abcdef', 'hex');
-    const put = [0, 'coin/new', 'worth', 1];
+    const put = [0, ['worth'], 'coin/new', 1];
     const cases: [from: number, changes: unknown[]][] = [
       [7, [put]],
       // The second change does not fit, so the first must not stay either.
@@ -175,7 +175,7 @@ describe('faults of the documents', () => {
     const alice = session.join('alice');
     const before = alice.committed;
     const root = 'ffffffffffffffff' as StateHash;
-    const frame = [7, 'server', 1_000, 50, 0, [['coin/1', 'worth', 5]], [], [], Buffer.from(root, 'hex')];
+    const frame = [7, 'server', 1_000, 50, 0, [[['worth'], 'coin/1', 5]], [], [], Buffer.from(root, 'hex')];
     const answer = alice.receive(packMsgpack(frame), session.now);
     expect(answer.map(typeOf)).toEqual(['SYNC_REQUEST']);
     expect(alice.committed).toBe(before);
