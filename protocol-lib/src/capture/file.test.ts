@@ -169,10 +169,9 @@ test('the reference library reads the file, by its index and as a stream', async
     'bot-3',
     'server',
   ]);
-  const messages = await Array.fromAsync(reader.readMessages());
-  expect(messages.map((message) => message.sequence).sort((a, b) => a - b)).toEqual(
-    recording.records.map((record) => record.seq),
-  );
+  const sequences: number[] = [];
+  for await (const message of reader.readMessages()) sequences.push(message.sequence);
+  expect(sequences.sort((a, b) => a - b)).toEqual(recording.records.map((record) => record.seq));
   const stream = new McapStreamReader({ validateCrcs: true });
   stream.append(bytes);
   let count = 0;

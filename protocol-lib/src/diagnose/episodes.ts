@@ -1,4 +1,5 @@
 import type { CaptureIndex, ReplicaIndex } from '../capture/capture-index.ts';
+import { KIND } from '../capture/envelope.ts';
 import { AGREEMENT } from '../capture/query.ts';
 
 /** A time in which a replica was known to differ: from the record that noticed it to the one that ended it. */
@@ -9,15 +10,22 @@ export interface Episode {
   readonly ended: number;
 }
 
-export function episodesOf(replica: ReplicaIndex): Episode[] {
+export function episodesOf(index: CaptureIndex, replica: ReplicaIndex): Episode[] {
   const { turns, turnsTo } = replica;
   const episodes: Episode[] = [];
   for (let at = 0; at < turns.length; at++) {
     if (turnsTo.at(at) !== AGREEMENT.differs) continue;
-    const ended = at + 1 < turns.length ? turns.at(at + 1) : -1;
+    const ended = at + 1 < turns.length ? repairAfter(index, replica, turns.at(at + 1)) : -1;
     episodes.push({ replica, detected: turns.at(at), ended });
   }
   return episodes;
+}
+
+/** The repair record that follows upon the record with which it agreed again; that record where there is none. */
+function repairAfter(index: CaptureIndex, { states }: ReplicaIndex, agreed: number): number {
+  const next = states.countBelow(agreed + 1);
+  const position = next < states.length ? states.at(next) : -1;
+  return position >= 0 && index.columns.kind[position - index.start] === KIND.repair ? position : agreed;
 }
 
 /** The episode that a record belongs to: its own replica's before any other's. */
@@ -25,7 +33,7 @@ export function episodeAt(index: CaptureIndex, position: number): Episode | unde
   const own = index.replicas[index.columns.replica[position - index.start]!];
   const others = index.knownReplicas().filter((one) => one !== own);
   for (const replica of own ? [own, ...others] : others) {
-    const found = episodesOf(replica).find(
+    const found = episodesOf(index, replica).find(
       (one) => one.detected <= position && (one.ended < 0 || position <= one.ended),
     );
     if (found) return found;
@@ -37,7 +45,7 @@ export function episodeAt(index: CaptureIndex, position: number): Episode | unde
 export function nextEpisodes(index: CaptureIndex, position: number): Episode[] {
   return index
     .knownReplicas()
-    .map((replica) => episodesOf(replica).find((one) => one.detected > position))
+    .map((replica) => episodesOf(index, replica).find((one) => one.detected > position))
     .filter((one) => one !== undefined)
     .sort((a, b) => a.detected - b.detected);
 }

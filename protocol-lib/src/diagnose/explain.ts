@@ -49,20 +49,12 @@ async function explainEpisode(evidence: Evidence, episode: Episode): Promise<Exp
     sinceVersion,
     firstDifference: cause.firstDifference,
     detected,
-    ...(ended >= 0 ? { repaired: repairOf(index, episode) } : {}),
+    ...(ended >= 0 ? { repaired: ended } : {}),
     class: cause.class,
     evidence: cause.evidence as Cause['evidence'],
     differences: differences.slice(0, MAX_DIFFERENCES),
     ...(source ? { source } : {}),
   };
-}
-
-/** The repair record that follows upon the record with which it agreed again; that record where there is none. */
-function repairOf(index: CaptureIndex, { replica, ended }: Episode): number {
-  const { states } = replica;
-  const next = states.countBelow(ended + 1);
-  const position = next < states.length ? states.at(next) : -1;
-  return position >= 0 && index.columns.kind[position - index.start] === KIND.repair ? position : ended;
 }
 
 function authorityName(index: CaptureIndex): ReplicaId | undefined {
