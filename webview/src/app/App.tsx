@@ -10,7 +10,7 @@ import type { InspectorHost } from './host.ts';
 import { HostContext } from './host-context.ts';
 import { KeyHelp } from './KeyHelp.tsx';
 import { isOwnKey, pressKey } from './keys.ts';
-import { Notices } from './Notices.tsx';
+import { Notice, Notices } from './Notices.tsx';
 import { RemoteContext } from './query.ts';
 import { runSession } from './session.ts';
 import { getState, update, useApp, useView } from './store.ts';
@@ -67,6 +67,7 @@ function Frame({ host }: { readonly host: InspectorHost }) {
       <Header />
       <Notices />
       {isReady ? <Panes /> : <Welcome />}
+      <Notice />
       <KeyHelp />
       <Announcer />
     </div>

@@ -1,13 +1,13 @@
+import { useEffect } from 'react';
 import { visible } from '../text/visible.ts';
 import { IconButton } from '../ui/controls.tsx';
 import { placeOf } from '../ui/states.tsx';
 import { useQuery } from './query.ts';
 import { notify, update, useApp } from './store.ts';
 
-/** What is said about the whole capture or to what was just done: one line each, until dismissed. */
+/** What is said about the whole capture: one line each. */
 export function Notices() {
   const error = useApp((state) => state.error);
-  const notice = useApp((state) => state.notice);
   const session = useApp((state) => state.session);
   const records = useApp((state) => state.records);
   const info = useQuery(['notices'], (query) => query.info(), true, records);
@@ -57,12 +57,25 @@ export function Notices() {
           </span>
         </div>
       )}
-      {notice && (
-        <div className="notice" role="status">
-          <span>{visible(notice)}</span>
-          <IconButton icon="close" label="Dismiss" onPress={() => notify(undefined)} />
-        </div>
-      )}
+    </div>
+  );
+}
+
+const SHOWN_FOR_MS = 6_000;
+
+/** What became of something that was just done. Over the views, so that nothing moves for it, and gone by itself. */
+export function Notice() {
+  const notice = useApp((state) => state.notice);
+  useEffect(() => {
+    if (notice === undefined) return;
+    const timer = setTimeout(() => notify(undefined), SHOWN_FOR_MS);
+    return () => clearTimeout(timer);
+  }, [notice]);
+  if (notice === undefined) return null;
+  return (
+    <div className="passing-notice" role="status">
+      <span>{visible(notice)}</span>
+      <IconButton icon="close" label="Dismiss" onPress={() => notify(undefined)} />
     </div>
   );
 }

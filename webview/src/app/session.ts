@@ -26,7 +26,7 @@ async function take(host: InspectorHost, event: HostEvent, saved: ViewState | un
     case 'session':
       return takeSession(host, event.session, saved);
     case 'grow':
-      return takeGrowth(event.records, event.range);
+      return takeGrowth(host, event.records, event.range);
     case 'reveal':
       return goTo(event.position);
     case 'error':
@@ -41,15 +41,29 @@ async function take(host: InspectorHost, event: HostEvent, saved: ViewState | un
 /** Growth comes with every frame; views that ask again at that pace would show nothing but flicker. */
 let pendingGrowth: { readonly records: number; readonly range: { from: number; to: number } } | undefined;
 
-function takeGrowth(records: number, range: { from: number; to: number }): void {
+function takeGrowth(host: InspectorHost, records: number, range: { from: number; to: number }): void {
   const isScheduled = pendingGrowth !== undefined;
   pendingGrowth = { records, range };
   if (isScheduled) return;
   setTimeout(() => {
     const growth = pendingGrowth;
     pendingGrowth = undefined;
-    if (growth && getState().isReady) grow(growth.records, growth.range);
+    if (!growth || !getState().isReady) return;
+    grow(growth.records, growth.range);
+    void completePair(host);
   }, GROW_EVERY_MS);
+}
+
+/** A live session may be attached to before any replica has been seen. */
+async function completePair(host: InspectorHost): Promise<void> {
+  const { view, epoch } = getState();
+  if (view.left !== undefined && view.right !== undefined && view.left !== view.right) return;
+  try {
+    const info = await host.remote.info();
+    if (getState().epoch === epoch) choosePair(info, info.header.authority);
+  } catch {
+    // Asked again with the next growth, and by then it may be there.
+  }
 }
 
 function isNewCapture(before: SessionState, next: SessionState): boolean {

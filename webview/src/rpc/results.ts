@@ -56,7 +56,7 @@ import {
   traceRecordSchema,
   vectorSchema,
 } from '@syncscope/protocol/trace';
-import { either, integer, maybe, named, pair, recursive, uint8Array, uint32Array } from './values.ts';
+import { either, integer, named, pair, recursive, uint8Array, uint32Array } from './values.ts';
 
 /** One schema for each answer of `CaptureQuery`, so that a webview never trusts what a message claims to be. */
 
@@ -188,7 +188,9 @@ export const statePage: Schema<StatePage> = object({
   unknown: optional(text),
 });
 
-const valueOrRecord = maybe(either(valueSchema, recordSchema));
+const valueOrRecord = either(valueSchema, recordSchema);
+/** Absent is not null here: a field may well hold null. */
+const side = (value: unknown, path: string) => (value === undefined ? undefined : valueOrRecord.parse(value, path));
 const historyFields = object({
   position: integer,
   time: finite,
@@ -203,8 +205,8 @@ const historyEntry: Schema<HistoryEntry> = {
     const sides = value as { readonly before?: unknown; readonly after?: unknown };
     return {
       ...fields,
-      before: valueOrRecord.parse(sides.before, `${path}/before`),
-      after: valueOrRecord.parse(sides.after, `${path}/after`),
+      before: side(sides.before, `${path}/before`),
+      after: side(sides.after, `${path}/after`),
     };
   },
 };

@@ -1,5 +1,5 @@
 import type { Change, Value } from '@syncscope/protocol/state';
-import type { TraceBody } from '@syncscope/protocol/trace';
+import type { MutationId, TraceBody, VectorEntries } from '@syncscope/protocol/trace';
 import { plural } from '../text/format.ts';
 import { visible } from '../text/visible.ts';
 import { Hash, ValueText } from '../ui/values.tsx';
@@ -28,10 +28,33 @@ export function BodyFields({ body }: { readonly body: TraceBody }) {
 function FieldValue({ name, value }: { readonly name: string; readonly value: unknown }) {
   if (HASH_FIELDS.has(name) && typeof value === 'string') return <Hash hash={value} />;
   if (name === 'changes' && Array.isArray(value)) return <Changes changes={value as readonly Change[]} />;
+  if (name === 'mutation') return <Mutation mutation={value as MutationId} />;
+  if (name === 'vector' && Array.isArray(value)) return <Vector vector={value as VectorEntries} />;
+  if (name === 'differences' && Array.isArray(value)) return <DifferingKeys differences={value} />;
   if (name === 'records' && Array.isArray(value))
     return <span className="muted">{plural(value.length, 'record')}</span>;
   if (typeof value === 'string' && name !== 'text') return <span className="mono">{visible(value)}</span>;
   return <ValueText value={value as Value} maxLength={400} />;
+}
+
+function Mutation({ mutation }: { readonly mutation: MutationId }) {
+  return (
+    <span className="mono">
+      {visible(mutation.writer)}#{mutation.counter}
+    </span>
+  );
+}
+
+function Vector({ vector }: { readonly vector: VectorEntries }) {
+  return (
+    <span className="mono">{vector.map(({ replica, counter }) => `${visible(replica)}:${counter}`).join('  ')}</span>
+  );
+}
+
+function DifferingKeys({ differences }: { readonly differences: readonly { readonly key: string }[] }) {
+  const keys = differences.slice(0, SHOWN).map(({ key }) => visible(key));
+  const rest = differences.length - keys.length;
+  return <span className="mono">{keys.join('  ') + (rest > 0 ? `  and ${rest} more` : '')}</span>;
 }
 
 /** What was done to which record; the values that it has after. */

@@ -201,7 +201,7 @@ function HexRow({ wire, from, perRow, litFrom, litTo, onLight }: HexRowProps) {
   return (
     <div className="hex-row mono" role="listitem">
       <span className="hex-offset muted">{from.toString(16).padStart(6, '0')}</span>
-      <span className="hex-bytes">
+      <span className="hex-bytes" style={{ minWidth: `${perRow * 3}ch` }}>
         {bytes.map((byte, index) => (
           <span key={from + index} className={lit(from + index)} onPointerEnter={() => onLight(from + index)}>
             {byte.toString(16).padStart(2, '0')}

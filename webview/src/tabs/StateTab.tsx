@@ -184,7 +184,16 @@ interface TreeLineProps {
   readonly onPress: () => void;
 }
 
-const LEVELS: Readonly<Record<TreeRow['type'], number>> = { collection: 1, record: 2, field: 3, history: 4, note: 4 };
+/** Left of each level, CSS pixels; a field stands under its record's name. */
+const INDENTS = [4, 4, 20, 52, 68] as const;
+
+const LEVELS: Readonly<Record<TreeRow['type'], 1 | 2 | 3 | 4>> = {
+  collection: 1,
+  record: 2,
+  field: 3,
+  history: 4,
+  note: 4,
+};
 
 function TreeLine({ index, row, isActive, onPress }: TreeLineProps) {
   const level = LEVELS[row.type];
@@ -200,7 +209,7 @@ function TreeLine({ index, row, isActive, onPress }: TreeLineProps) {
       aria-level={level}
       aria-selected={isActive}
       aria-expanded={isOpen}
-      style={{ paddingLeft: 4 + (level - 1) * 16 }}
+      style={{ paddingLeft: INDENTS[level] }}
       onClick={onPress}
     >
       <TreeContent row={row} />
@@ -235,7 +244,7 @@ function TreeContent({ row }: { readonly row: TreeRow }) {
       return (
         <>
           <Twistie isOpen={row.isOpen} />
-          <span className="mono nowrap">{visible(row.label)}</span>
+          <span className="mono nowrap tree-label">{visible(row.label)}</span>
           <Changed isChanged={row.isChanged} />
           {row.entry.optimistic !== undefined && (
             <span className="ink-prediction nowrap">

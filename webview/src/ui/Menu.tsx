@@ -4,10 +4,10 @@ import { Button, type ButtonProps } from './controls.tsx';
 export interface MenuItem {
   readonly id: string;
   readonly label: string;
-  readonly detail?: string;
   readonly onPress: () => void;
 }
 
+/** Items on one line behind what they have in common. */
 export interface MenuSection {
   readonly title: string;
   readonly items: readonly MenuItem[];
@@ -65,13 +65,13 @@ export function Menu({ label, title = '', isDisabled = false, sections }: MenuPr
                   type="button"
                   role="menuitem"
                   className="menu-item"
+                  aria-label={`${section.title}: ${item.label}`}
                   onClick={() => {
                     close();
                     item.onPress();
                   }}
                 >
-                  <span>{item.label}</span>
-                  {item.detail && <span className="muted">{item.detail}</span>}
+                  {item.label}
                 </button>
               ))}
             </div>

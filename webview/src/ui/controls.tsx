@@ -14,7 +14,13 @@ export interface ButtonProps {
 
 export function Button({ label, onPress, kind = 'secondary', icon, isDisabled = false, title }: ButtonProps) {
   return (
-    <vscode-button appearance={kind} disabled={isDisabled} onClick={onPress} title={title ?? ''}>
+    <vscode-button
+      class={icon ? 'with-icon' : ''}
+      appearance={kind}
+      disabled={isDisabled}
+      onClick={onPress}
+      title={title ?? ''}
+    >
       {label}
       {icon && (
         <span slot="start" className="icon-slot">

@@ -9,7 +9,11 @@ interface ElementProps extends HTMLAttributes<HTMLElement> {
 declare module 'react' {
   namespace JSX {
     interface IntrinsicElements {
-      'vscode-button': ElementProps & { appearance?: 'primary' | 'secondary' | 'icon'; disabled?: boolean };
+      'vscode-button': ElementProps & {
+        class?: string;
+        appearance?: 'primary' | 'secondary' | 'icon';
+        disabled?: boolean;
+      };
       'vscode-checkbox': ElementProps & { checked?: boolean; disabled?: boolean };
       'vscode-dropdown': ElementProps & { disabled?: boolean };
       'vscode-option': ElementProps & { value?: string; selected?: boolean };
