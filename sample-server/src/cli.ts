@@ -11,6 +11,8 @@ const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
 process.exitCode = await main(process.argv.slice(2));
+// A channel to whoever forked us would keep us running.
+if (process.connected) process.disconnect();
 
 async function main(args: readonly string[]): Promise<number> {
   try {

@@ -6,7 +6,7 @@ import { type Inspectable, inspectable, monotonicClock } from '@syncscope/protoc
 import { type Random, seededRandom } from '@syncscope/protocol/ports';
 import { type ReplicaId, replicaId } from '@syncscope/protocol/state';
 import { ClientState, SyncManager } from '@syncscope/protocol/sync';
-import { TRACE_VERSION, type TraceHeader, TraceHub } from '@syncscope/protocol/trace';
+import { type Tap, TRACE_VERSION, type TraceHeader, TraceHub } from '@syncscope/protocol/trace';
 import { Bot } from './bot.ts';
 import { chooseDrift } from './faults/drift.ts';
 import { FaultBoard } from './faults/fault-board.ts';
@@ -16,7 +16,7 @@ import { AUTHORITY } from './scenarios/adventure.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scenario } from './scenarios/scenario.ts';
 import { SyncClient } from './sync-client.ts';
-import { sameToken } from './token.ts';
+import { sameToken, withoutToken } from './token.ts';
 
 export interface ServerOptions {
   /** A name of {@link SCENARIOS}; `adventure` by default. */
@@ -115,6 +115,8 @@ class World {
   readonly #scenario: Scenario;
   readonly #seed: number;
   readonly #hub = new TraceHub(monotonicClock);
+  /** What the session's own parts report to. */
+  readonly #tap: Tap;
   readonly #startedAt = Date.now();
   readonly #faults: FaultBoard;
   #inspect: Inspectable | undefined;
@@ -126,17 +128,18 @@ class World {
     this.#seed = seed;
     this.token = token;
     this.session = `${scenario.name}-${randomBytes(4).toString('hex')}`;
+    this.#tap = withoutToken(this.#hub, token);
     this.manager = new SyncManager({
       definition: scenario.definition,
       replica: AUTHORITY,
       session: this.session,
       random: this.#random('world'),
       now: monotonicClock.now(),
-      tap: this.#hub,
+      tap: this.#tap,
       authorize: (shown) => sameToken(shown, token),
     });
     this.#faults = new FaultBoard({
-      tap: this.#hub,
+      tap: this.#tap,
       authority: AUTHORITY,
       random: this.#random('faults'),
       targets: () => this.#targets(),
@@ -145,7 +148,7 @@ class World {
     this.gateway = new Gateway({
       manager: this.manager,
       faults: this.#faults,
-      tap: this.#hub,
+      tap: this.#tap,
       clock: monotonicClock,
     });
   }
@@ -216,6 +219,7 @@ class World {
 
   #describe(): void {
     this.manager.describe();
+    this.#faults.describe();
     for (const bot of this.bots) bot.state.describe();
   }
 
@@ -229,7 +233,7 @@ class World {
       replica,
       session: this.session,
       token: this.token,
-      tap: this.#hub,
+      tap: this.#tap,
       authority: AUTHORITY,
     });
     const client = new SyncClient({ url, state, clock: monotonicClock });

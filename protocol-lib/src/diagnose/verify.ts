@@ -132,6 +132,7 @@ function missingOf(
   const missing: string[] = [];
   if (info.cut) missing.push(info.cut.message);
   if (info.lost > 0) missing.push(`${info.lost} records were lost before they reached the capture.`);
+  else if (info.kinds.gap) missing.push('A gap of unknown size: the recording lost its session.');
   for (const [replica, state] of states) {
     if (state === nothingKnown || (state.unknown !== undefined && state.root.size === 0)) {
       missing.push(`${replica}: ${nothingKnown.unknown}, so its state could not be checked.`);

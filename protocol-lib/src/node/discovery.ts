@@ -102,8 +102,9 @@ function removeAtExit(path: string): () => void {
     process.off('SIGTERM', onSignal);
   };
   process.on('exit', remove);
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
+  // First in line: a listener that was to be called once would be gone, and the signal be taken for nobody else's.
+  process.prependListener('SIGINT', onSignal);
+  process.prependListener('SIGTERM', onSignal);
   return withdraw;
 }
 

@@ -68,28 +68,33 @@ export class FaultBoard {
       }
       case 'drop-delta':
         this.#drops.set(spec.target, (this.#drops.get(spec.target) ?? 0) + 1);
-        this.#emit('drop-delta', 'armed', spec.target, 'the next delta will not be delivered');
+        this.#emitDrop(spec.target);
         return;
       case 'latency': {
         const trouble = this.#troubleToSet(spec.target);
         trouble.latency = spec.mean;
         trouble.jitter = spec.jitter;
-        const phase = spec.mean > 0 || spec.jitter > 0 ? 'armed' : 'cleared';
-        this.#emit('latency', phase, spec.target, `${spec.mean} ms ± ${spec.jitter} ms each way`);
+        this.#emitLatency(spec.target, trouble);
         return;
       }
-      case 'loss':
-        this.#troubleToSet(spec.target).loss = spec.rate;
-        this.#emit(
-          'loss',
-          spec.rate > 0 ? 'armed' : 'cleared',
-          spec.target,
-          `${Number((spec.rate * 100).toFixed(3))} % of frames`,
-        );
+      case 'loss': {
+        const trouble = this.#troubleToSet(spec.target);
+        trouble.loss = spec.rate;
+        this.#emitLoss(spec.target, trouble);
         return;
+      }
       default:
         unreachable(spec);
     }
+  }
+
+  /** Tells which faults are armed, so that a capture that starts now knows them. */
+  describe(): void {
+    for (const [target, trouble] of [[undefined, this.#everyone] as const, ...this.#single]) {
+      if (isSlow(trouble)) this.#emitLatency(target, trouble);
+      if (trouble.loss > 0) this.#emitLoss(target, trouble);
+    }
+    for (const [target, count] of this.#drops) if (count > 0) this.#emitDrop(target);
   }
 
   /** Starts a fault after `delay` milliseconds; one that cannot start then is a line in the trace. */
@@ -169,6 +174,19 @@ export class FaultBoard {
     );
   }
 
+  #emitDrop(target: ReplicaId): void {
+    this.#emit('drop-delta', 'armed', target, 'the next delta will not be delivered');
+  }
+
+  #emitLatency(target: ReplicaId | undefined, trouble: Trouble): void {
+    const detail = `${trouble.latency} ms ± ${trouble.jitter} ms each way`;
+    this.#emit('latency', isSlow(trouble) ? 'armed' : 'cleared', target, detail);
+  }
+
+  #emitLoss(target: ReplicaId | undefined, { loss }: Trouble): void {
+    this.#emit('loss', loss > 0 ? 'armed' : 'cleared', target, `${Number((loss * 100).toFixed(3))} % of frames`);
+  }
+
   #emit(
     fault: FaultSpec['fault'],
     phase: 'armed' | 'struck' | 'cleared',
@@ -178,6 +196,10 @@ export class FaultBoard {
     const { tap, authority } = this.#options;
     tap.emit(target ?? authority, { kind: 'fault', fault, phase, target: target ?? null, detail });
   }
+}
+
+function isSlow({ latency, jitter }: Trouble): boolean {
+  return latency > 0 || jitter > 0;
 }
 
 /** The type of a frame, whose number stands first in its array. */
