@@ -158,7 +158,7 @@ function SessionButtons() {
               onPress: () =>
                 void ask(async () => {
                   for (const spec of fault.specs(target)) await host.remote.command({ command: 'fault', spec });
-                }, `${fault.title}: ${target} (${fault.detail})`),
+                }, `${fault.title}, ${target}: ${fault.detail}`),
             })),
           }))}
         />

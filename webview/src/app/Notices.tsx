@@ -37,7 +37,7 @@ export function Notices() {
       {cut && (
         <div className="notice notice-warning" role="status">
           <span>
-            The file is cut: {visible(cut.message)} <span className="muted mono">byte {cut.offset}</span>
+            This capture is not whole: {visible(cut.message)} <span className="muted mono">byte {cut.offset}</span>
           </span>
         </div>
       )}

@@ -21,7 +21,7 @@ export function Welcome() {
       return (
         <main className="welcome">
           <Empty title={`${visible(session.place)} could not be opened`}>
-            <p>What was wrong is said above. Nothing was changed.</p>
+            <p>What was wrong is said above; the file is as it was. Choose another, or record the session again.</p>
             {open}
           </Empty>
         </main>

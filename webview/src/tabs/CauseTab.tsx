@@ -3,7 +3,7 @@ import { ask } from '../app/Header.tsx';
 import { useHost } from '../app/host-context.ts';
 import { useQuery, useRemote } from '../app/query.ts';
 import { goTo, movePlayhead, setPair, setTab, type TabName, update, useApp, useView } from '../app/store.ts';
-import { stepMarker } from '../app/transport.ts';
+import { goToVerdict, stepMarker } from '../app/transport.ts';
 import { formatBytes, formatTime, plural } from '../text/format.ts';
 import { visible } from '../text/visible.ts';
 import { KIND_STYLES } from '../timeline/kinds.ts';
@@ -28,7 +28,10 @@ const CLASS_WORDS: Readonly<Record<DivergenceClass, string>> = {
 export function CauseTab() {
   const selection = useView((view) => view.selection);
   const playhead = useView((view) => view.playhead);
+  const following = useView((view) => view.following);
   const position = selection ?? playhead;
+  // Every new record for a moment each would be no help to anyone.
+  const isShown = position >= 0 && (selection !== undefined || !following);
   const answer = useQuery(
     ['cause', position],
     async (query) => {
@@ -39,8 +42,9 @@ export function CauseTab() {
       ]);
       return { detail, related, explanation };
     },
-    position >= 0,
+    isShown,
   );
+  if (position >= 0 && !isShown) return <Following />;
   if (position < 0) return <NothingSelected />;
   return (
     <Answer query={answer}>
@@ -67,6 +71,28 @@ function NothingSelected() {
           <p>Select a row or a mark on the timeline to see what it is and why it happened.</p>
           <Button label="Go to the first marker" onPress={() => void stepMarker(remote, 1)} />
         </>
+      )}
+    </Empty>
+  );
+}
+
+/** While nothing is selected and the newest record is followed: the last thing that went wrong, if anything did. */
+function Following() {
+  const remote = useRemote();
+  const records = useApp((state) => state.records);
+  const last = useQuery(['last-desync'], (query) => query.nextMarker(records, -1, 'desync'), true, records);
+  const marker = last.data;
+  return (
+    <Empty title="Following the session">
+      {marker ? (
+        <>
+          <p>
+            Last divergence, at {formatTime(marker.time)}: {visible(marker.text)}
+          </p>
+          <Button kind="primary" label="Show its cause" onPress={() => void goToVerdict(remote, marker.position)} />
+        </>
+      ) : (
+        <p>No divergence so far. Select a row or a mark to see what it is and why it happened.</p>
       )}
     </Empty>
   );

@@ -259,7 +259,7 @@ function TreeContent({ row }: { readonly row: TreeRow }) {
         <>
           <span className="mono key-name nowrap">{visible(row.field)}</span>
           <Changed isChanged={row.isChanged} />
-          <span className="ellipsis">
+          <span className="ellipsis tree-value">
             <ValueText value={row.value} />
             {row.predicted && (
               <span className="ink-prediction">

@@ -55,6 +55,7 @@ export function Waiting({ query }: { readonly query: QueryHandle<unknown> }) {
   return (
     <div className="waiting" role="status">
       <Spinner label="Working" />
+      <span className="muted">working</span>
       <IconButton icon="close" label="Stop waiting" onPress={query.cancel} />
     </div>
   );

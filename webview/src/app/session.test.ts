@@ -1,0 +1,179 @@
+import { type CaptureQuery, encodeTraceRecord, LiveCapture } from '@syncscope/protocol/capture';
+import { SyncError } from '@syncscope/protocol/errors';
+import { replicaId } from '@syncscope/protocol/state';
+import { TRACE_VERSION, type TraceBody, type TraceHeader } from '@syncscope/protocol/trace';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { emptySession, portPair, type QueryServer, remoteQuery, type SessionState, serveQuery } from '../rpc/index.ts';
+import type { InspectorHost } from './host.ts';
+import { runSession } from './session.ts';
+import { type AppState, getState, goTo, initialView, resetState, setTab, subscribe } from './store.ts';
+
+const header: TraceHeader = {
+  sessionId: 'session-1',
+  title: 'Adventure',
+  scenario: 'adventure',
+  traceVersion: TRACE_VERSION,
+  protocolVersion: 1,
+  startedAt: 0,
+  authority: replicaId('server'),
+  build: 'test',
+};
+
+function append(capture: LiveCapture, seq: number, replica: string, body: TraceBody): void {
+  capture.append(encodeTraceRecord({ seq, time: seq * 1_000_000, replica: replicaId(replica), cause: [], body }));
+}
+
+/** Server and two bots, and some lines. */
+function capture(records = 10): LiveCapture {
+  const live = new LiveCapture(header);
+  append(live, 1, 'server', { kind: 'replica', role: 'server' });
+  append(live, 2, 'bot-1', { kind: 'replica', role: 'client' });
+  append(live, 3, 'bot-2', { kind: 'replica', role: 'client' });
+  for (let seq = 4; seq <= records; seq++)
+    append(live, seq, 'bot-1', { kind: 'log', level: 'info', text: `line ${seq}` });
+  return live;
+}
+
+/** The same as a file: everything but growth. */
+function asFile(live: LiveCapture): CaptureQuery {
+  return new Proxy(live, {
+    get(target, name) {
+      if (name === 'onGrow') return undefined;
+      if (name === 'info') return async () => ({ ...(await target.info()), isGrowing: false });
+      const value = Reflect.get(target, name);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+    has: (target, name) => name !== 'onGrow' && Reflect.has(target, name),
+  });
+}
+
+/** Resolves when the state is as wanted. */
+function until(isIt: (state: AppState) => boolean): Promise<AppState> {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (!isIt(getState())) return;
+      stop();
+      resolve(getState());
+    };
+    const stop = subscribe(look);
+    look();
+  });
+}
+
+const open: SessionState = { ...emptySession, state: 'open', title: 'Adventure', place: 'a.mcap' };
+
+describe('a session in the inspector', () => {
+  let server: QueryServer;
+  let stop: () => void;
+  let stored: unknown;
+
+  function start(query: CaptureQuery | undefined, session: SessionState, saved?: unknown): void {
+    const [near, far] = portPair();
+    server = serveQuery(query, far, { session, onCommand: () => {} });
+    const remote = remoteQuery(near);
+    const host: InspectorHost = {
+      name: 'vscode',
+      remote,
+      load: () => saved,
+      store: (value) => {
+        stored = value;
+      },
+      open: async () => {},
+      copy: async () => {},
+      openSource: async () => {},
+      start: () => remote.ready(),
+    };
+    stop = runSession(host);
+  }
+
+  beforeEach(resetState);
+  afterEach(() => {
+    stop();
+    server.close();
+  });
+
+  it('opens a file at its end where nothing diverged, with a pair chosen', async () => {
+    start(asFile(capture()), open);
+    const state = await until((one) => one.view.playhead >= 0);
+    expect(state).toMatchObject({
+      isReady: true,
+      records: 10,
+      view: { sessionId: 'session-1', playhead: 9, selection: 9, left: 'bot-1', right: 'server', following: false },
+    });
+  });
+
+  it('restores where the user was in the same session', async () => {
+    const saved = {
+      ...initialView,
+      sessionId: 'session-1',
+      playhead: 4,
+      selection: 3,
+      left: 'bot-2',
+      right: 'server',
+      tab: 'diff',
+    };
+    start(asFile(capture()), open, saved);
+    const { view } = await until((one) => one.isReady && one.view.right !== undefined);
+    expect(view).toMatchObject({ playhead: 4, selection: 3, left: 'bot-2', right: 'server', tab: 'diff' });
+  });
+
+  it('stores the view, and nothing that the capture says', async () => {
+    start(asFile(capture()), open);
+    await until((one) => one.view.playhead === 9);
+    goTo(5);
+    setTab('state');
+    await expect.poll(() => stored).toMatchObject({ sessionId: 'session-1', playhead: 5, tab: 'state' });
+    expect(Object.keys(stored as object).sort()).toEqual(Object.keys(initialView).sort());
+  });
+
+  it('follows a live session as it grows', async () => {
+    const live = capture();
+    start(live, { ...open, source: 'live' });
+    await until((one) => one.view.following && one.view.playhead === 9);
+    for (let seq = 11; seq <= 30; seq++) append(live, seq, 'bot-2', { kind: 'log', level: 'info', text: 'more' });
+    const state = await until((one) => one.records === 30);
+    expect(state.view.playhead).toBe(29);
+  });
+
+  it('chooses the pair as soon as there are replicas', async () => {
+    const live = new LiveCapture(header);
+    start(live, { ...open, source: 'live' });
+    await until((one) => one.isReady);
+    append(live, 1, 'server', { kind: 'replica', role: 'server' });
+    append(live, 2, 'bot-7', { kind: 'replica', role: 'client' });
+    const { view } = await until((one) => one.view.left === 'bot-7');
+    expect(view.right).toBe('server');
+  });
+
+  it('starts afresh for another capture, with the same layout', async () => {
+    start(asFile(capture()), open);
+    await until((one) => one.view.playhead === 9);
+    setTab('merkle');
+    const { epoch } = getState();
+    const other = new LiveCapture({ ...header, sessionId: 'session-2' });
+    append(other, 1, 'server', { kind: 'replica', role: 'server' });
+    server.replace(asFile(other), { ...open, title: 'Other', place: 'b.mcap' });
+    const state = await until((one) => one.view.sessionId === 'session-2' && one.view.playhead >= 0);
+    expect(state).toMatchObject({ records: 1, view: { playhead: 0, tab: 'merkle' } });
+    expect(state.epoch).toBeGreaterThan(epoch);
+  });
+
+  it('keeps what is there when a live session ends', async () => {
+    start(capture(), { ...open, source: 'live' });
+    await until((one) => one.view.following);
+    goTo(4);
+    server.announce({ ...open, source: 'live', state: 'closed', note: 'the server ended' });
+    const state = await until((one) => one.session.state === 'closed');
+    expect(state).toMatchObject({ isReady: true, view: { playhead: 4 } });
+  });
+
+  it('goes where the host leads, and shows what the host says is wrong', async () => {
+    start(asFile(capture()), open);
+    await until((one) => one.view.playhead === 9);
+    server.reveal(2);
+    await until((one) => one.view.selection === 2);
+    server.fail(new SyncError('CAPTURE_CUT', 'cut', { origin: 'capture', place: { offset: 7 } }));
+    const state = await until((one) => one.error !== undefined);
+    expect(state.error).toMatchObject({ code: 'CAPTURE_CUT', place: { offset: 7 } });
+  });
+});
