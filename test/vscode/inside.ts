@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { suitePath } from './build.ts';
 import { repository } from './fetch.ts';
-import { RESULTS_VARIABLE, type SuiteResults } from './results.ts';
+import { RESULTS_VARIABLE, SUITE_VARIABLE, type SuiteName, type SuiteResults } from './results.ts';
 import { remotePath, startServer, workbenchUrl } from './server.ts';
 import { makeWorkspace } from './workspace.ts';
 
@@ -12,12 +12,13 @@ const LOOK_EVERY_MS = 200;
 
 export const extensionPath = join(repository, 'extension');
 
-/** Runs the mocha suite inside the extension host of a real VS Code. Rejects where no result came. */
-export async function runInside(browser: Browser): Promise<SuiteResults> {
+/** Runs a mocha suite inside the extension host of a real VS Code. Rejects where no result came. */
+export async function runInside(browser: Browser, suite: SuiteName): Promise<SuiteResults> {
   const workspace = makeWorkspace('dark');
   const resultsFile = join(workspace.folder, '..', 'results.json');
   const server = await startServer({
-    env: { [RESULTS_VARIABLE]: resultsFile, SYNCSCOPE_SESSIONS_DIR: workspace.discovery },
+    workspaceTrust: suite === 'restricted',
+    env: { [RESULTS_VARIABLE]: resultsFile, [SUITE_VARIABLE]: suite, SYNCSCOPE_SESSIONS_DIR: workspace.discovery },
   });
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
   const said: string[] = [];

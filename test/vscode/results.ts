@@ -3,6 +3,11 @@ import { appendFileSync, renameSync, writeFileSync } from 'node:fs';
 /** Environment variable with the file into which the tests inside VS Code write their {@link SuiteResults}. */
 export const RESULTS_VARIABLE = 'SYNCSCOPE_VSCODE_RESULTS';
 
+/** Environment variable that names the suite to run, one of {@link SUITES}; the first where it is not set. */
+export const SUITE_VARIABLE = 'SYNCSCOPE_VSCODE_SUITE';
+export const SUITES = ['trusted', 'restricted'] as const;
+export type SuiteName = (typeof SUITES)[number];
+
 export interface SuiteResults {
   /** Titles of the tests that passed. */
   readonly passes: readonly string[];

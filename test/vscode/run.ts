@@ -15,10 +15,15 @@ import { installVsix, remotePath, startServer } from './server.ts';
 import { makeWorkspace, type Theme } from './workspace.ts';
 
 /**
- * `node test/vscode/run.ts [inside|outside|package …]`: the extension in a real VS Code, three ways: mocha inside its
- * extension host, a user's way through its window, and the package installed. All three where none is named.
+ * `node test/vscode/run.ts [inside|restricted|outside|package …]`: the extension in a real VS Code: mocha inside its extension
+ * host, with trust and without; a user's way through its window; and the package installed. All where none is named.
  */
-const PARTS = { inside: runInside, outside: runOutside, package: runPackaged } as const;
+const PARTS = {
+  inside: (browser: Browser) => runInside(browser, 'trusted'),
+  restricted: (browser: Browser) => runInside(browser, 'restricted'),
+  outside: runOutside,
+  package: runPackaged,
+} as const;
 type PartName = keyof typeof PARTS;
 
 const JPEG = Uint8Array.from([0xff, 0xd8, 0xff, 0xe0, 0, 0x10, 0x4a, 0x46, 0x49, 0x46, 0, 1, 1, 0, 0, 1, 0, 1, 0, 0]);
@@ -69,7 +74,7 @@ async function runOutside(): Promise<SuiteResults> {
 /** The `.vsix`, installed as a user would, in a folder that nobody trusted. */
 async function runPackaged(browser: Browser): Promise<SuiteResults> {
   const extensionsDir = mkdtempSync(join(tmpdir(), 'syncscope-extensions-'));
-  const workspace = makeWorkspace('dark', FILES);
+  const workspace = makeWorkspace('high-contrast', FILES);
   try {
     await installVsix(join(repository, 'artifacts', 'syncscope.vsix'), extensionsDir);
     const server = await startServer({

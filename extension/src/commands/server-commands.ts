@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 import type { App } from '../app.ts';
 import { askStartFaults, parseStartFaults } from '../faults.ts';
+import { VIEWS } from '../ids.ts';
 import { readSettings } from '../settings.ts';
 import { requireTrust } from '../trust.ts';
 
@@ -28,7 +29,7 @@ export async function stopServer(app: App): Promise<void> {
 async function start(app: App, faults: readonly string[]): Promise<string> {
   const { bots, seed } = readSettings();
   const discovery = await vscode.window.withProgress(
-    { location: { viewId: 'syncscope.sessions' }, title: vscode.l10n.t('Starting the sample server') },
+    { location: { viewId: VIEWS.sessions }, title: vscode.l10n.t('Starting the sample server') },
     () => app.server.start({ bots, seed, faults }),
   );
   await app.store.refresh();

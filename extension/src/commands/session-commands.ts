@@ -46,8 +46,10 @@ export async function record(app: App, argument: unknown): Promise<vscode.Uri | 
   requireTrust(vscode.l10n.t('Recording a session'));
   const live = await liveToRecord(app, argument);
   if (!live) return undefined;
-  const file = vscode.Uri.joinPath(recordingFolder(app.context), captureName(live.title, new Date()));
+  const file = vscode.Uri.joinPath(recordingFolder(app.context), captureName(live.scenario, new Date()));
   await live.startRecording(file);
+  // It is listed from the start, wherever the setting puts it.
+  app.recent.add(file);
   return file;
 }
 

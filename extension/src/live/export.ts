@@ -5,5 +5,5 @@ import type { LiveSession } from './live-session.ts';
 
 /** Writes what was captured so far of a session to where the user chooses, or to `target`. */
 export function exportLive(session: LiveSession, target?: vscode.Uri): Promise<vscode.Uri | undefined> {
-  return exportBytes(() => session.capture.save(), captureName(session.title, new Date()), target);
+  return exportBytes(() => session.capture.save(), captureName(session.scenario, new Date()), target);
 }

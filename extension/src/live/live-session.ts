@@ -64,6 +64,11 @@ export class LiveSession implements vscode.Disposable {
     return plain(this.#connection.header.title);
   }
 
+  /** What the session plays, such as `adventure`. */
+  get scenario(): string {
+    return this.#connection.header.scenario;
+  }
+
   /** The replica that the others are compared with. */
   get authority(): string | null {
     return this.#connection.header.authority;

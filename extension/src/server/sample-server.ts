@@ -76,7 +76,7 @@ export class SampleServer implements vscode.Disposable {
   #listen(child: ChildProcess): () => string {
     let tail = '';
     const read = (chunk: string) => {
-      tail = (tail + chunk).slice(-2_000);
+      tail = (tail + chunk).slice(-600);
       for (const line of chunk.split('\n')) if (line.trim() !== '') this.#log.info(`server: ${withoutTokens(line)}`);
     };
     child.stdout?.setEncoding('utf8').on('data', read);

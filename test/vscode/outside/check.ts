@@ -45,3 +45,14 @@ export async function walk(name: string, workbench: Workbench, steps: readonly S
 export function expect(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(message);
 }
+
+/** Does it again where it failed, at most so many times in all; rejects as the last try did. */
+export async function retry(times: number, run: () => Promise<void>): Promise<void> {
+  for (let left = times - 1; ; left--) {
+    try {
+      return await run();
+    } catch (error) {
+      if (left === 0) throw error;
+    }
+  }
+}

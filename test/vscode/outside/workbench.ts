@@ -157,7 +157,6 @@ async function frameText(frame: Frame): Promise<string | undefined> {
     if (!(await element.isVisible())) return undefined;
     return await frame.evaluate(() =>
       // Only what is rendered: a closed tab's text does not count.
-      // biome-ignore lint/performance/useDomNodeTextContent: textContent holds what is not shown, too
       document.querySelector('meta[property="csp-nonce"]') ? document.body.innerText : undefined,
     );
   } catch {

@@ -1,7 +1,7 @@
 /// <reference types="mocha" />
 import Mocha from 'mocha';
-import { RESULTS_VARIABLE, type SuiteResults, writeResults } from '../results.ts';
-import { registerTests } from './register.ts';
+import { RESULTS_VARIABLE, SUITE_VARIABLE, SUITES, type SuiteResults, writeResults } from '../results.ts';
+import { REGISTER } from './register.ts';
 
 /** Called by VS Code inside the extension host. Rejects where a test failed, after the results are written. */
 export async function run(): Promise<void> {
@@ -9,7 +9,8 @@ export async function run(): Promise<void> {
   if (file === undefined) throw new Error(`${RESULTS_VARIABLE} is not set: nobody would learn of the results`);
   const mocha = new Mocha({ ui: 'bdd', timeout: 60_000, reporter: 'min' });
   mocha.suite.emit('pre-require', globalThis, 'syncscope', mocha);
-  registerTests();
+  const name = SUITES.find((one) => one === process.env[SUITE_VARIABLE]) ?? SUITES[0];
+  REGISTER[name]();
   const passes: string[] = [];
   const failures: Array<{ title: string; message: string }> = [];
   await new Promise<number>((resolve) => {

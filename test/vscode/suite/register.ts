@@ -1,10 +1,18 @@
+import type { SuiteName } from '../results.ts';
 import { activationTests } from './activation.ts';
 import { badInputTests } from './bad-input.ts';
+import { restrictedTests } from './restricted.ts';
 import { sessionTests } from './session.ts';
 
-/** Every suite that runs inside the extension host, in the order of a user's first hour. */
-export function registerTests(): void {
-  activationTests();
-  badInputTests();
-  sessionTests();
-}
+/** What runs inside the extension host of a workspace, in the order of a user's first hour. */
+export const REGISTER: Readonly<Record<SuiteName, () => void>> = {
+  trusted() {
+    activationTests();
+    badInputTests();
+    sessionTests();
+  },
+  restricted() {
+    activationTests();
+    restrictedTests();
+  },
+};

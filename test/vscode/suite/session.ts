@@ -69,11 +69,17 @@ export function sessionTests(): void {
     });
 
     it('shows a copy that a fault made drift', async () => {
-      await vscode.commands.executeCommand(COMMANDS.injectFault, { fault: 'corrupt', target: 'bot-2' });
-      // A repair often follows within one look; the desync stays listed.
-      const session = await untilSession('a desync', (one) => one.desyncs.length > 0);
-      assert.equal(session.desyncs[0]?.replica, 'bot-2');
-      assert.match(session.desyncs[0].text, /bot-2 differs since v\d+/);
+      // An update may write over the corrupted value before anybody compares, and then nothing differed: again.
+      const injecting = setInterval(corruptBot2, 5_000);
+      try {
+        corruptBot2();
+        // A repair often follows within one look; the desync stays listed.
+        const session = await untilSession('a desync', (one) => one.desyncs.length > 0);
+        assert.equal(session.desyncs[0]?.replica, 'bot-2');
+        assert.match(session.desyncs[0].text, /bot-2 differs since v\d+/);
+      } finally {
+        clearInterval(injecting);
+      }
     });
 
     it('stops being recorded, and the file is whole', async () => {
@@ -154,4 +160,8 @@ export function sessionTests(): void {
       }
     });
   });
+}
+
+function corruptBot2(): void {
+  void vscode.commands.executeCommand(COMMANDS.injectFault, { fault: 'corrupt', target: 'bot-2' });
 }
