@@ -1,0 +1,63 @@
+import { mkdir, readFile, stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { fileSink, fileSource } from './files.ts';
+import { temporaryFolder } from './testing.ts';
+
+const cleanups: Array<() => Promise<unknown>> = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+test('what was written can be read from any place, by the user alone', async () => {
+  const path = join(await temporaryFolder(cleanups), 'bytes');
+  const sink = await fileSink(path);
+  const bytes = Uint8Array.from({ length: 300_000 }, (_, index) => index * 7);
+  await sink.write(bytes.subarray(0, 100_000));
+  await sink.write(bytes.subarray(100_000));
+  await sink.flush();
+  const source = await fileSource(path);
+  expect(await source.size()).toBe(300_000);
+  expect(await source.read(99_990, 20)).toEqual(bytes.slice(99_990, 100_010));
+  expect(await source.read(300_000, 0)).toEqual(new Uint8Array(0));
+  await sink.write(Uint8Array.of(1, 2, 3));
+  expect(await source.size()).toBe(300_003);
+  await sink.close();
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  await source.close();
+});
+
+test('a file that is there is written anew', async () => {
+  const path = join(await temporaryFolder(cleanups), 'bytes');
+  for (const text of ['a longer one', 'short']) {
+    const sink = await fileSink(path);
+    await sink.write(Buffer.from(text));
+    await sink.close();
+  }
+  expect(await readFile(path, 'utf8')).toBe('short');
+});
+
+test('reading beyond the end rejects and says where', async () => {
+  const path = join(await temporaryFolder(cleanups), 'bytes');
+  const sink = await fileSink(path);
+  await sink.write(new Uint8Array(100));
+  await sink.close();
+  const source = await fileSource(path);
+  await truncate(path, 50);
+  await expect(source.read(40, 20)).rejects.toMatchObject({
+    code: 'FILE_ENDS_EARLY',
+    place: { file: path, offset: 40 },
+  });
+  await source.close();
+});
+
+test('what is no file, or in no folder, is refused by its name', async () => {
+  const folder = await temporaryFolder(cleanups);
+  await mkdir(join(folder, 'sub'));
+  for (const path of [join(folder, 'none'), join(folder, 'sub')]) {
+    await expect(fileSource(path)).rejects.toMatchObject({ code: 'FILE_UNREADABLE', place: { file: path } });
+  }
+  for (const path of [join(folder, 'none', 'file'), join(folder, 'sub')]) {
+    await expect(fileSink(path)).rejects.toMatchObject({ code: 'FILE_UNWRITABLE', place: { file: path } });
+  }
+});

@@ -1,0 +1,65 @@
+import { afterEach, expect, test } from 'vitest';
+import { memorySink, memorySource, openCapture } from '../capture/index.ts';
+import type { ByteSink } from '../ports/index.ts';
+import { attach } from './attach-client.ts';
+import { recordSession } from './record-session.ts';
+import { server, startSession, type TestSession } from './testing.ts';
+
+const cleanups: Array<() => Promise<unknown>> = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+function talk(session: TestSession, lines: number): void {
+  for (let line = 0; line < lines; line++)
+    session.hub.emit(server, { kind: 'log', level: 'info', text: `line ${line}` });
+}
+
+test('every record up to the end of the session is in the capture', async () => {
+  const session = await startSession(cleanups);
+  const sink = memorySink();
+  const recording = recordSession(await attach(session), sink);
+  talk(session, 2_000);
+  await session.close('enough');
+  const result = await recording.done;
+  expect(result).toMatchObject({ records: 2_001, dropped: 0, close: { kind: 'ended', reason: 'enough' } });
+  const info = await (await openCapture(memorySource(sink.bytes()))).info();
+  expect(info).toMatchObject({ records: 2_001, kinds: { replica: 1, log: 2_000 }, lost: 0, size: result.size });
+  expect(info.cut).toBeUndefined();
+});
+
+test('stopping ends the attachment and closes the capture, however often it is asked for', async () => {
+  const session = await startSession(cleanups);
+  const sink = memorySink();
+  const recording = recordSession(await attach(session), sink);
+  const [first, second] = await Promise.all([recording.stop(), recording.stop()]);
+  expect(first).toBe(second);
+  expect(first.close.kind).toBe('left');
+  expect((await (await openCapture(memorySource(sink.bytes()))).info()).cut).toBeUndefined();
+  await expect.poll(() => session.observers).toBe(0);
+});
+
+test('a disk that fails ends the recording with the reason, and the session goes on', async () => {
+  const session = await startSession(cleanups);
+  let room = 3;
+  const full: ByteSink = {
+    async write() {
+      if (room-- === 0) throw new Error('no space left on device');
+    },
+    flush: () => undefined,
+    close: () => undefined,
+  };
+  const recording = recordSession(await attach(session), full);
+  // More than a chunk holds, several times.
+  for (let round = 0; round < 10; round++) {
+    session.hub.emit(server, { kind: 'log', level: 'info', text: 'x'.repeat(9_000) });
+    talk(session, 5_000);
+  }
+  await expect(recording.done).rejects.toMatchObject({
+    code: 'CAPTURE_WRITE_FAILED',
+    message: expect.stringContaining('no space left on device'),
+  });
+  await expect.poll(() => session.observers).toBe(0);
+  const other = await attach(session);
+  other.close();
+});
