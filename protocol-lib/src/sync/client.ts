@@ -1,6 +1,6 @@
-import { VersionVector } from '../clock/index.ts';
-import { isSyncError, SyncError } from '../errors/index.ts';
-import { diffRoots, MerkleDescent, StateRoot } from '../merkle/index.ts';
+import type { VersionVector } from '../clock/index.ts';
+import { isSyncError, SyncError, unreachable } from '../errors/index.ts';
+import { MerkleDescent, type StateRoot } from '../merkle/index.ts';
 import {
   FEATURES,
   type Feature,
@@ -18,10 +18,13 @@ import { milliseconds } from '../ports/index.ts';
 import { type Change, type ReplicaId, replicaId, type StateHash, type Value, type Version } from '../state/index.ts';
 import { closedTap, type MutationId, type Tap, type TraceBodyOf } from '../trace/index.ts';
 import type { ClientEvent } from './client-events.ts';
-import { decide } from './decide.ts';
+import { ClientTrace } from './client-trace.ts';
+import { afterDelta, type Committed, fromFullSync, NOTHING, standing } from './committed.ts';
+import { decide, isSendable } from './decide.ts';
 import { type PendingMutation, PendingMutations } from './pending.ts';
 import type { SessionDefinition } from './session.ts';
 import { MAX_BACKOFF, MAX_PENDING } from './settings.ts';
+import { RETRY_INTERVAL, SyncRequest } from './sync-request.ts';
 
 export interface ClientStateOptions {
   readonly definition: SessionDefinition;
@@ -46,20 +49,6 @@ export type PredictResult =
 const HEARTBEAT_INTERVAL = milliseconds(1_000);
 const HELLO_TIMEOUT = milliseconds(5_000);
 const DESCENT_TIMEOUT = milliseconds(3_000);
-/** Before a request, or commands that nobody settled, are sent again; doubled each time. */
-const RETRY_INTERVAL = milliseconds(1_000);
-
-/** How much an answer to each reason brings: the names only, what changed, or everything. */
-const WEIGHT: Readonly<Record<SyncReason, number>> = {
-  silence: 0,
-  base: 1,
-  record: 1,
-  root: 1,
-  heartbeat: 1,
-  frame: 1,
-  names: 2,
-  merkle: 3,
-};
 
 /** A Merkle descent under way. */
 interface Repair {
@@ -68,13 +57,6 @@ interface Repair {
   readonly version: Version;
   readonly root: StateHash;
   until: number;
-}
-
-/** A SYNC_REQUEST that has no answer yet. */
-interface Request {
-  readonly reason: SyncReason;
-  retryAt: number;
-  wait: number;
 }
 
 /**
@@ -89,7 +71,7 @@ export class ClientState {
   readonly session: string;
   readonly #definition: SessionDefinition;
   readonly #token: string;
-  readonly #tap: Tap;
+  readonly #trace: ClientTrace;
   readonly #features: readonly Feature[];
   readonly #role: 'client' | 'peer';
   readonly #encoder: FrameEncoder;
@@ -100,17 +82,14 @@ export class ClientState {
   #phase: ClientPhase = 'closed';
   #openedAt = 0;
   #lastSequence = 0;
-  #committed = StateRoot.empty;
-  #version: Version = 0;
-  #progress = 0;
-  #vector = VersionVector.empty;
+  #committed: Committed = NOTHING;
   /** The highest counter that this client has given to a mutation. */
   #counter = 0;
   /** Whether this connection has brought the state up to the authority's, or will: only then may commands follow. */
   #isSynced = false;
   /** Whether the authority has said that it starts anew, so that an older version may replace ours. */
   #mayReset = false;
-  #request: Request | undefined;
+  readonly #request = new SyncRequest();
   #repair: Repair | undefined;
   /** `seq` of the `mismatch` that is not yet put right; 0 where that was not traced. */
   #mismatch: number | undefined;
@@ -125,12 +104,12 @@ export class ClientState {
     this.session = options.session;
     this.#definition = options.definition;
     this.#token = options.token;
-    this.#tap = options.tap ?? closedTap;
+    this.#trace = new ClientTrace(options.tap ?? closedTap, options.replica);
     this.#features = options.features ?? FEATURES;
     this.#role = options.role ?? 'client';
     this.#authority = options.authority ?? replicaId('server');
     this.#encoder = new FrameEncoder(options.replica);
-    this.#pending = new PendingMutations(options.definition, options.replica, this.#committed);
+    this.#pending = new PendingMutations(options.definition, options.replica, NOTHING.root);
   }
 
   get phase(): ClientPhase {
@@ -139,11 +118,11 @@ export class ClientState {
 
   /** The authority's version of {@link committed}; 0 before the first full sync. */
   get version(): Version {
-    return this.#version;
+    return this.#committed.version;
   }
 
   get committed(): StateRoot {
-    return this.#committed;
+    return this.#committed.root;
   }
 
   /** Committed and pending, in the order in which they were made. */
@@ -156,13 +135,17 @@ export class ClientState {
   }
 
   get vector(): VersionVector {
-    return this.#vector;
+    return this.#committed.vector;
   }
 
   /** Whether the state is up to date as far as can be known here: nothing asked for, nothing under repair. */
   get isSettled(): boolean {
     return (
-      this.#phase === 'live' && this.#isSynced && !this.#request && !this.#repair && this.#pending.list.length === 0
+      this.#phase === 'live' &&
+      this.#isSynced &&
+      !this.#request.isOpen &&
+      !this.#repair &&
+      this.#pending.list.length === 0
     );
   }
 
@@ -179,10 +162,10 @@ export class ClientState {
     this.#lastSequence = 0;
     this.#decoder = new FrameDecoder();
     this.#isSynced = false;
-    this.#mayReset = this.#version === 0;
-    this.#request = undefined;
+    this.#mayReset = this.version === 0;
+    this.#request.end();
     this.#repair = undefined;
-    if (this.#tap.isOpen) this.#tap.emit(this.replica, { kind: 'replica', role: this.#role });
+    this.#trace.replica(this.#role);
     this.#send(
       {
         type: 'HELLO',
@@ -194,7 +177,7 @@ export class ClientState {
         features: [...this.#features],
         next: this.#pending.list[0]?.mutation.counter ?? this.#counter + 1,
         role: this.#role,
-        ...(this.#version > 0 ? { resume: this.#standing() } : {}),
+        ...(this.version > 0 ? { resume: standing(this.#committed) } : {}),
       },
       [],
     );
@@ -212,12 +195,10 @@ export class ClientState {
       this.#onUnreadable(error, frame, now);
       return this.#done();
     }
-    const { type, sender, sequence } = message;
-    const seq = this.#tap.isOpen
-      ? this.#tap.emit(this.replica, { kind: 'receive', from: sender, type, sender, sequence }, [], frame)
-      : 0;
+    const { type, sequence } = message;
+    const seq = this.#trace.received(message, frame);
     if (sequence <= this.#lastSequence) {
-      this.#log('debug', `${type} ${sequence} came again or late and was passed over`, [seq]);
+      this.#trace.log('debug', `${type} ${sequence} came again or late and was passed over`, [seq]);
     } else {
       this.#lastSequence = sequence;
       this.#onMessage(message, seq, now);
@@ -231,21 +212,14 @@ export class ClientState {
    * it; `unchecked` sends it nevertheless, for the authority to decide.
    */
   predict(command: string, args: Value, now: number, options: { readonly unchecked?: boolean } = {}): PredictResult {
-    if (this.#version === 0) return { rejected: 'there is no state yet' };
+    if (this.version === 0) return { rejected: 'there is no state yet' };
     if (this.#pending.list.length >= MAX_PENDING) return { rejected: `${MAX_PENDING} mutations are pending already` };
+    if (!isSendable(command, args)) return { rejected: 'the command or its arguments cannot be sent' };
     const decision = decide(this.#definition, this.#pending.root, command, args, this.replica);
     if (!decision.accepted && !options.unchecked) return { rejected: decision.reason };
     const changes = decision.accepted ? decision.changes : [];
     const mutation = { writer: this.replica, counter: ++this.#counter };
-    const seq = this.#tap.isOpen
-      ? this.#tap.emit(this.replica, {
-          kind: 'prediction',
-          mutation,
-          command: command.slice(0, 80),
-          version: this.#version,
-          changes: [...changes],
-        })
-      : 0;
+    const seq = this.#trace.prediction(mutation, command, this.version, changes);
     if (this.#pending.list.length === 0) this.#resendAt = now + this.#resendWait;
     const pending = { mutation, command, args, changes, madeAt: now, seq };
     this.#pending.add(pending, decision.accepted ? decision.root : this.#pending.root);
@@ -260,7 +234,7 @@ export class ClientState {
     }
     if (this.#phase === 'live') {
       this.#retry(now);
-      if (this.#version > 0 && now >= this.#nextHeartbeat) this.#heartbeat(now);
+      if (this.version > 0 && now >= this.#nextHeartbeat) this.#heartbeat(now);
     }
     return this.#done();
   }
@@ -276,29 +250,27 @@ export class ClientState {
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
     this.#isSynced = false;
-    this.#request = undefined;
+    this.#request.end();
     this.#repair = undefined;
-    if (this.#tap.isOpen) this.#tap.emit(this.replica, { kind: 'gone', reason: reason.slice(0, 500) });
+    this.#trace.gone(reason);
   }
 
   /** Emits who this is, all names, the state, the vector, the hash and what is pending, so that a capture that starts now is complete. */
   describe(): void {
-    if (!this.#tap.isOpen) return;
-    const emit = this.#tap.emit.bind(this.#tap, this.replica);
-    emit({ kind: 'replica', role: this.#role });
-    const { names } = this.#decoder;
-    if (names.length > 0) emit({ kind: 'names', sender: this.#authority, first: 0, names: names.slice(0) });
-    if (this.#version === 0) return;
-    this.#traceSnapshot('attach', []);
-    emit({ kind: 'vector', vector: this.#vector.entries() });
-    emit({ kind: 'hash', version: this.#version, own: this.#committed.hash });
-    if (this.#pending.list.length > 0) this.#traceRebase([]);
+    if (!this.#trace.isOpen) return;
+    this.#trace.replica(this.#role);
+    this.#trace.names(this.#authority, 0, this.#decoder.names.slice(0), []);
+    if (this.version === 0) return;
+    this.#trace.snapshot('attach', this.#committed, []);
+    this.#trace.vector(this.vector, []);
+    this.#trace.hash(this.version, this.committed.hash);
+    this.#trace.rebase(this.#pending.list, this.version, []);
   }
 
   /** For tests and the `corrupt` fault: changes the committed state behind the protocol's back. */
   corruptCommitted(changes: readonly Change[]): void {
-    this.#committed = this.#committed.apply(changes);
-    this.#pending.rebase(this.#committed);
+    this.#committed = { ...this.#committed, root: this.committed.apply(changes) };
+    this.#pending.rebase(this.committed);
   }
 
   // — frames —
@@ -321,18 +293,18 @@ export class ClientState {
       case 'ERROR':
         // The commands before it were lost on the way.
         if (message.code === 'COMMAND_GAP') this.#resendAt = Math.min(this.#resendAt, now);
-        this.#log('warn', `${this.#authority} refused a frame: ${message.code}: ${message.message}`, [seq]);
+        this.#trace.log('warn', `${this.#authority} refused a frame: ${message.code}: ${message.message}`, [seq]);
         this.#events.push({ type: 'error', code: message.code, message: message.message });
         return;
       case 'BYE':
         this.#end('BYE', message.reason);
         return;
       case 'NAMES':
-        this.#traceNames(message, seq);
+        this.#trace.names(message.sender, message.first, message.names, [seq]);
         return;
       default:
         if (this.#phase === 'live') this.#onLive(message, seq, now);
-        else this.#log('warn', `${message.type} came before WELCOME and was passed over`, [seq]);
+        else this.#trace.log('warn', `${message.type} came before WELCOME and was passed over`, [seq]);
     }
   }
 
@@ -367,7 +339,7 @@ export class ClientState {
 
   #onWelcome(welcome: MessageOf<'WELCOME'>, seq: number, now: number): void {
     if (this.#phase !== 'greeting') {
-      this.#log('warn', 'a second WELCOME was passed over', [seq]);
+      this.#trace.log('warn', 'a second WELCOME was passed over', [seq]);
       return;
     }
     this.#phase = 'live';
@@ -375,39 +347,33 @@ export class ClientState {
     this.#mayReset = !welcome.resumed;
     this.#nextHeartbeat = now + HEARTBEAT_INTERVAL;
     // The state comes unasked; should it be lost, this asks for it.
-    this.#request = { reason: 'silence', retryAt: now + RETRY_INTERVAL, wait: RETRY_INTERVAL };
+    this.#request.begin('silence', now);
     this.#events.push({ type: 'welcomed', resumed: welcome.resumed });
   }
 
   // — committed state —
 
   #onFullSync(full: MessageOf<'FULL_SYNC'>, seq: number, now: number): void {
-    if (!this.#mayReset && !this.#request && full.version < this.#version) {
-      this.#log('debug', `full sync of ${full.version} passed over: already at ${this.#version}`, [seq]);
+    if (!this.#mayReset && !this.#request.isOpen && full.version < this.version) {
+      this.#trace.log('debug', `full sync of ${full.version} passed over: already at ${this.version}`, [seq]);
       return;
     }
-    const root = StateRoot.from(full.records.map(({ key, record }) => [key, record] as const));
-    if (root.hash !== full.root) {
-      const text = `the records of version ${full.version} have the root ${root.hash}, not ${full.root} as stated`;
-      this.#refused(new SyncError('SNAPSHOT_ROOT_MISMATCH', text, { origin: 'protocol', retry: 'now' }), undefined, [
-        seq,
-      ]);
+    let committed: Committed;
+    try {
+      committed = fromFullSync(full);
+    } catch (error) {
+      if (!isSyncError(error)) throw error;
+      this.#refused(error, undefined, [seq]);
       this.#ask('merkle', [seq], now);
       return;
     }
-    const isSameVersion = this.#version === full.version;
-    let cause = seq;
-    if (this.#tap.isOpen) {
-      if (this.#mismatch !== undefined && isSameVersion) this.#traceDifferences(root, full, seq);
-      const { version, records, vector } = full;
-      const body = { reason: 'full-sync' as const, version, records, root: root.hash, vector };
-      cause = this.#tap.emit(this.replica, { kind: 'snapshot', ...body }, [seq]);
+    if (this.#mismatch !== undefined && this.version === full.version) {
+      this.#trace.replaced(this.#authority, full.version, this.committed, committed.root, [seq, this.#mismatch]);
     }
     this.#repair = undefined;
     this.#mayReset = false;
-    this.#vector = VersionVector.from(full.vector);
-    this.#counter = Math.max(this.#counter, this.#vector.get(this.replica));
-    this.#commit(root, full, full.rejected, cause, now);
+    const cause = this.#trace.snapshot('full-sync', committed, [seq]);
+    this.#commit(committed, full.rejected, cause, now);
     this.#repaired('snapshot', cause, 0);
     this.#acknowledge(cause);
   }
@@ -415,64 +381,51 @@ export class ClientState {
   #onDelta(delta: MessageOf<'DELTA_SYNC'>, seq: number, now: number): void {
     const { from, to } = delta;
     if (this.#repair) {
-      this.#log('debug', `delta ${from}→${to} passed over during a repair`, [seq]);
+      this.#trace.log('debug', `delta ${from}→${to} passed over during a repair`, [seq]);
       return;
     }
-    if (from !== this.#version) {
-      this.#onOtherBase(delta, seq, now);
-      return;
-    }
-    if (delta.since > this.#progress) {
-      // How mutations of ours ended went with a frame that was lost; the state lacks nothing.
-      this.#log(
-        'warn',
-        `delta ${from}→${to} tells of what was settled since ${delta.since}, but ${this.#progress} is known`,
-        [seq],
-      );
-      this.#ask('base', [seq], now);
-      return;
-    }
-    let root: StateRoot;
-    try {
-      root = this.#committed.apply(delta.changes);
-    } catch (error) {
-      if (!isSyncError(error)) throw error;
-      this.#onMismatch('record', delta, undefined, seq, now);
-      return;
-    }
-    if (root.hash !== delta.root) {
-      this.#onMismatch('root', delta, root.hash, seq, now);
-      return;
-    }
-    let cause = seq;
-    if (this.#tap.isOpen) {
-      const body = { from, to, changes: delta.changes, root: root.hash };
-      cause = this.#tap.emit(this.replica, { kind: 'apply', ...body }, [seq]);
-    }
-    const before = this.#vector;
-    this.#vector = before.mergeEntries(delta.vector);
-    if (this.#tap.isOpen && this.#vector !== before) {
-      this.#tap.emit(this.replica, { kind: 'vector', vector: this.#vector.entries() }, [cause]);
-    }
-    this.#commit(root, { version: to, progress: delta.progress }, delta.rejected, cause, now);
-    this.#repaired('delta', cause, 0);
-    this.#acknowledge(cause);
-  }
-
-  #onOtherBase(delta: MessageOf<'DELTA_SYNC'>, seq: number, now: number): void {
-    const { from, to } = delta;
-    if (to <= this.#version) {
-      this.#log('debug', `delta ${from}→${to} passed over: already at ${this.#version}`, [seq]);
-      // The authority seems not to know.
-      this.#acknowledge(seq);
-    } else if (this.#request) {
-      this.#log('debug', `delta ${from}→${to} does not fit ${this.#version}; asked already`, [seq]);
-    } else {
-      this.#onMismatch('base', delta, undefined, seq, now);
+    const outcome = afterDelta(this.#committed, delta);
+    switch (outcome.fit) {
+      case 'whole': {
+        const { committed } = outcome;
+        const cause = this.#trace.apply(from, to, delta.changes, committed.root.hash, seq);
+        if (committed.vector !== this.vector) this.#trace.vector(committed.vector, [cause]);
+        this.#commit(committed, delta.rejected, cause, now);
+        this.#repaired('delta', cause, 0);
+        this.#acknowledge(cause);
+        return;
+      }
+      case 'stale':
+        this.#trace.log('debug', `delta ${from}→${to} passed over: already at ${this.version}`, [seq]);
+        // The authority seems not to know.
+        this.#acknowledge(seq);
+        return;
+      case 'settlements':
+        // How some mutations ended went with a frame that was lost; the state lacks nothing.
+        this.#trace.log('warn', `delta ${from}→${to} begins at ${delta.since} settled mutations: some are missing`, [
+          seq,
+        ]);
+        this.#ask('base', [seq], now);
+        return;
+      case 'base':
+        if (this.#request.isOpen) {
+          this.#trace.log('debug', `delta ${from}→${to} does not fit ${this.version}; asked already`, [seq]);
+          return;
+        }
+        this.#onMismatch('base', delta, undefined, seq, now);
+        return;
+      case 'record':
+        this.#onMismatch('record', delta, undefined, seq, now);
+        return;
+      case 'root':
+        this.#onMismatch('root', delta, outcome.got, seq, now);
+        return;
+      default:
+        unreachable(outcome);
     }
   }
 
-  /** Nothing was applied. Asks the authority, which finds out whether the delta was wrong or what we have. */
+  /** Nothing was applied. Asks the authority, which finds out whether the delta was wrong or what is here. */
   #onMismatch(
     reason: 'base' | 'record' | 'root',
     delta: MessageOf<'DELTA_SYNC'>,
@@ -482,42 +435,31 @@ export class ClientState {
   ): void {
     const { from, to } = delta;
     const body = { reason, from, to, expected: delta.root, ...(got === undefined ? {} : { got }) };
-    this.#ask(reason, [this.#traceMismatch(body, seq)], now);
+    this.#ask(reason, [this.#mismatched(body, seq)], now);
   }
 
   /** Swaps in a new committed state, settles what it covers and runs the rest again on top. */
-  #commit(
-    root: StateRoot,
-    at: { readonly version: Version; readonly progress: number },
-    rejected: readonly Rejection[],
-    cause: number,
-    now: number,
-  ): void {
-    this.#committed = root;
-    this.#version = at.version;
-    this.#progress = at.progress;
-    this.#request = undefined;
+  #commit(committed: Committed, rejected: readonly Rejection[], cause: number, now: number): void {
+    this.#committed = committed;
+    this.#counter = Math.max(this.#counter, committed.vector.get(this.replica));
+    this.#request.end();
     this.#settle(rejected, cause, now);
     this.#rebase(cause);
-    this.#events.push({ type: 'committed', version: this.#version, root: root.hash });
+    this.#events.push({ type: 'committed', version: committed.version, root: committed.root.hash });
     if (this.#isSynced) return;
     this.#isSynced = true;
     this.#resendCommands(now);
   }
 
   #acknowledge(cause: number): void {
-    this.#send({ type: 'ACK', ...this.#standing() }, [cause]);
-  }
-
-  #standing(): { readonly version: Version; readonly progress: number; readonly root: StateHash } {
-    return { version: this.#version, progress: this.#progress, root: this.#committed.hash };
+    this.#send({ type: 'ACK', ...standing(this.#committed) }, [cause]);
   }
 
   // — pending mutations —
 
   /** Takes out what the vector covers: refused where the authority says so, confirmed otherwise. */
   #settle(rejected: readonly Rejection[], cause: number, now: number): void {
-    const settled = this.#vector.get(this.replica);
+    const settled = this.vector.get(this.replica);
     const reasons = new Map<number, string>();
     for (const { replica, counter, reason } of rejected) if (replica === this.replica) reasons.set(counter, reason);
     for (const { mutation } of this.#pending.remove((pending) => pending.mutation.counter <= settled)) {
@@ -539,22 +481,18 @@ export class ClientState {
   }
 
   #confirmed(mutation: MutationId, cause: number): void {
-    if (this.#tap.isOpen) {
-      this.#tap.emit(this.replica, { kind: 'confirmation', mutation, version: this.#version }, [cause]);
-    }
-    this.#events.push({ type: 'confirmed', mutation, version: this.#version });
+    this.#trace.confirmation(mutation, this.version, cause);
+    this.#events.push({ type: 'confirmed', mutation, version: this.version });
   }
 
   #rolledBack(mutation: MutationId, reason: string, cause: number): void {
-    if (this.#tap.isOpen) {
-      this.#tap.emit(this.replica, { kind: 'rollback', mutation, reason, version: this.#version }, [cause]);
-    }
+    this.#trace.rollback(mutation, reason, this.version, cause);
     this.#events.push({ type: 'rejected', mutation, reason });
   }
 
   #rebase(cause: number): void {
-    this.#pending.rebase(this.#committed);
-    if (this.#tap.isOpen && this.#pending.list.length > 0) this.#traceRebase([cause]);
+    this.#pending.rebase(this.committed);
+    this.#trace.rebase(this.#pending.list, this.version, [cause]);
   }
 
   #sendCommand({ mutation, command, args, seq }: PendingMutation): void {
@@ -569,37 +507,37 @@ export class ClientState {
   // — repair —
 
   #onOffer(offer: MessageOf<'MERKLE_OFFER'>, seq: number, now: number): void {
-    if (offer.version !== this.#version) {
+    if (offer.version !== this.version) {
       this.#ask('base', [seq], now);
       return;
     }
-    if (offer.root === this.#committed.hash) {
-      this.#request = undefined;
+    if (offer.root === this.committed.hash) {
+      this.#request.end();
       this.#acknowledge(seq);
       return;
     }
     const running = this.#repair;
-    if (running?.version === offer.version && running.root === offer.root && running.base === this.#committed) {
+    if (running?.version === offer.version && running.root === offer.root && running.base === this.committed) {
       // A heartbeat and a request may cross and bring two offers. Starting anew would take the answer under way for a wrong one.
-      this.#request = undefined;
+      this.#request.end();
       return;
     }
     let cause = seq;
     if (this.#mismatch === undefined) {
-      const version = this.#version;
-      const body = { from: version, to: version, expected: offer.root, got: this.#committed.hash };
-      cause = this.#traceMismatch({ reason: 'heartbeat', ...body }, seq);
+      const version = this.version;
+      const body = { from: version, to: version, expected: offer.root, got: this.committed.hash };
+      cause = this.#mismatched({ reason: 'heartbeat', ...body }, seq);
     }
-    this.#request = undefined;
-    const descent = new MerkleDescent(this.#committed, offer.root);
-    this.#repair = { descent, base: this.#committed, version: offer.version, root: offer.root, until: 0 };
+    this.#request.end();
+    const descent = new MerkleDescent(this.committed, offer.root);
+    this.#repair = { descent, base: this.committed, version: offer.version, root: offer.root, until: 0 };
     this.#continueRepair(this.#repair, cause, now);
   }
 
   #onAnswer(answer: MessageOf<'MERKLE_ANSWER'>, seq: number, now: number): void {
     const repair = this.#repair;
     if (!repair) {
-      this.#log('debug', 'a Merkle answer that nobody waits for was passed over', [seq]);
+      this.#trace.log('debug', 'a Merkle answer that nobody waits for was passed over', [seq]);
       return;
     }
     try {
@@ -624,49 +562,37 @@ export class ClientState {
     const changes = repair.descent.result();
     const root = repair.base.apply(changes);
     // The descent verified every part; this also catches a state that was changed behind its back.
-    if (root.hash !== repair.root || this.#committed !== repair.base) {
+    if (root.hash !== repair.root || this.committed !== repair.base) {
       this.#ask('merkle', [cause], now);
       return;
     }
-    const { version } = repair;
-    const { differences, rounds, hashes, bytes } = repair.descent;
-    let applied = cause;
-    if (this.#tap.isOpen) {
-      const body = { against: this.#authority, version, differences, rounds, hashes, bytes };
-      const found = this.#tap.emit(this.replica, { kind: 'divergence', ...body }, [cause, this.#mismatch ?? 0]);
-      applied = this.#tap.emit(this.replica, { kind: 'apply', from: version, to: version, changes, root: root.hash }, [
-        found,
-      ]);
-    }
-    this.#commit(root, { version, progress: this.#progress }, [], applied, now);
-    this.#repaired('merkle', applied, bytes);
+    const { version, descent } = repair;
+    const found = this.#trace.divergence(this.#authority, version, descent, [cause, this.#mismatch ?? 0]);
+    const applied = this.#trace.apply(version, version, changes, root.hash, found);
+    this.#commit({ ...this.#committed, root }, [], applied, now);
+    this.#repaired('merkle', applied, descent.bytes);
     this.#acknowledge(applied);
   }
 
   /** Own root equals the authority's again. */
   #repaired(method: 'delta' | 'merkle' | 'snapshot', cause: number, bytes: number): void {
     if (this.#mismatch === undefined) return;
-    if (this.#tap.isOpen) {
-      const body = { version: this.#version, method, root: this.#committed.hash, bytes };
-      this.#tap.emit(this.replica, { kind: 'repair', ...body }, [cause, this.#mismatch]);
-    }
+    this.#trace.repair(method, this.version, this.committed, bytes, [cause, this.#mismatch]);
     this.#mismatch = undefined;
     this.#events.push({ type: 'repaired', method });
   }
 
-  /** Asks the authority to put us right. One request is out at a time, repeated on {@link tick}; only a weightier reason overtakes it. */
+  /** Asks the authority to put us right, unless it was asked already. */
   #ask(reason: SyncReason, cause: readonly number[], now: number): void {
     this.#repair = undefined;
-    const before = this.#request;
-    if (before && now < before.retryAt && WEIGHT[reason] <= WEIGHT[before.reason]) return;
-    const wait = before?.reason === reason ? Math.min(before.wait * 2, MAX_BACKOFF) : RETRY_INTERVAL;
-    this.#request = { reason, retryAt: now + wait, wait };
-    this.#send({ type: 'SYNC_REQUEST', ...this.#standing(), reason }, cause);
+    if (this.#request.begin(reason, now))
+      this.#send({ type: 'SYNC_REQUEST', ...standing(this.#committed), reason }, cause);
   }
 
   #retry(now: number): void {
     if (this.#repair && now >= this.#repair.until) this.#ask('merkle', [], now);
-    if (this.#request && now >= this.#request.retryAt) this.#ask(this.#request.reason, [], now);
+    const overdue = this.#request.overdue(now);
+    if (overdue) this.#ask(overdue, [], now);
     if (this.#isSynced && this.#pending.list.length > 0 && now >= this.#resendAt) {
       this.#resendWait = Math.min(this.#resendWait * 2, MAX_BACKOFF);
       this.#resendCommands(now);
@@ -675,21 +601,16 @@ export class ClientState {
 
   #heartbeat(now: number): void {
     this.#nextHeartbeat = now + HEARTBEAT_INTERVAL;
-    const cause = this.#tap.isOpen
-      ? this.#tap.emit(this.replica, { kind: 'hash', version: this.#version, own: this.#committed.hash })
-      : 0;
-    this.#send({ type: 'HEARTBEAT', ...this.#standing() }, [cause]);
+    const cause = this.#trace.hash(this.version, this.committed.hash);
+    this.#send({ type: 'HEARTBEAT', ...standing(this.#committed) }, [cause]);
   }
 
   // — sending, telling, tracing —
 
   #send(body: MessageBody, cause: readonly number[]): void {
-    for (const { frame, type, sender, sequence, names } of this.#encoder.encode(body)) {
-      if (this.#tap.isOpen) {
-        if (names) this.#tap.emit(sender, { kind: 'names', sender, first: names.first, names: [...names.names] });
-        this.#tap.emit(sender, { kind: 'send', to: this.#authority, type, sender, sequence }, cause, frame);
-      }
-      this.#frames.push(frame);
+    for (const encoded of this.#encoder.encode(body)) {
+      this.#trace.sent(encoded, this.#authority, cause);
+      this.#frames.push(encoded.frame);
     }
   }
 
@@ -707,61 +628,22 @@ export class ClientState {
     this.#phase = 'closed';
     this.#isSynced = false;
     this.#events.push({ type: 'ended', code, message });
-    if (this.#tap.isOpen) this.#tap.emit(this.replica, { kind: 'gone', reason: `${code}: ${message}`.slice(0, 500) });
+    this.#trace.gone(`${code}: ${message}`);
   }
 
   #refused(error: SyncError, frame?: Uint8Array, cause: readonly number[] = []): number {
     const message = error.message.slice(0, 2_000);
     this.#events.push({ type: 'refused', code: error.code, message });
-    if (!this.#tap.isOpen) return 0;
-    return this.#tap.emit(
-      this.replica,
-      { kind: 'refused', from: this.#authority, code: error.code, message },
-      cause,
-      frame,
-    );
+    return this.#trace.refused(this.#authority, error.code, message, cause, frame);
   }
 
-  #traceMismatch(body: Omit<TraceBodyOf<'mismatch'>, 'kind' | 'version' | 'own'>, cause: number): number {
-    const { version } = this;
+  #mismatched(body: Omit<TraceBodyOf<'mismatch'>, 'kind' | 'version' | 'own'>, cause: number): number {
     this.#events.push({ type: 'mismatch', reason: body.reason });
     const isFirst = this.#mismatch === undefined;
-    const seq = this.#tap.isOpen
-      ? this.#tap.emit(this.replica, { kind: 'mismatch', version, own: this.#committed.hash, ...body }, [cause])
-      : 0;
+    const seq = this.#trace.mismatch({ version: this.version, own: this.committed.hash, ...body }, cause);
     this.#mismatch ??= seq;
     // What is there now explains the difference, and nobody wrote it through the protocol.
-    if (this.#tap.isOpen && isFirst && body.reason !== 'base') this.#traceSnapshot('mismatch', [seq]);
+    if (isFirst && body.reason !== 'base') this.#trace.snapshot('mismatch', this.#committed, [seq]);
     return seq;
-  }
-
-  #traceDifferences(root: StateRoot, full: MessageOf<'FULL_SYNC'>, seq: number): void {
-    const differences = diffRoots(this.#committed, root).map(({ key, left, right }) => ({
-      key,
-      own: left ?? null,
-      theirs: right ?? null,
-    }));
-    if (differences.length === 0) return;
-    const body = { against: this.#authority, version: full.version, differences, rounds: 0, hashes: 0, bytes: 0 };
-    this.#tap.emit(this.replica, { kind: 'divergence', ...body }, [seq, this.#mismatch ?? 0]);
-  }
-
-  #traceSnapshot(reason: 'attach' | 'mismatch', cause: readonly number[]): void {
-    const records = Array.from(this.#committed.entries(), ([key, record]) => ({ key, record }));
-    const body = { version: this.#version, records, root: this.#committed.hash, vector: this.#vector.entries() };
-    this.#tap.emit(this.replica, { kind: 'snapshot', reason, ...body }, cause);
-  }
-
-  #traceRebase(cause: readonly number[]): void {
-    const pending = this.#pending.list.map(({ mutation, changes }) => ({ mutation, changes: [...changes] }));
-    this.#tap.emit(this.replica, { kind: 'rebase', version: this.#version, pending }, cause);
-  }
-
-  #traceNames({ sender, first, names }: MessageOf<'NAMES'>, seq: number): void {
-    if (this.#tap.isOpen) this.#tap.emit(this.replica, { kind: 'names', sender, first, names }, [seq]);
-  }
-
-  #log(level: 'debug' | 'warn', text: string, cause: readonly number[]): void {
-    if (this.#tap.isOpen) this.#tap.emit(this.replica, { kind: 'log', level, text: text.slice(0, 10_000) }, cause);
   }
 }

@@ -1,4 +1,4 @@
-import { isCanonical, VALUE_MAX_DEPTH } from '../bytes/index.ts';
+import { isCanonical, packMsgpack, VALUE_MAX_DEPTH } from '../bytes/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
 import type { Change, ReplicaId, SyncRecord, Value } from '../state/index.ts';
 import type { DomainEvent, SessionDefinition } from './session.ts';
@@ -38,7 +38,7 @@ export function decide(
     let root = state;
     for (const event of outcome.events) {
       const made = definition.reduce(root, event);
-      if (!made.every(isSendable)) return refuse(`${command} nests a record deeper than ${RECORD_MAX_DEPTH}`);
+      if (!made.every(isSendableChange)) return refuse(`${command} nests a record deeper than ${RECORD_MAX_DEPTH}`);
       root = root.apply(made);
       changes.push(...made);
     }
@@ -52,8 +52,17 @@ function refuse(reason: string): Decision {
   return { accepted: false, reason: reason.slice(0, REASON_MAX_LENGTH) };
 }
 
-function isSendable(change: Change): boolean {
+function isSendableChange(change: Change): boolean {
   return change.op === 'remove' || isSendableRecord(change.op === 'put' ? change.record : change.fields);
+}
+
+/** Bytes of a command's arguments, so that its frame stays well below what an authority takes. */
+const ARGUMENTS_MAX_LENGTH = 512 * 1024;
+
+/** Whether a COMMAND can carry this. One that could not would be pending for ever. */
+export function isSendable(command: string, args: Value): boolean {
+  if (command.length > 80 || !command.isWellFormed()) return false;
+  return isCanonical(args, VALUE_MAX_DEPTH - RECORD_MAX_DEPTH) && packMsgpack(args).length <= ARGUMENTS_MAX_LENGTH;
 }
 
 /** Whether a frame can carry this record. */

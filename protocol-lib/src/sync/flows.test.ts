@@ -153,7 +153,10 @@ describe('the authority refuses', () => {
     session.join('alice');
     let deep: unknown = 1;
     for (let depth = 0; depth < 55; depth++) deep = [deep];
-    expect(session.predict('alice', 'note', { id: 1, text: deep as [] })).toMatch('nests a record deeper than 48');
+    expect(session.predict('alice', 'note', { id: 1, text: deep as [] })).toMatch('cannot be sent');
+    expect(session.predict('alice', 'note', { id: 1, text: 'x'.repeat(600_000) })).toMatch('cannot be sent');
+    expect(session.predict('alice', 'x'.repeat(100), {}, { unchecked: true })).toMatch('cannot be sent');
+    expect(session.clients[0]?.pending).toEqual([]);
     expect(session.manager.mutate('note', { id: 1, text: deep as [] }, session.now)).toMatchObject({ accepted: false });
     session.run(100);
     expect(session.manager.version).toBe(1);

@@ -1,7 +1,6 @@
 import { isSyncError, SyncError, unreachable } from '../errors/index.ts';
-import { answerMerkleQuery, type StateRoot } from '../merkle/index.ts';
+import type { StateRoot } from '../merkle/index.ts';
 import {
-  type BodyOf,
   FEATURES,
   type Feature,
   FrameDecoder,
@@ -13,13 +12,13 @@ import {
   PROTOCOL_VERSION,
 } from '../messages/index.ts';
 import type { Random } from '../ports/index.ts';
-import type { ReplicaId, StateHash, Value, Version } from '../state/index.ts';
+import type { ReplicaId, Value, Version } from '../state/index.ts';
 import { closedTap, type Tap } from '../trace/index.ts';
-import { AuthorityState, type Settlement, type SyncPoint, shortEvent } from './authority-state.ts';
-import { type LinkId, Outbox, type Outgoing, type Receiver, STRANGER } from './outbox.ts';
+import { AuthorityState, type Settlement, shortEvent } from './authority-state.ts';
+import { type Client, DeltaSynchronizer, type SyncTotals } from './delta-synchronizer.ts';
+import { type LinkId, Outbox, type Outgoing, STRANGER } from './outbox.ts';
 import type { SessionDefinition } from './session.ts';
-import { MAX_BACKOFF, SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
-import type { StateSnapshot } from './snapshots.ts';
+import { SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
 
 export interface SyncManagerOptions extends Partial<SyncSettings> {
   readonly definition: SessionDefinition;
@@ -58,20 +57,12 @@ export interface ClientSyncState {
 }
 
 /** Totals since the manager was made. */
-export interface SyncStats {
-  /** Rounds in which anything was sent. */
-  readonly syncs: number;
-  readonly deltas: number;
-  readonly fullSyncs: number;
+export interface SyncStats extends SyncTotals {
   readonly bytes: number;
   readonly commits: number;
   readonly rejections: number;
   /** Frames that were refused. */
   readonly refused: number;
-  /** Acknowledgements and heartbeats whose hash was not ours. */
-  readonly mismatches: number;
-  /** Merkle exchanges that ended with equal roots. */
-  readonly repairs: number;
 }
 
 interface Link {
@@ -82,34 +73,10 @@ interface Link {
   client: Client | undefined;
 }
 
-interface Client extends Receiver {
-  readonly features: readonly Feature[];
-  acknowledged: SyncPoint;
-  lastSyncTime: number;
-  sent: SyncPoint;
-  /** What was sent and not acknowledged, oldest first. */
-  unacknowledged: SyncPoint[];
-  /** When what it has not acknowledged is sent again, and how long to wait after that. */
-  resendAt: number;
-  resendWait: number;
-  needsFullSync: boolean;
-  /** It asked for an answer, which goes out with the next round even where there is no news. */
-  isDue: boolean;
-  /** It left a whole chain unacknowledged: after its full sync, nothing new is sent before it answers. */
-  isStalled: boolean;
-  /** The state against which it descends. */
-  repair: { readonly version: Version; readonly root: StateRoot; readonly until: number; queries: number } | undefined;
-  /** `seq` of the record that makes the next frame necessary. */
-  cause: number;
-}
-
 /**
  * The authority of a session: owns the state, decides on mutations, and keeps every client in step with deltas,
  * full syncs and Merkle repairs. A state machine: the driver carries frames in and `Outgoing` out and calls
  * {@link tick}, at best several times a sync interval.
- *
- * A client's version is what it acknowledged. Deltas follow upon each other from what was last *sent*, and the chain
- * may run ahead of the acknowledgements by `maxDeltaChain`; a lost one is found by the client's base check.
  */
 export class SyncManager {
   readonly replica: ReplicaId;
@@ -122,16 +89,8 @@ export class SyncManager {
   readonly #outbox: Outbox;
   readonly #links = new Map<LinkId, Link>();
   readonly #clients = new Map<ReplicaId, Client>();
-  readonly #totals = {
-    syncs: 0,
-    deltas: 0,
-    fullSyncs: 0,
-    commits: 0,
-    rejections: 0,
-    refused: 0,
-    mismatches: 0,
-    repairs: 0,
-  };
+  readonly #synchronizer: DeltaSynchronizer;
+  readonly #totals = { commits: 0, rejections: 0, refused: 0 };
   readonly #start: number;
   #nextSync: number;
   #nextSnapshot: number;
@@ -146,6 +105,7 @@ export class SyncManager {
     this.#authorize = options.authorize ?? (() => true);
     this.#state = new AuthorityState(options.definition, options.replica, options.random, this.#tap, this.#settings);
     this.#outbox = new Outbox(options.replica, this.#tap, () => this.#clients.values());
+    this.#synchronizer = new DeltaSynchronizer(this.#state, this.#outbox, this.replica, this.#tap, this.#settings);
     this.#start = options.now;
     this.#nextSync = options.now;
     this.#nextSnapshot = options.now;
@@ -165,7 +125,7 @@ export class SyncManager {
   }
 
   get stats(): SyncStats {
-    return { ...this.#totals, bytes: this.#outbox.bytes };
+    return { ...this.#synchronizer.totals, ...this.#totals, bytes: this.#outbox.bytes };
   }
 
   get clients(): ClientSyncState[] {
@@ -251,7 +211,7 @@ export class SyncManager {
     }
     if (now >= this.#nextSync) {
       this.#nextSync = nextTime(this.#nextSync, this.#settings.syncInterval, now);
-      this.#sync(this.#clients.values(), now);
+      this.#synchronizer.sync(this.#clients.values(), now);
     }
     if (now >= this.#nextSnapshot) {
       this.#nextSnapshot = nextTime(this.#nextSnapshot, this.#settings.snapshotInterval, now);
@@ -311,16 +271,16 @@ export class SyncManager {
     switch (message.type) {
       case 'ACK':
       case 'HEARTBEAT':
-        this.#onStanding(client, message, seq, now);
+        this.#synchronizer.onStanding(client, message, seq, now);
         return;
       case 'COMMAND':
         this.#onCommand(client, message, seq, now);
         return;
       case 'SYNC_REQUEST':
-        this.#onSyncRequest(client, message, seq, now);
+        this.#synchronizer.onSyncRequest(client, message, seq, now);
         return;
       case 'MERKLE_QUERY':
-        this.#onMerkleQuery(client, message, seq);
+        this.#synchronizer.onMerkleQuery(client, message, seq);
         return;
       case 'NAMES':
         if (!this.#tap.isOpen) return;
@@ -365,23 +325,9 @@ export class SyncManager {
     if (protocol === undefined) throw new TypeError('a HELLO whose versions do not meet ours was decoded');
     this.#replace(hello.replica);
     const base = hello.resume && this.#state.snapshot(hello.resume.version);
-    const client: Client = {
-      link: link.id,
-      replica: hello.replica,
-      bytes: 0,
-      features: negotiateFeatures(this.#features, hello.features),
-      acknowledged: NOWHERE,
-      lastSyncTime: now,
-      sent: NOWHERE,
-      unacknowledged: [],
-      resendAt: 0,
-      resendWait: this.#settings.resendTimeout,
-      needsFullSync: base === undefined,
-      isDue: true,
-      isStalled: false,
-      repair: undefined,
-      cause: seq,
-    };
+    const features = negotiateFeatures(this.#features, hello.features);
+    const receiver = { link: link.id, replica: hello.replica, bytes: 0 };
+    const client = this.#synchronizer.admit(receiver, features, seq, now);
     link.client = client;
     // An authority that has lost what it knew of this writer takes up where the writer is.
     if (hello.next > 1) this.#state.ledger.settle(hello.replica, hello.next - 1);
@@ -399,8 +345,8 @@ export class SyncManager {
     this.#outbox.send([client], { type: 'WELCOME', ...welcome }, [seq]);
     this.#outbox.sendNames(client, [seq]);
     this.#clients.set(client.replica, client);
-    if (base && hello.resume) this.#resume(client, hello.resume, base, now);
-    this.#sync([client], now);
+    if (base && hello.resume) this.#synchronizer.resume(client, hello.resume, base, now);
+    this.#synchronizer.sync([client], now);
   }
 
   #refusal(link: Link, hello: MessageOf<'HELLO'>): SyncError | undefined {
@@ -433,111 +379,6 @@ export class SyncManager {
     this.#close(older.link, 'replaced by a newer connection');
   }
 
-  // — where clients stand —
-
-  /** A client says at which version it is, and with which hash. */
-  #onStanding(client: Client, message: MessageOf<'ACK' | 'HEARTBEAT'>, seq: number, now: number): void {
-    const { version, progress, root } = message;
-    const snapshot = this.#state.snapshot(version);
-    // A version that was never kept, or is too long ago, cannot be compared: the chain limit deals with it.
-    if (!snapshot) return;
-    const reference = snapshot.root.hash;
-    const agrees = reference === root;
-    if (this.#tap.isOpen) {
-      this.#tap.emit(client.replica, { kind: 'hash', version, own: root, reference, agrees }, [seq]);
-    }
-    if (!agrees) {
-      this.#onMismatch(client, version, root, seq, now);
-      return;
-    }
-    client.lastSyncTime = now;
-    const point = { version, progress };
-    if (client.repair?.version === version) {
-      client.repair = undefined;
-      this.#totals.repairs++;
-      this.#restart(client, point, seq);
-      return;
-    }
-    // An answer that was overtaken by a newer one says nothing more.
-    if (isBefore(point, client.acknowledged) || isBefore(client.sent, point)) return;
-    if (isBefore(client.acknowledged, point)) {
-      client.resendWait = this.#settings.resendTimeout;
-      client.resendAt = now + client.resendWait;
-    }
-    client.acknowledged = point;
-    client.unacknowledged = client.unacknowledged.filter((sent) => isBefore(point, sent));
-    if (client.unacknowledged.length === 0) client.isStalled = false;
-  }
-
-  #onMismatch(client: Client, version: Version, root: StateHash, seq: number, now: number): void {
-    // While it is being repaired, or waits for a full sync, we know already.
-    if (client.repair || client.needsFullSync || client.isStalled) return;
-    this.#totals.mismatches++;
-    this.#log('warn', `${client.replica} has ${root} at version ${version}, which differs`, [seq]);
-    this.#offerRepair(client, version, seq, now);
-  }
-
-  #onSyncRequest(client: Client, request: MessageOf<'SYNC_REQUEST'>, seq: number, now: number): void {
-    if (request.reason === 'names') this.#outbox.sendNames(client, [seq]);
-    client.repair = undefined;
-    client.isStalled = false;
-    client.cause = seq;
-    const snapshot = this.#state.snapshot(request.version);
-    if (!snapshot || request.reason === 'merkle' || request.reason === 'silence') {
-      client.needsFullSync = true;
-    } else {
-      this.#resume(client, request, snapshot, now);
-    }
-  }
-
-  /** Carries on from the state that a client says it has, where that is ours; has it repaired where it is not. */
-  #resume(client: Client, at: SyncPoint & { readonly root: StateHash }, snapshot: StateSnapshot, now: number): void {
-    if (snapshot.root.hash === at.root) {
-      this.#restart(client, at, client.cause);
-      // Even a delta of nothing, so that whoever asked has an answer.
-      client.isDue = true;
-      return;
-    }
-    this.#totals.mismatches++;
-    this.#offerRepair(client, at.version, client.cause, now);
-  }
-
-  /** The next round sends what is new since this point. */
-  #restart(client: Client, { version, progress }: SyncPoint, cause: number): void {
-    // More than ever was settled here was settled by an authority before this one.
-    const point = { version, progress: progress > this.#state.ledger.progress ? 0 : progress };
-    client.acknowledged = point;
-    client.sent = point;
-    client.unacknowledged = [];
-    client.needsFullSync = false;
-    client.cause = cause;
-  }
-
-  #offerRepair(client: Client, version: Version, cause: number, now: number): void {
-    const snapshot = this.#state.snapshot(version);
-    if (!snapshot || !client.features.includes('merkle')) {
-      client.needsFullSync = true;
-      client.cause = cause;
-      return;
-    }
-    const { root } = snapshot;
-    client.repair = { version, root, until: now + this.#settings.repairTimeout, queries: 0 };
-    this.#outbox.send([client], { type: 'MERKLE_OFFER', version, root: root.hash }, [cause]);
-  }
-
-  #onMerkleQuery(client: Client, message: MessageOf<'MERKLE_QUERY'>, seq: number): void {
-    const { repair } = client;
-    if (!repair || repair.queries >= this.#settings.maxRepairQueries) {
-      client.repair = undefined;
-      client.needsFullSync = true;
-      client.cause = seq;
-      return;
-    }
-    repair.queries++;
-    const { nodes } = answerMerkleQuery(repair.root, message);
-    this.#outbox.send([client], { type: 'MERKLE_ANSWER', nodes }, [seq]);
-  }
-
   // — mutations —
 
   #onCommand(client: Client, message: MessageOf<'COMMAND'>, seq: number, now: number): void {
@@ -565,9 +406,7 @@ export class SyncManager {
     if (reason !== undefined) {
       this.#outbox.send([client], { type: 'REJECT', counter, reason, version: this.version }, [seq]);
     }
-    const progress = Math.min(client.sent.progress, this.#state.ledger.progressBefore(client.replica));
-    client.sent = { version: client.sent.version, progress };
-    client.cause = seq;
+    this.#synchronizer.tellAgain(client, seq);
   }
 
   #settle(
@@ -591,84 +430,6 @@ export class SyncManager {
       this.#outbox.send(listeners, { type: 'EVENT', ...body }, [outcome.seq]);
     }
     return outcome;
-  }
-
-  // — rounds —
-
-  /** Brings clients up to date: one delta for all that stand at the same point, and full syncs where they are needed. */
-  #sync(clients: Iterable<Client>, now: number): void {
-    this.#state.keep();
-    const before = this.#totals.deltas + this.#totals.fullSyncs;
-    const groups = new Map<string, Client[]>();
-    for (const client of clients) {
-      if (this.#isWaiting(client, now)) continue;
-      const isBehind = isBefore(client.sent, this.#state.point);
-      if (isBehind && client.unacknowledged.length >= this.#settings.maxDeltaChain) {
-        client.needsFullSync = true;
-        client.isStalled = true;
-      }
-      if (client.needsFullSync) {
-        this.#fullSync(client, now);
-      } else if (isBehind || client.isDue) {
-        const point = `${client.sent.version}/${client.sent.progress}`;
-        const together = groups.get(point);
-        if (together) together.push(client);
-        else groups.set(point, [client]);
-      }
-    }
-    for (const [first, ...others] of groups.values()) if (first) this.#syncGroup(first, others, now);
-    if (this.#totals.deltas + this.#totals.fullSyncs > before) this.#totals.syncs++;
-  }
-
-  #syncGroup(first: Client, others: readonly Client[], now: number): void {
-    const clients = [first, ...others];
-    const delta = this.#state.deltaFrom(first.sent);
-    if (delta) this.#sendDelta(clients, delta, now);
-    else for (const client of clients) this.#fullSync(client, now);
-  }
-
-  /** Whether nothing can be sent now. Gives up a repair, and goes back to what was acknowledged, when their time is over. */
-  #isWaiting(client: Client, now: number): boolean {
-    if (client.repair) {
-      if (now < client.repair.until) return true;
-      client.repair = undefined;
-      client.needsFullSync = true;
-    }
-    if (client.needsFullSync || client.unacknowledged.length === 0) return false;
-    if (now < client.resendAt) return client.isStalled;
-    client.resendWait = Math.min(client.resendWait * 2, MAX_BACKOFF);
-    if (client.isStalled || !this.#state.snapshot(client.acknowledged.version)) client.needsFullSync = true;
-    else this.#restart(client, client.acknowledged, client.cause);
-    return false;
-  }
-
-  #sendDelta(takers: readonly Client[], delta: BodyOf<'DELTA_SYNC'>, now: number): void {
-    const causes = takers.map((client) => client.cause);
-    let seq = 0;
-    if (this.#tap.isOpen) {
-      const { from, to, changes, root } = delta;
-      const because = [...this.#state.commitsSince(from), ...causes].slice(-1_000);
-      seq = this.#tap.emit(this.replica, { kind: 'delta', from, to, count: changes.length, root }, because);
-    }
-    this.#outbox.send(takers, delta, [seq]);
-    for (const client of takers) this.#markSent(client, now);
-    this.#totals.deltas += takers.length;
-  }
-
-  #fullSync(client: Client, now: number): void {
-    this.#outbox.send([client], this.#state.fullSync(client.replica), [client.cause]);
-    client.unacknowledged = [];
-    client.needsFullSync = false;
-    this.#markSent(client, now);
-    this.#totals.fullSyncs++;
-  }
-
-  #markSent(client: Client, now: number): void {
-    if (client.unacknowledged.length === 0) client.resendAt = now + client.resendWait;
-    client.sent = this.#state.point;
-    client.unacknowledged.push(client.sent);
-    client.isDue = false;
-    client.cause = 0;
   }
 
   // — refusals and traces —
@@ -710,14 +471,6 @@ export class SyncManager {
   #log(level: 'debug' | 'warn', text: string, cause: readonly number[]): void {
     if (this.#tap.isOpen) this.#tap.emit(this.replica, { kind: 'log', level, text }, cause);
   }
-}
-
-/** Before anything was sent. */
-const NOWHERE: SyncPoint = { version: 0, progress: 0 };
-
-/** Whether `left` lacks something that `right` has. */
-function isBefore(left: SyncPoint, right: SyncPoint): boolean {
-  return left.version < right.version || left.progress < right.progress;
 }
 
 function protocolError(code: string, message: string): SyncError {

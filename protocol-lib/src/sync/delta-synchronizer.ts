@@ -1,0 +1,290 @@
+import { answerMerkleQuery, type StateRoot } from '../merkle/index.ts';
+import type { BodyOf, Feature, MessageOf } from '../messages/index.ts';
+import type { ReplicaId, StateHash, Version } from '../state/index.ts';
+import type { Tap } from '../trace/index.ts';
+import type { AuthorityState, SyncPoint } from './authority-state.ts';
+import type { Outbox, Receiver } from './outbox.ts';
+import { MAX_BACKOFF, type SyncSettings } from './settings.ts';
+import type { StateSnapshot } from './snapshots.ts';
+
+/** What is kept of one client while its connection lasts. */
+export interface Client extends Receiver {
+  readonly features: readonly Feature[];
+  acknowledged: SyncPoint;
+  lastSyncTime: number;
+  sent: SyncPoint;
+  /** What was sent and not acknowledged, oldest first. */
+  unacknowledged: SyncPoint[];
+  /** When what it has not acknowledged is sent again, and how long to wait after that. */
+  resendAt: number;
+  resendWait: number;
+  needsFullSync: boolean;
+  /** It asked for an answer, which goes out with the next round even where there is no news. */
+  isDue: boolean;
+  /** It left a whole chain unacknowledged: after its full sync, nothing new is sent before it answers. */
+  isStalled: boolean;
+  /** The state against which it descends. */
+  repair: { readonly version: Version; readonly root: StateRoot; readonly until: number; queries: number } | undefined;
+  /** `seq` of the record that makes the next frame necessary. */
+  cause: number;
+}
+
+/** What was sent and found, in all. */
+export interface SyncTotals {
+  /** Rounds in which anything was sent. */
+  readonly syncs: number;
+  readonly deltas: number;
+  readonly fullSyncs: number;
+  /** Acknowledgements and heartbeats whose hash was not ours. */
+  readonly mismatches: number;
+  /** Merkle exchanges that ended with equal roots. */
+  readonly repairs: number;
+}
+
+/**
+ * Keeps clients in step with the authority's state. A client's version is what it acknowledged; deltas follow upon each
+ * other from what was last *sent*, and their chain may run ahead of the acknowledgements by `maxDeltaChain`. What is
+ * lost on the way is found by the client's base check, or here when it stays unacknowledged.
+ */
+export class DeltaSynchronizer {
+  readonly #state: AuthorityState;
+  readonly #outbox: Outbox;
+  readonly #replica: ReplicaId;
+  readonly #tap: Tap;
+  readonly #settings: SyncSettings;
+  readonly #totals: { -readonly [K in keyof SyncTotals]: number } = {
+    syncs: 0,
+    deltas: 0,
+    fullSyncs: 0,
+    mismatches: 0,
+    repairs: 0,
+  };
+
+  constructor(state: AuthorityState, outbox: Outbox, replica: ReplicaId, tap: Tap, settings: SyncSettings) {
+    this.#state = state;
+    this.#outbox = outbox;
+    this.#replica = replica;
+    this.#tap = tap;
+    this.#settings = settings;
+  }
+
+  get totals(): SyncTotals {
+    return this.#totals;
+  }
+
+  /** What is kept of a client that was let in just now; `seq` is the record of its HELLO. */
+  admit(receiver: Receiver, features: readonly Feature[], seq: number, now: number): Client {
+    return {
+      ...receiver,
+      features,
+      acknowledged: NOWHERE,
+      lastSyncTime: now,
+      sent: NOWHERE,
+      unacknowledged: [],
+      resendAt: 0,
+      resendWait: this.#settings.resendTimeout,
+      needsFullSync: true,
+      isDue: true,
+      isStalled: false,
+      repair: undefined,
+      cause: seq,
+    };
+  }
+
+  /** The next delta also tells again how the last mutation of this client ended. */
+  tellAgain(client: Client, seq: number): void {
+    const progress = Math.min(client.sent.progress, this.#state.ledger.progressBefore(client.replica));
+    client.sent = { version: client.sent.version, progress };
+    client.cause = seq;
+  }
+
+  /** A client says at which version it is, and with which hash. */
+  onStanding(client: Client, message: MessageOf<'ACK' | 'HEARTBEAT'>, seq: number, now: number): void {
+    const { version, progress, root } = message;
+    const snapshot = this.#state.snapshot(version);
+    // A version that was never kept, or is too long ago, cannot be compared: the chain limit deals with it.
+    if (!snapshot) return;
+    const reference = snapshot.root.hash;
+    const agrees = reference === root;
+    if (this.#tap.isOpen) {
+      this.#tap.emit(client.replica, { kind: 'hash', version, own: root, reference, agrees }, [seq]);
+    }
+    if (!agrees) {
+      this.#onMismatch(client, version, root, seq, now);
+      return;
+    }
+    client.lastSyncTime = now;
+    const point = { version, progress };
+    if (client.repair?.version === version) {
+      client.repair = undefined;
+      this.#totals.repairs++;
+      this.#restart(client, point, seq);
+      return;
+    }
+    // An answer that was overtaken by a newer one says nothing more.
+    if (isBefore(point, client.acknowledged) || isBefore(client.sent, point)) return;
+    if (isBefore(client.acknowledged, point)) {
+      client.resendWait = this.#settings.resendTimeout;
+      client.resendAt = now + client.resendWait;
+    }
+    client.acknowledged = point;
+    client.unacknowledged = client.unacknowledged.filter((sent) => isBefore(point, sent));
+    if (client.unacknowledged.length === 0) client.isStalled = false;
+  }
+
+  #onMismatch(client: Client, version: Version, root: StateHash, seq: number, now: number): void {
+    // While it is being repaired, or waits for a full sync, we know already.
+    if (client.repair || client.needsFullSync || client.isStalled) return;
+    this.#totals.mismatches++;
+    if (this.#tap.isOpen) {
+      const text = `${client.replica} has ${root} at version ${version}, which differs`;
+      this.#tap.emit(this.#replica, { kind: 'log', level: 'warn', text }, [seq]);
+    }
+    this.#offerRepair(client, version, seq, now);
+  }
+
+  onSyncRequest(client: Client, request: MessageOf<'SYNC_REQUEST'>, seq: number, now: number): void {
+    if (request.reason === 'names') this.#outbox.sendNames(client, [seq]);
+    client.repair = undefined;
+    client.isStalled = false;
+    client.cause = seq;
+    const snapshot = this.#state.snapshot(request.version);
+    if (!snapshot || request.reason === 'merkle' || request.reason === 'silence') {
+      client.needsFullSync = true;
+    } else {
+      this.resume(client, request, snapshot, now);
+    }
+  }
+
+  /** Carries on from the state that a client says it has, where that is ours; has it repaired where it is not. */
+  resume(client: Client, at: SyncPoint & { readonly root: StateHash }, snapshot: StateSnapshot, now: number): void {
+    if (snapshot.root.hash === at.root) {
+      this.#restart(client, at, client.cause);
+      // Even a delta of nothing, so that whoever asked has an answer.
+      client.isDue = true;
+      return;
+    }
+    this.#totals.mismatches++;
+    this.#offerRepair(client, at.version, client.cause, now);
+  }
+
+  /** The next round sends what is new since this point. */
+  #restart(client: Client, { version, progress }: SyncPoint, cause: number): void {
+    // More than ever was settled here was settled by an authority before this one.
+    const point = { version, progress: progress > this.#state.ledger.progress ? 0 : progress };
+    client.acknowledged = point;
+    client.sent = point;
+    client.unacknowledged = [];
+    client.needsFullSync = false;
+    client.cause = cause;
+  }
+
+  #offerRepair(client: Client, version: Version, cause: number, now: number): void {
+    const snapshot = this.#state.snapshot(version);
+    if (!snapshot || !client.features.includes('merkle')) {
+      client.needsFullSync = true;
+      client.cause = cause;
+      return;
+    }
+    const { root } = snapshot;
+    client.repair = { version, root, until: now + this.#settings.repairTimeout, queries: 0 };
+    this.#outbox.send([client], { type: 'MERKLE_OFFER', version, root: root.hash }, [cause]);
+  }
+
+  onMerkleQuery(client: Client, message: MessageOf<'MERKLE_QUERY'>, seq: number): void {
+    const { repair } = client;
+    if (!repair || repair.queries >= this.#settings.maxRepairQueries) {
+      client.repair = undefined;
+      client.needsFullSync = true;
+      client.cause = seq;
+      return;
+    }
+    repair.queries++;
+    const { nodes } = answerMerkleQuery(repair.root, message);
+    this.#outbox.send([client], { type: 'MERKLE_ANSWER', nodes }, [seq]);
+  }
+
+  /** Brings clients up to date: one delta for all that stand at the same point, and full syncs where they are needed. */
+  sync(clients: Iterable<Client>, now: number): void {
+    this.#state.keep();
+    const before = this.#totals.deltas + this.#totals.fullSyncs;
+    const groups = new Map<string, Client[]>();
+    for (const client of clients) {
+      if (this.#isWaiting(client, now)) continue;
+      const isBehind = isBefore(client.sent, this.#state.point);
+      if (isBehind && client.unacknowledged.length >= this.#settings.maxDeltaChain) {
+        client.needsFullSync = true;
+        client.isStalled = true;
+      }
+      if (client.needsFullSync) {
+        this.#fullSync(client, now);
+      } else if (isBehind || client.isDue) {
+        const point = `${client.sent.version}/${client.sent.progress}`;
+        const together = groups.get(point);
+        if (together) together.push(client);
+        else groups.set(point, [client]);
+      }
+    }
+    for (const [first, ...others] of groups.values()) if (first) this.#syncGroup(first, others, now);
+    if (this.#totals.deltas + this.#totals.fullSyncs > before) this.#totals.syncs++;
+  }
+
+  #syncGroup(first: Client, others: readonly Client[], now: number): void {
+    const clients = [first, ...others];
+    const delta = this.#state.deltaFrom(first.sent);
+    if (delta) this.#sendDelta(clients, delta, now);
+    else for (const client of clients) this.#fullSync(client, now);
+  }
+
+  /** Whether nothing can be sent now. Gives up a repair, and goes back to what was acknowledged, when their time is over. */
+  #isWaiting(client: Client, now: number): boolean {
+    if (client.repair) {
+      if (now < client.repair.until) return true;
+      client.repair = undefined;
+      client.needsFullSync = true;
+    }
+    if (client.needsFullSync || client.unacknowledged.length === 0) return false;
+    if (now < client.resendAt) return client.isStalled;
+    client.resendWait = Math.min(client.resendWait * 2, MAX_BACKOFF);
+    if (client.isStalled || !this.#state.snapshot(client.acknowledged.version)) client.needsFullSync = true;
+    else this.#restart(client, client.acknowledged, client.cause);
+    return false;
+  }
+
+  #sendDelta(takers: readonly Client[], delta: BodyOf<'DELTA_SYNC'>, now: number): void {
+    const causes = takers.map((client) => client.cause);
+    let seq = 0;
+    if (this.#tap.isOpen) {
+      const { from, to, changes, root } = delta;
+      const because = [...this.#state.commitsSince(from), ...causes].slice(-1_000);
+      seq = this.#tap.emit(this.#replica, { kind: 'delta', from, to, count: changes.length, root }, because);
+    }
+    this.#outbox.send(takers, delta, [seq]);
+    for (const client of takers) this.#markSent(client, now);
+    this.#totals.deltas += takers.length;
+  }
+
+  #fullSync(client: Client, now: number): void {
+    this.#outbox.send([client], this.#state.fullSync(client.replica), [client.cause]);
+    client.unacknowledged = [];
+    client.needsFullSync = false;
+    this.#markSent(client, now);
+    this.#totals.fullSyncs++;
+  }
+
+  #markSent(client: Client, now: number): void {
+    if (client.unacknowledged.length === 0) client.resendAt = now + client.resendWait;
+    client.sent = this.#state.point;
+    client.unacknowledged.push(client.sent);
+    client.isDue = false;
+    client.cause = 0;
+  }
+}
+
+/** Before anything was sent. */
+const NOWHERE: SyncPoint = { version: 0, progress: 0 };
+
+/** Whether `left` lacks something that `right` has. */
+function isBefore(left: SyncPoint, right: SyncPoint): boolean {
+  return left.version < right.version || left.progress < right.progress;
+}
