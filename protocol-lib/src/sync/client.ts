@@ -1,6 +1,6 @@
 import type { VersionVector } from '../clock/index.ts';
 import { isSyncError, SyncError, unreachable } from '../errors/index.ts';
-import { MerkleDescent, type StateRoot } from '../merkle/index.ts';
+import type { StateRoot } from '../merkle/index.ts';
 import {
   FEATURES,
   type Feature,
@@ -21,10 +21,11 @@ import type { ClientEvent } from './client-events.ts';
 import { ClientTrace } from './client-trace.ts';
 import { afterDelta, type Committed, fromFullSync, NOTHING, standing } from './committed.ts';
 import { decide, isSendable } from './decide.ts';
+import { MerkleRepair } from './merkle-repair.ts';
 import { type PendingMutation, PendingMutations } from './pending.ts';
 import type { SessionDefinition } from './session.ts';
-import { MAX_BACKOFF, MAX_PENDING } from './settings.ts';
-import { RETRY_INTERVAL, SyncRequest } from './sync-request.ts';
+import { MAX_PENDING } from './settings.ts';
+import { SyncRequest } from './sync-request.ts';
 
 export interface ClientStateOptions {
   readonly definition: SessionDefinition;
@@ -48,16 +49,6 @@ export type PredictResult =
 
 const HEARTBEAT_INTERVAL = milliseconds(1_000);
 const HELLO_TIMEOUT = milliseconds(5_000);
-const DESCENT_TIMEOUT = milliseconds(3_000);
-
-/** A Merkle descent under way. */
-interface Repair {
-  readonly descent: MerkleDescent;
-  readonly base: StateRoot;
-  readonly version: Version;
-  readonly root: StateHash;
-  until: number;
-}
 
 /**
  * A client's copy of the session: the state that the authority committed, as far as it is known here, and the optimistic one
@@ -90,12 +81,10 @@ export class ClientState {
   /** Whether the authority has said that it starts anew, so that an older version may replace ours. */
   #mayReset = false;
   readonly #request = new SyncRequest();
-  #repair: Repair | undefined;
+  #repair: MerkleRepair | undefined;
   /** `seq` of the `mismatch` that is not yet put right; 0 where that was not traced. */
   #mismatch: number | undefined;
   #nextHeartbeat = 0;
-  #resendAt = 0;
-  #resendWait = RETRY_INTERVAL;
   #frames: Uint8Array[] = [];
   #events: ClientEvent[] = [];
 
@@ -220,7 +209,6 @@ export class ClientState {
     const changes = decision.accepted ? decision.changes : [];
     const mutation = { writer: this.replica, counter: ++this.#counter };
     const seq = this.#trace.prediction(mutation, command, this.version, changes);
-    if (this.#pending.list.length === 0) this.#resendAt = now + this.#resendWait;
     const pending = { mutation, command, args, changes, madeAt: now, seq };
     this.#pending.add(pending, decision.accepted ? decision.root : this.#pending.root);
     if (this.#isSynced) this.#sendCommand(pending);
@@ -292,7 +280,7 @@ export class ClientState {
         return;
       case 'ERROR':
         // The commands before it were lost on the way.
-        if (message.code === 'COMMAND_GAP') this.#resendAt = Math.min(this.#resendAt, now);
+        if (message.code === 'COMMAND_GAP') this.#pending.resendSoon(now);
         this.#trace.log('warn', `${this.#authority} refused a frame: ${message.code}: ${message.message}`, [seq]);
         this.#events.push({ type: 'error', code: message.code, message: message.message });
         return;
@@ -462,21 +450,17 @@ export class ClientState {
     const settled = this.vector.get(this.replica);
     const reasons = new Map<number, string>();
     for (const { replica, counter, reason } of rejected) if (replica === this.replica) reasons.set(counter, reason);
-    for (const { mutation } of this.#pending.remove((pending) => pending.mutation.counter <= settled)) {
+    for (const { mutation } of this.#pending.remove((pending) => pending.mutation.counter <= settled, now)) {
       const reason = reasons.get(mutation.counter);
       if (reason === undefined) this.#confirmed(mutation, cause);
       else this.#rolledBack(mutation, reason, cause);
-      this.#resendWait = RETRY_INTERVAL;
-      this.#resendAt = now + RETRY_INTERVAL;
     }
   }
 
   #onReject(reject: MessageOf<'REJECT'>, seq: number, now: number): void {
-    const [pending] = this.#pending.remove(({ mutation }) => mutation.counter === reject.counter);
+    const [pending] = this.#pending.remove(({ mutation }) => mutation.counter === reject.counter, now);
     if (!pending) return;
     this.#rolledBack(pending.mutation, reject.reason, seq);
-    this.#resendWait = RETRY_INTERVAL;
-    this.#resendAt = now + RETRY_INTERVAL;
     this.#rebase(seq);
   }
 
@@ -501,7 +485,7 @@ export class ClientState {
 
   #resendCommands(now: number): void {
     for (const pending of this.#pending.list) this.#sendCommand(pending);
-    this.#resendAt = now + this.#resendWait;
+    this.#pending.resent(now);
   }
 
   // — repair —
@@ -516,8 +500,7 @@ export class ClientState {
       this.#acknowledge(seq);
       return;
     }
-    const running = this.#repair;
-    if (running?.version === offer.version && running.root === offer.root && running.base === this.committed) {
+    if (this.#repair?.isFor(this.committed, offer)) {
       // A heartbeat and a request may cross and bring two offers. Starting anew would take the answer under way for a wrong one.
       this.#request.end();
       return;
@@ -529,8 +512,7 @@ export class ClientState {
       cause = this.#mismatched({ reason: 'heartbeat', ...body }, seq);
     }
     this.#request.end();
-    const descent = new MerkleDescent(this.committed, offer.root);
-    this.#repair = { descent, base: this.committed, version: offer.version, root: offer.root, until: 0 };
+    this.#repair = new MerkleRepair(this.committed, offer);
     this.#continueRepair(this.#repair, cause, now);
   }
 
@@ -541,7 +523,7 @@ export class ClientState {
       return;
     }
     try {
-      repair.descent.receive(answer);
+      repair.receive(answer);
     } catch (error) {
       if (!isSyncError(error)) throw error;
       this.#refused(error, undefined, [seq]);
@@ -551,21 +533,19 @@ export class ClientState {
     this.#continueRepair(repair, seq, now);
   }
 
-  #continueRepair(repair: Repair, cause: number, now: number): void {
-    const query = repair.descent.next();
+  #continueRepair(repair: MerkleRepair, cause: number, now: number): void {
+    const query = repair.next(now);
     if (query) {
-      repair.until = now + DESCENT_TIMEOUT;
       this.#send({ type: 'MERKLE_QUERY', ...query }, [cause]);
       return;
     }
     this.#repair = undefined;
-    const changes = repair.descent.result();
-    const root = repair.base.apply(changes);
-    // The descent verified every part; this also catches a state that was changed behind its back.
-    if (root.hash !== repair.root || this.committed !== repair.base) {
+    const result = repair.result(this.committed);
+    if (!result) {
       this.#ask('merkle', [cause], now);
       return;
     }
+    const { changes, root } = result;
     const { version, descent } = repair;
     const found = this.#trace.divergence(this.#authority, version, descent, [cause, this.#mismatch ?? 0]);
     const applied = this.#trace.apply(version, version, changes, root.hash, found);
@@ -590,13 +570,10 @@ export class ClientState {
   }
 
   #retry(now: number): void {
-    if (this.#repair && now >= this.#repair.until) this.#ask('merkle', [], now);
+    if (this.#repair?.isOverdue(now)) this.#ask('merkle', [], now);
     const overdue = this.#request.overdue(now);
     if (overdue) this.#ask(overdue, [], now);
-    if (this.#isSynced && this.#pending.list.length > 0 && now >= this.#resendAt) {
-      this.#resendWait = Math.min(this.#resendWait * 2, MAX_BACKOFF);
-      this.#resendCommands(now);
-    }
+    if (this.#isSynced && this.#pending.isOverdue(now)) this.#resendCommands(now);
   }
 
   #heartbeat(now: number): void {
