@@ -24,8 +24,8 @@ export function Stream() {
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(0);
   // Without a filter every record is a row; with one, the last count stands until the next answer.
-  const lastTotal = useRef(0);
-  const total = filter === '' ? records : lastTotal.current;
+  const [passing, setPassing] = useState(0);
+  const total = filter === '' ? records : passing;
   const viewport: Viewport = { count: total, height };
   const shownTop = clampTop(following ? Number.MAX_SAFE_INTEGER : top, viewport);
 
@@ -34,10 +34,10 @@ export function Stream() {
   const page = useQuery(
     ['rows', filter, wanted.offset, wanted.limit],
     (query, signal) => query.rows(filter, wanted.offset, wanted.limit, signal),
-    height > 0,
+    true,
     records,
   );
-  lastTotal.current = page.data?.total ?? 0;
+  if (page.data && page.data.total !== passing) setPassing(page.data.total);
 
   const related = useQuery(
     ['related', selection],
@@ -49,10 +49,12 @@ export function Stream() {
   const lastShown = useRef({ playhead: -1, filter, epoch });
   const target = useQuery(
     ['row-index', filter, playhead],
-    (query, signal) => query.rowIndex(filter, playhead, signal),
+    async (query, signal) => ({ playhead, filter, index: await query.rowIndex(filter, playhead, signal) }),
     playhead >= 0 && !following,
   );
-  const targetIndex = target.isLoading ? undefined : target.data;
+  // An answer about where the playhead was before is none about where it is.
+  const isAnswered = target.data?.playhead === playhead && target.data.filter === filter;
+  const targetIndex = isAnswered ? target.data?.index : undefined;
   useEffect(() => {
     if (targetIndex === undefined || height === 0) return;
     const last = lastShown.current;
@@ -114,7 +116,7 @@ export function Stream() {
       <StreamHead />
       <Waiting query={page} />
       {page.error && page.error.code !== 'FILTER_SYNTAX' && <FaultView error={page.error} onRetry={page.retry} />}
-      {total === 0 && !page.isLoading ? (
+      {total === 0 && page.data?.total === 0 && !page.isLoading ? (
         <NoRows filter={filter} isLive={isLive} />
       ) : (
         <VirtualList
