@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { runTests } from '@vscode/test-electron';
+import { downloadAndUnzipVSCode, runTests } from '@vscode/test-electron';
 import { buildSuite, suitePath } from './build.ts';
 import { repository } from './fetch.ts';
 import { extensionPath } from './inside.ts';
@@ -20,10 +20,10 @@ await buildSuite();
 
 const workspace = makeWorkspace('dark');
 const resultsFile = join(workspace.folder, '..', 'results.json');
-const installed = process.env.VSCODE_EXECUTABLE_PATH;
+const executable = process.env.VSCODE_EXECUTABLE_PATH ?? (await download());
 try {
   await runTests({
-    ...(installed ? { vscodeExecutablePath: installed } : { version: VERSION }),
+    vscodeExecutablePath: executable,
     extensionDevelopmentPath: extensionPath,
     extensionTestsPath: suitePath,
     launchArgs: [workspace.folder, '--disable-extensions', '--disable-workspace-trust', '--skip-welcome'],
@@ -38,4 +38,19 @@ try {
 } finally {
   rmSync(resultsFile, { force: true });
   workspace.remove();
+}
+
+async function download(): Promise<string> {
+  try {
+    return await downloadAndUnzipVSCode({ version: VERSION, cachePath: join(repository, '.cache', 'vscode-desktop') });
+  } catch (error) {
+    console.error(
+      `VS Code ${VERSION} could not be downloaded: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    console.error(
+      'Set VSCODE_EXECUTABLE_PATH to one that is installed, or run "node test/vscode/run.ts", the server way.',
+    );
+    workspace.remove();
+    process.exit(2);
+  }
 }
