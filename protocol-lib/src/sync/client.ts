@@ -4,8 +4,6 @@ import type { StateRoot } from '../merkle/index.ts';
 import {
   FEATURES,
   type Feature,
-  FrameDecoder,
-  FrameEncoder,
   type Message,
   type MessageBody,
   type MessageOf,
@@ -17,6 +15,7 @@ import {
 import { milliseconds } from '../ports/index.ts';
 import { type Change, type ReplicaId, replicaId, type StateHash, type Value, type Version } from '../state/index.ts';
 import { closedTap, type MutationId, type Tap, type TraceBodyOf } from '../trace/index.ts';
+import { ClientConnection, type ClientPhase, type ReceivedFrame } from './client-connection.ts';
 import type { ClientEvent } from './client-events.ts';
 import { ClientTrace } from './client-trace.ts';
 import { afterDelta, type Committed, fromFullSync, NOTHING, standing } from './committed.ts';
@@ -40,15 +39,11 @@ export interface ClientStateOptions {
   readonly role?: 'client' | 'peer';
 }
 
-/** `greeting` until WELCOME, `live` until the connection ends. */
-export type ClientPhase = 'closed' | 'greeting' | 'live';
-
 export type PredictResult =
   | { readonly mutation: MutationId; readonly frames: Uint8Array[] }
   | { readonly rejected: string };
 
 const HEARTBEAT_INTERVAL = milliseconds(1_000);
-const HELLO_TIMEOUT = milliseconds(5_000);
 
 /**
  * A client's copy of the session: the state that the authority committed, as far as it is known here, and the optimistic one
@@ -65,14 +60,9 @@ export class ClientState {
   readonly #trace: ClientTrace;
   readonly #features: readonly Feature[];
   readonly #role: 'client' | 'peer';
-  readonly #encoder: FrameEncoder;
+  readonly #connection: ClientConnection;
   readonly #listeners = new Set<(event: ClientEvent) => void>();
   readonly #pending: PendingMutations;
-  #authority: ReplicaId;
-  #decoder = new FrameDecoder();
-  #phase: ClientPhase = 'closed';
-  #openedAt = 0;
-  #lastSequence = 0;
   #committed: Committed = NOTHING;
   /** The highest counter that this client has given to a mutation. */
   #counter = 0;
@@ -85,7 +75,6 @@ export class ClientState {
   /** `seq` of the `mismatch` that is not yet put right; 0 where that was not traced. */
   #mismatch: number | undefined;
   #nextHeartbeat = 0;
-  #frames: Uint8Array[] = [];
   #events: ClientEvent[] = [];
 
   constructor(options: ClientStateOptions) {
@@ -96,13 +85,12 @@ export class ClientState {
     this.#trace = new ClientTrace(options.tap ?? closedTap, options.replica);
     this.#features = options.features ?? FEATURES;
     this.#role = options.role ?? 'client';
-    this.#authority = options.authority ?? replicaId('server');
-    this.#encoder = new FrameEncoder(options.replica);
+    this.#connection = new ClientConnection(options.replica, options.authority ?? replicaId('server'), this.#trace);
     this.#pending = new PendingMutations(options.definition, options.replica, NOTHING.root);
   }
 
   get phase(): ClientPhase {
-    return this.#phase;
+    return this.#connection.phase;
   }
 
   /** The authority's version of {@link committed}; 0 before the first full sync. */
@@ -130,7 +118,7 @@ export class ClientState {
   /** Whether the state is up to date as far as can be known here: nothing asked for, nothing under repair. */
   get isSettled(): boolean {
     return (
-      this.#phase === 'live' &&
+      this.phase === 'live' &&
       this.#isSynced &&
       !this.#request.isOpen &&
       !this.#repair &&
@@ -146,10 +134,7 @@ export class ClientState {
 
   /** A connection was opened: answers HELLO, with what can be resumed. */
   open(now: number): Uint8Array[] {
-    this.#phase = 'greeting';
-    this.#openedAt = now;
-    this.#lastSequence = 0;
-    this.#decoder = new FrameDecoder();
+    this.#connection.open(now);
     this.#isSynced = false;
     this.#mayReset = this.version === 0;
     this.#request.end();
@@ -175,23 +160,18 @@ export class ClientState {
 
   /** A frame arrived. One that is refused changes nothing. */
   receive(frame: Uint8Array, now: number): Uint8Array[] {
-    if (this.#phase === 'closed') return [];
-    let message: Message;
+    if (this.phase === 'closed') return [];
+    let received: ReceivedFrame;
     try {
-      message = this.#decoder.decode(frame);
+      received = this.#connection.read(frame);
     } catch (error) {
       if (!isSyncError(error)) throw error;
       this.#onUnreadable(error, frame, now);
       return this.#done();
     }
-    const { type, sequence } = message;
-    const seq = this.#trace.received(message, frame);
-    if (sequence <= this.#lastSequence) {
-      this.#trace.log('debug', `${type} ${sequence} came again or late and was passed over`, [seq]);
-    } else {
-      this.#lastSequence = sequence;
-      this.#onMessage(message, seq, now);
-    }
+    const { message, seq, isRepeated } = received;
+    if (isRepeated) this.#trace.log('debug', `${message.type} ${message.sequence} came again or late`, [seq]);
+    else this.#onMessage(message, seq, now);
     return this.#done();
   }
 
@@ -217,10 +197,8 @@ export class ClientState {
 
   /** Carries out what is due: heartbeats, and whatever had no answer. */
   tick(now: number): Uint8Array[] {
-    if (this.#phase === 'greeting' && now - this.#openedAt >= HELLO_TIMEOUT) {
-      this.#end('HELLO_TIMEOUT', 'the authority did not answer HELLO');
-    }
-    if (this.#phase === 'live') {
+    if (this.#connection.isIgnored(now)) this.#end('HELLO_TIMEOUT', 'the authority did not answer HELLO');
+    if (this.phase === 'live') {
       this.#retry(now);
       if (this.version > 0 && now >= this.#nextHeartbeat) this.#heartbeat(now);
     }
@@ -229,25 +207,23 @@ export class ClientState {
 
   /** Ends the connection politely. */
   close(reason: string): Uint8Array[] {
-    if (this.#phase !== 'closed') this.#send({ type: 'BYE', reason: reason.slice(0, 500) }, []);
+    if (this.phase !== 'closed') this.#send({ type: 'BYE', reason: reason.slice(0, 500) }, []);
     return this.#done();
   }
 
   /** The connection was closed. State and pending mutations are kept for the next one. */
   closed(reason: string, _now: number): void {
-    if (this.#phase === 'closed') return;
-    this.#phase = 'closed';
+    if (!this.#connection.end(reason)) return;
     this.#isSynced = false;
     this.#request.end();
     this.#repair = undefined;
-    this.#trace.gone(reason);
   }
 
   /** Emits who this is, all names, the state, the vector, the hash and what is pending, so that a capture that starts now is complete. */
   describe(): void {
     if (!this.#trace.isOpen) return;
     this.#trace.replica(this.#role);
-    this.#trace.names(this.#authority, 0, this.#decoder.names.slice(0), []);
+    this.#trace.names(this.#connection.authority, 0, this.#connection.names, []);
     if (this.version === 0) return;
     this.#trace.snapshot('attach', this.#committed, []);
     this.#trace.vector(this.vector, []);
@@ -265,7 +241,7 @@ export class ClientState {
 
   #onUnreadable(error: SyncError, frame: Uint8Array, now: number): void {
     const seq = this.#refused(error, frame);
-    if (error.code === 'MESSAGE_UNKNOWN_TYPE' || this.#phase !== 'live') return;
+    if (error.code === 'MESSAGE_UNKNOWN_TYPE' || this.phase !== 'live') return;
     const isNames = error.code === 'NAME_UNKNOWN' || error.code === 'NAMES_OUT_OF_ORDER';
     this.#ask(isNames ? 'names' : 'frame', [seq], now);
   }
@@ -281,7 +257,9 @@ export class ClientState {
       case 'ERROR':
         // The commands before it were lost on the way.
         if (message.code === 'COMMAND_GAP') this.#pending.resendSoon(now);
-        this.#trace.log('warn', `${this.#authority} refused a frame: ${message.code}: ${message.message}`, [seq]);
+        this.#trace.log('warn', `${this.#connection.authority} refused a frame: ${message.code}: ${message.message}`, [
+          seq,
+        ]);
         this.#events.push({ type: 'error', code: message.code, message: message.message });
         return;
       case 'BYE':
@@ -291,7 +269,7 @@ export class ClientState {
         this.#trace.names(message.sender, message.first, message.names, [seq]);
         return;
       default:
-        if (this.#phase === 'live') this.#onLive(message, seq, now);
+        if (this.phase === 'live') this.#onLive(message, seq, now);
         else this.#trace.log('warn', `${message.type} came before WELCOME and was passed over`, [seq]);
     }
   }
@@ -326,12 +304,11 @@ export class ClientState {
   }
 
   #onWelcome(welcome: MessageOf<'WELCOME'>, seq: number, now: number): void {
-    if (this.#phase !== 'greeting') {
+    if (this.phase !== 'greeting') {
       this.#trace.log('warn', 'a second WELCOME was passed over', [seq]);
       return;
     }
-    this.#phase = 'live';
-    this.#authority = welcome.authority;
+    this.#connection.welcome(welcome.authority);
     this.#mayReset = !welcome.resumed;
     this.#nextHeartbeat = now + HEARTBEAT_INTERVAL;
     // The state comes unasked; should it be lost, this asks for it.
@@ -356,7 +333,10 @@ export class ClientState {
       return;
     }
     if (this.#mismatch !== undefined && this.version === full.version) {
-      this.#trace.replaced(this.#authority, full.version, this.committed, committed.root, [seq, this.#mismatch]);
+      this.#trace.replaced(this.#connection.authority, full.version, this.committed, committed.root, [
+        seq,
+        this.#mismatch,
+      ]);
     }
     this.#repair = undefined;
     this.#mayReset = false;
@@ -547,7 +527,7 @@ export class ClientState {
     }
     const { changes, root } = result;
     const { version, descent } = repair;
-    const found = this.#trace.divergence(this.#authority, version, descent, [cause, this.#mismatch ?? 0]);
+    const found = this.#trace.divergence(this.#connection.authority, version, descent, [cause, this.#mismatch ?? 0]);
     const applied = this.#trace.apply(version, version, changes, root.hash, found);
     this.#commit({ ...this.#committed, root }, [], applied, now);
     this.#repaired('merkle', applied, descent.bytes);
@@ -585,16 +565,12 @@ export class ClientState {
   // — sending, telling, tracing —
 
   #send(body: MessageBody, cause: readonly number[]): void {
-    for (const encoded of this.#encoder.encode(body)) {
-      this.#trace.sent(encoded, this.#authority, cause);
-      this.#frames.push(encoded.frame);
-    }
+    this.#connection.send(body, cause);
   }
 
   /** The frames of this step, after telling the listeners, who may find the state consistent. */
   #done(): Uint8Array[] {
-    const frames = this.#frames;
-    this.#frames = [];
+    const frames = this.#connection.drain();
     const events = this.#events;
     this.#events = [];
     for (const event of events) for (const listener of this.#listeners) listener(event);
@@ -602,16 +578,15 @@ export class ClientState {
   }
 
   #end(code: string, message: string): void {
-    this.#phase = 'closed';
+    this.#connection.end(`${code}: ${message}`);
     this.#isSynced = false;
     this.#events.push({ type: 'ended', code, message });
-    this.#trace.gone(`${code}: ${message}`);
   }
 
   #refused(error: SyncError, frame?: Uint8Array, cause: readonly number[] = []): number {
     const message = error.message.slice(0, 2_000);
     this.#events.push({ type: 'refused', code: error.code, message });
-    return this.#trace.refused(this.#authority, error.code, message, cause, frame);
+    return this.#trace.refused(this.#connection.authority, error.code, message, cause, frame);
   }
 
   #mismatched(body: Omit<TraceBodyOf<'mismatch'>, 'kind' | 'version' | 'own'>, cause: number): number {

@@ -1,5 +1,6 @@
 export type { SyncPoint } from './authority-state.ts';
-export { type ClientPhase, ClientState, type ClientStateOptions, type PredictResult } from './client.ts';
+export { ClientState, type ClientStateOptions, type PredictResult } from './client.ts';
+export type { ClientPhase } from './client-connection.ts';
 export type { ClientEvent } from './client-events.ts';
 export {
   type ClientSyncState,
