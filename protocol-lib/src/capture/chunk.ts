@@ -1,5 +1,6 @@
 import { McapRecordBuilder, Opcode } from '@mcap/core';
 import { SyncError } from '../errors/index.ts';
+import { ByteNames } from './byte-names.ts';
 import { MsgpackCursor } from './cursor.ts';
 
 /** The payload of a chunk: MCAP Schema, Channel and Message records one after the other. */
@@ -29,26 +30,21 @@ export interface SealedChunk {
 /** Pairs of log time and offset, flat. */
 export type MessageIndexEntries = readonly number[];
 
-/** Numbers the replicas of a capture as MCAP channels. */
+/** Numbers the replicas of a capture as MCAP channels, from 1. */
 export class Channels {
-  readonly #ids = new Map<string, number>();
-  readonly #replicas: string[] = [];
+  readonly #names = new ByteNames();
 
-  id(replica: string): number {
-    let id = this.#ids.get(replica);
-    if (id === undefined) {
-      id = this.#replicas.push(replica);
-      this.#ids.set(replica, id);
-    }
-    return id;
+  /** The channel of the replica whose name these bytes are. */
+  id(bytes: Uint8Array, offset: number, length: number): number {
+    return this.#names.intern(bytes, offset, length) + 1;
   }
 
   replica(id: number): string {
-    return this.#replicas[id - 1]!;
+    return this.#names.texts[id - 1]!;
   }
 
   list(): ReadonlyArray<{ readonly id: number; readonly replica: string }> {
-    return this.#replicas.map((replica, index) => ({ id: index + 1, replica }));
+    return this.#names.texts.map((replica, index) => ({ id: index + 1, replica }));
   }
 }
 
@@ -71,7 +67,6 @@ export class ChunkBuilder {
   readonly #channels: Channels;
   readonly #cursor = new MsgpackCursor();
   readonly #definitions = new McapRecordBuilder();
-  readonly #capacity: number;
   #bytes: Uint8Array;
   #view: DataView;
   #length = 0;
@@ -84,7 +79,6 @@ export class ChunkBuilder {
 
   constructor(channels: Channels, capacity = 300 * 1024) {
     this.#channels = channels;
-    this.#capacity = capacity;
     this.#bytes = new Uint8Array(capacity);
     this.#view = new DataView(this.#bytes.buffer);
   }
@@ -117,7 +111,8 @@ export class ChunkBuilder {
     if (cursor.array() !== 8) cursor.fail('an array of 8');
     const seq = cursor.uint();
     const time = cursor.uint();
-    const channel = this.#channels.id(cursor.string());
+    const nameLength = cursor.stringBytes();
+    const channel = this.#channels.id(record, cursor.offset - nameLength, nameLength);
     const index = this.#indexOf(channel);
     this.#reserve(MESSAGE_PREFIX_BYTES + record.length);
     index.push(time, this.#length);
@@ -143,28 +138,32 @@ export class ChunkBuilder {
     return at + MESSAGE_PREFIX_BYTES;
   }
 
-  /** The chunk so far, sharing nothing with what is appended later. */
-  snapshot(): SealedChunk {
+  /** The chunk so far. Its payload is a view that is good until the next call. */
+  view(): SealedChunk {
     return {
-      payload: this.payload.slice(),
+      payload: this.payload,
       records: this.#records,
       firstSeq: this.#firstSeq,
       lastSeq: this.#lastSeq,
       startTime: this.#startTime,
       endTime: this.#endTime,
-      messageIndexes: new Map(Array.from(this.#indexes, ([channel, entries]) => [channel, entries.slice()])),
+      messageIndexes: this.#indexes,
     };
   }
 
-  /** The chunk so far; the builder starts the next one. */
-  seal(): SealedChunk {
-    const sealed = this.snapshot();
-    // A fresh buffer, so that views of the chunk that a reader still holds stay as they are.
-    this.#bytes = new Uint8Array(this.#capacity);
-    this.#view = new DataView(this.#bytes.buffer);
+  /** Starts the next chunk in the same memory. */
+  clear(): void {
     this.#length = 0;
     this.#records = 0;
     this.#indexes = new Map();
+  }
+
+  /** The chunk so far, for keeping; the next one is started in other memory, so that views of this one stay as they are. */
+  seal(): SealedChunk {
+    const sealed = { ...this.view(), payload: this.payload.slice() };
+    this.#bytes = new Uint8Array(this.#bytes.length);
+    this.#view = new DataView(this.#bytes.buffer);
+    this.clear();
     return sealed;
   }
 

@@ -7,6 +7,12 @@ export interface Compression {
   compress(bytes: Uint8Array): Uint8Array;
 }
 
+/** Unpacks one zstd frame into at most `size` bytes; throws on anything that is not one. */
+export type ZstdDecompress = (bytes: Uint8Array, size: number) => Uint8Array;
+
+/** Everywhere the same and without anything native. The library fills the buffer that it is given and cannot grow it. */
+export const portableZstd: ZstdDecompress = (bytes, size) => decompress(bytes, new Uint8Array(size));
+
 export const noCompression: Compression = { name: '', compress: (bytes) => bytes };
 
 /** A chunk above this is refused before a byte of it is made room for. */
@@ -24,6 +30,7 @@ export function decompressChunk(
   compression: string,
   declaredSize: number,
   offset: number,
+  zstd: ZstdDecompress = portableZstd,
 ): Uint8Array {
   const fail = (code: string, message: string): SyncError =>
     new SyncError(code, message, { origin: 'capture', place: { offset } });
@@ -70,8 +77,7 @@ export function decompressChunk(
     );
   }
   try {
-    // The library fills this and cannot grow it: whatever the blocks say, no more than this comes out.
-    return decompress(compressed, new Uint8Array(declaredSize));
+    return zstd(compressed, declaredSize);
   } catch (cause) {
     throw new SyncError('CHUNK_DAMAGED', `the chunk at offset ${offset} is not valid zstd`, {
       origin: 'capture',

@@ -2,7 +2,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { McapIndexedReader, McapStreamReader, McapWriter } from '@mcap/core';
 import { describe, expect, test } from 'vitest';
 import { isSyncError } from '../errors/index.ts';
-import { zstdCompression } from '../node/compression.ts';
+import { zstdCompression, zstdDecompression } from '../node/compression.ts';
 import { replicaId } from '../state/index.ts';
 import { TRACE_VERSION, type TraceHeader, type TraceRecord } from '../trace/index.ts';
 import { type Compression, noCompression } from './compression.ts';
@@ -278,6 +278,14 @@ describe('a chunk that asks for too much', () => {
     const capture = (await opened(await withChunk('lz9', 10n, new Uint8Array(10)))) as OpenCapture;
     expect((await capture.info()).cut?.message).toMatch(/known: zstd/);
   });
+});
+
+test('Node unpacks what the portable way unpacks, and refuses what it refuses', async () => {
+  const recording = coinRecording(undefined, { length: 3_000 });
+  const bytes = await fileOf(recording, { compression: zstdCompression });
+  const capture = await openCapture(memorySource(bytes), { decompressZstd: zstdDecompression });
+  expect(await recordsOf(capture)).toEqual(recording.records);
+  expect(() => zstdDecompression(zstdCompressSync(new Uint8Array(10_000)), 100)).toThrow();
 });
 
 test('opening can be stopped, and tells how far it is', async () => {

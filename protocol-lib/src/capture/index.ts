@@ -4,6 +4,7 @@ export {
   noCompression,
   RATIO_FREE_BYTES,
   RATIO_MAX,
+  type ZstdDecompress,
 } from './compression.ts';
 export type { OpenCapture, PlacedRecord } from './engine.ts';
 export { type FilterTerm, parseFilter } from './filter.ts';

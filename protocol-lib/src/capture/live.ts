@@ -102,7 +102,7 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
     const preface = this.#preface();
     if (preface) parts.push(framing.chunk(preface));
     for (const chunk of this.#sealed.values()) parts.push(framing.chunk(chunk));
-    if (this.#builder.records > 0) parts.push(framing.chunk(this.#builder.snapshot()));
+    if (this.#builder.records > 0) parts.push(framing.chunk(this.#builder.view()));
     parts.push(framing.end());
     return join(parts);
   }

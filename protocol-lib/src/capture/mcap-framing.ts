@@ -34,7 +34,6 @@ export class McapFraming {
   readonly #metadata: { offset: bigint; length: bigint; name: string }[] = [];
   readonly #channelCounts = new Map<number, bigint>();
   #position = 0;
-  #dataCrc = 0;
   #records = 0;
   #chain = 0;
   #startTime = 0;
@@ -65,50 +64,56 @@ export class McapFraming {
     const compression = isSmaller ? this.#compression.name : '';
     const payload = isSmaller ? compressed : chunk.payload;
     const payloadCrc = crc32(chunk.payload);
-    const chunkStartOffset = BigInt(this.#position);
-    const chunkLength = this.#builder.writeChunk({
-      messageStartTime: BigInt(chunk.startTime),
-      messageEndTime: BigInt(chunk.endTime),
-      uncompressedSize: BigInt(chunk.payload.length),
-      uncompressedCrc: payloadCrc,
-      compression,
-      records: payload,
-    });
-    const parts = [this.#take()];
-    const messageIndexOffsets = new Map<number, bigint>();
-    const indexStart = this.#position;
-    for (const [channel, entries] of chunk.messageIndexes) {
-      messageIndexOffsets.set(channel, BigInt(this.#position));
-      parts.push(this.#count(messageIndexRecord(channel, entries)));
-      this.#channelCounts.set(channel, (this.#channelCounts.get(channel) ?? 0n) + BigInt(entries.length / 2));
-    }
+    const chunkLength = RECORD_HEADER_BYTES + CHUNK_HEADER_BYTES + compression.length + payload.length;
+    const indexLength = lengthOfIndexes(chunk.messageIndexes);
+    this.#takeTotals(chunk, payloadCrc);
+    this.#writeMetadata(METADATA_CHUNK, this.#describe(chunk, payloadCrc), chunkLength + indexLength);
+    const metadata = this.#builder.buffer;
+    this.#builder.reset();
+    // One buffer for all of it: the payload is copied once.
+    const bytes = new Uint8Array(chunkLength + indexLength + metadata.length);
+    const view = new DataView(bytes.buffer);
+    writeChunkHeader(view, chunk, payloadCrc, compression, payload.length);
+    bytes.set(payload, chunkLength - payload.length);
+    const messageIndexOffsets = writeMessageIndexes(view, chunkLength, chunk.messageIndexes);
+    bytes.set(metadata, chunkLength + indexLength);
     this.#chunks.push({
       messageStartTime: BigInt(chunk.startTime),
       messageEndTime: BigInt(chunk.endTime),
-      chunkStartOffset,
-      chunkLength,
-      messageIndexOffsets,
-      messageIndexLength: BigInt(this.#position - indexStart),
+      chunkStartOffset: BigInt(this.#position),
+      chunkLength: BigInt(chunkLength),
+      messageIndexOffsets: new Map(
+        Array.from(messageIndexOffsets, ([channel, offset]) => [channel, BigInt(this.#position + offset)]),
+      ),
+      messageIndexLength: BigInt(indexLength),
       compression,
       compressedSize: BigInt(payload.length),
       uncompressedSize: BigInt(chunk.payload.length),
     });
-    if (this.#records === 0) this.#startTime = chunk.startTime;
-    this.#startTime = Math.min(this.#startTime, chunk.startTime);
+    this.#position += bytes.length;
+    return bytes;
+  }
+
+  #takeTotals(chunk: SealedChunk, payloadCrc: number): void {
+    this.#startTime = this.#records === 0 ? chunk.startTime : Math.min(this.#startTime, chunk.startTime);
     this.#endTime = Math.max(this.#endTime, chunk.endTime);
+    this.#records += chunk.records;
     this.#chain = chainHash(this.#chain, payloadCrc, chunk.records);
-    this.#writeMetadata(METADATA_CHUNK, {
-      chunk: String(this.#chunks.length - 1),
-      first: String(this.#records),
+    for (const [channel, entries] of chunk.messageIndexes) {
+      this.#channelCounts.set(channel, (this.#channelCounts.get(channel) ?? 0n) + BigInt(entries.length / 2));
+    }
+  }
+
+  #describe(chunk: SealedChunk, payloadCrc: number): Readonly<Record<string, string>> {
+    return {
+      chunk: String(this.#chunks.length),
+      first: String(this.#records - chunk.records),
       records: String(chunk.records),
       firstSeq: String(chunk.firstSeq),
       lastSeq: String(chunk.lastSeq),
       crc: hex8(payloadCrc),
       chain: hex8(this.#chain),
-    });
-    this.#records += chunk.records;
-    parts.push(this.#take());
-    return join(parts);
+    };
   }
 
   end(): Uint8Array {
@@ -118,7 +123,8 @@ export class McapFraming {
       chain: hex8(this.#chain),
     });
     const totals = this.#take();
-    this.#builder.writeDataEnd({ dataSectionCrc: this.#dataCrc });
+    // 0 is "not told": every part that counts has a checksum of its own already.
+    this.#builder.writeDataEnd({ dataSectionCrc: 0 });
     const dataEnd = this.#take();
     return join([totals, dataEnd, this.#summary()]);
   }
@@ -179,8 +185,9 @@ export class McapFraming {
     return join([summary, this.#take()]);
   }
 
-  #writeMetadata(name: string, fields: Readonly<Record<string, string>>): void {
-    const offset = BigInt(this.#position + this.#builder.length);
+  /** `ahead` bytes will stand before what the builder has. */
+  #writeMetadata(name: string, fields: Readonly<Record<string, string>>, ahead = 0): void {
+    const offset = BigInt(this.#position + ahead + this.#builder.length);
     const length = this.#builder.writeMetadata({ name, metadata: new Map(Object.entries(fields)) });
     this.#metadata.push({ offset, length, name });
   }
@@ -188,14 +195,58 @@ export class McapFraming {
   #take(): Uint8Array {
     const bytes = this.#builder.buffer;
     this.#builder.reset();
-    return this.#count(bytes);
-  }
-
-  #count(bytes: Uint8Array): Uint8Array {
     this.#position += bytes.length;
-    this.#dataCrc = crc32(bytes, this.#dataCrc);
     return bytes;
   }
+}
+
+const RECORD_HEADER_BYTES = 9;
+/** Start and end time, size, CRC, length of the compression's name, length of the data. */
+const CHUNK_HEADER_BYTES = 8 + 8 + 8 + 4 + 4 + 8;
+const INDEX_HEADER_BYTES = RECORD_HEADER_BYTES + 2 + 4;
+
+function writeChunkHeader(
+  view: DataView,
+  chunk: SealedChunk,
+  payloadCrc: number,
+  compression: string,
+  dataLength: number,
+): void {
+  view.setUint8(0, Opcode.CHUNK);
+  setUint64(view, 1, CHUNK_HEADER_BYTES + compression.length + dataLength);
+  setUint64(view, 9, chunk.startTime);
+  setUint64(view, 17, chunk.endTime);
+  setUint64(view, 25, chunk.payload.length);
+  view.setUint32(33, payloadCrc, true);
+  view.setUint32(37, compression.length, true);
+  for (let at = 0; at < compression.length; at++) view.setUint8(41 + at, compression.charCodeAt(at));
+  setUint64(view, 41 + compression.length, dataLength);
+}
+
+function lengthOfIndexes(indexes: SealedChunk['messageIndexes']): number {
+  let length = 0;
+  for (const entries of indexes.values()) length += INDEX_HEADER_BYTES + entries.length * 8;
+  return length;
+}
+
+/** Returns where the index of each channel begins, from the start of the view. */
+function writeMessageIndexes(
+  view: DataView,
+  offset: number,
+  indexes: SealedChunk['messageIndexes'],
+): Map<number, number> {
+  const offsets = new Map<number, number>();
+  let at = offset;
+  for (const [channel, entries] of indexes) {
+    offsets.set(channel, at);
+    view.setUint8(at, Opcode.MESSAGE_INDEX);
+    setUint64(view, at + 1, 2 + 4 + entries.length * 8);
+    view.setUint16(at + 9, channel, true);
+    view.setUint32(at + 11, entries.length * 8, true);
+    at += INDEX_HEADER_BYTES;
+    for (let index = 0; index < entries.length; index++, at += 8) setUint64(view, at, entries[index]!);
+  }
+  return offsets;
 }
 
 /** The running hash over the chunks: CRC-32 of (hash before, payload's CRC, record count), each a little-endian u32. */
@@ -206,17 +257,6 @@ export function chainHash(before: number, payloadCrc: number, records: number): 
   view.setUint32(4, payloadCrc, true);
   view.setUint32(8, records, true);
   return crc32(bytes);
-}
-
-function messageIndexRecord(channel: number, entries: readonly number[]): Uint8Array {
-  const bytes = new Uint8Array(9 + 2 + 4 + entries.length * 8);
-  const view = new DataView(bytes.buffer);
-  view.setUint8(0, Opcode.MESSAGE_INDEX);
-  setUint64(view, 1, bytes.length - 9);
-  view.setUint16(9, channel, true);
-  view.setUint32(11, entries.length * 8, true);
-  for (let index = 0; index < entries.length; index++) setUint64(view, 15 + index * 8, entries[index]!);
-  return bytes;
 }
 
 export function join(parts: readonly Uint8Array[]): Uint8Array {

@@ -20,12 +20,12 @@ export function memorySource(bytes: Uint8Array): ByteSource {
   };
 }
 
-/** A sink that keeps what it is given. */
+/** A sink that keeps what it is given, as it is: who writes into it must not change those bytes afterwards. */
 export function memorySink(): ByteSink & { bytes(): Uint8Array } {
   const parts: Uint8Array[] = [];
   return {
     write(bytes) {
-      parts.push(bytes.slice());
+      parts.push(bytes);
     },
     flush() {},
     close() {},

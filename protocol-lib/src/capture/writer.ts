@@ -80,7 +80,9 @@ export class CaptureWriter {
   }
 
   #seal(): void {
-    if (this.#builder.records > 0) this.#write(this.#framing.chunk(this.#builder.seal()));
+    if (this.#builder.records === 0) return;
+    this.#write(this.#framing.chunk(this.#builder.view()));
+    this.#builder.clear();
   }
 
   #write(bytes: Uint8Array): void {

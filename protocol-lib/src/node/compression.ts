@@ -1,8 +1,13 @@
-import { constants, zstdCompressSync } from 'node:zlib';
-import type { Compression } from '../capture/index.ts';
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import type { Compression, ZstdDecompress } from '../capture/index.ts';
 
 /** zstd as Node has it built in, at its fastest usual level: captures are written while the app runs. */
 export const zstdCompression: Compression = {
   name: 'zstd',
   compress: (bytes) => zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }),
 };
+
+/** For `openCapture`: several times as fast as the portable way. */
+export const zstdDecompression: ZstdDecompress = (bytes, size) =>
+  // Node takes a limit of at least 1, and the limit is what nothing may grow beyond.
+  zstdDecompressSync(bytes, { maxOutputLength: Math.max(1, size) });
