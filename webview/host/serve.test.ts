@@ -2,9 +2,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { attach, decodeServerFrame, type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
+import { attach, type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
 import { replicaId } from '@syncscope/protocol/state';
-import { ATTACH_SUBPROTOCOL, type FaultSpec, TRACE_VERSION, TraceHub } from '@syncscope/protocol/trace';
+import {
+  ATTACH_SUBPROTOCOL,
+  decodeServerFrame,
+  type FaultSpec,
+  TRACE_VERSION,
+  TraceHub,
+} from '@syncscope/protocol/trace';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parsePageFragment } from './address.ts';
 import { type InspectorServer, type Subject, serveInspector } from './serve.ts';

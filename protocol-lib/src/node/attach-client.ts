@@ -6,11 +6,13 @@ import {
   ATTACH_SUBPROTOCOL,
   ATTACH_TOKEN_PREFIX,
   type AttachServerMessage,
+  decodeServerFrame,
+  encodeAttachFrame,
   type FaultSpec,
+  SERVER_FRAME_MAX,
   TRACE_VERSION,
   type TraceHeader,
 } from '../trace/index.ts';
-import { decodeServerFrame, encodeAttachFrame, SERVER_FRAME_MAX } from './attach-frames.ts';
 import { ATTACH_CLOSE } from './observers.ts';
 
 export interface AttachOptions {

@@ -5,7 +5,6 @@ export {
   type AttachOptions,
   attach,
 } from './attach-client.ts';
-export { decodeServerFrame, encodeAttachFrame } from './attach-frames.ts';
 export * from './clock.ts';
 export * from './compression.ts';
 export * from './discovery.ts';

@@ -7,12 +7,14 @@ import type { ReplicaId } from '../state/index.ts';
 import {
   ATTACH_SUBPROTOCOL,
   type AttachClientMessage,
+  decodeObserverFrame,
+  encodeAttachFrame,
   type FaultSpec,
+  OBSERVER_FRAME_MAX,
   type TraceHeader,
   type TraceHub,
 } from '../trace/index.ts';
 import { type AccessRole, isRefusal, type Refusal, TokenGate, tokenOf } from './access.ts';
-import { decodeObserverFrame, encodeAttachFrame, OBSERVER_FRAME_MAX } from './attach-frames.ts';
 import { announceSession } from './discovery.ts';
 import { answerJson, LoopbackServer, refuse, refuseUpgrade } from './loopback.ts';
 import { ATTACH_CLOSE, closeSocket, OBSERVERS_MAX, Observers } from './observers.ts';

@@ -1,8 +1,8 @@
 import { WebSocket } from 'ws';
 import { encodeTraceRecord } from '../capture/index.ts';
 import type { TraceHub, TraceRecord } from '../trace/index.ts';
+import { encodeAttachFrame } from '../trace/index.ts';
 import type { AccessRole } from './access.ts';
-import { encodeAttachFrame } from './attach-frames.ts';
 
 /**
  * Who is attached to a session. Each record is encoded once and goes out in batches, the same frame to

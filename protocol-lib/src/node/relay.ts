@@ -2,10 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type RawData, WebSocket, WebSocketServer } from 'ws';
 import { isSyncError, SyncError } from '../errors/index.ts';
-import { ATTACH_SUBPROTOCOL, ATTACH_TOKEN_PREFIX } from '../trace/index.ts';
+import { ATTACH_SUBPROTOCOL, ATTACH_TOKEN_PREFIX, OBSERVER_FRAME_MAX, SERVER_FRAME_MAX } from '../trace/index.ts';
 import type { Refusal } from './access.ts';
 import { inspectAddress, readRefusal } from './attach-client.ts';
-import { OBSERVER_FRAME_MAX, SERVER_FRAME_MAX } from './attach-frames.ts';
 import { refuseUpgrade } from './loopback.ts';
 import { ATTACH_CLOSE, closeSocket } from './observers.ts';
 

@@ -1,3 +1,4 @@
 export * from './attach.ts';
+export * from './attach-frames.ts';
 export * from './records.ts';
 export * from './tap.ts';

@@ -1,10 +1,9 @@
-import { packMsgpack, unpackMsgpack } from '@syncscope/protocol/bytes';
 import { SyncError, unreachable } from '@syncscope/protocol/errors';
 import {
   ATTACH_SUBPROTOCOL,
   ATTACH_TOKEN_PREFIX,
-  type AttachClientMessage,
-  attachServerMessageSchema,
+  decodeServerFrame,
+  encodeAttachFrame,
   type FaultSpec,
   type TraceHeader,
 } from '@syncscope/protocol/trace';
@@ -56,7 +55,7 @@ export function attach(
   function receive(data: unknown): void {
     if (!(data instanceof ArrayBuffer))
       throw new SyncError('ATTACH_FRAME_INVALID', 'a frame of text', { origin: 'attach' });
-    const message = attachServerMessageSchema.parse(unpackMsgpack(new Uint8Array(data)), 'attach');
+    const message = decodeServerFrame(new Uint8Array(data));
     switch (message.type) {
       case 'header':
         hasHeader = true;
@@ -100,10 +99,9 @@ export function attach(
     inject(spec) {
       if (hasEnded || socket.readyState !== 1) return Promise.reject(gone(url, 'the session is not connected'));
       const request = nextRequest++;
-      const message: AttachClientMessage = { type: 'fault', request, spec };
       return new Promise((resolve, reject) => {
         waiting.set(request, { resolve, reject });
-        socket.send(Uint8Array.from(packMsgpack(message)));
+        socket.send(encodeAttachFrame({ type: 'fault', request, spec }));
       });
     },
     detach: () => end('stopped here', undefined),

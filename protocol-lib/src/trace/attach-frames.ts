@@ -1,4 +1,5 @@
-import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
+import { Packr, Unpackr } from 'msgpackr';
+import { checkMsgpack } from '../bytes/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import type { Schema } from '../schema/index.ts';
 import {
@@ -6,17 +7,26 @@ import {
   type AttachServerMessage,
   attachClientMessageSchema,
   attachServerMessageSchema,
-} from '../trace/index.ts';
+} from './attach.ts';
 
-/** Frames of the attach protocol: one msgpack map each, as `trace/attach.ts` describes them. */
+/**
+ * Frames of the attach protocol: one msgpack map each, as `attach.ts` describes them. They carry trace
+ * records as opaque bytes and no state of a session, so msgpackr serves; what has a hash goes through
+ * `bytes/`, whose msgpack keeps -0 and refuses what is not canonical.
+ */
 
 /** The largest frame that an observer may send. */
 export const OBSERVER_FRAME_MAX = 64 * 1024;
 /** The largest frame that an observer accepts. */
 export const SERVER_FRAME_MAX = 64 * 1024 * 1024;
 
-export function encodeAttachFrame(message: AttachServerMessage | AttachClientMessage): Uint8Array {
-  return packMsgpack(message);
+const FORMAT = { useRecords: false, mapsAsObjects: true } as const;
+const packr = new Packr({ ...FORMAT, variableMapSize: true });
+const unpackr = new Unpackr(FORMAT);
+
+/** A frame in memory of its own, so that it may be kept or transferred. */
+export function encodeAttachFrame(message: AttachServerMessage | AttachClientMessage): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(packr.pack(message));
 }
 
 /** @throws SyncError `ATTACH_FRAME_INVALID` */
@@ -31,7 +41,9 @@ export function decodeObserverFrame(frame: Uint8Array): AttachClientMessage {
 
 function decode<T>(frame: Uint8Array, schema: Schema<T>): T {
   try {
-    return schema.parse(unpackMsgpack(frame), '');
+    // Depth, lengths and names are checked before msgpackr sees them.
+    checkMsgpack(frame);
+    return schema.parse(unpackr.unpack(frame), '');
   } catch (error) {
     throw new SyncError(
       'ATTACH_FRAME_INVALID',
