@@ -23,7 +23,7 @@ export class ByteNames {
     const found = this.find(source, offset, length);
     if (found >= 0) return found;
     const id = this.texts.length;
-    const copy = source.slice(offset, offset + length);
+    const copy = new Uint8Array(source.subarray(offset, offset + length));
     this.texts.push(decoder.decode(copy));
     this.#bytes.push(copy);
     const hash = hashBytes(copy, 0, length);

@@ -29,7 +29,7 @@ export function encodeTraceRecord(record: TraceRecord): Uint8Array {
 }
 
 /**
- * The record in `bytes`, every part checked. The frame in `wire` is a view of `bytes`.
+ * The record in `bytes`, every part checked. It shares no memory with them.
  * @throws SyncError `RECORD_MALFORMED` or what the body's schema and the msgpack profile refuse
  */
 export function decodeTraceRecord(bytes: Uint8Array): TraceRecord {
@@ -60,7 +60,8 @@ export function decodeTraceRecord(bytes: Uint8Array): TraceRecord {
 function takeWire(cursor: MsgpackCursor): Uint8Array | undefined {
   if (cursor.takeNil()) return undefined;
   const length = cursor.binary();
-  return cursor.bytes.subarray(cursor.offset - length, cursor.offset);
+  // Not `slice`: a Node Buffer answers that with a view of itself.
+  return new Uint8Array(cursor.bytes.subarray(cursor.offset - length, cursor.offset));
 }
 
 function takeSource(cursor: MsgpackCursor): { file: string; line: number; column: number } | undefined {

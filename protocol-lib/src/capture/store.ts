@@ -57,8 +57,7 @@ export class RecordReader {
    * @throws SyncError `POSITION_OUT_OF_RANGE`, `POSITION_DROPPED`, or what decoding refuses
    */
   async read(position: number): Promise<TraceRecord> {
-    const bytes = await this.bytes(position);
-    return decodeTraceRecord(bytes.slice());
+    return decodeTraceRecord(await this.bytes(position));
   }
 
   /** As {@link read}, for a record that the index says is of this kind. */

@@ -8,6 +8,8 @@ export const zstdCompression: Compression = {
 };
 
 /** For `openCapture`: several times as fast as the portable way. */
-export const zstdDecompression: ZstdDecompress = (bytes, size) =>
+export const zstdDecompression: ZstdDecompress = (bytes, size) => {
   // Node takes a limit of at least 1, and the limit is what nothing may grow beyond.
-  zstdDecompressSync(bytes, { maxOutputLength: Math.max(1, size) });
+  const out = zstdDecompressSync(bytes, { maxOutputLength: Math.max(1, size) });
+  return new Uint8Array(out.buffer, out.byteOffset, out.length);
+};
