@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { finished } from 'node:stream/promises';
 import { openCapture } from '@syncscope/protocol/capture';
 import { verifyCapture } from '@syncscope/protocol/diagnose';
 import { attach, fileSink, fileSource, listSessions, recordSession } from '@syncscope/protocol/node';
@@ -32,9 +33,11 @@ async function start(...args: readonly string[]): Promise<Started> {
   });
   cleanups.unshift(async () => child.kill('SIGKILL'));
   let [out, err] = ['', ''];
-  const exit = new Promise<number | NodeJS.Signals>((resolve) => {
-    child.on('close', (code, signal) => resolve(code ?? signal ?? -1));
+  // Not `close`, which does not come where the channel was disconnected before.
+  const ended = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.on('exit', (code, signal) => resolve(code ?? signal ?? -1));
   });
+  const exit = Promise.all([ended, finished(child.stdout!), finished(child.stderr!)]).then(([code]) => code);
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     err += text;
   });

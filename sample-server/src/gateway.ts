@@ -53,6 +53,7 @@ export class Gateway {
   readonly #connections = new Map<LinkId, Connection>();
   readonly #ticking: NodeJS.Timeout;
   #links = 0;
+  #isClosed = false;
   #server: Server | undefined;
 
   constructor(options: GatewayOptions) {
@@ -62,7 +63,8 @@ export class Gateway {
 
   /** Takes over a WebSocket request that has been found to be no stranger's. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#open(opened));
+    if (this.#isClosed) socket.destroy();
+    else this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#open(opened));
   }
 
   /**
@@ -104,6 +106,7 @@ export class Gateway {
 
   /** Says goodbye to every client, and closes. */
   async close(reason: string): Promise<void> {
+    this.#isClosed = true;
     clearInterval(this.#ticking);
     const sockets = [...this.#connections.values()].map(({ socket }) => socket);
     const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));

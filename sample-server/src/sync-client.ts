@@ -5,6 +5,7 @@ import { WebSocket } from 'ws';
 
 const TICK_MS = 50;
 const RECONNECT_MS = { first: 250, most: 5_000 };
+const PATIENCE_MS = 2_000;
 const FRAME_MAX = 16 * 1024 * 1024;
 
 export interface SyncClientOptions {
@@ -47,21 +48,25 @@ export class SyncClient {
     return result;
   }
 
-  /** Does not connect again; resolves when the connection has ended. */
+  /** Does not connect again, and waits for the server to end the connection, which it does within a second or two. */
   async ended(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#ticking);
     clearTimeout(this.#reconnecting);
     const socket = this.#socket;
-    if (socket) await new Promise((resolve) => socket.once('close', resolve));
+    if (!socket) return;
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    if (socket.readyState === WebSocket.CONNECTING) socket.terminate();
+    const cut = setTimeout(() => socket.terminate(), PATIENCE_MS);
+    await closed;
+    clearTimeout(cut);
   }
 
   /** Says goodbye and stays away. Resolves when the connection is closed. */
   async close(reason: string): Promise<void> {
-    const ended = this.ended();
     this.#send(this.state.close(reason));
-    if (this.#socket?.readyState === WebSocket.CONNECTING) this.#socket.terminate();
-    else this.#socket?.close(1000);
+    const ended = this.ended();
+    this.#socket?.close(1000);
     await ended;
   }
 
