@@ -9,9 +9,11 @@ export type ErrorOrigin = 'bytes' | 'protocol' | 'state' | 'capture' | 'attach' 
 /** Whether doing the same again can help. */
 export type ErrorRetry = 'never' | 'now' | 'backoff';
 
-/** The place of a fault. Offsets are bytes from the start of the input. */
+/** The place of a fault. Offsets are bytes from the start of the input; lines and columns (UTF-16 units) of a text count from 1. */
 export interface ErrorPlace {
   readonly offset?: number;
+  readonly line?: number;
+  readonly column?: number;
   readonly version?: number;
   readonly key?: string;
   readonly path?: string;
