@@ -36,7 +36,15 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('mutate' as const), what: command }) },
   {
     weight: 4,
-    arbitrary: fc.record({ do: fc.constant('run' as const), for: fc.integer({ min: 1, max: 8 }).map((n) => n * 50) }),
+    arbitrary: fc.record({
+      do: fc.constant('run' as const),
+      for: fc
+        .oneof(
+          { weight: 4, arbitrary: fc.integer({ min: 1, max: 8 }) },
+          { weight: 1, arbitrary: fc.integer({ min: 20, max: 80 }) },
+        )
+        .map((n) => n * 50),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('cut' as const), name }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('connect' as const), name }) },
@@ -71,6 +79,8 @@ interface Network {
   readonly seed: number;
   readonly loss: number;
   readonly duplication: number;
+  /** Milliseconds that a frame takes at most. */
+  readonly latency: number;
 }
 
 class Run {
@@ -91,6 +101,7 @@ class Run {
       });
     }
     const random = seededRandom(network.seed);
+    this.session.latency = () => Math.floor(random.next() * network.latency) * 1_000_000;
     this.session.fate = (frame) => {
       if (random.next() < network.loss) return [];
       return random.next() < network.duplication ? [frame, frame] : [frame];
@@ -135,6 +146,7 @@ class Run {
   heal(): void {
     const { session } = this;
     session.fate = (frame) => [frame];
+    session.latency = () => 0;
     for (let round = 0; round < 4; round++) {
       for (const who of NAMES) if (!session.isConnected(who)) session.connect(who);
       session.run(20_000);
@@ -190,7 +202,7 @@ describe('whatever happens, after it stops all replicas equal the authority', ()
   test('over links that only break', () => {
     fc.assert(
       fc.property(steps, (list) => {
-        const run = new Run({ seed: 1, loss: 0, duplication: 0 });
+        const run = new Run({ seed: 1, loss: 0, duplication: 0, latency: 0 });
         for (const one of list) run.take(one);
         run.heal();
         run.audit();
@@ -198,11 +210,12 @@ describe('whatever happens, after it stops all replicas equal the authority', ()
     );
   });
 
-  test('over links that lose and double frames', () => {
+  test('over links that are slow, lose and double frames', () => {
     const network = fc.record({
       seed: fc.nat(1_000_000),
       loss: fc.constantFrom(0, 0.02, 0.1, 0.3),
       duplication: fc.constantFrom(0, 0.1, 0.5),
+      latency: fc.constantFrom(0, 120, 400, 3_000),
     });
     fc.assert(
       fc.property(steps, network, (list, chosen) => {
@@ -216,7 +229,7 @@ describe('whatever happens, after it stops all replicas equal the authority', ()
 });
 
 test('when all is well again, a session is quiet but for heartbeats', () => {
-  const run = new Run({ seed: 3, loss: 0.2, duplication: 0.2 });
+  const run = new Run({ seed: 3, loss: 0.2, duplication: 0.2, latency: 200 });
   for (let round = 0; round < 20; round++) {
     for (const who of NAMES) run.session.predict(who, 'take', { coin: round % 7 }, { unchecked: true });
     run.session.run(100);

@@ -289,6 +289,46 @@ describe('repair', () => {
     expect(session.manager.stats).toMatchObject({ mismatches: 1, repairs: 1, fullSyncs: 1 });
   });
 
+  test('a lost delta is known by the base of the next one, and made good by one delta', () => {
+    const session = new MemorySession();
+    const alice = session.join('alice');
+    session.run(100);
+    const events: ClientEvent[] = [];
+    alice.on((event) => (event.type === 'mismatch' || event.type === 'repaired') && events.push(event));
+    session.fate = (frame, to) => (to === 'client' && typeOf(frame) === 'DELTA_SYNC' ? [] : [frame]);
+    session.manager.mutate('note', { id: 1 }, session.now);
+    session.run(100);
+    session.fate = (frame) => [frame];
+    session.manager.mutate('note', { id: 2 }, session.now);
+    session.run(200);
+    expect(events).toEqual([
+      { type: 'mismatch', reason: 'base' },
+      { type: 'repaired', method: 'delta' },
+    ]);
+    expect(alice.committed.hash).toBe(session.manager.root.hash);
+    expect(session.manager.stats).toMatchObject({ fullSyncs: 1, mismatches: 0 });
+  });
+
+  test('how mutations ended is not lost with the only frame that told it', () => {
+    const session = new MemorySession();
+    const alice = session.join('alice');
+    session.run(100);
+    const ends: string[] = [];
+    // All names are known, so that only the frames in question are missing.
+    session.predict('alice', 'take', { coin: 0 });
+    session.run(100);
+    alice.on((event) => (event.type === 'confirmed' || event.type === 'rejected') && ends.push(event.type));
+    // Neither the REJECT arrives nor the delta of nothing that repeats it.
+    session.fate = (frame, to) => (to === 'client' ? [] : [frame]);
+    session.predict('alice', 'unlock', {}, { unchecked: true });
+    session.run(100);
+    session.fate = (frame) => [frame];
+    session.predict('alice', 'take', { coin: 1 });
+    session.run(300);
+    expect(ends).toEqual(['rejected', 'confirmed']);
+    expect(alice.vector.entries()).toEqual(session.manager.vector);
+  });
+
   test('without the merkle feature it is a full sync', () => {
     const session = new MemorySession({ features: [] });
     const alice = session.join('alice');

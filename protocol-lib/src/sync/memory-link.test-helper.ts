@@ -88,15 +88,27 @@ interface Connection {
   link: LinkId | undefined;
 }
 
-/** A manager and its clients in one process, with links that deliver at once and in order unless `fate` says otherwise. */
+/** A frame on its way, or the end of the link behind the frames that were sent before it. */
+interface Travelling {
+  readonly link: LinkId;
+  readonly to: 'client' | 'manager';
+  readonly due: number;
+  readonly what: { readonly frame: Uint8Array } | { readonly close: string };
+}
+
+/** A manager and its clients in one process, with links that deliver in order, and at once and whole unless `latency` and `fate` say otherwise. */
 export class MemorySession {
   readonly manager: SyncManager;
   fate: Fate = delivered;
+  /** Nanoseconds that the next frame travels. One that was sent before it on its link still arrives before it. */
+  latency: () => number = () => 0;
   now = 0;
   /** Reasons for which the manager closed links. */
   readonly closes: string[] = [];
   readonly #tap: Tap | undefined;
   readonly #connections = new Map<string, Connection>();
+  #travelling: Travelling[] = [];
+  #isDelivering = false;
   #nextLink = 1;
 
   constructor(options: Partial<SyncManagerOptions> = {}) {
@@ -143,6 +155,7 @@ export class MemorySession {
     const { link } = connection;
     if (link === undefined) return;
     connection.link = undefined;
+    this.#travelling = this.#travelling.filter((one) => one.link !== link);
     this.manager.disconnect(link, 'cut', this.now);
     connection.client.closed('cut', this.now);
   }
@@ -164,6 +177,7 @@ export class MemorySession {
   run(milliseconds: number): void {
     for (let passed = 0; passed < milliseconds; passed += 50) {
       this.now += 50 * MILLISECOND;
+      this.#deliver();
       this.#fromManager(this.manager.tick(this.now));
       for (const [name, connection] of this.#connections) {
         this.#toManager(connection, connection.client.tick(this.now));
@@ -191,27 +205,54 @@ export class MemorySession {
   }
 
   #toManager(connection: Connection, frames: readonly Uint8Array[]): void {
+    const { link } = connection;
+    // What was sent before a cut stays unsent.
+    if (link === undefined) return;
     for (const frame of frames) {
-      for (const arrived of this.fate(frame, 'manager')) {
-        // What was sent before a cut stays unsent.
-        if (connection.link !== undefined) this.#fromManager(this.manager.receive(connection.link, arrived, this.now));
-      }
+      for (const arriving of this.fate(frame, 'manager')) this.#put(link, 'manager', { frame: arriving });
     }
+    this.#deliver();
   }
 
   #fromManager(outgoing: readonly Outgoing[]): void {
     for (const one of outgoing) {
-      const connection = [...this.#connections.values()].find(({ link }) => link === one.link);
       if ('close' in one) {
-        this.closes.push(one.close);
-        if (!connection) continue;
-        connection.link = undefined;
-        connection.client.closed(one.close, this.now);
-      } else if (connection) {
-        for (const arrived of this.fate(one.frame, 'client')) {
-          this.#toManager(connection, connection.client.receive(arrived, this.now));
-        }
+        this.#put(one.link, 'client', { close: one.close });
+        continue;
       }
+      for (const frame of this.fate(one.frame, 'client')) this.#put(one.link, 'client', { frame });
+    }
+    this.#deliver();
+  }
+
+  #put(link: LinkId, to: 'client' | 'manager', what: Travelling['what']): void {
+    const before = this.#travelling.findLast((one) => one.link === link && one.to === to)?.due ?? 0;
+    this.#travelling.push({ link, to, due: Math.max(before, this.now + this.latency()), what });
+  }
+
+  /** Delivers what is due, and what that brings about. */
+  #deliver(): void {
+    if (this.#isDelivering) return;
+    this.#isDelivering = true;
+    for (;;) {
+      const index = this.#travelling.findIndex(({ due }) => due <= this.now);
+      const [arrived] = index === -1 ? [] : this.#travelling.splice(index, 1);
+      if (!arrived) break;
+      const connection = [...this.#connections.values()].find(({ link }) => link === arrived.link);
+      if ('close' in arrived.what) this.closes.push(arrived.what.close);
+      if (connection) this.#arrive(connection, arrived);
+    }
+    this.#isDelivering = false;
+  }
+
+  #arrive(connection: Connection, { link, to, what }: Travelling): void {
+    if ('close' in what) {
+      connection.link = undefined;
+      connection.client.closed(what.close, this.now);
+    } else if (to === 'client') {
+      this.#toManager(connection, connection.client.receive(what.frame, this.now));
+    } else {
+      this.#fromManager(this.manager.receive(link, what.frame, this.now));
     }
   }
 }
