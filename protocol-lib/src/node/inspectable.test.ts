@@ -6,8 +6,9 @@ import { WebSocket } from 'ws';
 import { decodeTraceRecord } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
 import { replicaId } from '../state/index.ts';
-import { ATTACH_SUBPROTOCOL, type FaultSpec } from '../trace/index.ts';
+import { ATTACH_SUBPROTOCOL, type FaultSpec, TraceHub } from '../trace/index.ts';
 import { attach } from './attach-client.ts';
+import { monotonicClock } from './clock.ts';
 import { OBSERVER_QUEUE_MAX, OBSERVERS_MAX } from './observers.ts';
 import { codeOf, get, rawAttach, rawRequest, server, startSession, temporaryFolder } from './testing.ts';
 
@@ -190,6 +191,28 @@ describe('attaching', () => {
     expect(seqs).toEqual(Array.from({ length: 3_001 }, (_, index) => index + 1));
     connection.close();
     expect(await connection.closed).toEqual({ kind: 'left', reason: 'the observer left' });
+  });
+
+  test('a description larger than the queue reaches the one who asked, and those who were there', async () => {
+    const lines = 500;
+    const describe = (): void => {
+      for (let line = 0; line < lines; line++)
+        hub.emit(server, { kind: 'log', level: 'info', text: 'x'.repeat(9_000) });
+    };
+    const hub = new TraceHub(monotonicClock);
+    const session = await startSession(cleanups, { hub, describe });
+    expect(lines * 9_000).toBeGreaterThan(4 * OBSERVER_QUEUE_MAX);
+    const first = await attach(session);
+    const second = await attach(session);
+    const counts = [0, 0];
+    [first, second].forEach((connection, index) => {
+      connection.onRecords((records) => {
+        counts[index]! += records.length;
+      });
+    });
+    await expect.poll(() => counts).toEqual([2 * lines, lines]);
+    first.close();
+    second.close();
   });
 
   test('nobody listens once the last observer left', async () => {

@@ -1,7 +1,6 @@
 import { WebSocket } from 'ws';
 import { encodeTraceRecord } from '../capture/index.ts';
-import type { TraceHub, TraceRecord } from '../trace/index.ts';
-import { encodeAttachFrame } from '../trace/index.ts';
+import { encodeAttachFrame, type TraceHub, type TraceRecord } from '../trace/index.ts';
 import type { AccessRole } from './access.ts';
 
 /**
