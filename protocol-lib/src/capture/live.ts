@@ -116,7 +116,9 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
     const sealed = this.#builder.seal();
     this.#sealed.set(this.#current, sealed);
     this.#sealedBytes += sealed.payload.length;
-    if (this.#bytes > this.#maxBytes && !this.#isDropping) void this.#drop();
+    if (this.#bytes <= this.#maxBytes || this.#isDropping) return;
+    // Where the states before the cut cannot be worked out nothing is dropped, and the next full chunk tries again.
+    this.#drop().catch(() => {});
   }
 
   get #bytes(): number {
