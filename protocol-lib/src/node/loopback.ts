@@ -42,7 +42,10 @@ export class LoopbackServer {
     };
     // A request without Host is ours to refuse, with our own code.
     this.#http = createServer({ requireHostHeader: false }, (request, response) => {
-      answer(request, response).catch(() => response.destroy());
+      answer(request, response).catch(() => {
+        if (response.headersSent) response.destroy();
+        else refuse(response, FAILED);
+      });
     });
     this.#http.on('upgrade', (request, socket, head) => {
       socket.on('error', () => socket.destroy());
@@ -81,6 +84,13 @@ export class LoopbackServer {
     return closed;
   }
 }
+
+const FAILED: Refusal = {
+  status: 500,
+  code: 'ATTACH_ANSWER_FAILED',
+  message: 'what was asked for could not be read',
+  fix: 'Ask again; where it stays so, build the inspector (npm run build) and start anew.',
+};
 
 function refuseMethod(request: IncomingMessage): Refusal | undefined {
   if (request.method === 'GET' || request.method === 'HEAD') return undefined;
