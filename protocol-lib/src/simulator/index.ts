@@ -1,4 +1,5 @@
 export { type Choice, Choices, formatSkips, parseSkips, type Skips, Stream } from './choices.ts';
+export { findUnhashedChange } from './hash-property.ts';
 export { INVARIANTS, type Invariant, type Violation } from './oracle.ts';
 export { FAULT_CLASSES, type FaultClass, type SimulationOptions } from './shape.ts';
 export { type Failure, type Phase, type SimulationResult, simulate } from './simulation.ts';

@@ -8,7 +8,7 @@ import { AUTHORITY, bazaar } from './bazaar.ts';
 import { Choices, Stream } from './choices.ts';
 import { ClientModel } from './client-model.ts';
 import { EventQueue } from './event-queue.ts';
-import { type FaultTarget, STRIKING, strike } from './faults.ts';
+import { type FaultTarget, STRIKING, type StrikingFault, strike } from './faults.ts';
 import { Line } from './network.ts';
 import { NodeClock } from './node-clock.ts';
 import { ClientNode, ServerNode, type Socket } from './nodes.ts';
@@ -179,13 +179,7 @@ class Simulation implements FaultTarget {
       const fault = stream.pick(STRIKING);
       const client = this.#clients[Math.floor(stream.next() * 4)];
       if (isSkipped || !client || !this.#shape.faults.has(fault)) continue;
-      this.#queue.at(at, () => {
-        const target = fault === 'server-pause' ? SERVER : client.state.replica;
-        const detail = strike(fault, client, stream, this);
-        this.#count(fault);
-        this.#hub.emit(target, { kind: 'fault', fault, phase: 'struck', target, detail });
-        client.model.check();
-      });
+      this.#queue.at(at, () => this.#strike(fault, client, stream));
     }
     this.#advance(start + this.#shape.safety);
     if (this.#options.canary) this.#report({ invariant: 'canary', text: 'the canary sings' });
@@ -210,12 +204,22 @@ class Simulation implements FaultTarget {
     this.#phase = 'healed';
     for (const client of this.#clients) this.#heal(client);
     this.#converge(this.#clients);
+    this.#disturbRest();
     this.#advance(this.now + SETTLING);
     this.#chatter = [];
     this.#advance(this.now + QUIET);
     const chatter = [...new Set(this.#chatter)];
     if (chatter.length > 0)
       this.#fail({ invariant: 'liveness', text: `all is well, yet they say ${chatter.join(', ')}` });
+  }
+
+  /** A copy changes while nothing else happens, so that no delta can bring it to light. */
+  #disturbRest(): void {
+    const { stream, isSkipped } = this.#faults.next();
+    const client = this.#clients[Math.floor(stream.next() * 4)];
+    if (isSkipped || !client || !this.#shape.faults.has('corrupt')) return;
+    this.#strike('corrupt', client, stream);
+    this.#waitForConvergence(this.#clients);
   }
 
   #audit(): void {
@@ -239,11 +243,15 @@ class Simulation implements FaultTarget {
     this.#fail({ invariant: 'capture-faithful', text });
   }
 
+  /** Everybody becomes equal while nothing new happens, and again when everybody has done one thing more: it must go on. */
   #converge(clients: readonly ClientNode[]): void {
-    // Everybody does one thing more: being equal is not enough, it must go on.
-    for (const client of clients) this.#queue.after(PROBE * 3, () => client.handle(() => this.#perform(client)));
+    this.#waitForConvergence(clients);
+    for (const client of clients) client.handle(() => this.#perform(client));
+    this.#waitForConvergence(clients);
+  }
+
+  #waitForConvergence(clients: readonly ClientNode[]): void {
     const deadline = this.now + LIVENESS_BUDGET;
-    this.#advance(this.now + PROBE * 5);
     for (;;) {
       this.#advance(this.now + PROBE);
       const problem = clients.map(({ state }) => this.#unsettled(state)).find((one) => one !== undefined);
@@ -438,6 +446,14 @@ class Simulation implements FaultTarget {
   }
 
   // — faults —
+
+  #strike(fault: StrikingFault, client: ClientNode, stream: Stream): void {
+    const target = fault === 'server-pause' ? SERVER : client.state.replica;
+    const detail = strike(fault, client, stream, this);
+    this.#count(fault);
+    this.#hub.emit(target, { kind: 'fault', fault, phase: 'struck', target, detail });
+    client.model.check();
+  }
 
   breakSocket(
     client: ClientNode,

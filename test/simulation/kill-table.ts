@@ -1,0 +1,52 @@
+import { loadPlanted } from './plant.ts';
+import { PLANTED_BUGS, type PlantedBug } from './planted-bugs.ts';
+
+/** What became of one planted bug. */
+export interface Kill {
+  readonly bug: PlantedBug;
+  /** The rule that it broke first, or `the property`; undefined where it lives. */
+  readonly by: string | undefined;
+  /** The first seed that found it, from 1. */
+  readonly seed: number;
+  /** How often it was found, of how many seeds. */
+  readonly found: number;
+  readonly tried: number;
+}
+
+/**
+ * Runs seeds from 1 until the bug is found, at most `limit`, then on to `sample` seeds to know how often it is.
+ */
+export async function killOne(bug: PlantedBug, limit: number, sample: number): Promise<Kill> {
+  const { simulate, findUnhashedChange } = await loadPlanted(bug);
+  let first: { seed: number; by: string } | undefined;
+  let found = 0;
+  let tried = 0;
+  for (let seed = 1; seed <= (first ? sample : limit); seed++) {
+    const by =
+      bug.by === 'property' ? findUnhashedChange(seed) && 'the property' : simulate({ seed }).failure?.invariant;
+    tried = seed;
+    if (by === undefined) continue;
+    found++;
+    first ??= { seed, by };
+  }
+  return { bug, by: first?.by, seed: first?.seed ?? 0, found, tried };
+}
+
+/** All of them, one after the other; `told` hears of each. */
+export async function killAll(limit: number, sample: number, told: (kill: Kill) => void): Promise<Kill[]> {
+  const kills: Kill[] = [];
+  for (const bug of PLANTED_BUGS) {
+    const kill = await killOne(bug, limit, sample);
+    kills.push(kill);
+    told(kill);
+  }
+  return kills;
+}
+
+export const KILL_TABLE_HEAD =
+  '| planted bug | what it does | killed by | first seed | of 1,000 seeds |\n|---|---|---|---|---|';
+
+export function killLine({ bug, by, seed, found, tried }: Kill): string {
+  const rate = by === undefined ? '0' : `${Math.round((found / tried) * 1_000)}`;
+  return `| ${bug.name} | ${bug.what} | ${by ?? `**lives** after ${tried}`} | ${by === undefined ? '' : seed} | ${rate} |`;
+}

@@ -1,0 +1,275 @@
+/** A bug that is put into the code on its way into the interpreter; the files themselves stay as they are. */
+export interface PlantedBug {
+  readonly name: string;
+  /** What it does wrong, for the table. */
+  readonly what: string;
+  /** Each text must occur exactly once in its file, below `protocol-lib/src`. */
+  readonly edits: readonly { readonly file: string; readonly find: string; readonly put: string }[];
+  /** `property`: no simulation can see it, so that a property must. */
+  readonly by?: 'property';
+}
+
+const client = 'sync/client.ts';
+const committed = 'sync/committed.ts';
+const manager = 'sync/manager.ts';
+const pending = 'sync/pending.ts';
+const synchronizer = 'sync/delta-synchronizer.ts';
+const ledger = 'sync/ledger.ts';
+
+const noRootCheck = { file: committed, find: 'if (root.hash !== delta.root) return', put: 'if (false) return' };
+
+export const PLANTED_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'rollback-drops-all',
+    what: 'a rejection throws away everything that is pending',
+    edits: [{ file: client, find: '({ mutation }) => mutation.counter === reject.counter', put: '() => true' }],
+  },
+  {
+    name: 'no-deduplication',
+    what: 'a command that comes again is carried out again',
+    edits: [{ file: manager, find: 'if (counter <= settled) {', put: 'if (false) {' }],
+  },
+  {
+    name: 'gap-ignored',
+    what: 'a command is carried out though the one before it is missing',
+    edits: [{ file: manager, find: 'if (counter > settled + 1) {', put: 'if (false) {' }],
+  },
+  {
+    name: 'snapshot-drops-pending',
+    what: 'a full sync throws away what is pending',
+    edits: [
+      {
+        file: client,
+        find: 'this.#commit(committed, full.rejected, cause, now);',
+        put: 'this.#pending.remove(() => true, now); this.#commit(committed, full.rejected, cause, now);',
+      },
+    ],
+  },
+  {
+    name: 'no-base-check',
+    what: 'a delta is applied to any version',
+    edits: [{ file: committed, find: 'if (delta.from !== before.version) return', put: 'if (false) return' }],
+  },
+  {
+    name: 'stale-snapshot',
+    what: 'late frames count, and so does a full sync of an older version',
+    edits: [
+      { file: client, find: 'full.version < this.version', put: 'false' },
+      {
+        file: 'sync/client-connection.ts',
+        find: 'message.sequence <= this.#lastSequence',
+        put: 'false',
+      },
+    ],
+  },
+  {
+    name: 'advanced-at-send',
+    what: 'a client counts as having what was only sent to it',
+    edits: [
+      {
+        file: synchronizer,
+        find: 'client.unacknowledged.push(client.sent);',
+        put: 'client.acknowledged = client.sent;',
+      },
+    ],
+  },
+  {
+    name: 'ack-ignored',
+    what: 'what clients acknowledge is not heard',
+    edits: [{ file: manager, find: 'this.#synchronizer.onStanding(client, message, seq, now);', put: '' }],
+  },
+  {
+    name: 'rejections-lost',
+    what: 'no refusal reaches its writer, who takes it for accepted',
+    edits: [
+      { file: manager, find: 'if (outcome.accepted) return;', put: 'return;' },
+      { file: ledger, find: 'if (one.progress > progress) rejected.push', put: 'if (false) rejected.push' },
+    ],
+  },
+  {
+    name: 'snapshot-forgets-rejections',
+    what: 'a full sync does not say which mutations were refused',
+    edits: [{ file: 'sync/authority-state.ts', find: 'this.ledger.rejectionsOf(receiver)', put: '[]' }],
+  },
+  {
+    name: 'vector-replaced',
+    what: 'the vector of a delta replaces the own one instead of being merged into it',
+    edits: [
+      { file: committed, find: 'before.vector.mergeEntries(delta.vector)', put: 'VersionVector.from(delta.vector)' },
+    ],
+  },
+  {
+    name: 'vector-merged-down',
+    what: 'the lower of two counters wins',
+    edits: [
+      {
+        file: 'clock/version-vector.ts',
+        find: 'if (counter <= this.get(replica)) continue;',
+        put: 'if (this.get(replica) > 0 && counter >= this.get(replica)) continue;',
+      },
+    ],
+  },
+  {
+    name: 'repair-leaves-deletes',
+    what: 'a Merkle repair does not take away what is too much',
+    edits: [
+      {
+        file: 'sync/merkle-repair.ts',
+        find: 'const changes = this.descent.result();',
+        put: "const changes = this.descent.result().filter((one) => one.op !== 'remove');",
+      },
+      { file: 'sync/merkle-repair.ts', find: 'return root.hash === this.#root ?', put: 'return true ?' },
+    ],
+  },
+  {
+    name: 'repair-by-position',
+    what: 'the two sides of a Merkle repair are paired by position, not by key',
+    edits: [
+      {
+        file: 'merkle/diff.ts',
+        find: 'if (other === undefined || (one !== undefined && one.key < other.key)) {',
+        put: 'if (other === undefined) {',
+      },
+      {
+        file: 'merkle/diff.ts',
+        find: '} else if (one === undefined || other.key < one.key) {',
+        put: '} else if (one === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'names-lost',
+    what: 'new names go only to who gets the first frame with them, and nobody is told again',
+    edits: [
+      { file: 'sync/outbox.ts', find: 'encoded.names ? this.#receivers() : receivers', put: 'receivers' },
+      { file: synchronizer, find: "if (request.reason === 'names') this.#outbox.sendNames(client, [seq]);", put: '' },
+    ],
+  },
+  {
+    name: 'rebase-reversed',
+    what: 'what is pending is run again in the wrong order',
+    edits: [
+      {
+        file: pending,
+        find: 'this.#list = this.#list.map((pending) => {',
+        put: 'this.#list = this.#list.toReversed().map((pending) => {',
+      },
+    ],
+  },
+  {
+    name: 'rebase-forgotten',
+    what: 'the view keeps the effects of what is pending on the old base',
+    edits: [
+      {
+        file: client,
+        find: 'this.#settle(rejected, cause, now);\n    this.#rebase(cause);',
+        put: 'this.#settle(rejected, cause, now);',
+      },
+    ],
+  },
+  {
+    name: 'prediction-leaks',
+    what: 'a prediction goes into the committed state',
+    edits: [
+      {
+        file: client,
+        find: 'if (this.#isSynced) this.#sendCommand(pending);',
+        put: 'this.#committed = { ...this.#committed, root: this.optimistic }; if (this.#isSynced) this.#sendCommand(pending);',
+      },
+    ],
+  },
+  {
+    name: 'no-root-check',
+    what: 'the hash of a delta is not compared',
+    edits: [noRootCheck],
+  },
+  {
+    name: 'delta-without-removals',
+    what: 'a delta does not say which records went away',
+    edits: [
+      noRootCheck,
+      {
+        file: 'sync/authority-state.ts',
+        find: 'changes: changesBetween(base.root, this.#root),',
+        put: "changes: changesBetween(base.root, this.#root).filter((one) => one.op !== 'remove'),",
+      },
+    ],
+  },
+  {
+    name: 'no-resend',
+    what: 'a command that was lost is not sent again',
+    edits: [
+      { file: client, find: 'if (this.#isSynced && this.#pending.isOverdue(now)) this.#resendCommands(now);', put: '' },
+    ],
+  },
+  {
+    name: 'no-resume-of-commands',
+    what: 'what is pending is not sent again over a new connection',
+    edits: [
+      { file: client, find: 'this.#isSynced = true;\n    this.#resendCommands(now);', put: 'this.#isSynced = true;' },
+      { file: client, find: 'if (this.#isSynced && this.#pending.isOverdue(now)) this.#resendCommands(now);', put: '' },
+    ],
+  },
+  {
+    name: 'counters-start-over',
+    what: 'a client that comes back without its memory counts its mutations from 1',
+    edits: [
+      {
+        file: client,
+        find: 'this.#counter = Math.max(this.#counter, committed.vector.get(this.replica));',
+        put: '',
+      },
+    ],
+  },
+  {
+    name: 'no-heartbeat-check',
+    what: 'a copy that differs at rest is not noticed',
+    edits: [{ file: synchronizer, find: 'if (!agrees) {', put: 'if (false) {' }],
+  },
+  {
+    name: 'endless-chain',
+    what: 'a client that acknowledges nothing is sent more and more',
+    edits: [{ file: synchronizer, find: 'client.unacknowledged.length >= this.#settings.maxDeltaChain', put: 'false' }],
+  },
+  {
+    name: 'settlements-not-based',
+    what: 'a delta is taken though the one that told of earlier refusals was lost',
+    edits: [{ file: committed, find: 'if (delta.since > before.progress) return', put: 'if (false) return' }],
+  },
+  {
+    name: 'patch-merges-groups',
+    what: 'only half of the fields that belong together are sent',
+    edits: [
+      noRootCheck,
+      {
+        file: 'sync/authority-state.ts',
+        find: 'changes: changesBetween(base.root, this.#root),',
+        put: "changes: changesBetween(base.root, this.#root).map((one) => one.op === 'patch' && 'sum' in one.fields ? { ...one, fields: { ...one.fields, sum: 0 } } : one),",
+      },
+    ],
+  },
+  {
+    name: 'field-not-hashed',
+    what: 'one field of a record has no part in the hash',
+    by: 'property',
+    edits: [
+      {
+        file: 'merkle/trie.ts',
+        find: 'hashKeyed(hasher, key, record, words);',
+        put: 'const { moves: _, ...hashed } = record; hashKeyed(hasher, key, hashed, words);',
+      },
+    ],
+  },
+  {
+    name: 'negative-zero-not-hashed',
+    what: '0 and -0 have the same hash',
+    by: 'property',
+    edits: [
+      {
+        file: 'bytes/writer.ts',
+        find: 'if (Number.isSafeInteger(value) && !Object.is(value, -0)) {',
+        put: 'if (Number.isSafeInteger(value)) {',
+      },
+    ],
+  },
+];
