@@ -1,5 +1,10 @@
+import type { MerkleNode, RecordDifference } from '../merkle/index.ts';
+import type { FrameField } from '../messages/index.ts';
 import type { RecordKey, ReplicaId, StateHash, SyncRecord, Value, Version } from '../state/index.ts';
 import type { MutationId, SourceLocation, TraceHeader, TraceKind, TraceRecord, VectorEntries } from '../trace/index.ts';
+
+export type { FieldDifference, MerkleLeaf, MerkleNode, RecordDifference } from '../merkle/index.ts';
+export type { FrameField } from '../messages/index.ts';
 
 /**
  * The only way into a capture, whether it is a file or still growing. Everything is asked by range and
@@ -154,15 +159,6 @@ export interface RowsPage {
   readonly total: number;
 }
 
-/** A part of a frame: what it is called, what it says, and which bytes say it. */
-export interface FrameField {
-  readonly name: string;
-  readonly text: string;
-  readonly offset: number;
-  readonly length: number;
-  readonly children: readonly FrameField[];
-}
-
 export interface RecordDetail {
   readonly position: number;
   readonly record: TraceRecord;
@@ -240,19 +236,6 @@ export interface StateAt {
   readonly position: number;
 }
 
-export interface FieldDifference {
-  readonly field: string;
-  readonly left?: Value;
-  readonly right?: Value;
-}
-
-export interface RecordDifference {
-  readonly key: RecordKey;
-  /** Only on the left, only on the right, or in both with these fields unequal. */
-  readonly side: 'left' | 'right' | 'both';
-  readonly fields: readonly FieldDifference[];
-}
-
 export interface StateDiff {
   readonly left: { readonly version: Version; readonly root: StateHash | null; readonly records: number };
   readonly right: { readonly version: Version; readonly root: StateHash | null; readonly records: number };
@@ -270,28 +253,6 @@ export interface VectorMatrix {
   /** Pairs of rows of which neither has seen all that the other has. */
   readonly concurrent: ReadonlyArray<readonly [ReplicaId, ReplicaId]>;
   readonly vectors: ReadonlyArray<{ readonly replica: ReplicaId; readonly vector: VectorEntries }>;
-}
-
-/** Two tries as one. Equal subtrees are stubs with a count. */
-export interface MerkleNode {
-  /** Hex digits of the key hash that lead here. */
-  readonly path: string;
-  readonly equal: boolean;
-  readonly leftHash: string | null;
-  readonly rightHash: string | null;
-  /** Records below, left and right. */
-  readonly leftCount: number;
-  readonly rightCount: number;
-  readonly children?: readonly MerkleNode[];
-  readonly leaves?: readonly MerkleLeaf[];
-}
-
-export interface MerkleLeaf {
-  readonly key: RecordKey;
-  readonly equal: boolean;
-  readonly leftHash: string | null;
-  readonly rightHash: string | null;
-  readonly difference?: RecordDifference;
 }
 
 export interface MerkleDiff {

@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { recordKey } from '../state/index.ts';
-import { changesBetween, diffRoots, diffTree, StateMerkleTree, StateRoot, sameRecord, type TreeNode } from './index.ts';
+import {
+  changesBetween,
+  diffRoots,
+  diffTree,
+  type MerkleNode,
+  StateMerkleTree,
+  StateRoot,
+  sameRecord,
+} from './index.ts';
 import { arbitraryState, type Entries, manyRecords, naiveDiff, rootOf } from './testing.ts';
 
 /** Two states that have much in common: the second is the first with some of its records replaced, gone or new. */
@@ -87,7 +95,7 @@ describe('diffTree', () => {
         if (left.size > 0) expect(root.leftHash).toBe(left.hash);
         const found: string[] = [];
         let nodes = 0;
-        const visit = (node: TreeNode) => {
+        const visit = (node: MerkleNode) => {
           nodes++;
           expect(node.equal).toBe(node.leftHash === node.rightHash);
           if (node.equal) expect([node.children, node.leaves]).toEqual([undefined, undefined]);
@@ -115,7 +123,7 @@ describe('diffTree', () => {
     const key = recordKey('thing/1234');
     const right = left.apply([{ op: 'patch', key, fields: { room: 'nowhere' }, removed: [] }]);
     const { root, comparedNodes, totalNodes } = diffTree(left, right);
-    let node: TreeNode = root;
+    let node: MerkleNode = root;
     while (node.children) {
       const unequal = node.children.filter((child) => !child.equal);
       expect(unequal).toHaveLength(1);
@@ -135,7 +143,7 @@ describe('diffTree', () => {
   it('stops opening at the limit', () => {
     const { root } = diffTree(rootOf(manyRecords(5_000)), StateRoot.empty, 100);
     let shown = 0;
-    const visit = (node: TreeNode) => {
+    const visit = (node: MerkleNode) => {
       shown += 1 + (node.leaves?.length ?? 0);
       for (const child of node.children ?? []) visit(child);
     };

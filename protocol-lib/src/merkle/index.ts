@@ -3,11 +3,12 @@ export { changesBetween, diffRoots, fieldsBetween, type RecordChange } from './d
 export { EMPTY_HASH, recordHash, StateMerkleTree, StateRoot } from './roots.ts';
 export {
   diffTree,
+  type FieldDifference,
+  type MerkleLeaf,
+  type MerkleNode,
+  type RecordDifference,
   recordDifference,
   type TreeDiff,
-  type TreeDifference,
-  type TreeLeaf,
-  type TreeNode,
 } from './tree-diff.ts';
 export { patched, sameRecord, sameValue } from './values.ts';
 export {

@@ -5,8 +5,8 @@ import type { StateRoot } from './roots.ts';
 import { Branch, type Entry, FAN_OUT, type Node } from './trie.ts';
 import { sameValue } from './values.ts';
 
-/** Two tries laid over each other, as the inspector draws them. Structurally the `MerkleNode` of `capture/`. */
-export interface TreeNode {
+/** Two tries laid over each other, as the inspector draws them. Equal subtrees are stubs with a count. */
+export interface MerkleNode {
   /** Hex digits of the key hash that lead here. */
   readonly path: string;
   readonly equal: boolean;
@@ -17,34 +17,41 @@ export interface TreeNode {
   readonly leftCount: number;
   readonly rightCount: number;
   /** Those of an unequal branch, the equal ones as stubs. Absent in an equal node, and past the limit. */
-  readonly children?: readonly TreeNode[];
-  readonly leaves?: readonly TreeLeaf[];
+  readonly children?: readonly MerkleNode[];
+  readonly leaves?: readonly MerkleLeaf[];
 }
 
-export interface TreeLeaf {
+export interface MerkleLeaf {
   readonly key: RecordKey;
   readonly equal: boolean;
   readonly leftHash: string | null;
   readonly rightHash: string | null;
-  readonly difference?: TreeDifference;
+  readonly difference?: RecordDifference;
 }
 
-export interface TreeDifference {
+export interface FieldDifference {
+  readonly field: string;
+  readonly left?: Value;
+  readonly right?: Value;
+}
+
+/** One record on which two states disagree. */
+export interface RecordDifference {
   readonly key: RecordKey;
   /** Only on the left, only on the right, or in both with these fields unequal. */
   readonly side: 'left' | 'right' | 'both';
-  readonly fields: readonly { readonly field: string; readonly left?: Value; readonly right?: Value }[];
+  readonly fields: readonly FieldDifference[];
 }
 
 export interface TreeDiff {
-  readonly root: TreeNode;
+  readonly root: MerkleNode;
   /** Places of the trie that were compared. */
   readonly comparedNodes: number;
   /** Places of the trie that either side has. */
   readonly totalNodes: number;
 }
 
-type Draft = { -readonly [K in keyof TreeNode]: TreeNode[K] };
+type Draft = { -readonly [K in keyof MerkleNode]: MerkleNode[K] };
 
 interface Pair {
   readonly node: Draft;
@@ -107,9 +114,9 @@ function hashOf(part: Node | Entry | null | undefined): string | null {
   return part ? wordsToHex(part.high, part.low) : null;
 }
 
-function leavesOf(left: readonly Entry[], right: readonly Entry[]): TreeLeaf[] {
+function leavesOf(left: readonly Entry[], right: readonly Entry[]): MerkleLeaf[] {
   const byKey = new Map(left.map((entry) => [entry.key, entry]));
-  const leaves: TreeLeaf[] = [];
+  const leaves: MerkleLeaf[] = [];
   mergeEntries(left, right, (a, b) => {
     leaves.push({
       key: (a ?? b)!.key,
@@ -132,7 +139,7 @@ export function recordDifference(
   key: RecordKey,
   left: SyncRecord | undefined,
   right: SyncRecord | undefined,
-): TreeDifference {
+): RecordDifference {
   const names = new Set([...Object.keys(left ?? {}), ...Object.keys(right ?? {})]);
   const fields: { field: string; left?: Value; right?: Value }[] = [];
   for (const field of [...names].sort()) {
