@@ -4,7 +4,7 @@ import type { Schema } from '../schema/index.ts';
 import { type ReplicaId, replicaId } from '../state/index.ts';
 import { MESSAGES, type Message, type MessageBody, type MessageType, messageType } from './message.ts';
 import { NAMES_PER_FRAME, type NameSource, NameTable } from './names.ts';
-import { MIN_PROTOCOL, negotiateProtocol, PROTOCOL_VERSION } from './protocol.ts';
+import { OWN_PROTOCOLS, PROTOCOL_VERSION, type ProtocolRange, requireProtocol } from './protocol.ts';
 import { type WireForm, wireForm } from './wire.ts';
 
 /**
@@ -98,6 +98,12 @@ export class FrameEncoder {
 /** Decodes the frames of one sender on one link, and keeps the names that it announces. */
 export class FrameDecoder {
   #names = new NameTable();
+  readonly #protocols: ProtocolRange;
+
+  /** `protocols`: what a HELLO must meet. */
+  constructor(protocols: ProtocolRange = OWN_PROTOCOLS) {
+    this.#protocols = protocols;
+  }
 
   get names(): NameTable {
     return this.#names;
@@ -109,7 +115,7 @@ export class FrameDecoder {
    *   `NAMES_OUT_OF_ORDER`, `NAMES_LIMIT`, `PROTOCOL_UNSUPPORTED` for a HELLO of versions that do not meet ours
    */
   decode(frame: Uint8Array): Message {
-    const message = decodeMessage(frame, this.#names);
+    const message = decodeMessage(frame, this.#names, this.#protocols);
     if (message.type === 'NAMES') this.#take(message.first, message.names);
     return message;
   }
@@ -147,7 +153,7 @@ export class BinaryCodec {
  * Decodes a frame with given names, changing nothing.
  * @throws SyncError as {@link FrameDecoder.decode}
  */
-export function decodeMessage(frame: Uint8Array, names: NameSource): Message {
+export function decodeMessage(frame: Uint8Array, names: NameSource, protocols: ProtocolRange = OWN_PROTOCOLS): Message {
   const tuple = readTuple(frame);
   const type = messageType(tuple[0]);
   if (type === undefined) {
@@ -159,7 +165,7 @@ export function decodeMessage(frame: Uint8Array, names: NameSource): Message {
       },
     );
   }
-  if (type === 'HELLO') checkProtocol(tuple);
+  if (type === 'HELLO') checkProtocol(tuple, protocols);
   const message: Record<string, unknown> = { type, sender: readSender(tuple[1], type), sequence: tuple[2] };
   if (!Number.isSafeInteger(tuple[2]) || (tuple[2] as number) < 1) {
     throw schemaMismatch(`${type}/sequence`, 'a positive integer');
@@ -199,16 +205,9 @@ function readSender(wire: unknown, type: MessageType): ReplicaId {
   return replicaId(wire);
 }
 
-/** Before all other fields: a HELLO of another version may have others. */
-function checkProtocol(tuple: readonly unknown[]): void {
+function checkProtocol(tuple: readonly unknown[], protocols: ProtocolRange): void {
   const [min, max] = tuple.slice(HEAD_LENGTH);
-  if (!Number.isSafeInteger(min) || !Number.isSafeInteger(max)) return;
-  if (negotiateProtocol(min as number, max as number) !== undefined) return;
-  throw new SyncError(
-    'PROTOCOL_UNSUPPORTED',
-    `the client speaks protocol ${min} to ${max}, this side ${MIN_PROTOCOL} to ${PROTOCOL_VERSION}: upgrade the ${(min as number) > PROTOCOL_VERSION ? 'server' : 'client'}`,
-    { origin: 'protocol' },
-  );
+  if (Number.isSafeInteger(min) && Number.isSafeInteger(max)) requireProtocol(min as number, max as number, protocols);
 }
 
 function schemaMismatch(path: string, expected: string): SyncError {

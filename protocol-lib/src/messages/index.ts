@@ -8,6 +8,7 @@ export {
   messageLayout,
 } from './codec.ts';
 export { describeFrame, type FrameField } from './describe.ts';
+export { schemaFingerprint, schemaText } from './fingerprint.ts';
 export * from './handshake.ts';
 export * from './merkle.ts';
 export * from './message.ts';
@@ -15,3 +16,4 @@ export * from './mutation.ts';
 export * from './names.ts';
 export * from './protocol.ts';
 export * from './replication.ts';
+export * from './text/index.ts';

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import type { MerklePath } from '../merkle/index.ts';
 import {
   type Change,
   type ReplicaId,
@@ -52,12 +53,35 @@ export const arbitraryChange: fc.Arbitrary<Change> = fc.oneof(
   fc.record({ op: fc.constant('remove' as const), key }),
 );
 
-const vector = fc.array(fc.record({ replica, counter: version }), { maxLength: 4 });
-const rejected = fc.array(fc.record({ replica, counter: version, reason }), { maxLength: 3 });
+const vector = fc.uniqueArray(fc.record({ replica, counter: version }), {
+  maxLength: 3,
+  selector: (entry) => entry.replica,
+});
+const rejected = fc.uniqueArray(fc.record({ replica, counter: version, reason }), {
+  maxLength: 3,
+  selector: (one) => `${one.replica} ${one.counter}`,
+});
 const features = fc.array(fc.constantFrom('merkle', 'events', 'later'), { maxLength: 3 });
 const standing = fc.record({ version, progress: version, root });
 const optionally = <T>(arbitrary: fc.Arbitrary<T>, name: string) =>
   fc.option(arbitrary, { nil: undefined }).map((one) => (one === undefined ? {} : { [name]: one }));
+
+const merklePath = fc.stringMatching(/^[0-9a-f]{0,16}$/).map((path) => path as MerklePath);
+const merkleNode = fc.oneof(
+  fc.record({
+    kind: fc.constant('branch' as const),
+    path: merklePath,
+    slots: version,
+    hashes: fc.uint8Array({ maxLength: 128 }),
+    counts: fc.array(version, { maxLength: 16 }),
+  }),
+  fc.record({
+    kind: fc.constant('leaves' as const),
+    path: merklePath,
+    hashes: fc.uint8Array({ maxLength: 64 }),
+    entries: fc.array(fc.record({ key, record }), { maxLength: 4 }),
+  }),
+);
 
 function of<T extends MessageBody['type'], F>(type: T, fields: fc.Arbitrary<F>): fc.Arbitrary<{ type: T } & F> {
   return fields.map((one) => ({ type, ...one }));
@@ -76,7 +100,14 @@ export const arbitraryBody = fc.oneof(
   ),
   of(
     'FULL_SYNC',
-    fc.record({ version, progress: version, records: fc.array(fc.record({ key, record })), vector, rejected, root }),
+    fc.record({
+      version,
+      progress: version,
+      records: fc.uniqueArray(fc.record({ key, record }), { selector: (entry) => entry.key }),
+      vector,
+      rejected,
+      root,
+    }),
   ),
   of(
     'DELTA_SYNC',
@@ -99,5 +130,21 @@ export const arbitraryBody = fc.oneof(
   of('REJECT', fc.record({ counter: version, reason, version })),
   of('ERROR', fc.record({ code: text, message: reason })),
   of('BYE', fc.record({ reason })),
+  of(
+    'WELCOME',
+    fc.record({
+      protocol: version,
+      features,
+      session: text,
+      replica,
+      authority: replica,
+      durability: fc.constantFrom('memory', 'log'),
+      syncInterval: version,
+      resumed: fc.boolean(),
+    }),
+  ),
+  of('UPGRADE_REQUIRED', fc.record({ protocolMin: version, protocolMax: version, message: reason })),
   of('MERKLE_OFFER', fc.record({ version, root })),
+  of('MERKLE_QUERY', fc.record({ paths: fc.array(merklePath, { maxLength: 5 }) })),
+  of('MERKLE_ANSWER', fc.record({ nodes: fc.array(merkleNode, { maxLength: 4 }) })),
 ) as fc.Arbitrary<MessageBody>;

@@ -35,14 +35,18 @@ export interface WireForm<T> {
   decode(wire: unknown, names: NameSource, path: string): T;
 }
 
+/** As the schemas of vectors and rejections have it. */
+const REPLICAS_MAX = 65_535;
+
 export const WIRE_OP = { put: 0, patch: 1, patchAndRemove: 2, remove: 3 } as const;
 
 function mismatch(path: string, expected: string): never {
   throw new SyncError('SCHEMA_MISMATCH', `${path}: expected ${expected}`, { origin: 'protocol', place: { path } });
 }
 
-function list(wire: unknown, path: string): readonly unknown[] {
+function list(wire: unknown, path: string, maxLength = Number.POSITIVE_INFINITY): readonly unknown[] {
   if (!Array.isArray(wire)) mismatch(path, 'an array');
+  if (wire.length > maxLength) mismatch(path, `an array of at most ${maxLength}`);
   return wire;
 }
 
@@ -58,6 +62,16 @@ function name(wire: unknown, names: NameSource, path: string): string {
     });
   }
   return known;
+}
+
+/** Refuses a list that says the same thing twice: which of the two counts would be anyone's guess. */
+function eachOnce(count: number, nameAt: (index: number) => string, path: string): void {
+  if (count < 2) return;
+  const seen = new Set<string>();
+  for (let index = 0; index < count; index++) {
+    if (seen.has(nameAt(index))) mismatch(`${path}/${index}`, `${nameAt(index)} once`);
+    seen.add(nameAt(index));
+  }
 }
 
 function counter(wire: unknown, path: string): number {
@@ -218,29 +232,36 @@ const entriesForm: WireForm<SnapshotEntry[]> = {
       const fields = readFieldNames(run[0], names, at);
       readRecords(run, 1, fields, names, at, (key, record) => entries.push({ key, record }));
     });
+    eachOnce(entries.length, (index) => entries[index]!.key, path);
     return entries;
   },
 };
 
 const vectorForm: WireForm<VectorEntry[]> = {
   encode: (entries, names) => entries.map((entry) => [names.reference(entry.replica), entry.counter]),
-  decode: (wire, names, path) =>
-    list(wire, path).map((one, index) => {
+  decode(wire, names, path) {
+    const entries = list(wire, path, REPLICAS_MAX).map((one, index) => {
       const at = `${path}/${index}`;
       const entry = list(one, at);
       return { replica: replicaId(name(entry[0], names, at)), counter: counter(entry[1], at) };
-    }),
+    });
+    eachOnce(entries.length, (index) => entries[index]!.replica, path);
+    return entries;
+  },
 };
 
 const rejectionsForm: WireForm<Infer<typeof rejectionsSchema>> = {
   encode: (entries, names) => entries.map((entry) => [names.reference(entry.replica), entry.counter, entry.reason]),
-  decode: (wire, names, path) =>
-    list(wire, path).map((one, index) => {
+  decode(wire, names, path) {
+    const rejections = list(wire, path, REPLICAS_MAX).map((one, index) => {
       const at = `${path}/${index}`;
       const [replica, count, reason] = list(one, at);
       if (typeof reason !== 'string' || reason.length > 500) mismatch(`${at}/reason`, 'a string of at most 500');
       return { replica: replicaId(name(replica, names, at)), counter: counter(count, at), reason };
-    }),
+    });
+    eachOnce(rejections.length, (index) => `${rejections[index]!.replica} ${rejections[index]!.counter}`, path);
+    return rejections;
+  },
 };
 
 const hashForm: WireForm<StateHash> = {

@@ -12,6 +12,14 @@ export interface Schema<T> {
   readonly fields?: ReadonlyArray<readonly [name: string, schema: Schema<unknown>]>;
   /** True where the field may be absent. */
   readonly isOptional?: boolean;
+  /** What it accepts, in a short notation: two schemas that accept the same have the same. A wire schema is pinned by it. */
+  readonly kind?: string;
+}
+
+/** The {@link Schema.kind} of any schema, of objects their fields in order. */
+export function schemaKind(schema: Schema<unknown>): string {
+  const optional = schema.isOptional ? '?' : '';
+  return `${schema.kind ?? 'unknown'}${optional}`;
 }
 
 export type Infer<S> = S extends Schema<infer T> ? T : never;
@@ -36,6 +44,7 @@ function describe(value: unknown): string {
 /** A string of at most `maxLength` UTF-16 units. */
 export function string(maxLength = 65_536): Schema<string> {
   return {
+    kind: `string(${maxLength})`,
     parse(value, path) {
       if (typeof value !== 'string') mismatch('a string', value, path);
       if (value.length > maxLength) mismatch(`a string of at most ${maxLength}`, value, path);
@@ -47,6 +56,7 @@ export function string(maxLength = 65_536): Schema<string> {
 /** A string that `make` accepts and brands; `make` throws on anything else. */
 export function branded<T extends string>(make: (text: string) => T, what: string): Schema<T> {
   return {
+    kind: `<${what}>`,
     parse(value, path) {
       if (typeof value !== 'string') mismatch(what, value, path);
       try {
@@ -60,6 +70,7 @@ export function branded<T extends string>(make: (text: string) => T, what: strin
 
 /** An integer from 0 to 2^53 - 1. */
 export const uint: Schema<number> = {
+  kind: 'uint',
   parse(value, path) {
     if (!Number.isSafeInteger(value) || (value as number) < 0) mismatch('a non-negative integer', value, path);
     return value as number;
@@ -68,6 +79,7 @@ export const uint: Schema<number> = {
 
 /** Any finite number. */
 export const finite: Schema<number> = {
+  kind: 'finite',
   parse(value, path) {
     if (typeof value !== 'number' || !Number.isFinite(value)) mismatch('a finite number', value, path);
     return value;
@@ -75,6 +87,7 @@ export const finite: Schema<number> = {
 };
 
 export const boolean: Schema<boolean> = {
+  kind: 'boolean',
   parse(value, path) {
     if (typeof value !== 'boolean') mismatch('a boolean', value, path);
     return value;
@@ -83,6 +96,7 @@ export const boolean: Schema<boolean> = {
 
 export function bytes(maxLength = 64 * 1024 * 1024): Schema<Uint8Array> {
   return {
+    kind: `bytes(${maxLength})`,
     parse(value, path) {
       if (!(value instanceof Uint8Array)) mismatch('bytes', value, path);
       if (value.length > maxLength) mismatch(`at most ${maxLength} bytes`, value, path);
@@ -94,6 +108,7 @@ export function bytes(maxLength = 64 * 1024 * 1024): Schema<Uint8Array> {
 export function literal<const T extends string | number | boolean | null>(...allowed: readonly T[]): Schema<T> {
   const set = new Set<unknown>(allowed);
   return {
+    kind: allowed.map((one) => JSON.stringify(one)).join('|'),
     parse(value, path) {
       if (!set.has(value)) mismatch(allowed.map((one) => JSON.stringify(one)).join(' or '), value, path);
       return value as T;
@@ -103,6 +118,7 @@ export function literal<const T extends string | number | boolean | null>(...all
 
 export function array<T>(item: Schema<T>, maxLength = 1_000_000): Schema<T[]> {
   return {
+    kind: `[${schemaKind(item)}](${maxLength})`,
     parse(value, path) {
       if (!Array.isArray(value)) mismatch('an array', value, path);
       if (value.length > maxLength) mismatch(`an array of at most ${maxLength}`, value, path);
@@ -114,13 +130,17 @@ export function array<T>(item: Schema<T>, maxLength = 1_000_000): Schema<T[]> {
 export function optional<T>(inner: Schema<T>): Schema<T | undefined> & { readonly isOptional: true } {
   return {
     isOptional: true,
+    ...(inner.kind === undefined ? {} : { kind: inner.kind }),
     parse: (value, path) => (value === undefined ? undefined : inner.parse(value, path)),
     ...(inner.fields ? { fields: inner.fields } : {}),
   };
 }
 
 export function nullable<T>(inner: Schema<T>): Schema<T | null> {
-  return { parse: (value, path) => (value === null ? null : inner.parse(value, path)) };
+  return {
+    kind: `${schemaKind(inner)}|null`,
+    parse: (value, path) => (value === null ? null : inner.parse(value, path)),
+  };
 }
 
 type Shape = Readonly<Record<string, Schema<unknown>>>;
@@ -141,6 +161,7 @@ export function object<const S extends Shape>(shape: S): ObjectSchema<InferShape
   const fields = Object.entries(shape);
   return {
     fields,
+    kind: `{${fields.map(([name, schema]) => `${name}: ${schemaKind(schema)}`).join(', ')}}`,
     parse(value, path) {
       if (typeof value !== 'object' || value === null || Array.isArray(value)) mismatch('an object', value, path);
       const result: Record<string, unknown> = {};
@@ -161,6 +182,7 @@ export function variant<const Tag extends string, const V extends Readonly<Recor
 ): Schema<{ [K in keyof V]: Flatten<{ [T in Tag]: K } & Infer<V[K]>> }[keyof V]> {
   const table = new Map(Object.entries(variants));
   return {
+    kind: `${tag}: ${Array.from(table, ([name, schema]) => `${name} ${schemaKind(schema)}`).join(' | ')}`,
     parse(value, path) {
       if (typeof value !== 'object' || value === null || Array.isArray(value)) mismatch('an object', value, path);
       const name = Object.hasOwn(value, tag) ? (value as Record<string, unknown>)[tag] : undefined;

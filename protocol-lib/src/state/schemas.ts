@@ -60,6 +60,7 @@ function checkFields(record: object, path: string, depth: number): void {
 
 /** A record whose values are all {@link Value}s. Throws `LIMIT_DEPTH`, `LIMIT_MAP_KEYS`, `FIELD_RESERVED` or `VALUE_INVALID`. */
 export const recordSchema: Schema<SyncRecord> = {
+  kind: 'record',
   parse(value, path) {
     if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) {
       throw new SyncError('SCHEMA_MISMATCH', `${path}: expected a record`, { origin: 'protocol', place: { path } });
@@ -70,6 +71,7 @@ export const recordSchema: Schema<SyncRecord> = {
 };
 
 export const valueSchema: Schema<Value> = {
+  kind: 'value',
   parse(value, path) {
     checkValue(value, path, 0);
     return value as Value;
@@ -78,6 +80,6 @@ export const valueSchema: Schema<Value> = {
 
 export const changeSchema: Schema<Change> = variant('op', {
   put: object({ key: recordKeySchema, record: recordSchema }),
-  patch: object({ key: recordKeySchema, fields: recordSchema, removed: array(string(256), MAX_FIELDS) }),
+  patch: object({ key: recordKeySchema, fields: recordSchema, removed: array(string(), MAX_FIELDS) }),
   remove: object({ key: recordKeySchema }),
 });
