@@ -1,11 +1,133 @@
 import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import {
+  FAULT_CLASSES,
+  type FaultClass,
+  parseSkips,
+  type SimulationOptions,
+  simulate,
+} from '@syncscope/protocol/simulator';
+import { KILL_TABLE_HEAD, killAll, killLine } from '../test/simulation/kill-table.ts';
+import { failureLines, reportFailure } from '../test/simulation/report.ts';
+import type { SeedsSummary } from '../test/simulation/run-seeds.ts';
+import { soak } from '../test/simulation/soak.ts';
 import { run } from './process.ts';
 
-/** `npm run soak [vitest arguments]`: every property test again, 100 times as often. Takes as long as it takes. */
+/**
+ * `npm run soak -- …`, which takes as long as it takes:
+ *
+ *     --seeds N [--from S] [--workers W]    simulate seeds S to S + N - 1 (from 1, two threads)
+ *     --seed S [--without CLASS,…] [--clients N] [--length MS] [--skip …] [--canary]    one seed, as a failure prints it
+ *     --planted [--sample N]                plant every bug and print which of them die
+ *     nothing, or arguments of vitest       every property test, 100 times as often
+ */
 const root = resolve(import.meta.dirname, '..');
-const runs = process.env.SYNCSCOPE_RUNS ?? '10000';
-const { code } = await run('vitest', ['run', '--project', 'unit', '--testTimeout=3600000', ...process.argv.slice(2)], {
-  cwd: root,
-  env: { SYNCSCOPE_RUNS: runs },
-});
-process.exitCode = code;
+const SHRINK_BUDGET = 60_000;
+const REPORTED = 5;
+const PLANTED_LIMIT = 10_000;
+
+const names = ['seeds', 'from', 'workers', 'seed', 'without', 'clients', 'length', 'skip', 'sample'] as const;
+const isSimulation = process.argv.slice(2).some((one) => /^--(seeds?|planted)(=|$)/.test(one));
+process.exitCode = isSimulation ? await simulation() : await properties();
+
+async function properties(): Promise<number> {
+  const args = ['run', '--project', 'unit', '--testTimeout=3600000', ...process.argv.slice(2)];
+  const { code } = await run('vitest', args, {
+    cwd: root,
+    env: { SYNCSCOPE_RUNS: process.env.SYNCSCOPE_RUNS ?? '10000' },
+  });
+  return code;
+}
+
+async function simulation(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      ...(Object.fromEntries(names.map((name) => [name, { type: 'string' }])) as Record<
+        (typeof names)[number],
+        { type: 'string' }
+      >),
+      planted: { type: 'boolean' },
+      canary: { type: 'boolean' },
+    },
+  });
+  try {
+    if (values.planted) return await planted(count(values.sample ?? '200', 'sample'));
+    if (values.seeds !== undefined) {
+      const first = count(values.from ?? '1', 'from');
+      return await many(first, count(values.seeds, 'seeds'), count(values.workers ?? '2', 'workers'));
+    }
+    return await one({
+      seed: count(values.seed ?? '', 'seed'),
+      ...(values.without ? { without: values.without.split(',').map(faultClass) } : {}),
+      ...(values.clients ? { clients: count(values.clients, 'clients') } : {}),
+      ...(values.length ? { length: count(values.length, 'length') } : {}),
+      ...(values.skip ? { skip: parseSkips(values.skip) } : {}),
+      ...(values.canary ? { canary: true } : {}),
+    });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    console.error(error.message);
+    return 2;
+  }
+}
+
+async function one(options: SimulationOptions): Promise<number> {
+  const result = simulate(options);
+  const again = simulate(options);
+  const { events, commits, frames, time, hash } = result;
+  console.log(
+    `seed ${options.seed}: ${events} events, ${frames} frames, ${commits} commits in ${(time / 1e9).toFixed(1)} s`,
+  );
+  console.log(
+    `trace ${hash}${again.hash === hash ? ', the same when run again' : `, but ${again.hash} when run again`}`,
+  );
+  if (result.failure) for (const line of await reportFailure(result, SHRINK_BUDGET)) console.log(line);
+  return result.failure || again.hash !== hash ? 1 : 0;
+}
+
+async function many(first: number, seeds: number, workers: number): Promise<number> {
+  const start = performance.now();
+  let shown = 0;
+  const sum = await soak(first, seeds, workers, (sofar) => {
+    while (shown < sofar.failures.length) for (const line of failureLines(sofar.failures[shown++]!)) console.log(line);
+    if (process.stderr.isTTY)
+      process.stderr.write(`\r${sofar.seeds} of ${seeds} seeds, ${sofar.failures.length} failed `);
+  });
+  console.log(summaryText(sum, (performance.now() - start) / 1_000));
+  for (const failed of sum.failures.slice(0, REPORTED)) {
+    for (const line of await reportFailure(failed, SHRINK_BUDGET)) console.log(line);
+  }
+  console.log(`${sum.seeds - sum.failures.length} passed, ${sum.failures.length} failed`);
+  return sum.failures.length > 0 ? 1 : 0;
+}
+
+function summaryText(sum: SeedsSummary, seconds: number): string {
+  const tally = Object.entries(sum.tally).sort(([a], [b]) => (a < b ? -1 : 1));
+  return [
+    `${sum.seeds} seeds in ${seconds.toFixed(0)} s, ${(sum.seeds / seconds).toFixed(0)} a second`,
+    `${sum.events} events, ${sum.frames} frames, ${sum.commits} commits, ${(sum.virtualSeconds / 3_600).toFixed(1)} h of virtual time`,
+    `${sum.repeated} run a second time, ${sum.recorded} captures opened and compared`,
+    tally.map(([what, times]) => `${what}: ${times}`).join(', '),
+  ].join('\n');
+}
+
+async function planted(sample: number): Promise<number> {
+  console.log(KILL_TABLE_HEAD);
+  const kills = await killAll(PLANTED_LIMIT, sample, (kill) => console.log(killLine(kill)));
+  const living = kills.filter(({ by }) => by === undefined).length;
+  console.log(`\n${kills.length - living} of ${kills.length} planted bugs killed`);
+  return living > 0 ? 1 : 0;
+}
+
+function count(text: string, name: string): number {
+  const value = Number(text);
+  if (text === '' || !Number.isSafeInteger(value) || value < 0)
+    throw new RangeError(`--${name} takes a number, not ${JSON.stringify(text)}`);
+  return value;
+}
+
+function faultClass(text: string): FaultClass {
+  const known = FAULT_CLASSES.find((name) => name === text);
+  if (!known) throw new RangeError(`--without takes some of ${FAULT_CLASSES.join(', ')}, not ${text}`);
+  return known;
+}

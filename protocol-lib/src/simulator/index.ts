@@ -1,5 +1,7 @@
 export { type Choice, Choices, formatSkips, parseSkips, type Skips, Stream } from './choices.ts';
 export { findUnhashedChange } from './hash-property.ts';
 export { INVARIANTS, type Invariant, type Violation } from './oracle.ts';
+export { checkRecording, recordSimulation } from './recording.ts';
 export { FAULT_CLASSES, type FaultClass, type SimulationOptions } from './shape.ts';
+export { optionLine, shrink } from './shrink.ts';
 export { type Failure, type Phase, type SimulationResult, simulate } from './simulation.ts';

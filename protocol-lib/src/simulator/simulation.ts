@@ -413,7 +413,7 @@ class Simulation implements FaultTarget {
         socket.up.drop();
         socket.down.finish(() => this.#closedForClient(socket, one.close));
       } else {
-        this.#note([one.frame]);
+        if (socket.client.socket === socket) this.#note([one.frame]);
         socket.down.send(one.frame);
         this.#checkLine(socket.down, SERVER);
       }
@@ -483,6 +483,7 @@ class Simulation implements FaultTarget {
     const { socket } = client;
     client.socket = undefined;
     if (socket) {
+      socket.isBroken = true;
       socket.down.drop();
       if (isHeard) socket.up.finish(() => this.#closedForServer(socket, 'closed by the client'));
       else this.#queue.after(milliseconds(8_000), () => this.#closedForServer(socket, 'the connection broke'));

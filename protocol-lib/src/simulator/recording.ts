@@ -1,0 +1,83 @@
+import { CaptureWriter, encodeTraceRecord, memorySink, memorySource, openCapture } from '../capture/index.ts';
+import { StateRoot } from '../merkle/index.ts';
+import { PROTOCOL_VERSION } from '../messages/index.ts';
+import { replicaId } from '../state/index.ts';
+import { TRACE_VERSION, type TraceHeader, type TraceRecord } from '../trace/index.ts';
+import { AUTHORITY } from './bazaar.ts';
+import type { Violation } from './oracle.ts';
+import type { SimulationOptions } from './shape.ts';
+import { SESSION, type SimulationResult, simulate } from './simulation.ts';
+
+/** States looked up in one capture. */
+const SAMPLES = 40;
+const MAX_RECORDS = 100_000;
+
+/** Runs a seed once more and answers its recording, a capture that the inspector opens. */
+export async function recordSimulation(
+  options: SimulationOptions,
+): Promise<{
+  readonly result: SimulationResult;
+  readonly capture: Uint8Array;
+  readonly records: readonly TraceRecord[];
+}> {
+  const sink = memorySink();
+  const writer = new CaptureWriter(sink, headerOf(options));
+  const records: TraceRecord[] = [];
+  const result = simulate(options, (record) => {
+    records.push(record);
+    writer.append(encodeTraceRecord(record));
+  });
+  await writer.end();
+  return { result, capture: sink.bytes(), records };
+}
+
+/**
+ * Records a seed, opens the capture and looks up the state of replicas at versions throughout it. Answers what differs
+ * from what the replicas themselves told when it happened; undefined where nothing does.
+ */
+export async function checkRecording(options: SimulationOptions): Promise<Violation | undefined> {
+  const { capture, records } = await recordSimulation(options);
+  const opened = await openCapture(memorySource(capture));
+  try {
+    const info = await opened.info();
+    if (info.records !== records.length || info.lost > 0) {
+      return unfaithful(`${info.records} of ${records.length} records, ${info.lost} said to be lost`);
+    }
+    const telling = records.flatMap(({ body }, position) =>
+      body.kind === 'commit' || body.kind === 'apply' || body.kind === 'snapshot' ? [position] : [],
+    );
+    const step = Math.max(1, Math.floor(telling.length / SAMPLES));
+    for (let at = telling.length - 1; at >= 0; at -= step) {
+      const position = telling[at]!;
+      const { replica, body } = records[position]!;
+      if (!('root' in body)) continue;
+      const { entries, pending, root } = await opened.state(replica, position, '', MAX_RECORDS);
+      // With something pending, entries also hold records that are only predicted.
+      const isPlain = pending.length === 0;
+      const hash = isPlain ? StateRoot.from(entries.map(({ key, record }) => [key, record] as const)).hash : root;
+      if (hash === body.root) continue;
+      return unfaithful(`at position ${position}, ${replica} has the hash ${hash}, and told ${body.root}`);
+    }
+    return undefined;
+  } finally {
+    await opened.close();
+  }
+}
+
+function unfaithful(text: string): Violation {
+  return { invariant: 'capture-faithful', text };
+}
+
+function headerOf({ seed }: SimulationOptions): TraceHeader {
+  return {
+    sessionId: `simulation-${seed}`,
+    title: `Simulated session, seed ${seed}`,
+    scenario: SESSION,
+    traceVersion: TRACE_VERSION,
+    protocolVersion: PROTOCOL_VERSION,
+    // Virtual time has no date; a fixed one keeps the bytes of a seed's capture the same for ever.
+    startedAt: 1_767_225_600_000,
+    authority: replicaId(AUTHORITY),
+    build: 'simulator',
+  };
+}
