@@ -26,16 +26,21 @@ export function verdictOf(replicas: readonly ReplicaStatus[], authority: string 
   if (behind) return { level: 'warning', text: behindText(behind) };
   if (present.length === 0) return { level: 'quiet', text: 'no replica is connected here' };
   const unknown = present.filter((one) => one.agreement === AGREEMENT.unknown && one.replica !== authority);
-  const version = Math.max(...present.map((one) => one.version));
   const agreeing = present.length - unknown.length;
   if (unknown.length > 0 && agreeing <= 1) {
     return { level: 'quiet', text: `${replicaCount(present.length)}, nothing to compare yet` };
   }
   const caveat = unknown.length > 0 ? `, ${unknown.length} unknown` : '';
-  return {
-    level: 'quiet',
-    text: `${replicaCount(agreeing)} ${agreeing === 1 ? 'is' : 'agree'} at v${version}${caveat}`,
-  };
+  const versions = present.filter((one) => !unknown.includes(one)).map((one) => one.version);
+  return { level: 'quiet', text: `${agreementText(versions)}${caveat}` };
+}
+
+/** Each agrees with the authority at its own version, which a delta on its way keeps from being the same for all. */
+function agreementText(versions: readonly number[]): string {
+  const newest = Math.max(...versions);
+  if (versions.length === 1) return `1 replica is at v${newest}`;
+  const isSame = versions.every((version) => version === newest);
+  return `${replicaCount(versions.length)} agree${isSame ? ' at' : ', up to'} v${newest}`;
 }
 
 function behindText(status: ReplicaStatus): string {

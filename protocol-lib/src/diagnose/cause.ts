@@ -199,7 +199,7 @@ function changedAtRest({ index, replica, detected, verified }: Case): Cause | un
         position: verified,
       },
       {
-        text: `Later, still at v${version}, it had ${short(hashOf(columns.high[now]!, columns.low[now]!))}.`,
+        text: `Later, still at v${version}, it had ${short(hashOf(columns.high[now]!, columns.low[now]!))} instead.`,
         position: detected,
       },
       { text: 'No delta, snapshot or repair came in between: its copy was changed in its own memory.' },
