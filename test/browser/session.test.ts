@@ -33,7 +33,7 @@ it('shows a live session, and leads from a corrupted value to its cause', async 
   await inspector.lanes(['server', 'bot-1', 'bot-2', 'bot-3', 'bot-4']);
   await page
     .getByRole('banner')
-    .getByRole('button', { name: /^.*5 replicas agree at v\d+/ })
+    .getByRole('button', { name: /^.*5 replicas agree(, up to| at) v\d+/ })
     .waitFor();
   await keepPicture(page, 'live');
 
