@@ -1,7 +1,7 @@
 import { SyncError } from '../errors/index.ts';
 import type { Change, RecordKey, SyncRecord, Value } from '../state/index.ts';
 import type { StateRoot } from './roots.ts';
-import { Branch, Bucket, type Entry, entriesOf, FAN_OUT, type Node, partOf } from './trie.ts';
+import { Branch, Bucket, childOf, type Entry, entriesOf, FAN_OUT, type Node, partOf } from './trie.ts';
 import { hasField, sameValue } from './values.ts';
 
 /** A key whose record differs: absent on a side where there is none. */
@@ -100,7 +100,9 @@ function walkUnequal(left: Node | null, right: Node | null, depth: number, tell:
     mergeBranch(right, left, depth, false, tell);
   } else {
     for (let slot = 0; slot < FAN_OUT; slot++) {
-      walkUnequal(left.children[slot]!, right.children[slot]!, depth + 1, tell);
+      const a = childOf(left, slot);
+      const b = childOf(right, slot);
+      if (a !== b) walkUnequal(a, b, depth + 1, tell);
     }
   }
 }
@@ -109,15 +111,15 @@ function walkUnequal(left: Node | null, right: Node | null, depth: number, tell:
 function mergeBranch(bucket: Bucket, branch: Branch, depth: number, bucketIsLeft: boolean, tell: EntryPair): void {
   for (let slot = 0; slot < FAN_OUT; slot++) {
     const part = childAt(bucket, slot, depth);
-    if (bucketIsLeft) walkUnequal(part, branch.children[slot]!, depth + 1, tell);
-    else walkUnequal(branch.children[slot]!, part, depth + 1, tell);
+    if (bucketIsLeft) walkUnequal(part, childOf(branch, slot), depth + 1, tell);
+    else walkUnequal(childOf(branch, slot), part, depth + 1, tell);
   }
 }
 
 /** The subtree in a slot of the node at `depth`; of a bucket, as if it were a branch: a bucket of what would be there. */
 export function childAt(node: Node | null, slot: number, depth: number): Node | null {
   if (node === null) return null;
-  return node instanceof Branch ? node.children[slot]! : partOf(node, slot, depth, node.edit);
+  return node instanceof Branch ? childOf(node, slot) : partOf(node, slot, depth, node.edit);
 }
 
 /** Both are sorted by key, so one pass pairs them. */

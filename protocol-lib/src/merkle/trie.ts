@@ -20,14 +20,16 @@ export const FAN_OUT = 16;
 /** Levels that 64 bits give; a bucket there may hold more than 8. */
 export const DEPTH_MAX = 16;
 
+// Fields are declared without being defined first, so that an engine sees each only ever hold what the constructor gives it.
+
 /** One record in its place, immutable. `high` and `low` are the leaf's hash. */
 export class Entry {
-  readonly key: RecordKey;
-  readonly record: SyncRecord;
+  declare readonly key: RecordKey;
+  declare readonly record: SyncRecord;
   /** Low word of the key's hash: tells most unequal keys apart without comparing text. */
-  readonly tag: number;
-  readonly high: number;
-  readonly low: number;
+  declare readonly tag: number;
+  declare readonly high: number;
+  declare readonly low: number;
 
   constructor(key: RecordKey, record: SyncRecord, tag: number, high: number, low: number) {
     this.key = key;
@@ -43,11 +45,11 @@ export type Edit = object;
 
 /** `high` and `low` are the sum of the hashes below. */
 export class Bucket {
-  readonly edit: Edit;
+  declare readonly edit: Edit;
   /** Sorted by key. */
-  readonly entries: Entry[];
-  high: number;
-  low: number;
+  declare readonly entries: Entry[];
+  declare high: number;
+  declare low: number;
 
   constructor(edit: Edit, entries: Entry[], high: number, low: number) {
     this.edit = edit;
@@ -61,21 +63,144 @@ export class Bucket {
   }
 }
 
-/** `high` and `low` are the sum of the hashes below. */
+/**
+ * `high` and `low` are the sum of the hashes below. The 16 subtrees lie in the node itself, null where there is nothing: a copy is
+ * one piece of memory, and so is a step down.
+ */
 export class Branch {
-  readonly edit: Edit;
-  /** 16 subtrees; null where there is nothing. */
-  readonly children: (Node | null)[];
-  count: number;
-  high: number;
-  low: number;
+  declare readonly edit: Edit;
+  declare count: number;
+  declare high: number;
+  declare low: number;
+  declare c0: Node | null;
+  declare c1: Node | null;
+  declare c2: Node | null;
+  declare c3: Node | null;
+  declare c4: Node | null;
+  declare c5: Node | null;
+  declare c6: Node | null;
+  declare c7: Node | null;
+  declare c8: Node | null;
+  declare c9: Node | null;
+  declare ca: Node | null;
+  declare cb: Node | null;
+  declare cc: Node | null;
+  declare cd: Node | null;
+  declare ce: Node | null;
+  declare cf: Node | null;
 
-  constructor(edit: Edit, children: (Node | null)[], count: number, high: number, low: number) {
+  /** Without children; or with those of `like`. */
+  constructor(edit: Edit, count: number, high: number, low: number, like: Branch | null) {
     this.edit = edit;
-    this.children = children;
     this.count = count;
     this.high = high;
     this.low = low;
+    this.c0 = like === null ? null : like.c0;
+    this.c1 = like === null ? null : like.c1;
+    this.c2 = like === null ? null : like.c2;
+    this.c3 = like === null ? null : like.c3;
+    this.c4 = like === null ? null : like.c4;
+    this.c5 = like === null ? null : like.c5;
+    this.c6 = like === null ? null : like.c6;
+    this.c7 = like === null ? null : like.c7;
+    this.c8 = like === null ? null : like.c8;
+    this.c9 = like === null ? null : like.c9;
+    this.ca = like === null ? null : like.ca;
+    this.cb = like === null ? null : like.cb;
+    this.cc = like === null ? null : like.cc;
+    this.cd = like === null ? null : like.cd;
+    this.ce = like === null ? null : like.ce;
+    this.cf = like === null ? null : like.cf;
+  }
+}
+
+/** The subtree in a slot from 0 to 15. */
+export function childOf(branch: Branch, slot: number): Node | null {
+  switch (slot) {
+    case 0:
+      return branch.c0;
+    case 1:
+      return branch.c1;
+    case 2:
+      return branch.c2;
+    case 3:
+      return branch.c3;
+    case 4:
+      return branch.c4;
+    case 5:
+      return branch.c5;
+    case 6:
+      return branch.c6;
+    case 7:
+      return branch.c7;
+    case 8:
+      return branch.c8;
+    case 9:
+      return branch.c9;
+    case 10:
+      return branch.ca;
+    case 11:
+      return branch.cb;
+    case 12:
+      return branch.cc;
+    case 13:
+      return branch.cd;
+    case 14:
+      return branch.ce;
+    default:
+      return branch.cf;
+  }
+}
+
+function setChild(branch: Branch, slot: number, child: Node | null): void {
+  switch (slot) {
+    case 0:
+      branch.c0 = child;
+      return;
+    case 1:
+      branch.c1 = child;
+      return;
+    case 2:
+      branch.c2 = child;
+      return;
+    case 3:
+      branch.c3 = child;
+      return;
+    case 4:
+      branch.c4 = child;
+      return;
+    case 5:
+      branch.c5 = child;
+      return;
+    case 6:
+      branch.c6 = child;
+      return;
+    case 7:
+      branch.c7 = child;
+      return;
+    case 8:
+      branch.c8 = child;
+      return;
+    case 9:
+      branch.c9 = child;
+      return;
+    case 10:
+      branch.ca = child;
+      return;
+    case 11:
+      branch.cb = child;
+      return;
+    case 12:
+      branch.cc = child;
+      return;
+    case 13:
+      branch.cd = child;
+      return;
+    case 14:
+      branch.ce = child;
+      return;
+    default:
+      branch.cf = child;
   }
 }
 
@@ -102,7 +227,7 @@ export function findEntry(root: Node | null, key: string): Entry | undefined {
 /** {@link findEntry} for a key whose hash is known. */
 export function findHashed(root: Node | null, key: string, high: number, low: number): Entry | undefined {
   let node = root;
-  for (let depth = 0; node instanceof Branch; depth++) node = node.children[slotOf(high, low, depth)]!;
+  for (let depth = 0; node instanceof Branch; depth++) node = childOf(node, slotOf(high, low, depth));
   if (node === null) return undefined;
   const entries = node.entries;
   for (let index = 0; index < entries.length; index++) {
@@ -144,14 +269,14 @@ export function putEntry(
     own.high = (own.high + high) | 0;
     own.low = (own.low + low) | 0;
     if (parent === null) top = own;
-    else parent.children[slot] = own;
+    else setChild(parent, slot, own);
     parent = own;
     slot = slotOf(keyHigh, entry.tag, depth++);
-    node = own.children[slot]!;
+    node = childOf(own, slot);
   }
   const last = putInBucket(node, entry, before, keyHigh, depth, edit);
   if (parent === null) return last;
-  parent.children[slot] = last;
+  setChild(parent, slot, last);
   return top!;
 }
 
@@ -185,8 +310,8 @@ function putInBucket(
 
 /** A full bucket as a branch with the same entries, on the way to one more. */
 function split(bucket: Bucket, depth: number, edit: Edit): Branch {
-  const branch = new Branch(edit, new Array(FAN_OUT).fill(null), bucket.entries.length, bucket.high, bucket.low);
-  for (let slot = 0; slot < FAN_OUT; slot++) branch.children[slot] = partOf(bucket, slot, depth, edit);
+  const branch = new Branch(edit, bucket.entries.length, bucket.high, bucket.low, null);
+  for (let slot = 0; slot < FAN_OUT; slot++) setChild(branch, slot, partOf(bucket, slot, depth, edit));
   return branch;
 }
 
@@ -217,14 +342,14 @@ export function removeEntry(root: Node, entry: Entry, keyHigh: number, edit: Edi
     own.high = (own.high - entry.high) | 0;
     own.low = (own.low - entry.low) | 0;
     if (parent === null) top = own;
-    else parent.children[slot] = own;
+    else setChild(parent, slot, own);
     parent = own;
     slot = slotOf(keyHigh, entry.tag, depth);
-    node = own.children[slot]!;
+    node = childOf(own, slot)!;
   }
   const last = without(node, entry, edit);
   if (parent === null) return last;
-  parent.children[slot] = last;
+  setChild(parent, slot, last);
   return top;
 }
 
@@ -237,7 +362,7 @@ function without(node: Node, entry: Entry, edit: Edit): Bucket | null {
 }
 
 function ownBranch(node: Branch, edit: Edit): Branch {
-  return node.edit === edit ? node : new Branch(edit, node.children.slice(), node.count, node.high, node.low);
+  return node.edit === edit ? node : new Branch(edit, node.count, node.high, node.low, node);
 }
 
 function ownBucket(node: Bucket, edit: Edit): Bucket {
@@ -251,5 +376,8 @@ export function* entriesOf(node: Node | null): Generator<Entry, void, undefined>
     yield* node.entries;
     return;
   }
-  for (const child of node.children) if (child !== null) yield* entriesOf(child);
+  for (let slot = 0; slot < FAN_OUT; slot++) {
+    const child = childOf(node, slot);
+    if (child !== null) yield* entriesOf(child);
+  }
 }

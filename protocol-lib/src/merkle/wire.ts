@@ -3,7 +3,7 @@ import { SyncError } from '../errors/index.ts';
 import { array, branded, bytes, type Infer, object, uint, variant } from '../schema/index.ts';
 import { type RecordKey, recordKeySchema, recordSchema, type SyncRecord } from '../state/index.ts';
 import type { StateRoot } from './roots.ts';
-import { Branch, BUCKET_MAX, DEPTH_MAX, type Entry, FAN_OUT, hashKey, type Node, slotOf } from './trie.ts';
+import { Branch, BUCKET_MAX, childOf, DEPTH_MAX, type Entry, FAN_OUT, hashKey, type Node, slotOf } from './trie.ts';
 
 /**
  * What the two sides of a Merkle descent say to each other. The asker names subtrees by their paths, the
@@ -63,7 +63,7 @@ function answerPath(root: StateRoot, path: MerklePath): MerkleNodeAnswer {
   let node = root.node;
   let depth = 0;
   while (depth < path.length && node instanceof Branch) {
-    node = node.children[Number.parseInt(path[depth]!, 16)]!;
+    node = childOf(node, Number.parseInt(path[depth]!, 16));
     depth++;
   }
   if (node === null) return { kind: 'leaves', path, hashes: new Uint8Array(0), entries: [] };
@@ -79,13 +79,16 @@ function answerPath(root: StateRoot, path: MerklePath): MerkleNodeAnswer {
 }
 
 function answerBranch(branch: Branch, path: MerklePath): MerkleNodeAnswer {
-  const present = branch.children.filter((child) => child !== null);
+  const present: Node[] = [];
+  let slots = 0;
+  for (let slot = 0; slot < FAN_OUT; slot++) {
+    const child = childOf(branch, slot);
+    if (child === null) continue;
+    present.push(child);
+    slots |= 1 << slot;
+  }
   const hashes = new Uint8Array(present.length * HASH_BYTES);
   const view = new DataView(hashes.buffer);
-  let slots = 0;
-  branch.children.forEach((child, slot) => {
-    if (child !== null) slots |= 1 << slot;
-  });
   present.forEach((child, index) => {
     writeHash(view, index, child);
   });
