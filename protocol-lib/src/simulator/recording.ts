@@ -13,9 +13,7 @@ const SAMPLES = 40;
 const MAX_RECORDS = 100_000;
 
 /** Runs a seed once more and answers its recording, a capture that the inspector opens. */
-export async function recordSimulation(
-  options: SimulationOptions,
-): Promise<{
+export async function recordSimulation(options: SimulationOptions): Promise<{
   readonly result: SimulationResult;
   readonly capture: Uint8Array;
   readonly records: readonly TraceRecord[];

@@ -3,7 +3,7 @@ import { messageType } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import { type ReplicaId, replicaId, type Value } from '../state/index.ts';
 import { ClientState, type Outgoing, type SessionDefinition, SyncManager } from '../sync/index.ts';
-import { TraceHub, type TraceRecord } from '../trace/index.ts';
+import { TraceHub, type TraceRecord, type VectorEntries } from '../trace/index.ts';
 import { AUTHORITY, bazaar } from './bazaar.ts';
 import { Choices, Stream } from './choices.ts';
 import { ClientModel } from './client-model.ts';
@@ -269,6 +269,9 @@ class Simulation implements FaultTarget {
     if (committed.hash !== known.hash) return `${replica} has the hash ${committed.hash}, not ${known.hash}`;
     if (pending.length > 0) return `${replica} has ${pending.length} pending`;
     if (!state.isSettled) return `${replica} is ${state.phase} and still waits for something`;
+    const vector = vectorText(state.vector.entries());
+    const theirs = vectorText(this.#server.manager.vector);
+    if (vector !== theirs) return `${replica} has seen ${vector} of ${theirs}`;
     const seen = this.#server.manager.clients.find((one) => one.replica === replica);
     if (!seen) return `${replica} is not known to the authority`;
     if (seen.version !== version || seen.pendingDeltas > 0)
@@ -652,6 +655,10 @@ class Broken extends Error {
     super(violation.text);
     this.violation = violation;
   }
+}
+
+function vectorText(entries: VectorEntries): string {
+  return entries.map(({ replica, counter }) => `${replica}:${counter}`).join(' ');
 }
 
 function stackOf(error: unknown): string {
