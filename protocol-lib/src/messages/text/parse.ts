@@ -22,7 +22,7 @@ const typesByKeyword: ReadonlyMap<string, MessageType> = new Map(
 
 /**
  * Reads one whole message with its `FROM` line. Whatever is wrong, nothing of it is taken.
- * @throws SyncError each with line and column in `place`: `TEXT_TRUNCATED` where its end is missing, `TEXT_SYNTAX`, `TEXT_DUPLICATE`,
+ * @throws SyncError with its line, and its column where it is at one, in `place`: `TEXT_TRUNCATED` where its end is missing, `TEXT_SYNTAX`, `TEXT_DUPLICATE`,
  *   `TEXT_COUNT_MISMATCH`, `MESSAGE_UNKNOWN_TYPE`, `SCHEMA_MISMATCH`, `KEY_INVALID`, `REPLICA_INVALID`, `FIELD_RESERVED`,
  *   `DOCUMENT_HASH_MISMATCH`, `PROTOCOL_UNSUPPORTED`, or a limit: `LIMIT_LINES`, `LIMIT_LINE_LENGTH`, `LIMIT_DEPTH`, `LIMIT_MAP_KEYS`
  */
@@ -178,29 +178,39 @@ function withJson(reader: LineReader, before: Fields): Fields {
 
 // — messages of several lines —
 
-interface Settled {
-  readonly vector: Fields[];
-  readonly rejected: Fields[];
-}
+/** Writers and refusals that a message names, each once. */
+class Settled {
+  readonly vector: Fields[] = [];
+  readonly rejected: Fields[] = [];
+  readonly #said = new Set<string>();
 
-/** Reads a `SEEN` or `REFUSED` line. Answers whether it is one. */
-function readSettledLine(reader: LineReader, { vector, rejected }: Settled): boolean {
-  switch (reader.keyword) {
-    case 'SEEN':
-      vector.push({ replica: readSender(reader), counter: reader.uint('the counter') });
-      break;
-    case 'REFUSED':
-      rejected.push({
-        replica: readSender(reader),
-        counter: reader.uint('the counter'),
-        reason: reader.field('the reason'),
-      });
-      break;
-    default:
-      return false;
+  /** Reads a `SEEN` or `REFUSED` line. Answers whether it is one. */
+  read(reader: LineReader): boolean {
+    switch (reader.keyword) {
+      case 'SEEN': {
+        const replica = readSender(reader);
+        this.#once(reader, replica);
+        this.vector.push({ replica, counter: reader.uint('the counter') });
+        break;
+      }
+      case 'REFUSED': {
+        const [replica, counter] = [readSender(reader), reader.uint('the counter')];
+        this.#once(reader, `${replica} ${counter}`);
+        this.rejected.push({ replica, counter, reason: reader.field('the reason') });
+        break;
+      }
+      default:
+        return false;
+    }
+    reader.end();
+    return true;
   }
-  reader.end();
-  return true;
+
+  #once(reader: LineReader, what: string): void {
+    const id = `${reader.keyword} ${what}`;
+    if (this.#said.has(id)) reader.fail('TEXT_DUPLICATE', `${id} twice`, 0);
+    this.#said.add(id);
+  }
 }
 
 /** Lines that may come once. */
@@ -230,18 +240,25 @@ function readBlock({ first, more }: Lines, once: readonly string[], read: (reade
 function readSnapshot(lines: Lines): Fields {
   const { first } = lines;
   const [version, root] = [first.uint('the version'), first.field('the hash')];
-  const settled: Settled = { vector: [], rejected: [] };
+  const settled = new Settled();
   const records = new Map<string, SnapshotEntry>();
   const once = readBlock(lines, ['PROGRESS', 'HASH31'], (reader) => {
     const entry = readRecordLine(reader);
-    if (!entry) return readSettledLine(reader, settled);
+    if (!entry) return settled.read(reader);
     if (records.has(entry.key)) reader.fail('TEXT_DUPLICATE', `a second record ${entry.key}`, 0);
     records.set(entry.key, entry);
     return true;
   });
   const progress = readOnce(once.get('PROGRESS'), (reader) => reader.uint('the progress')) ?? version;
   readOnce(once.get('HASH31'), (reader) => checkDocumentHash(reader, records.values(), version));
-  return { version, progress, records: [...records.values()], ...settled, root };
+  return {
+    version,
+    progress,
+    records: [...records.values()],
+    vector: settled.vector,
+    rejected: settled.rejected,
+    root,
+  };
 }
 
 function checkDocumentHash(reader: LineReader, records: Iterable<SnapshotEntry>, version: number): void {
@@ -257,10 +274,10 @@ function readDelta(lines: Lines): Fields {
   const [from, to] = [first.uint('the version before'), first.uint('the version after')];
   const start = first.at + 1;
   const promised = first.uint('the number of changes');
-  const settled: Settled = { vector: [], rejected: [] };
+  const settled = new Settled();
   const changes: Change[] = [];
   const once = readBlock(lines, ['PROGRESS', 'HASH'], (reader) => {
-    return readChangeLine(reader, changes) || readSettledLine(reader, settled);
+    return readChangeLine(reader, changes) || settled.read(reader);
   });
   if (changes.length !== promised) {
     first.fail('TEXT_COUNT_MISMATCH', `${promised} changes were promised, ${changes.length} came`, start);
@@ -271,7 +288,8 @@ function readDelta(lines: Lines): Fields {
     since: reader.uint('the progress before'),
     progress: reader.uint('the progress after'),
   }));
-  return { from, to, since: from, progress: to, ...settledBy, changes, ...settled, root };
+  const { vector, rejected } = settled;
+  return { from, to, since: from, progress: to, ...settledBy, changes, vector, rejected, root };
 }
 
 function readOnce<T>(reader: LineReader | undefined, read: (reader: LineReader) => T): T | undefined {
