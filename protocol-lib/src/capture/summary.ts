@@ -68,6 +68,8 @@ export function summarize(record: TraceRecord, index: CaptureIndex, position: nu
       return `${counted(body.count, 'record')} lost: ${body.reason}`;
     case 'log':
       return body.text;
+    case 'health':
+      return healthText(body);
     default:
       return unreachable(body);
   }
@@ -80,6 +82,12 @@ function deltaVersions(index: CaptureIndex, position: number): string {
   const at = cause - index.start;
   if (at < 0 || columns.kind[at] !== KIND.delta) return '';
   return ` ${columns.high[at]}→${columns.number[at]}`;
+}
+
+function healthText(body: Extract<TraceRecord['body'], { kind: 'health' }>): string {
+  if (body.state === 'recovered') return `${body.target} progresses again at v${body.version}`;
+  const behind = body.lag > 0 ? `, ${counted(body.lag, 'version')} behind` : '';
+  return `${body.target} is connected but not progressing (${body.stalls.join(', ')}) at v${body.version}${behind}`;
 }
 
 function mismatchText(body: Extract<TraceRecord['body'], { kind: 'mismatch' }>): string {

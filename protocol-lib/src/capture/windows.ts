@@ -41,6 +41,7 @@ const GROUPS: Readonly<Record<TraceKind, KindGroup>> = {
   fault: 'problem',
   gap: 'problem',
   log: 'other',
+  health: 'problem',
 };
 const GROUP_OF_KIND = Uint8Array.from(TRACE_KINDS, (kind) => KIND_GROUPS.indexOf(GROUPS[kind]));
 const MAX_BUCKETS = 65_536;

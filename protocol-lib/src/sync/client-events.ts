@@ -1,6 +1,7 @@
 import type { SyncReason } from '../messages/index.ts';
 import type { StateHash, Version } from '../state/index.ts';
 import type { MutationId } from '../trace/index.ts';
+import type { SyncHealth } from './health.ts';
 
 /** What a client tells those who listen to it, after its state is consistent again. */
 export type ClientEvent =
@@ -19,6 +20,8 @@ export type ClientEvent =
     }
   | { readonly type: 'mismatch'; readonly reason: SyncReason }
   | { readonly type: 'repaired'; readonly method: 'delta' | 'merkle' | 'snapshot' }
+  /** It has begun, or ceased, to be connected without progressing. */
+  | { readonly type: 'health'; readonly health: SyncHealth }
   /** A frame was refused here; nothing changed. */
   | { readonly type: 'refused'; readonly code: string; readonly message: string }
   /** The authority refused a frame of ours. */

@@ -131,6 +131,10 @@ export class ClientTrace {
     }, cause);
   }
 
+  health(body: TraceBodyOf<'health'>): void {
+    this.#emit(() => body);
+  }
+
   repair(
     method: TraceBodyOf<'repair'>['method'],
     version: Version,

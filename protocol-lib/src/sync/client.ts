@@ -7,8 +7,8 @@ import {
   type Message,
   type MessageBody,
   type MessageOf,
-  MIN_PROTOCOL,
-  PROTOCOL_VERSION,
+  OWN_PROTOCOLS,
+  type ProtocolRange,
   type Rejection,
   type SyncReason,
 } from '../messages/index.ts';
@@ -17,10 +17,13 @@ import { type Change, type ReplicaId, replicaId, type StateHash, type Value, typ
 import { closedTap, type MutationId, type Tap, type TraceBodyOf } from '../trace/index.ts';
 import { ClientConnection, type ClientPhase, type ReceivedFrame } from './client-connection.ts';
 import type { ClientEvent } from './client-events.ts';
+import { healthBody } from './client-health.ts';
 import { ClientTrace } from './client-trace.ts';
 import { afterDelta, type Committed, fromFullSync, NOTHING, standing } from './committed.ts';
 import { decide, isSendable } from './decide.ts';
+import type { HealthLimits, SyncHealth } from './health.ts';
 import { MerkleRepair } from './merkle-repair.ts';
+import { OwnHealth } from './own-health.ts';
 import { type PendingMutation, PendingMutations } from './pending.ts';
 import type { SessionDefinition } from './session.ts';
 import { MAX_PENDING } from './settings.ts';
@@ -36,7 +39,11 @@ export interface ClientStateOptions {
   readonly authority?: ReplicaId;
   /** What this side offers; all of {@link FEATURES} where absent. */
   readonly features?: readonly Feature[];
+  /** The protocol versions that this side speaks; {@link OWN_PROTOCOLS} where absent. */
+  readonly protocols?: ProtocolRange;
   readonly role?: 'client' | 'peer';
+  /** When the client counts as connected but not progressing. */
+  readonly health?: Partial<HealthLimits>;
 }
 
 export type PredictResult =
@@ -59,6 +66,7 @@ export class ClientState {
   readonly #token: string;
   readonly #trace: ClientTrace;
   readonly #features: readonly Feature[];
+  readonly #protocols: ProtocolRange;
   readonly #role: 'client' | 'peer';
   readonly #connection: ClientConnection;
   readonly #listeners = new Set<(event: ClientEvent) => void>();
@@ -75,6 +83,7 @@ export class ClientState {
   /** `seq` of the `mismatch` that is not yet put right; 0 where that was not traced. */
   #mismatch: number | undefined;
   #nextHeartbeat = 0;
+  readonly #health: OwnHealth;
   #events: ClientEvent[] = [];
 
   constructor(options: ClientStateOptions) {
@@ -84,8 +93,10 @@ export class ClientState {
     this.#token = options.token;
     this.#trace = new ClientTrace(options.tap ?? closedTap, options.replica);
     this.#features = options.features ?? FEATURES;
+    this.#protocols = options.protocols ?? OWN_PROTOCOLS;
     this.#role = options.role ?? 'client';
     this.#connection = new ClientConnection(options.replica, options.authority ?? replicaId('server'), this.#trace);
+    this.#health = new OwnHealth(options.health);
     this.#pending = new PendingMutations(options.definition, options.replica, NOTHING.root);
   }
 
@@ -126,6 +137,12 @@ export class ClientState {
     );
   }
 
+  /** How this client gets on at `now`, in nanoseconds on the clock of all other calls. */
+  health(now: number): SyncHealth {
+    const pendingSince = this.#pending.list[0]?.madeAt;
+    return this.#health.assess({ isConnected: this.phase !== 'closed', version: this.version, pendingSince }, now);
+  }
+
   /** Calls `listener` with each event from now on. Returns the function that ends it. */
   on(listener: (event: ClientEvent) => void): () => void {
     this.#listeners.add(listener);
@@ -135,6 +152,7 @@ export class ClientState {
   /** A connection was opened: answers HELLO, with what can be resumed. */
   open(now: number): Uint8Array[] {
     this.#connection.open(now);
+    this.#health.opened(now);
     this.#isSynced = false;
     this.#mayReset = this.version === 0;
     this.#request.end();
@@ -143,8 +161,8 @@ export class ClientState {
     this.#send(
       {
         type: 'HELLO',
-        protocolMin: MIN_PROTOCOL,
-        protocolMax: PROTOCOL_VERSION,
+        protocolMin: this.#protocols.min,
+        protocolMax: this.#protocols.max,
         session: this.session,
         replica: this.replica,
         token: this.#token,
@@ -202,6 +220,7 @@ export class ClientState {
       this.#retry(now);
       if (this.version > 0 && now >= this.#nextHeartbeat) this.#heartbeat(now);
     }
+    this.#followHealth(now);
     return this.#done();
   }
 
@@ -275,6 +294,7 @@ export class ClientState {
   }
 
   #onLive(message: Message, seq: number, now: number): void {
+    this.#health.heard(message);
     switch (message.type) {
       case 'FULL_SYNC':
         this.#onFullSync(message, seq, now);
@@ -306,6 +326,14 @@ export class ClientState {
   #onWelcome(welcome: MessageOf<'WELCOME'>, seq: number, now: number): void {
     if (this.phase !== 'greeting') {
       this.#trace.log('warn', 'a second WELCOME was passed over', [seq]);
+      return;
+    }
+    const { min, max } = this.#protocols;
+    if (welcome.protocol < min || welcome.protocol > max) {
+      this.#end(
+        'PROTOCOL_UNSUPPORTED',
+        `the authority speaks protocol ${welcome.protocol}, this side ${min} to ${max}`,
+      );
       return;
     }
     this.#connection.welcome(welcome.authority);
@@ -411,6 +439,7 @@ export class ClientState {
     this.#committed = committed;
     this.#counter = Math.max(this.#counter, committed.vector.get(this.replica));
     this.#request.end();
+    this.#health.verified(this.version, now);
     this.#settle(rejected, cause, now);
     this.#rebase(cause);
     this.#events.push({ type: 'committed', version: committed.version, root: committed.root.hash });
@@ -477,6 +506,7 @@ export class ClientState {
     }
     if (offer.root === this.committed.hash) {
       this.#request.end();
+      this.#health.verified(this.version, now);
       this.#acknowledge(seq);
       return;
     }
@@ -492,6 +522,7 @@ export class ClientState {
       cause = this.#mismatched({ reason: 'heartbeat', ...body }, seq);
     }
     this.#request.end();
+    this.#health.doubted(now);
     this.#repair = new MerkleRepair(this.committed, offer);
     this.#continueRepair(this.#repair, cause, now);
   }
@@ -545,6 +576,7 @@ export class ClientState {
   /** Asks the authority to put us right, unless it was asked already. */
   #ask(reason: SyncReason, cause: readonly number[], now: number): void {
     this.#repair = undefined;
+    this.#health.doubted(now);
     if (this.#request.begin(reason, now))
       this.#send({ type: 'SYNC_REQUEST', ...standing(this.#committed), reason }, cause);
   }
@@ -554,6 +586,13 @@ export class ClientState {
     const overdue = this.#request.overdue(now);
     if (overdue) this.#ask(overdue, [], now);
     if (this.#isSynced && this.#pending.isOverdue(now)) this.#resendCommands(now);
+  }
+
+  #followHealth(now: number): void {
+    const health = this.health(now);
+    if (!this.#health.hasTurned(health)) return;
+    this.#trace.health(healthBody(this.replica, this.version, health));
+    this.#events.push({ type: 'health', health });
   }
 
   #heartbeat(now: number): void {

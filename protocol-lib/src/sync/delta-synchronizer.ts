@@ -3,6 +3,7 @@ import type { BodyOf, Feature, MessageOf } from '../messages/index.ts';
 import type { ReplicaId, StateHash, Version } from '../state/index.ts';
 import type { Tap } from '../trace/index.ts';
 import type { AuthorityState, SyncPoint } from './authority-state.ts';
+import { ClientHealth } from './client-health.ts';
 import type { Outbox, Receiver } from './outbox.ts';
 import { MAX_BACKOFF, type SyncSettings } from './settings.ts';
 import type { StateSnapshot } from './snapshots.ts';
@@ -27,6 +28,7 @@ export interface Client extends Receiver {
   repair: { readonly version: Version; readonly root: StateRoot; readonly until: number; queries: number } | undefined;
   /** `seq` of the record that makes the next frame necessary. */
   cause: number;
+  readonly health: ClientHealth;
 }
 
 /** What was sent and found, in all. */
@@ -88,6 +90,7 @@ export class DeltaSynchronizer {
       isStalled: false,
       repair: undefined,
       cause: seq,
+      health: new ClientHealth(this.#settings, now),
     };
   }
 
@@ -115,6 +118,7 @@ export class DeltaSynchronizer {
     }
     client.lastSyncTime = now;
     const point = { version, progress };
+    client.health.verified(version, progress, now);
     if (client.repair?.version === version) {
       client.repair = undefined;
       this.#totals.repairs++;
@@ -210,6 +214,14 @@ export class DeltaSynchronizer {
     const before = this.#totals.deltas + this.#totals.fullSyncs;
     const groups = new Map<string, Client[]>();
     for (const client of clients) {
+      client.health.follow(
+        client.replica,
+        client.acknowledged.version,
+        this.#state.version,
+        now,
+        this.#tap,
+        this.#replica,
+      );
       if (this.#isWaiting(client, now)) continue;
       const isBehind = isBefore(client.sent, this.#state.point);
       if (isBehind && client.unacknowledged.length >= this.#settings.maxDeltaChain) {

@@ -2,12 +2,16 @@ export type { SyncPoint } from './authority-state.ts';
 export { ClientState, type ClientStateOptions, type PredictResult } from './client.ts';
 export type { ClientPhase } from './client-connection.ts';
 export type { ClientEvent } from './client-events.ts';
+export type { ClientSyncState } from './client-sync-state.ts';
 export {
-  type ClientSyncState,
-  SyncManager,
-  type SyncManagerOptions,
-  type SyncStats,
-} from './manager.ts';
+  HEALTH_DEFAULTS,
+  type HealthLimits,
+  type Progress,
+  type StallReason,
+  type SyncHealth,
+  type Verified,
+} from './health.ts';
+export { SyncManager, type SyncManagerOptions, type SyncStats } from './manager.ts';
 export type { LinkId, Outgoing } from './outbox.ts';
 export type { PendingMutation } from './pending.ts';
 export * from './session.ts';

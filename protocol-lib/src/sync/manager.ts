@@ -6,15 +6,17 @@ import {
   FrameDecoder,
   type Message,
   type MessageOf,
-  MIN_PROTOCOL,
   negotiateFeatures,
   negotiateProtocol,
-  PROTOCOL_VERSION,
+  OWN_PROTOCOLS,
+  type ProtocolRange,
 } from '../messages/index.ts';
 import type { Random } from '../ports/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
 import { closedTap, type Tap } from '../trace/index.ts';
 import { AuthorityState, type Settlement, shortEvent } from './authority-state.ts';
+import { healthBody } from './client-health.ts';
+import { type ClientSyncState, clientSyncState } from './client-sync-state.ts';
 import { type Client, DeltaSynchronizer, type SyncTotals } from './delta-synchronizer.ts';
 import { type LinkId, Outbox, type Outgoing, STRANGER } from './outbox.ts';
 import type { SessionDefinition } from './session.ts';
@@ -34,26 +36,8 @@ export interface SyncManagerOptions extends Partial<SyncSettings> {
   readonly authorize?: (token: string, replica: ReplicaId) => boolean;
   /** What this side offers; all of {@link FEATURES} where absent. */
   readonly features?: readonly Feature[];
-}
-
-/** What the authority knows of one client. */
-export interface ClientSyncState {
-  readonly replica: ReplicaId;
-  readonly link: LinkId;
-  /** The version that the client has acknowledged; 0 before the first. */
-  readonly version: Version;
-  /** The version that was last sent to it. */
-  readonly sent: Version;
-  /** Time of its last acknowledgement, in nanoseconds. */
-  readonly lastSyncTime: number;
-  /** Deltas sent that it has not acknowledged. */
-  readonly pendingDeltas: number;
-  readonly needsFullSync: boolean;
-  /** Whether a Merkle exchange with it is under way. */
-  readonly isRepairing: boolean;
-  readonly features: readonly Feature[];
-  /** Bytes sent to it. */
-  readonly bytes: number;
+  /** The protocol versions that this side speaks; {@link OWN_PROTOCOLS} where absent. */
+  readonly protocols?: ProtocolRange;
 }
 
 /** Totals since the manager was made. */
@@ -63,6 +47,8 @@ export interface SyncStats extends SyncTotals {
   readonly rejections: number;
   /** Frames that were refused. */
   readonly refused: number;
+  /** Frames of a kind that is not known here: a later version's, which its senders can do without. */
+  readonly passedOver: number;
 }
 
 interface Link {
@@ -84,14 +70,17 @@ export class SyncManager {
   readonly #tap: Tap;
   readonly #settings: SyncSettings;
   readonly #features: readonly Feature[];
+  readonly #protocols: ProtocolRange;
   readonly #authorize: (token: string, replica: ReplicaId) => boolean;
   readonly #state: AuthorityState;
   readonly #outbox: Outbox;
   readonly #links = new Map<LinkId, Link>();
   readonly #clients = new Map<ReplicaId, Client>();
   readonly #synchronizer: DeltaSynchronizer;
-  readonly #totals = { commits: 0, rejections: 0, refused: 0 };
+  readonly #totals = { commits: 0, rejections: 0, refused: 0, passedOver: 0 };
   readonly #start: number;
+  /** The last time that the driver has told. */
+  #now: number;
   #nextSync: number;
   #nextSnapshot: number;
   #snapshotVersion: Version = 0;
@@ -102,11 +91,13 @@ export class SyncManager {
     this.#tap = options.tap ?? closedTap;
     this.#settings = settingsOf(options);
     this.#features = options.features ?? FEATURES;
+    this.#protocols = options.protocols ?? OWN_PROTOCOLS;
     this.#authorize = options.authorize ?? (() => true);
     this.#state = new AuthorityState(options.definition, options.replica, options.random, this.#tap, this.#settings);
     this.#outbox = new Outbox(options.replica, this.#tap, () => this.#clients.values());
     this.#synchronizer = new DeltaSynchronizer(this.#state, this.#outbox, this.replica, this.#tap, this.#settings);
     this.#start = options.now;
+    this.#now = options.now;
     this.#nextSync = options.now;
     this.#nextSnapshot = options.now;
     if (this.#tap.isOpen) this.describe();
@@ -129,18 +120,7 @@ export class SyncManager {
   }
 
   get clients(): ClientSyncState[] {
-    return Array.from(this.#clients.values(), (client) => ({
-      replica: client.replica,
-      link: client.link,
-      version: client.acknowledged.version,
-      sent: client.sent.version,
-      lastSyncTime: client.lastSyncTime,
-      pendingDeltas: client.unacknowledged.length,
-      needsFullSync: client.needsFullSync,
-      isRepairing: client.repair !== undefined,
-      features: client.features,
-      bytes: client.bytes,
-    }));
+    return Array.from(this.#clients.values(), (client) => clientSyncState(client, this.version, this.#now));
   }
 
   /** Emits who is here, all names, the state, the vector and the hash, so that a capture that starts now is complete. */
@@ -156,13 +136,17 @@ export class SyncManager {
     }
     this.#traceSnapshot('attach');
     emit({ kind: 'vector', vector: this.vector });
+    for (const { health, replica, version } of this.clients) {
+      if (health.progress === 'stalled') emit(healthBody(replica, version, health));
+    }
     emit({ kind: 'hash', version: this.version, own: this.root.hash });
   }
 
   /** A connection was opened. It is nobody's until its HELLO. */
   connect(link: LinkId, now: number): void {
     if (this.#links.has(link)) throw new RangeError(`link ${link} is connected already`);
-    this.#links.set(link, { id: link, since: now, decoder: new FrameDecoder(), lastSequence: 0, client: undefined });
+    const decoder = new FrameDecoder(this.#protocols);
+    this.#links.set(link, { id: link, since: now, decoder, lastSequence: 0, client: undefined });
     // As many again may be on their way in.
     if (this.#links.size > this.#settings.maxClients * 2) {
       this.#refuse(
@@ -191,6 +175,7 @@ export class SyncManager {
 
   /** A frame arrived. A frame that is refused changes nothing. */
   receive(link: LinkId, frame: Uint8Array, now: number): Outgoing[] {
+    this.#now = now;
     const from = this.#links.get(link);
     if (from) this.#receive(from, frame, now);
     else this.#outbox.close(link, 'this connection is closed');
@@ -204,6 +189,7 @@ export class SyncManager {
 
   /** Carries out what is due and answers what to send. */
   tick(now: number): Outgoing[] {
+    this.#now = now;
     for (const { id, client, since } of [...this.#links.values()]) {
       if (!client && now - since >= this.#settings.helloTimeout) {
         this.#refuse(id, protocolError('HELLO_TIMEOUT', 'no HELLO came in time'), []);
@@ -257,9 +243,13 @@ export class SyncManager {
     if (!isSyncError(error)) throw error;
     const seq = this.#traceRefused(link.client?.replica ?? STRANGER, error, frame);
     // A kind of a later version's is passed over; all else that cannot be read ends the link.
-    if (error.code === 'MESSAGE_UNKNOWN_TYPE' && link.client) return;
+    if (error.code === 'MESSAGE_UNKNOWN_TYPE' && link.client) {
+      this.#totals.passedOver++;
+      return;
+    }
     if (error.code === 'PROTOCOL_UNSUPPORTED') {
-      const body = { protocolMin: MIN_PROTOCOL, protocolMax: PROTOCOL_VERSION, message: error.message };
+      const { min, max } = this.#protocols;
+      const body = { protocolMin: min, protocolMax: max, message: error.message };
       this.#outbox.sendToStranger(link.id, { type: 'UPGRADE_REQUIRED', ...body }, [seq]);
       this.#close(link.id, 'UPGRADE_REQUIRED');
       return;
@@ -321,7 +311,7 @@ export class SyncManager {
       this.#refuse(link.id, refusal, [seq]);
       return;
     }
-    const protocol = negotiateProtocol(hello.protocolMin, hello.protocolMax);
+    const protocol = negotiateProtocol(hello.protocolMin, hello.protocolMax, this.#protocols);
     if (protocol === undefined) throw new TypeError('a HELLO whose versions do not meet ours was decoded');
     this.#replace(hello.replica);
     const base = hello.resume && this.#state.snapshot(hello.resume.version);
@@ -395,6 +385,7 @@ export class SyncManager {
       return;
     }
     const outcome = this.#settle(message.command, message.args, client.replica, counter, [seq], now);
+    client.health.settled(ledger.progress, now);
     if (outcome.accepted) return;
     const { reason } = outcome;
     this.#outbox.send([client], { type: 'REJECT', counter, reason, version: this.version }, [outcome.seq || seq]);

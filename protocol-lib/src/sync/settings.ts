@@ -1,7 +1,8 @@
 import { milliseconds } from '../ports/index.ts';
+import { HEALTH_DEFAULTS, type HealthLimits } from './health.ts';
 
 /** Times in nanoseconds. The defaults of `SyncManager`. */
-export interface SyncSettings {
+export interface SyncSettings extends HealthLimits {
   /** Between two deltas to a client. */
   readonly syncInterval: number;
   /** Between two periodic snapshots. */
@@ -40,6 +41,7 @@ export const SYNC_DEFAULTS: SyncSettings = {
   maxRepairQueries: 200,
   resendTimeout: milliseconds(2_000),
   maxWriters: 65_535,
+  ...HEALTH_DEFAULTS,
 };
 
 /** Mutations that a client may have pending; an authority remembers as many refusals of each writer. */

@@ -124,6 +124,19 @@ export const traceBodySchema = variant('kind', {
   gap: object({ count: uint, reason: string(200) }),
   /** Anything else worth a line. */
   log: object({ level: literal('debug', 'info', 'warn', 'error'), text: string(10_000) }),
+  /**
+   * `target` is connected but not progressing, or progresses again, as the writer of the record sees it. `version` and `verified` (0: none)
+   * are what it has and what was last found equal; `oldestPending` is in nanoseconds.
+   */
+  health: object({
+    target: replicaIdSchema,
+    state: literal('stalled', 'recovered'),
+    stalls: array(literal('behind', 'pending', 'unverified'), 3),
+    version: uint,
+    lag: uint,
+    oldestPending: uint,
+    verified: uint,
+  }),
 });
 
 export type TraceBody = Infer<typeof traceBodySchema>;
@@ -155,6 +168,7 @@ export const TRACE_KINDS = [
   'fault',
   'gap',
   'log',
+  'health',
 ] as const satisfies readonly TraceKind[];
 
 export const sourceLocationSchema = object({ file: string(1_000), line: uint, column: uint });

@@ -54,6 +54,7 @@ export const KIND_STYLES: Readonly<Record<TraceKind, KindStyle>> = {
   fault: { label: 'fault', group: 'problem', shape: 'bolt', ink: 'warning', weight: 125 },
   gap: { label: 'records lost', group: 'problem', shape: 'gap', ink: 'warning', weight: 115 },
   log: { label: 'log', group: 'other', shape: 'dot', ink: 'muted', weight: 3 },
+  health: { label: 'progress', group: 'problem', shape: 'stop', ink: 'warning', weight: 112 },
 };
 
 export interface MarkerStyle {
