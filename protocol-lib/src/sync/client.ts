@@ -17,10 +17,13 @@ import { type Change, type ReplicaId, replicaId, type StateHash, type Value, typ
 import { closedTap, type MutationId, type Tap, type TraceBodyOf } from '../trace/index.ts';
 import { ClientConnection, type ClientPhase, type ReceivedFrame } from './client-connection.ts';
 import type { ClientEvent } from './client-events.ts';
+import { healthBody } from './client-health.ts';
 import { ClientTrace } from './client-trace.ts';
 import { afterDelta, type Committed, fromFullSync, NOTHING, standing } from './committed.ts';
 import { decide, isSendable } from './decide.ts';
+import type { HealthLimits, SyncHealth } from './health.ts';
 import { MerkleRepair } from './merkle-repair.ts';
+import { OwnHealth } from './own-health.ts';
 import { type PendingMutation, PendingMutations } from './pending.ts';
 import type { SessionDefinition } from './session.ts';
 import { MAX_PENDING } from './settings.ts';
@@ -39,6 +42,8 @@ export interface ClientStateOptions {
   /** The protocol versions that this side speaks; {@link OWN_PROTOCOLS} where absent. */
   readonly protocols?: ProtocolRange;
   readonly role?: 'client' | 'peer';
+  /** When the client counts as connected but not progressing. */
+  readonly health?: Partial<HealthLimits>;
 }
 
 export type PredictResult =
@@ -78,6 +83,7 @@ export class ClientState {
   /** `seq` of the `mismatch` that is not yet put right; 0 where that was not traced. */
   #mismatch: number | undefined;
   #nextHeartbeat = 0;
+  readonly #health: OwnHealth;
   #events: ClientEvent[] = [];
 
   constructor(options: ClientStateOptions) {
@@ -90,6 +96,7 @@ export class ClientState {
     this.#protocols = options.protocols ?? OWN_PROTOCOLS;
     this.#role = options.role ?? 'client';
     this.#connection = new ClientConnection(options.replica, options.authority ?? replicaId('server'), this.#trace);
+    this.#health = new OwnHealth(options.health);
     this.#pending = new PendingMutations(options.definition, options.replica, NOTHING.root);
   }
 
@@ -130,6 +137,12 @@ export class ClientState {
     );
   }
 
+  /** How this client gets on at `now`, in nanoseconds on the clock of all other calls. */
+  health(now: number): SyncHealth {
+    const pendingSince = this.#pending.list[0]?.madeAt;
+    return this.#health.assess({ isConnected: this.phase !== 'closed', version: this.version, pendingSince }, now);
+  }
+
   /** Calls `listener` with each event from now on. Returns the function that ends it. */
   on(listener: (event: ClientEvent) => void): () => void {
     this.#listeners.add(listener);
@@ -139,6 +152,7 @@ export class ClientState {
   /** A connection was opened: answers HELLO, with what can be resumed. */
   open(now: number): Uint8Array[] {
     this.#connection.open(now);
+    this.#health.opened(now);
     this.#isSynced = false;
     this.#mayReset = this.version === 0;
     this.#request.end();
@@ -206,6 +220,7 @@ export class ClientState {
       this.#retry(now);
       if (this.version > 0 && now >= this.#nextHeartbeat) this.#heartbeat(now);
     }
+    this.#followHealth(now);
     return this.#done();
   }
 
@@ -279,6 +294,7 @@ export class ClientState {
   }
 
   #onLive(message: Message, seq: number, now: number): void {
+    this.#health.heard(message);
     switch (message.type) {
       case 'FULL_SYNC':
         this.#onFullSync(message, seq, now);
@@ -423,6 +439,7 @@ export class ClientState {
     this.#committed = committed;
     this.#counter = Math.max(this.#counter, committed.vector.get(this.replica));
     this.#request.end();
+    this.#health.verified(this.version, now);
     this.#settle(rejected, cause, now);
     this.#rebase(cause);
     this.#events.push({ type: 'committed', version: committed.version, root: committed.root.hash });
@@ -489,6 +506,7 @@ export class ClientState {
     }
     if (offer.root === this.committed.hash) {
       this.#request.end();
+      this.#health.verified(this.version, now);
       this.#acknowledge(seq);
       return;
     }
@@ -504,6 +522,7 @@ export class ClientState {
       cause = this.#mismatched({ reason: 'heartbeat', ...body }, seq);
     }
     this.#request.end();
+    this.#health.doubted(now);
     this.#repair = new MerkleRepair(this.committed, offer);
     this.#continueRepair(this.#repair, cause, now);
   }
@@ -557,6 +576,7 @@ export class ClientState {
   /** Asks the authority to put us right, unless it was asked already. */
   #ask(reason: SyncReason, cause: readonly number[], now: number): void {
     this.#repair = undefined;
+    this.#health.doubted(now);
     if (this.#request.begin(reason, now))
       this.#send({ type: 'SYNC_REQUEST', ...standing(this.#committed), reason }, cause);
   }
@@ -566,6 +586,13 @@ export class ClientState {
     const overdue = this.#request.overdue(now);
     if (overdue) this.#ask(overdue, [], now);
     if (this.#isSynced && this.#pending.isOverdue(now)) this.#resendCommands(now);
+  }
+
+  #followHealth(now: number): void {
+    const health = this.health(now);
+    if (!this.#health.hasTurned(health)) return;
+    this.#trace.health(healthBody(this.replica, this.version, health));
+    this.#events.push({ type: 'health', health });
   }
 
   #heartbeat(now: number): void {

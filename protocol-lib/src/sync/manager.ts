@@ -15,6 +15,8 @@ import type { Random } from '../ports/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
 import { closedTap, type Tap } from '../trace/index.ts';
 import { AuthorityState, type Settlement, shortEvent } from './authority-state.ts';
+import { healthBody } from './client-health.ts';
+import { type ClientSyncState, clientSyncState } from './client-sync-state.ts';
 import { type Client, DeltaSynchronizer, type SyncTotals } from './delta-synchronizer.ts';
 import { type LinkId, Outbox, type Outgoing, STRANGER } from './outbox.ts';
 import type { SessionDefinition } from './session.ts';
@@ -36,26 +38,6 @@ export interface SyncManagerOptions extends Partial<SyncSettings> {
   readonly features?: readonly Feature[];
   /** The protocol versions that this side speaks; {@link OWN_PROTOCOLS} where absent. */
   readonly protocols?: ProtocolRange;
-}
-
-/** What the authority knows of one client. */
-export interface ClientSyncState {
-  readonly replica: ReplicaId;
-  readonly link: LinkId;
-  /** The version that the client has acknowledged; 0 before the first. */
-  readonly version: Version;
-  /** The version that was last sent to it. */
-  readonly sent: Version;
-  /** Time of its last acknowledgement, in nanoseconds. */
-  readonly lastSyncTime: number;
-  /** Deltas sent that it has not acknowledged. */
-  readonly pendingDeltas: number;
-  readonly needsFullSync: boolean;
-  /** Whether a Merkle exchange with it is under way. */
-  readonly isRepairing: boolean;
-  readonly features: readonly Feature[];
-  /** Bytes sent to it. */
-  readonly bytes: number;
 }
 
 /** Totals since the manager was made. */
@@ -97,6 +79,8 @@ export class SyncManager {
   readonly #synchronizer: DeltaSynchronizer;
   readonly #totals = { commits: 0, rejections: 0, refused: 0, passedOver: 0 };
   readonly #start: number;
+  /** The last time that the driver has told. */
+  #now: number;
   #nextSync: number;
   #nextSnapshot: number;
   #snapshotVersion: Version = 0;
@@ -113,6 +97,7 @@ export class SyncManager {
     this.#outbox = new Outbox(options.replica, this.#tap, () => this.#clients.values());
     this.#synchronizer = new DeltaSynchronizer(this.#state, this.#outbox, this.replica, this.#tap, this.#settings);
     this.#start = options.now;
+    this.#now = options.now;
     this.#nextSync = options.now;
     this.#nextSnapshot = options.now;
     if (this.#tap.isOpen) this.describe();
@@ -135,18 +120,7 @@ export class SyncManager {
   }
 
   get clients(): ClientSyncState[] {
-    return Array.from(this.#clients.values(), (client) => ({
-      replica: client.replica,
-      link: client.link,
-      version: client.acknowledged.version,
-      sent: client.sent.version,
-      lastSyncTime: client.lastSyncTime,
-      pendingDeltas: client.unacknowledged.length,
-      needsFullSync: client.needsFullSync,
-      isRepairing: client.repair !== undefined,
-      features: client.features,
-      bytes: client.bytes,
-    }));
+    return Array.from(this.#clients.values(), (client) => clientSyncState(client, this.version, this.#now));
   }
 
   /** Emits who is here, all names, the state, the vector and the hash, so that a capture that starts now is complete. */
@@ -162,6 +136,9 @@ export class SyncManager {
     }
     this.#traceSnapshot('attach');
     emit({ kind: 'vector', vector: this.vector });
+    for (const { health, replica, version } of this.clients) {
+      if (health.progress === 'stalled') emit(healthBody(replica, version, health));
+    }
     emit({ kind: 'hash', version: this.version, own: this.root.hash });
   }
 
@@ -198,6 +175,7 @@ export class SyncManager {
 
   /** A frame arrived. A frame that is refused changes nothing. */
   receive(link: LinkId, frame: Uint8Array, now: number): Outgoing[] {
+    this.#now = now;
     const from = this.#links.get(link);
     if (from) this.#receive(from, frame, now);
     else this.#outbox.close(link, 'this connection is closed');
@@ -211,6 +189,7 @@ export class SyncManager {
 
   /** Carries out what is due and answers what to send. */
   tick(now: number): Outgoing[] {
+    this.#now = now;
     for (const { id, client, since } of [...this.#links.values()]) {
       if (!client && now - since >= this.#settings.helloTimeout) {
         this.#refuse(id, protocolError('HELLO_TIMEOUT', 'no HELLO came in time'), []);
@@ -406,6 +385,7 @@ export class SyncManager {
       return;
     }
     const outcome = this.#settle(message.command, message.args, client.replica, counter, [seq], now);
+    client.health.settled(ledger.progress, now);
     if (outcome.accepted) return;
     const { reason } = outcome;
     this.#outbox.send([client], { type: 'REJECT', counter, reason, version: this.version }, [outcome.seq || seq]);
