@@ -21,12 +21,13 @@ export async function ask(action: () => Promise<void>, done?: string): Promise<v
 }
 
 export function Header() {
+  const isReady = useApp((state) => state.isReady);
   return (
-    <header className="header">
+    <header className={isReady ? 'header' : 'header header-bare'}>
       <Title />
       <VerdictLine />
-      <FilterBox />
-      <Transport />
+      {isReady && <FilterBox />}
+      {isReady && <Transport />}
       <SessionButtons />
     </header>
   );
@@ -84,7 +85,7 @@ function Transport() {
   const isEmpty = useApp((state) => state.records === 0);
   return (
     <div className="transport" role="toolbar" aria-label="Playback">
-      <IconButton icon="start" label="To the start (Home)" onPress={toStart} isDisabled={isEmpty} />
+      <IconButton icon="start" label="To the start (Home)" onPress={() => void toStart(remote)} isDisabled={isEmpty} />
       <IconButton
         icon="previousMarker"
         label="Previous marker (Alt ←)"

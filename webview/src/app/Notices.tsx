@@ -1,4 +1,5 @@
 import { useEffect } from 'react';
+import { formatCount } from '../text/format.ts';
 import { visible } from '../text/visible.ts';
 import { IconButton } from '../ui/controls.tsx';
 import { placeOf } from '../ui/states.tsx';
@@ -15,7 +16,7 @@ export function Notices() {
   const lost = info.data?.lost ?? 0;
   return (
     <div className="notices">
-      {error && (
+      {error && session.state !== 'failed' && (
         <div className="notice notice-error" role="alert">
           <span>
             {visible(error.message)}{' '}
@@ -37,15 +38,15 @@ export function Notices() {
       {cut && (
         <div className="notice notice-warning" role="status">
           <span>
-            This capture is not whole: {visible(cut.message)} <span className="muted mono">byte {cut.offset}</span>
+            {sentence(visible(cut.message))} <span className="muted mono">byte {formatCount(cut.offset)}</span>
           </span>
         </div>
       )}
       {lost > 0 && (
         <div className="notice notice-warning" role="status">
           <span>
-            {lost} records were lost before they reached the capture. Look for <span className="mono">gap</span> in the
-            stream; the state after one may be unknown until the next snapshot.
+            {formatCount(lost)} records were lost before they reached the capture. Look for{' '}
+            <span className="mono">gap</span> in the stream; the state after one may be unknown until the next snapshot.
           </span>
         </div>
       )}
@@ -59,6 +60,10 @@ export function Notices() {
       )}
     </div>
   );
+}
+
+function sentence(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
 const SHOWN_FOR_MS = 6_000;

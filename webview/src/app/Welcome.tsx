@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react';
 import { visible } from '../text/visible.ts';
 import { Button, Spinner } from '../ui/controls.tsx';
-import { Empty } from '../ui/states.tsx';
+import { Empty, placeOf } from '../ui/states.tsx';
 import { ask } from './Header.tsx';
 import type { OfferedSession } from './host.ts';
 import { useHost } from './host-context.ts';
@@ -20,10 +20,8 @@ export function Welcome() {
     case 'failed':
       return (
         <main className="welcome">
-          <Empty title={`${visible(session.place)} could not be opened`}>
-            <p>What was wrong is said above; the file is as it was. Choose another, or record the session again.</p>
-            {open}
-          </Empty>
+          <Failure />
+          {open}
         </main>
       );
     case 'none':
@@ -43,6 +41,36 @@ export function Welcome() {
         </main>
       );
   }
+}
+
+/** What was wrong with what was to be opened, where, and the way on. */
+function Failure() {
+  const session = useApp((state) => state.session);
+  const error = useApp((state) => state.error);
+  const isLive = session.source === 'live';
+  const name = isLive ? 'The session' : baseName(session.title || session.place);
+  return (
+    <Empty title={`${visible(name)} could not be opened`}>
+      {error && (
+        <>
+          <p role="alert">{visible(error.message)}</p>
+          <p className="muted mono">
+            {[error.code, visible(placeOf({ file: session.place, ...error.place }))].join(' · ')}
+          </p>
+        </>
+      )}
+      <p className="muted">
+        {isLive
+          ? 'Start it again and open the address that it prints, or look at a capture.'
+          : 'Nothing was changed. Choose another file, or record the session again.'}
+      </p>
+    </Empty>
+  );
+}
+
+/** The last part of a path of any system. */
+function baseName(path: string): string {
+  return path.split(/[\\/]/).findLast((part) => part !== '') ?? path;
 }
 
 const SHOW_AFTER_MS = 300;

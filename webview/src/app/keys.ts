@@ -50,7 +50,7 @@ export function pressKey(
       togglePlay();
       return true;
     case 'Home':
-      toStart();
+      void toStart(query);
       return true;
     case 'End':
       toEnd();

@@ -2,12 +2,15 @@ import type { CaptureInfo } from '@syncscope/protocol/capture';
 import { unreachable } from '@syncscope/protocol/errors';
 import type { HostEvent, SessionState } from '../rpc/index.ts';
 import { toWireError } from '../rpc/index.ts';
+import { focusSpan } from '../timeline/scale.ts';
 import type { InspectorHost } from './host.ts';
 import { readSavedView, viewFor } from './persist.ts';
-import { getState, goTo, grow, setPair, subscribe, update, type ViewState } from './store.ts';
+import { getState, goTo, grow, setPair, setZoom, subscribe, update, type ViewState } from './store.ts';
 
 const GROW_EVERY_MS = 100;
 const SAVE_AFTER_MS = 250;
+/** Of the lanes, CSS pixels, before they are there to be measured. */
+const TYPICAL_WIDTH = 1_000;
 
 /** Joins the shared state to the host: its events come in, the view goes out to be remembered. Returns what ends it. */
 export function runSession(host: InspectorHost): () => void {
@@ -122,7 +125,10 @@ async function openView(host: InspectorHost, info: CaptureInfo, saved: ViewState
   const marker = await host.remote.nextMarker(-1, 1, 'desync');
   if (getState().view.sessionId !== sessionId) return;
   goTo(marker?.position ?? info.records - 1);
-  if (marker && authority !== null) setPair(marker.replica, authority);
+  if (!marker) return;
+  if (authority !== null) setPair(marker.replica, authority);
+  const span = focusSpan(info.range, info.records, TYPICAL_WIDTH);
+  if (info.range.to - info.range.from > 2 * span) setZoom({ from: marker.time - span / 2, to: marker.time + span / 2 });
 }
 
 /** Until the user chooses: the first client against the authority, or the first two replicas. */

@@ -1,9 +1,19 @@
-import { encodeTraceRecord, LiveCapture } from '@syncscope/protocol/capture';
+import { type CaptureQuery, encodeTraceRecord, LiveCapture } from '@syncscope/protocol/capture';
 import { replicaId, stateHash } from '@syncscope/protocol/state';
 import { TRACE_VERSION, type TraceBody, type TraceHeader } from '@syncscope/protocol/trace';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { follow, getState, goTo, grow, movePlayhead, resetState, setFilter, update } from './store.ts';
-import { alongReplica, nextPosition, runPlayback, step, stepReplica, toEnd, togglePlay } from './transport.ts';
+import { follow, getState, goTo, grow, movePlayhead, resetState, setFilter, setTab, update } from './store.ts';
+import {
+  alongReplica,
+  goToMarker,
+  nextPosition,
+  runPlayback,
+  step,
+  stepReplica,
+  toEnd,
+  togglePlay,
+  toStart,
+} from './transport.ts';
 
 const header: TraceHeader = {
   sessionId: 's',
@@ -94,6 +104,29 @@ describe('moving through a capture', () => {
   it('finds nothing beyond the last', async () => {
     expect(await nextPosition(live, 'kind:hash', 36, 1)).toBeUndefined();
     expect(await nextPosition(live, 'kind:hash', 0, -1)).toBeUndefined();
+  });
+
+  it('goes to the oldest record that is there, and before everything where there is none', async () => {
+    goTo(30);
+    await toStart(live);
+    expect(getState().view.playhead).toBe(0);
+    const shortened: Pick<CaptureQuery, 'rows'> = {
+      rows: (filter, offset, limit) => live.rows(filter, offset + 25, limit),
+    };
+    await toStart(shortened as CaptureQuery);
+    expect(getState().view.playhead).toBe(25);
+    await toStart(new LiveCapture(header));
+    expect(getState().view.playhead).toBe(-1);
+  });
+
+  it('shows the cause and the pair of a divergence, whichever way its marker was reached', async () => {
+    const explanation = { replica: replicaId('bot-2'), against: replicaId('server') };
+    const query = { explain: async () => explanation } as unknown as CaptureQuery;
+    setTab('bytes');
+    await goToMarker(query, { kind: 'repair', position: 12 });
+    expect(getState().view).toMatchObject({ selection: 12, tab: 'bytes', left: undefined });
+    await goToMarker(query, { kind: 'desync', position: 14 });
+    expect(getState().view).toMatchObject({ selection: 14, tab: 'cause', left: 'bot-2', right: 'server' });
   });
 
   it('goes to the end of a file, and follows a live session there', () => {

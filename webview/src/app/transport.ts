@@ -1,4 +1,4 @@
-import type { CaptureQuery } from '@syncscope/protocol/capture';
+import type { CaptureQuery, Marker } from '@syncscope/protocol/capture';
 import { SyncError } from '@syncscope/protocol/errors';
 import type { ReplicaId } from '@syncscope/protocol/state';
 import { follow, getState, goTo, movePlayhead, notify, setPair, setTab, update } from './store.ts';
@@ -64,9 +64,14 @@ export function stepMarker(query: CaptureQuery, direction: Direction): Promise<v
   return attempt(async () => {
     const marker = await query.nextMarker(here(), direction);
     if (!marker) return notify(direction === 1 ? 'There is no marker after this.' : 'There is no marker before this.');
-    goTo(marker.position);
-    if (marker.kind === 'desync') await showDivergence(query, marker.position);
+    await goToMarker(query, marker);
   });
+}
+
+/** Selects a marker's record, whatever way the user came to it; for a divergence the cause comes into view too. */
+export async function goToMarker(query: CaptureQuery, marker: Pick<Marker, 'kind' | 'position'>): Promise<void> {
+  if (marker.kind === 'desync') await showDivergence(query, marker.position);
+  else goTo(marker.position);
 }
 
 /** Selects a record and shows why a replica differs there: pair and tab go along. */
@@ -81,8 +86,12 @@ export function goToVerdict(query: CaptureQuery, position: number): Promise<void
   return attempt(() => showDivergence(query, position));
 }
 
-export function toStart(): void {
-  goTo(getState().records > 0 ? 0 : -1);
+/** To the oldest record that is still there: a long live session lets go of its beginning. */
+export function toStart(query: CaptureQuery): Promise<void> {
+  return attempt(async () => {
+    const { rows } = await query.rows('', 0, 1);
+    goTo(rows[0]?.position ?? -1);
+  });
 }
 
 /** To the newest record; a live session is followed from there. */

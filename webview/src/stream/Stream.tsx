@@ -1,6 +1,6 @@
 // biome-ignore-all lint/a11y/useSemanticElements: rows of a virtual table are placed, which <tr> and <th> cannot be
 // biome-ignore-all lint/a11y/useFocusableInteractive: the list has the focus and names the active row
-import type { Row } from '@syncscope/protocol/capture';
+import type { CaptureQuery, Row } from '@syncscope/protocol/capture';
 import { type CSSProperties, type KeyboardEvent, useEffect, useRef, useState } from 'react';
 import { useQuery } from '../app/query.ts';
 import { follow, goTo, setFilter, update, useApp, useView } from '../app/store.ts';
@@ -25,7 +25,9 @@ export function Stream() {
   const [height, setHeight] = useState(0);
   // Without a filter every record is a row; with one, the last count stands until the next answer.
   const [passing, setPassing] = useState(0);
-  const total = filter === '' ? records : passing;
+  // A long live session lets go of its oldest records.
+  const [dropped, setDropped] = useState(0);
+  const total = filter === '' ? Math.max(0, records - dropped) : passing;
   const viewport: Viewport = { count: total, height };
   const shownTop = clampTop(following ? Number.MAX_SAFE_INTEGER : top, viewport);
 
@@ -33,11 +35,15 @@ export function Stream() {
   const wanted = pageFor(drawn, records);
   const page = useQuery(
     ['rows', filter, wanted.offset, wanted.limit],
-    (query, signal) => query.rows(filter, wanted.offset, wanted.limit, signal),
+    async (query, signal) => ({
+      ...(await query.rows(filter, wanted.offset, wanted.limit, signal)),
+      dropped: filter === '' ? await droppedBefore(query) : undefined,
+    }),
     true,
     records,
   );
   if (page.data && page.data.total !== passing) setPassing(page.data.total);
+  if (page.data?.dropped !== undefined && page.data.dropped !== dropped) setDropped(page.data.dropped);
 
   const related = useQuery(
     ['related', selection],
@@ -111,6 +117,9 @@ export function Stream() {
       aria-label="Records"
       aria-rowcount={total + 1}
       aria-colcount={6}
+      aria-activedescendant={activeRow ? `row-${activeRow.position}` : undefined}
+      tabIndex={0}
+      onKeyDown={key}
       style={{ '--digits': `${Math.max(4, String(records).length)}ch` } as CSSProperties}
     >
       <StreamHead />
@@ -126,8 +135,7 @@ export function Stream() {
           top={shownTop}
           onTop={scrollTo}
           onHeight={setHeight}
-          onKeyDown={key}
-          activeDescendant={activeRow ? `row-${activeRow.position}` : undefined}
+          isFocusable={false}
           renderRow={(index) => (
             <StreamRow
               key={index}
@@ -153,6 +161,12 @@ export function Stream() {
       )}
     </div>
   );
+}
+
+/** Records that are no longer there: positions stay what they were, rows are counted from the oldest that is. */
+async function droppedBefore(query: CaptureQuery): Promise<number> {
+  const [oldest] = (await query.rows('', 0, 1)).rows;
+  return oldest?.position ?? 0;
 }
 
 function relationTints(

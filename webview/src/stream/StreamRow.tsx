@@ -21,6 +21,9 @@ export interface StreamRowProps {
 /** Where a message goes, beside its glyph. */
 const DIRECTIONS: Readonly<Partial<Record<TraceKind, string>>> = { send: ' ↗', receive: ' ↘' };
 
+/** Bookkeeping that follows each change. */
+const ROUTINE: ReadonlySet<TraceKind> = new Set(['hash', 'vector', 'names', 'rebase']);
+
 const RELATION_WORDS = { cause: 'cause of the selection', effect: 'effect of the selection' } as const;
 
 export const StreamRow = memo(function StreamRow({ index, row, isSelected, isPlayhead, relation }: StreamRowProps) {
@@ -31,6 +34,8 @@ export const StreamRow = memo(function StreamRow({ index, row, isSelected, isPla
   if (isSelected) classes.push('row-selected');
   if (isPlayhead) classes.push('row-playhead');
   if (relation) classes.push(`row-${relation}`);
+  if (ROUTINE.has(row.kind)) classes.push('row-routine');
+  else if (look.group === 'message') classes.push('row-quiet');
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the list has the focus and moves the selection with the arrow keys
     <div

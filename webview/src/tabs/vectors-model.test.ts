@@ -2,7 +2,7 @@ import type { CaptureQuery, Row, VectorMatrix } from '@syncscope/protocol/captur
 import { replicaId } from '@syncscope/protocol/state';
 import { describe, expect, it } from 'vitest';
 import { findMissing } from './vectors-missing.ts';
-import { DEPTHS, describeCell, missingOf, vectorCells } from './vectors-model.ts';
+import { arrangeMatrix, DEPTHS, describeCell, missingOf, vectorCells } from './vectors-model.ts';
 
 const [server, bot1, bot2] = ['server', 'bot-1', 'bot-2'].map(replicaId) as [
   ReturnType<typeof replicaId>,
@@ -21,6 +21,17 @@ const matrix: VectorMatrix = {
   concurrent: [[bot1, bot2]],
   vectors: [],
 };
+
+it('is arranged as the lanes are, each number staying with its replica and its writer', () => {
+  const arranged = arrangeMatrix(matrix, [bot2, server]);
+  expect(arranged.replicas).toEqual([bot2, server, bot1]);
+  expect(arranged.writers).toEqual([bot2, bot1]);
+  expect(arranged.cells).toEqual([
+    [-1, 25],
+    [9, 40],
+    [9, 41],
+  ]);
+});
 
 describe('vectorCells', () => {
   const cells = vectorCells(matrix);

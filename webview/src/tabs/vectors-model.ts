@@ -18,6 +18,23 @@ export interface VectorCell {
   readonly depth: number;
 }
 
+/** The same matrix with rows and columns in this order; whom it does not name comes after. */
+export function arrangeMatrix(matrix: VectorMatrix, order: readonly ReplicaId[]): VectorMatrix {
+  const place = new Map(order.map((replica, index) => [replica, index]));
+  const sorted = (replicas: readonly ReplicaId[]): number[] =>
+    replicas
+      .map((_, index) => index)
+      .sort((a, b) => (place.get(replicas[a]!) ?? order.length) - (place.get(replicas[b]!) ?? order.length));
+  const rows = sorted(matrix.replicas);
+  const columns = sorted(matrix.writers);
+  return {
+    ...matrix,
+    replicas: rows.map((row) => matrix.replicas[row]!),
+    writers: columns.map((column) => matrix.writers[column]!),
+    cells: rows.map((row) => columns.map((column) => matrix.cells[row]?.[column] ?? -1)),
+  };
+}
+
 /** The matrix row by row, with what each number means next to the others. */
 export function vectorCells(matrix: VectorMatrix): VectorCell[][] {
   const known = matrix.writers.map((_, column) =>

@@ -5,16 +5,25 @@ import { goTo, useView } from '../app/store.ts';
 import { formatTime, plural } from '../text/format.ts';
 import { visible } from '../text/visible.ts';
 import { KIND_STYLES } from '../timeline/kinds.ts';
+import { orderLanes } from '../timeline/lane-layout.ts';
 import { Glyph } from '../ui/Glyph.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
 import { findMissing } from './vectors-missing.ts';
-import { describeCell, missingOf, type VectorCell, vectorCells } from './vectors-model.ts';
+import { arrangeMatrix, describeCell, missingOf, type VectorCell, vectorCells } from './vectors-model.ts';
 import './vectors.css';
 
 /** Which replica has seen how much of which other at the playhead. */
 export function VectorsTab(): ReactNode {
   const playhead = useView((view) => view.playhead);
-  const matrix = useQuery(['vectors', playhead], (query) => query.vectors(playhead), playhead >= 0);
+  const arrangement = useView((view) => view.lanes);
+  const matrix = useQuery(
+    ['vectors', playhead],
+    async (query) => {
+      const [vectors, { replicas }] = await Promise.all([query.vectors(playhead), query.info()]);
+      return { vectors, replicas };
+    },
+    playhead >= 0,
+  );
   if (playhead < 0) {
     return (
       <Empty title="No version vectors before the first record">
@@ -22,7 +31,14 @@ export function VectorsTab(): ReactNode {
       </Empty>
     );
   }
-  return <Answer query={matrix}>{(data) => <Matrix matrix={data} position={playhead} />}</Answer>;
+  return (
+    <Answer query={matrix}>
+      {({ vectors, replicas }) => (
+        // In the order of the lanes above.
+        <Matrix matrix={arrangeMatrix(vectors, orderLanes(replicas, arrangement))} position={playhead} />
+      )}
+    </Answer>
+  );
 }
 
 interface MatrixProps {
@@ -116,7 +132,7 @@ function CellButton({ cell, isChosen, isFocusable, onChoose }: CellButtonProps):
       type="button"
       className={classes.join(' ')}
       aria-pressed={isChosen}
-      aria-label={text}
+      aria-label={`${cell.seen < 0 ? '?' : cell.seen}${cell.lag > 0 ? ` −${cell.lag}` : ''}: ${text}`}
       title={text}
       tabIndex={isFocusable ? 0 : -1}
       onClick={onChoose}

@@ -1,6 +1,7 @@
-import type { TimeRange } from '@syncscope/protocol/capture';
+import type { Marker, TimeRange } from '@syncscope/protocol/capture';
 import type { ReplicaId } from '@syncscope/protocol/state';
 import { getState, goTo, movePlayhead, setZoom, subscribe, update } from '../app/store.ts';
+import { goToMarker } from '../app/transport.ts';
 import type { RemoteQuery } from '../rpc/index.ts';
 import { describeHit, describeView } from './describe.ts';
 import type { Frames } from './frame.ts';
@@ -12,7 +13,7 @@ import { createOverviewBrush } from './overview-brush.ts';
 import { createOverviewView } from './overview-view.ts';
 import { readPalette, watchTheme } from './palette.ts';
 import { attachPointer } from './pointer.ts';
-import { clampRange, fitRange, followRange, revealTime, zoomRange } from './scale.ts';
+import { clampRange, fitRange, focusSpan, followRange, revealTime, zoomRange } from './scale.ts';
 import { RULER_HEIGHT } from './scene.ts';
 import { createSources, type TimelineData } from './sources.ts';
 import { createTooltip } from './tooltip.ts';
@@ -53,8 +54,6 @@ export interface TimelineController {
 }
 
 const OVERVIEW_HEIGHT = 28;
-/** A live session opens on this much of its end, nanoseconds. */
-const LIVE_SPAN = 20e9;
 const KEYBOARD_LANE_MARGIN = 4;
 
 /**
@@ -180,16 +179,13 @@ export function createTimeline(
       return;
     }
     wasFollowing = view.following;
-    if (
-      session.source === 'live' &&
-      view.following &&
-      !view.zoom &&
-      !isNarrowedOnce &&
-      range.to - range.from > LIVE_SPAN
-    ) {
-      isNarrowedOnce = true;
-      setZoom({ from: range.to - LIVE_SPAN, to: range.to });
-      return;
+    if (session.source === 'live' && view.following && !view.zoom && !isNarrowedOnce && lanesView.state.width > 0) {
+      const span = focusSpan(range, records, lanesView.state.width);
+      if (range.to - range.from > span) {
+        isNarrowedOnce = true;
+        setZoom({ from: range.to - span, to: range.to });
+        return;
+      }
     }
     shown = shownRange();
     lanesView.update({ view: shown, bounds: range });
@@ -311,13 +307,26 @@ export function createTimeline(
       const query = remote.until(abort.signal);
       const before = await query.positionAt(Math.floor(time) - 1);
       const marker = await query.nextMarker(before, 1);
-      goTo(marker ? marker.position : before);
+      if (marker) await goToMarker(query, marker);
+      else goTo(before);
+    } catch (cause) {
+      if (!abort.signal.aborted) setError(cause);
+    }
+  }
+
+  async function open(marker: Marker): Promise<void> {
+    try {
+      await goToMarker(remote.until(abort.signal), marker);
     } catch (cause) {
       if (!abort.signal.aborted) setError(cause);
     }
   }
 
   function choose(hit: Hit | undefined, time: number): void {
+    if (hit?.type === 'marker') {
+      void open(hit.cluster.marker);
+      return;
+    }
     if (hit && 'position' in hit) {
       if (hit.position !== undefined) goTo(hit.position);
       else if (hit.type === 'point') void goToProblem(hit.cluster.time);

@@ -19,6 +19,8 @@ export interface LanesLook {
 
 const GLYPH = 4.5;
 const HEAD = 5;
+/** What belongs to a healthy session stands back behind what does not. */
+const ROUTINE_ALPHA = 0.6;
 /** Pixels that a marker's count needs before the next marker. */
 const COUNT_ROOM = 26;
 /** Beyond this many arrows a head on each is only noise. */
@@ -168,7 +170,7 @@ function drawDensity(pen: Pen, { box, columns }: LaneScene, peak: number, look: 
   const room = base - box.top - 3;
   const { value } = columns;
   pen.fillStyle = look.palette.ink.message;
-  pen.globalAlpha = look.palette.isHighContrast ? 0.9 : 0.45;
+  pen.globalAlpha = look.palette.isHighContrast ? 0.9 : 0.4;
   pen.beginPath();
   pen.moveTo(0, base);
   let last = 0;
@@ -190,8 +192,8 @@ function drawDensity(pen: Pen, { box, columns }: LaneScene, peak: number, look: 
 type Tone = 'quiet' | 'plain' | 'notable' | 'lost' | 'lit';
 
 const TONES: Readonly<Record<Tone, { readonly ink: Ink; readonly alpha: number; readonly width: number }>> = {
-  quiet: { ink: 'message', alpha: 0.4, width: 1 },
-  plain: { ink: 'message', alpha: 0.75, width: 1 },
+  quiet: { ink: 'message', alpha: 0.28, width: 1 },
+  plain: { ink: 'message', alpha: 0.6, width: 1 },
   notable: { ink: 'message', alpha: 1, width: 1.5 },
   lost: { ink: 'warning', alpha: 1, width: 1.5 },
   lit: { ink: 'accent', alpha: 1, width: 2 },
@@ -296,7 +298,8 @@ function drawClusters(pen: Pen, scene: LanesScene, look: LanesLook): void {
     const style = KIND_STYLES[cluster.kind];
     const isProblem = style.weight >= PROBLEM_WEIGHT;
     const isDimmed = scene.highlight !== undefined && !isProblem && !isLit(scene, cluster.position);
-    pen.globalAlpha = isDimmed ? 0.55 : 1;
+    // A prediction rolled back is the protocol at work, not something wrong with it.
+    pen.globalAlpha = isDimmed ? 0.55 : cluster.kind === 'rollback' ? ROUTINE_ALPHA : 1;
     const size = isProblem ? GLYPH * 1.15 : GLYPH * 0.85;
     const r = lane.isCollapsed ? size * 0.75 : size;
     if (isProblem) halo(pen, cluster.x, lane.centre, r + 2, look.palette.ink.background);
@@ -355,7 +358,9 @@ function drawMarkers(pen: Pen, scene: LanesScene, look: LanesLook): void {
   const y = scene.markerCentre;
   scene.markers.forEach((cluster, index) => {
     const style = MARKER_STYLES[cluster.kind];
-    glyph(pen, style.shape, ink[style.ink], cluster.x, y, GLYPH * 1.1);
+    pen.globalAlpha = cluster.kind === 'rollback' ? ROUTINE_ALPHA : 1;
+    glyph(pen, style.shape, ink[style.ink], cluster.x, y, cluster.kind === 'rollback' ? GLYPH * 0.85 : GLYPH * 1.1);
+    pen.globalAlpha = 1;
     const room = (scene.markers[index + 1]?.x ?? look.width) - cluster.x;
     if (cluster.members.length > 1 && room >= COUNT_ROOM) {
       pen.fillStyle = ink.muted;

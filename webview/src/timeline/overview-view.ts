@@ -22,6 +22,8 @@ export interface OverviewState {
 const STACK: readonly KindGroup[] = ['message', 'change', 'prediction', 'hash', 'other'];
 /** Kept free for problems and markers. */
 const TOP = 7;
+/** As in the lanes: what belongs to a healthy session stands back. */
+const ROUTINE_ALPHA = 0.35;
 
 export function createOverviewView(surface: Surface, initial: OverviewState, frames: Frames): View<OverviewState> {
   return createView(initial, frames, (state) => {
@@ -79,7 +81,9 @@ function drawProblems(pen: Pen, mask: Uint32Array, { height, palette }: Overview
       pen.fillRect(x, TOP, 1, height - TOP);
       pen.globalAlpha = 1;
     }
+    pen.globalAlpha = kind === 'rollback' ? ROUTINE_ALPHA : 1;
     pen.fillRect(x - 0.5, 0, 2, TOP - 1);
+    pen.globalAlpha = 1;
   }
 }
 
@@ -90,6 +94,7 @@ function drawMarkerTicks(pen: Pen, { markers, palette, whole, width }: OverviewS
   for (const marker of byWeight) {
     const x = Math.min(width - 2, Math.max(2, Math.round(scale.x(marker.time))));
     pen.fillStyle = palette.ink[MARKER_STYLES[marker.kind].ink];
+    pen.globalAlpha = marker.kind === 'rollback' ? ROUTINE_ALPHA : 1;
     pen.beginPath();
     pen.moveTo(x - 3.5, 0);
     pen.lineTo(x + 3.5, 0);
@@ -97,4 +102,5 @@ function drawMarkerTicks(pen: Pen, { markers, palette, whole, width }: OverviewS
     pen.closePath();
     pen.fill();
   }
+  pen.globalAlpha = 1;
 }

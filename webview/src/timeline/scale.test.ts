@@ -4,6 +4,7 @@ import {
   clampRange,
   covers,
   fitRange,
+  focusSpan,
   followRange,
   MIN_SPAN,
   panRange,
@@ -88,6 +89,23 @@ describe('followRange and revealTime', () => {
     expect(revealTime(range, 12e9, bounds)).toBe(range);
     const next = revealTime(range, 40e9, bounds);
     expect(next).toEqual({ from: 35e9, to: 45e9 });
+  });
+});
+
+describe('focusSpan', () => {
+  it('shows five seconds of a quiet session, and less of a busy one', () => {
+    expect(focusSpan({ from: 0, to: 60e9 }, 60, 1000)).toBe(5e9);
+    const busy = focusSpan({ from: 0, to: 60e9 }, 60_000, 1000);
+    expect(busy).toBeLessThan(1e9);
+    // As many records as can be told apart.
+    expect((busy / 60e9) * 60_000).toBeLessThanOrEqual(1000);
+  });
+
+  it('is a span wherever there are no records or no time', () => {
+    for (const span of [focusSpan({ from: 5, to: 5 }, 0, 1000), focusSpan({ from: 0, to: 0 }, 9, 1000)]) {
+      expect(span).toBeGreaterThan(0);
+      expect(span).toBeLessThanOrEqual(5e9);
+    }
   });
 });
 

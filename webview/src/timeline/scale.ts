@@ -47,6 +47,18 @@ export function clampRange(range: TimeRange, bounds: TimeRange): TimeRange {
   return { from, to: from + span };
 }
 
+/** Most that a view opens on by itself, nanoseconds: enough to see a round trip in its surroundings. */
+const FOCUS_SPAN = 5e9;
+const FOCUS_SPAN_MIN = 250e6;
+/** Records a pixel up to which messages are told apart at a glance. */
+const FOCUS_DENSITY = 0.9;
+
+/** How much time to show where the user has not chosen: so little that messages are arrows, whatever the session's pace. */
+export function focusSpan(bounds: TimeRange, records: number, width: number): number {
+  const pace = records / Math.max(bounds.to - bounds.from, 1);
+  return Math.min(Math.max((width * FOCUS_DENSITY) / Math.max(pace, Number.MIN_VALUE), FOCUS_SPAN_MIN), FOCUS_SPAN);
+}
+
 /** Zooms by `factor` (below 1 goes nearer) and keeps the instant `at` under the same pixel. */
 export function zoomRange(range: TimeRange, at: number, factor: number, bounds: TimeRange): TimeRange {
   const span = range.to - range.from;

@@ -38,7 +38,7 @@ export interface TimelineSources {
 
 /** Most markers that are asked for; the most severe come first where there are more. */
 const MARKERS_MAX = 4_000;
-/** Records drawn singly for each pixel of the view, beyond which there is density. */
+/** Records drawn singly for each pixel, beyond which there is density. */
 const SINGLES_PER_PIXEL = 1.5;
 /** Most causes, and effects, that are highlighted. */
 const RELATED_MAX = 24;
@@ -139,7 +139,10 @@ export function createSources(
       if (width <= 0) return;
       const isOutgrown = held !== undefined && bounds.to > held.knownTo && view.to > held.knownTo;
       if (held && covers(held, view, width) && !isOutgrown) return;
-      lanes.want({ request: windowFor(view, width), limit: Math.ceil(width * SINGLES_PER_PIXEL) });
+      const request = windowFor(view, width);
+      // More is asked for than is seen, so that panning finds it there.
+      const views = (request.range.to - request.range.from) / Math.max(view.to - view.from, 1);
+      lanes.want({ request, limit: Math.ceil(width * SINGLES_PER_PIXEL * views) });
     },
     wantWhole(range, width, nextBounds) {
       bounds = nextBounds;

@@ -13,11 +13,24 @@ export interface VirtualListProps {
   readonly role?: 'rowgroup' | 'tree' | 'list';
   readonly activeDescendant?: string | undefined;
   readonly onKeyDown?: (event: KeyboardEvent) => void;
+  /** False where what it is in has the focus, and names the active row. Default true. */
+  readonly isFocusable?: boolean;
 }
 
 /** Rows of {@link ROW_HEIGHT} with an own scrollbar; only those in view exist. */
 export function VirtualList(props: VirtualListProps) {
-  const { label, count, top, onTop, renderRow, onHeight, role = 'list', activeDescendant, onKeyDown } = props;
+  const {
+    label,
+    count,
+    top,
+    onTop,
+    renderRow,
+    onHeight,
+    role = 'list',
+    activeDescendant,
+    onKeyDown,
+    isFocusable = true,
+  } = props;
   const body = useRef<HTMLDivElement>(null);
   const [height, setHeight] = useState(0);
   const viewport = { count, height };
@@ -60,7 +73,7 @@ export function VirtualList(props: VirtualListProps) {
         className="virtual-body"
         role={role}
         aria-label={label}
-        tabIndex={0}
+        tabIndex={isFocusable ? 0 : undefined}
         aria-activedescendant={activeDescendant}
         onKeyDown={onKeyDown}
       >

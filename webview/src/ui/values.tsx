@@ -16,7 +16,7 @@ export function Hash({ hash }: { readonly hash: string | null }) {
       type="button"
       className="hash"
       title={wasCopied ? 'copied' : `${visible(hash)} (click to copy)`}
-      aria-label={`hash ${visible(hash)}, press to copy`}
+      aria-label={`${visible(hash.slice(0, 8))}, the beginning of hash ${visible(hash)}, press to copy`}
       onPointerLeave={() => setCopied(false)}
       onClick={(event) => {
         event.stopPropagation();
