@@ -3,4 +3,5 @@ export { checkMsgpack, MSGPACK_LIMITS, type MsgpackLimits } from './check.ts';
 export * from './hash.ts';
 export * from './hex.ts';
 export { packMsgpack, unpackMsgpack } from './msgpack.ts';
+export { CompactReader, CompactWriter } from './varint.ts';
 export { compareUtf8, MAP_MAX_FIELDS, VALUE_MAX_DEPTH } from './writer.ts';
