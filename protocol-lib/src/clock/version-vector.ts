@@ -1,5 +1,7 @@
+import { SyncError } from '../errors/index.ts';
 import { array, object, type Schema, uint } from '../schema/index.ts';
 import { type ReplicaId, replicaIdSchema } from '../state/index.ts';
+import { RetiredWriters } from './retired-writers.ts';
 
 /** How two vectors relate: `before` where the first has seen strictly less, `concurrent` where each has seen what the other has not. */
 export type VectorOrder = 'before' | 'after' | 'equal' | 'concurrent';
@@ -20,14 +22,23 @@ export const vectorEntriesSchema: Schema<VectorEntry[]> = array(
  * How many mutations of each writer a replica has seen. A writer that is not named counts 0, so an entry
  * of 0 is never kept and equal vectors have equal entries. A value: every change answers another vector,
  * or the same one where nothing changes.
+ *
+ * Inside are two arrays side by side, writers ascending and their counters. Vectors of one session soon
+ * share the array of writers, and comparing them is then a walk over numbers.
  */
 export class VersionVector {
-  static readonly empty: VersionVector = new VersionVector(new Map());
+  static readonly empty: VersionVector = new VersionVector([], [], RetiredWriters.none);
 
-  readonly #counters: ReadonlyMap<ReplicaId, number>;
+  /** Replaced only by an equal array, so that vectors come to share one. */
+  #writers: readonly ReplicaId[];
+  readonly #counters: readonly number[];
+  /** Writers without an entry of their own here count as this says. */
+  readonly #retired: RetiredWriters;
 
-  private constructor(counters: ReadonlyMap<ReplicaId, number>) {
+  private constructor(writers: readonly ReplicaId[], counters: readonly number[], retired: RetiredWriters) {
+    this.#writers = writers;
     this.#counters = counters;
+    this.#retired = retired;
   }
 
   /**
@@ -35,41 +46,68 @@ export class VersionVector {
    * @throws RangeError where a counter is not an integer from 0 to 2^53 - 1
    */
   static from(entries: Iterable<VectorEntry>): VersionVector {
-    const counters = new Map<ReplicaId, number>();
-    for (const { replica, counter } of entries) raise(counters, replica, counter);
-    return counters.size === 0 ? VersionVector.empty : new VersionVector(counters);
+    return vectorOf(entries, RetiredWriters.none, false);
   }
 
-  /** Writers of which anything was seen. */
+  /** Made by {@link vectorOf}. @internal */
+  static ofSorted(writers: ReplicaId[], counters: number[], retired: RetiredWriters): VersionVector {
+    if (writers.length === 0 && retired.size === 0) return VersionVector.empty;
+    return new VersionVector(writers, counters, retired);
+  }
+
+  /** Writers of which anything was seen, retired ones included. */
   get size(): number {
-    return this.#counters.size;
+    return this.#retired.size === 0 ? this.#writers.length : this.entries().length;
+  }
+
+  /** Writers that take room here: {@link size} without those that {@link prune} took out. */
+  get width(): number {
+    return this.#writers.length;
+  }
+
+  /** What was pruned from it. */
+  get retired(): RetiredWriters {
+    return this.#retired;
   }
 
   /** Mutations of `replica` that were seen; 0 where none. */
   get(replica: ReplicaId): number {
-    return this.#counters.get(replica) ?? 0;
+    const place = placeOf(this.#writers, replica);
+    return this.#writers[place] === replica ? this.#counters[place]! : this.#retired.get(replica);
   }
 
   /**
    * Has also seen the mutations of `replica` up to `counter`, by default one more. A lower counter changes nothing.
    * @throws RangeError where `counter` is not an integer from 0 to 2^53 - 1
+   * @throws SyncError `VECTOR_RETIRED` where the writer has retired with fewer
    */
-  advance(replica: ReplicaId, counter: number = this.get(replica) + 1): VersionVector {
-    checkCounter(counter);
-    if (counter <= this.get(replica)) return this;
-    return new VersionVector(new Map(this.#counters).set(replica, counter));
+  advance(replica: ReplicaId, counter?: number): VersionVector {
+    const place = placeOf(this.#writers, replica);
+    const isHere = this.#writers[place] === replica;
+    const before = isHere ? this.#counters[place]! : this.#retired.get(replica);
+    const after = counter ?? before + 1;
+    checkCounter(after);
+    if (after <= before) return this;
+    if (this.#retired.get(replica) > 0) {
+      return vectorOf([...this.ownEntries(), { replica, counter: after }], this.#retired, false);
+    }
+    const counters = this.#counters.slice();
+    if (isHere) {
+      counters[place] = after;
+      return new VersionVector(this.#writers, counters, this.#retired);
+    }
+    counters.splice(place, 0, after);
+    return new VersionVector(this.#writers.toSpliced(place, 0, replica), counters, this.#retired);
   }
 
-  /** Has seen what either has seen: the least upper bound. */
+  /** Has seen what either has seen: the least upper bound. @throws SyncError `VECTOR_RETIRED` as {@link prune} */
   merge(other: VersionVector): VersionVector {
-    if (other.size === 0 || other === this) return this;
-    let merged: Map<ReplicaId, number> | undefined;
-    for (const [replica, counter] of other.#counters) {
-      if (counter <= this.get(replica)) continue;
-      merged ??= new Map(this.#counters);
-      merged.set(replica, counter);
-    }
-    return merged ? new VersionVector(merged) : this;
+    if (other === this || (other.width === 0 && other.#retired.size === 0)) return this;
+    const order = this.compare(other);
+    const retired = this.#retired.union(other.#retired);
+    if (order === 'equal' || order === 'after') return this.#pruned(retired);
+    if (order === 'before') return other.#pruned(retired);
+    return vectorOf([...this.entries(), ...other.entries()], RetiredWriters.none, false).#pruned(retired);
   }
 
   /** {@link merge} with the entries of a message. */
@@ -79,33 +117,135 @@ export class VersionVector {
 
   /** What this vector is to `other`: `before` means that it has seen less. */
   compare(other: VersionVector): VectorOrder {
-    const less = someGreater(other.#counters, this);
-    const more = someGreater(this.#counters, other);
+    if (this === other) return 'equal';
+    if (this.#retired !== other.#retired) return this.#compareEntries(other);
+    if (this.#writers !== other.#writers) {
+      if (!sameWriters(this.#writers, other.#writers)) return this.#compareEntries(other);
+      other.#writers = this.#writers;
+    }
+    const own = this.#counters;
+    const theirs = other.#counters;
+    let at = 0;
+    while (at < own.length && own[at] === theirs[at]) at++;
+    if (at === own.length) return 'equal';
+    const isLess = own[at]! < theirs[at]!;
+    for (at++; at < own.length; at++) {
+      if (isLess ? own[at]! > theirs[at]! : own[at]! < theirs[at]!) return 'concurrent';
+    }
+    return isLess ? 'before' : 'after';
+  }
+
+  /** Whether everything that `other` has seen was seen here. */
+  covers(other: VersionVector): boolean {
+    const order = this.compare(other);
+    return order === 'equal' || order === 'after';
+  }
+
+  /** Has seen only what both have seen: the greatest lower bound. */
+  meet(other: VersionVector): VersionVector {
+    if (other === this) return this;
+    return VersionVector.from(
+      this.entries().map(({ replica, counter }) => ({ replica, counter: Math.min(counter, other.get(replica)) })),
+    );
+  }
+
+  /**
+   * The same vector without room for writers that have left for good. Order is not lost: a pruned vector still
+   * counts them, and compares with one that was not pruned, or pruned less, as if nothing had been pruned. A
+   * writer of which this vector has not seen everything keeps its entry until it has.
+   * @throws SyncError `VECTOR_RETIRED` where more was seen of a writer than it is said to have written
+   */
+  prune(retired: RetiredWriters): VersionVector {
+    return this.#pruned(this.#retired.union(retired));
+  }
+
+  /** The entries in which this vector is ahead of `base`: merged into `base` they make at least this vector. */
+  since(base: VersionVector): VectorEntry[] {
+    return this.entries().filter(({ replica, counter }) => counter > base.get(replica));
+  }
+
+  /** Writers and counters, ascending by writer, retired ones included, as messages and trace records carry them. */
+  entries(): VectorEntry[] {
+    const entries: VectorEntry[] = [];
+    for (let place = 0; place < this.#writers.length; place++) {
+      const counter = this.#counters[place]!;
+      if (counter > 0) entries.push({ replica: this.#writers[place]!, counter });
+    }
+    if (this.#retired.size === 0) return entries;
+    for (const entry of this.#retired.entries()) {
+      if (this.#writers[placeOf(this.#writers, entry.replica)] !== entry.replica) entries.push(entry);
+    }
+    return entries.sort((a, b) => (a.replica < b.replica ? -1 : 1));
+  }
+
+  /** The entries that take room: those of writers that have not retired, or of which not everything was seen (then also 0). */
+  ownEntries(): VectorEntry[] {
+    return this.#writers.map((replica, place) => ({ replica, counter: this.#counters[place]! }));
+  }
+
+  #pruned(retired: RetiredWriters): VersionVector {
+    return retired === this.#retired ? this : vectorOf(this.entries(), retired, true);
+  }
+
+  #compareEntries(other: VersionVector): VectorOrder {
+    const less = other.entries().some(({ replica, counter }) => counter > this.get(replica));
+    const more = this.entries().some(({ replica, counter }) => counter > other.get(replica));
     if (less) return more ? 'concurrent' : 'before';
     return more ? 'after' : 'equal';
   }
-
-  /** Writers and counters, ascending by writer, as messages and trace records carry them. */
-  entries(): VectorEntry[] {
-    const entries = Array.from(this.#counters, ([replica, counter]) => ({ replica, counter }));
-    return entries.sort((a, b) => (a.replica < b.replica ? -1 : 1));
-  }
 }
 
-function someGreater(counters: ReadonlyMap<ReplicaId, number>, than: VersionVector): boolean {
-  for (const [replica, counter] of counters) {
-    if (counter > than.get(replica)) return true;
+/**
+ * A vector of these entries over what `retired` says. Where `isWhole`, a retired writer without an entry counts 0;
+ * otherwise it counts as retired.
+ */
+export function vectorOf(entries: Iterable<VectorEntry>, retired: RetiredWriters, isWhole: boolean): VersionVector {
+  const counters = new Map<ReplicaId, number>();
+  if (isWhole) for (const { replica } of retired.entries()) counters.set(replica, 0);
+  for (const { replica, counter } of entries) {
+    checkCounter(counter);
+    retired.check(replica, counter);
+    counters.set(replica, Math.max(counter, counters.get(replica) ?? 0));
   }
-  return false;
+  const kept = [...counters].filter(([replica, counter]) => counter !== retired.get(replica));
+  kept.sort(([a], [b]) => (a < b ? -1 : 1));
+  return VersionVector.ofSorted(
+    kept.map(([replica]) => replica),
+    kept.map(([, counter]) => counter),
+    retired,
+  );
 }
 
-function raise(counters: Map<ReplicaId, number>, replica: ReplicaId, counter: number): void {
-  checkCounter(counter);
-  if (counter > (counters.get(replica) ?? 0)) counters.set(replica, counter);
+/** Where a writer is, or would be. */
+function placeOf(writers: readonly ReplicaId[], replica: ReplicaId): number {
+  let low = 0;
+  let high = writers.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (writers[middle]! < replica) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function sameWriters(left: readonly ReplicaId[], right: readonly ReplicaId[]): boolean {
+  if (left.length !== right.length) return false;
+  for (let place = 0; place < left.length; place++) if (left[place] !== right[place]) return false;
+  return true;
 }
 
 function checkCounter(counter: number): void {
   if (!Number.isSafeInteger(counter) || counter < 0) {
     throw new RangeError(`a counter is an integer from 0 to 2^53 - 1, not ${counter}`);
+  }
+}
+
+/** @throws SyncError `VECTOR_INVALID` where a counter from outside is none; otherwise as {@link VersionVector.from} */
+export function vectorFromOutside(entries: Iterable<VectorEntry>): VersionVector {
+  try {
+    return VersionVector.from(entries);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new SyncError('VECTOR_INVALID', `version vector: ${cause.message}`, { origin: 'protocol', cause });
   }
 }
