@@ -160,25 +160,36 @@ export function decodeMessage(frame: Uint8Array, names: NameSource, protocols: P
     throw new SyncError(
       'MESSAGE_UNKNOWN_TYPE',
       `message type ${String(tuple[0])} is not one of protocol ${PROTOCOL_VERSION}`,
-      {
-        origin: 'protocol',
-      },
+      { origin: 'protocol', place: { path: 'type' } },
     );
   }
   if (type === 'HELLO') checkProtocol(tuple, protocols);
-  const message: Record<string, unknown> = { type, sender: readSender(tuple[1], type), sequence: tuple[2] };
-  if (!Number.isSafeInteger(tuple[2]) || (tuple[2] as number) < 1) {
-    throw schemaMismatch(`${type}/sequence`, 'a positive integer');
+  let part = 'sender';
+  try {
+    const message: Record<string, unknown> = { type, sender: readSender(tuple[1], type), sequence: tuple[2] };
+    if (!Number.isSafeInteger(tuple[2]) || (tuple[2] as number) < 1) {
+      throw schemaMismatch(`${type}/sequence`, 'a positive integer');
+    }
+    const layout = layouts.get(type)!;
+    for (let index = 0; index < layout.length; index++) {
+      const { name, form } = layout[index]!;
+      part = name;
+      const wire = tuple[HEAD_LENGTH + index];
+      const value = form.decode(wire === undefined ? null : wire, names, `${type}/${name}`);
+      if (value !== undefined) message[name] = value;
+    }
+    // Every field went through its schema or wire form, which TypeScript cannot follow from the layout.
+    return message as unknown as Message;
+  } catch (error) {
+    throw located(error, `${type}/${part}`);
   }
-  const layout = layouts.get(type)!;
-  for (let index = 0; index < layout.length; index++) {
-    const { name, form } = layout[index]!;
-    const wire = tuple[HEAD_LENGTH + index];
-    const value = form.decode(wire === undefined ? null : wire, names, `${type}/${name}`);
-    if (value !== undefined) message[name] = value;
-  }
-  // Every field went through its schema or wire form, which TypeScript cannot follow from the layout.
-  return message as unknown as Message;
+}
+
+/** What refused a key or a replica does not know where in the frame it stood. */
+function located(error: unknown, path: string): unknown {
+  if (!isSyncError(error) || error.place.path !== undefined) return error;
+  const { code, origin, retry, place } = error;
+  return new SyncError(code, `${path}: ${error.message}`, { origin, retry, place: { ...place, path }, cause: error });
 }
 
 function readTuple(frame: Uint8Array): readonly unknown[] {

@@ -69,12 +69,14 @@ export class NameTable implements NameSink, NameSource {
       throw new SyncError('NAMES_OUT_OF_ORDER', `names from ${first} on, but ${this.#names.length} are known`, {
         origin: 'protocol',
         retry: 'now',
+        place: { path: 'NAMES/first' },
       });
     }
     const units = names.reduce((sum, name) => sum + name.length, this.#units);
     if (first + names.length > MAX_NAMES || units > MAX_NAMES_LENGTH) {
       throw new SyncError('NAMES_LIMIT', `more than ${MAX_NAMES} names or ${MAX_NAMES_LENGTH} characters of them`, {
         origin: 'protocol',
+        place: { path: 'NAMES/names' },
       });
     }
     for (const name of names) this.#push(name);

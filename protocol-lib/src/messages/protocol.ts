@@ -52,7 +52,7 @@ export function requireProtocol(theirMin: number, theirMax: number, own: Protoco
   throw new SyncError(
     'PROTOCOL_UNSUPPORTED',
     `the client speaks protocol ${theirMin} to ${theirMax}, this side ${own.min} to ${own.max}: upgrade the ${older}`,
-    { origin: 'protocol' },
+    { origin: 'protocol', place: { path: 'HELLO/protocolMin' } },
   );
 }
 

@@ -87,7 +87,8 @@ function readBody(lines: readonly string[], index: number, options: ParseOptions
   const line = index + 1;
   const text = lines[index];
   if (text === undefined) failAt('TEXT_TRUNCATED', 'the message is missing', line, 1);
-  const first = new LineReader(text, line);
+  const first: LineReader = new LineReader(text, line);
+  if (first.keyword === 'FROM') first.fail('TEXT_DUPLICATE', 'a second FROM', 0);
   const type = typesByKeyword.get(first.keyword);
   if (type === undefined) {
     return first.fail(
@@ -107,6 +108,7 @@ type BodyReader = (lines: Lines, options: ParseOptions) => Fields;
 function single(read: (reader: LineReader, options: ParseOptions) => Fields): BodyReader {
   return ({ first, more }, options) => {
     const fields = read(first, options);
+    if (first.hasMore) first.begin('the fields of a later version');
     if (more.length > 0) failAt('TEXT_SYNTAX', 'a frame holds one message', first.line + 1, 1);
     return fields;
   };
