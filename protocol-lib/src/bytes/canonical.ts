@@ -4,8 +4,8 @@ import {
   hashWritten,
   MAP_MAX_FIELDS,
   VALUE_MAX_DEPTH,
+  writeArrayHeader,
   writeMap,
-  writePairHeader,
   writeText,
   writeValue,
   writtenBytes,
@@ -42,7 +42,7 @@ export function canonicalBytes(value: unknown): Uint8Array {
  */
 export function hashKeyed(hasher: Hasher, key: string, record: object, out: HashWords): void {
   beginWriting();
-  writePairHeader();
+  writeArrayHeader(2);
   writeText(key);
   // A record counts as depth 0, as the schema of records counts it.
   writeMap(record, 'sorted', 0);

@@ -4,4 +4,17 @@ export * from './hash.ts';
 export * from './hex.ts';
 export { packMsgpack, unpackMsgpack } from './msgpack.ts';
 export { CompactReader, CompactWriter } from './varint.ts';
-export { compareUtf8, MAP_MAX_FIELDS, VALUE_MAX_DEPTH } from './writer.ts';
+export {
+  beginWriting,
+  compareUtf8,
+  MAP_MAX_FIELDS,
+  VALUE_MAX_DEPTH,
+  writeArrayHeader,
+  writeEncoded,
+  writeNumber,
+  writeText,
+  writeValue,
+  writeWords,
+  writtenBytes,
+  writtenLength,
+} from './writer.ts';

@@ -3,7 +3,7 @@ import type { Hasher, HashWords } from './hash.ts';
 
 /**
  * Writes values as msgpack into one scratch area: {@link beginWriting}, write, then take the bytes or
- * their hash. For the other files of this folder.
+ * their hash. Whoever begins must be done before anybody else begins.
  */
 
 /** Nesting of a value: it may have containers in containers this deep. */
@@ -44,7 +44,7 @@ function invalid(what: string): never {
   throw new SyncError('VALUE_INVALID', `${what} has no canonical bytes`, { origin: 'state' });
 }
 
-function writeNumber(value: number): void {
+export function writeNumber(value: number): void {
   reserve(9);
   if (Number.isSafeInteger(value) && !Object.is(value, -0)) {
     if (value >= 0) {
@@ -153,7 +153,7 @@ function writeWideText(text: string): void {
   }
 }
 
-function writeBytes(bytes: Uint8Array): void {
+export function writeBytes(bytes: Uint8Array): void {
   reserve(5 + bytes.length);
   if (bytes.length < 0x100) writeTagged8(0xc4, bytes.length);
   else if (bytes.length < 0x10000) writeTagged16(0xc5, bytes.length);
@@ -162,11 +162,16 @@ function writeBytes(bytes: Uint8Array): void {
   position += bytes.length;
 }
 
-function writeArray(items: readonly unknown[], order: FieldOrder, depth: number): void {
+/** The start of an array of `count` items, to be written next. */
+export function writeArrayHeader(count: number): void {
   reserve(5);
-  if (items.length < 16) scratch[position++] = 0x90 | items.length;
-  else if (items.length < 0x10000) writeTagged16(0xdc, items.length);
-  else writeTagged32(0xdd, items.length);
+  if (count < 16) scratch[position++] = 0x90 | count;
+  else if (count < 0x10000) writeTagged16(0xdc, count);
+  else writeTagged32(0xdd, count);
+}
+
+function writeArray(items: readonly unknown[], order: FieldOrder, depth: number): void {
+  writeArrayHeader(items.length);
   for (let index = 0; index < items.length; index++) writeValue(items[index], order, depth + 1);
 }
 
@@ -325,15 +330,31 @@ export function compareUtf8(left: string, right: string): number {
   return left.length - right.length;
 }
 
+/** Bytes written so far. */
+export function writtenLength(): number {
+  return position;
+}
+
 /** A copy of what was written. */
 export function writtenBytes(): Uint8Array {
   return scratch.slice(0, position);
 }
 
-/** The start of an array of two items, to be written next. */
-export function writePairHeader(): void {
-  reserve(1);
-  scratch[position++] = 0x92;
+/** Bytes that are msgpack already. */
+export function writeEncoded(bytes: Uint8Array): void {
+  reserve(bytes.length);
+  scratch.set(bytes, position);
+  position += bytes.length;
+}
+
+/** Two 32-bit words as 8 bytes behind their header. */
+export function writeWords(high: number, low: number): void {
+  reserve(10);
+  scratch[position] = 0xc4;
+  scratch[position + 1] = 8;
+  view.setInt32(position + 2, high);
+  view.setInt32(position + 6, low);
+  position += 10;
 }
 
 /** The hash of what was written. */

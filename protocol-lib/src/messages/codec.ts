@@ -1,4 +1,14 @@
-import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
+import {
+  beginWriting,
+  unpackMsgpack,
+  writeArrayHeader,
+  writeEncoded,
+  writeNumber,
+  writeText,
+  writeValue,
+  writtenBytes,
+  writtenLength,
+} from '../bytes/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import type { Schema } from '../schema/index.ts';
 import { type ReplicaId, replicaId } from '../state/index.ts';
@@ -68,12 +78,19 @@ export class FrameEncoder {
    * @throws SyncError `VALUE_INVALID` or `LIMIT_DEPTH` for values that cannot be sent; names met on the way are announced with the next frame
    */
   encode(body: MessageBody): EncodedFrame[] {
-    const fields = layouts.get(body.type)!.map(({ name, form }) => {
-      return form.encode((body as unknown as Readonly<Record<string, unknown>>)[name], this.names);
-    });
+    beginWriting();
+    this.#writeHead(body.type);
+    const headLength = writtenLength();
+    this.#writeFields(body);
+    const frame = writtenBytes();
+    if (this.names.length === this.#announced) return [this.#take(body.type, frame)];
+    // Names that this message brings in go first, so that its own number in the sequence comes later.
     const frames = this.encodeNames(this.#announced);
-    frames.push(this.#frame(body.type, fields));
     this.#announced = this.names.length;
+    beginWriting();
+    this.#writeHead(body.type);
+    writeEncoded(frame.subarray(headLength));
+    frames.push(this.#take(body.type, writtenBytes()));
     return frames;
   }
 
@@ -82,16 +99,34 @@ export class FrameEncoder {
     const frames: EncodedFrame[] = [];
     for (let start = first; start < this.names.length; start += NAMES_PER_FRAME) {
       const names = this.names.slice(start, start + NAMES_PER_FRAME);
-      frames.push({ ...this.#frame('NAMES', [start, names]), names: { first: start, names } });
+      beginWriting();
+      this.#writeHead('NAMES');
+      writeNumber(start);
+      writeValue(names, 'own', 1);
+      frames.push({ ...this.#take('NAMES', writtenBytes()), names: { first: start, names } });
     }
     return frames;
   }
 
-  #frame(type: MessageType, fields: readonly unknown[]): EncodedFrame {
-    const sequence = this.#sequence + 1;
-    const frame = packMsgpack([MESSAGES[type].id, this.sender, sequence, ...fields]);
-    this.#sequence = sequence;
-    return { type, sender: this.sender, sequence, frame };
+  #writeHead(type: MessageType): void {
+    writeArrayHeader(HEAD_LENGTH + layouts.get(type)!.length);
+    writeNumber(MESSAGES[type].id);
+    writeText(this.sender);
+    writeNumber(this.#sequence + 1);
+  }
+
+  #writeFields(body: MessageBody): void {
+    const layout = layouts.get(body.type)!;
+    for (let index = 0; index < layout.length; index++) {
+      const { name, form } = layout[index]!;
+      form.write((body as unknown as Readonly<Record<string, unknown>>)[name], this.names);
+    }
+  }
+
+  /** Counts a frame as made. */
+  #take(type: MessageType, frame: Uint8Array): EncodedFrame {
+    this.#sequence++;
+    return { type, sender: this.sender, sequence: this.#sequence, frame };
   }
 }
 

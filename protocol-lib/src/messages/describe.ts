@@ -7,7 +7,7 @@ import { type MessageType, messageType } from './message.ts';
 import type { NameSource, NameTables } from './names.ts';
 import { changesSchema, entriesSchema, rejectionsSchema } from './replication.ts';
 import { type MsgpackNode, nodeEnd, walkMsgpack } from './walk.ts';
-import { WIRE_OP } from './wire.ts';
+import { WIRE_OP } from './wire-write.ts';
 
 /** A part of a frame: what it is called, what it says, and which bytes say it. */
 export interface FrameField {

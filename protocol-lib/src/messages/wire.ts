@@ -15,6 +15,15 @@ import {
 } from '../state/index.ts';
 import type { NameSink, NameSource } from './names.ts';
 import { changesSchema, entriesSchema, rejectionsSchema, type SnapshotEntry } from './replication.ts';
+import {
+  WIRE_OP,
+  writeChanges,
+  writeEntries,
+  writePlain,
+  writeRejections,
+  writeStateHash,
+  writeVector,
+} from './wire-write.ts';
 
 /**
  * How a field lies in a frame where that is not simply its value. A name (record key, field name, replica) is an
@@ -30,15 +39,14 @@ import { changesSchema, entriesSchema, rejectionsSchema, type SnapshotEntry } fr
  * - state hash: its 8 bytes
  */
 export interface WireForm<T> {
-  encode(value: T, names: NameSink): unknown;
+  /** Writes the value onto the frame that is being written. @throws SyncError `VALUE_INVALID` or `LIMIT_DEPTH` */
+  write(value: T, names: NameSink): void;
   /** @throws SyncError `SCHEMA_MISMATCH`, `NAME_UNKNOWN`, or what is wrong with a key, replica or value */
   decode(wire: unknown, names: NameSource, path: string): T;
 }
 
 /** As the schemas of vectors and rejections have it. */
 const REPLICAS_MAX = 65_535;
-
-export const WIRE_OP = { put: 0, patch: 1, patchAndRemove: 2, remove: 3 } as const;
 
 function mismatch(path: string, expected: string): never {
   throw new SyncError('SCHEMA_MISMATCH', `${path}: expected ${expected}`, { origin: 'protocol', place: { path } });
@@ -77,20 +85,6 @@ function eachOnce(count: number, nameAt: (index: number) => string, path: string
 function counter(wire: unknown, path: string): number {
   if (!Number.isSafeInteger(wire) || (wire as number) < 0) mismatch(path, 'a non-negative integer');
   return wire as number;
-}
-
-function referTo(fields: readonly string[], names: NameSink): (number | string)[] {
-  return fields.map((field) => names.reference(field));
-}
-
-function pushValues(run: unknown[], fields: readonly string[], record: SyncRecord): void {
-  for (let index = 0; index < fields.length; index++) run.push(record[fields[index]!]);
-}
-
-function isSameList(left: readonly string[], right: readonly string[]): boolean {
-  if (left.length !== right.length) return false;
-  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false;
-  return true;
 }
 
 /** Field names, each once. */
@@ -135,7 +129,7 @@ function readValue(wire: unknown, path: string, field: string): Value {
 }
 
 const changesForm: WireForm<Change[]> = {
-  encode: encodeChanges,
+  write: writeChanges,
   decode(wire, names, path) {
     const changes: Change[] = [];
     list(wire, path).forEach((one, index) => {
@@ -145,36 +139,6 @@ const changesForm: WireForm<Change[]> = {
     return changes;
   },
 };
-
-/** A run that is being written, and what the next change must have to go into it. */
-interface OpenRun {
-  readonly op: number;
-  readonly fields: readonly string[];
-  readonly removed: readonly string[];
-  readonly wire: unknown[];
-}
-
-const NO_FIELDS: readonly string[] = [];
-
-function encodeChanges(changes: readonly Change[], names: NameSink): unknown[] {
-  const runs: unknown[] = [];
-  let open: OpenRun | undefined;
-  for (const change of changes) {
-    const record = change.op === 'put' ? change.record : change.op === 'patch' ? change.fields : undefined;
-    const fields = record ? Object.keys(record) : NO_FIELDS;
-    const removed = change.op === 'patch' ? change.removed : NO_FIELDS;
-    const op = change.op === 'patch' && removed.length > 0 ? WIRE_OP.patchAndRemove : WIRE_OP[change.op];
-    if (open?.op !== op || !isSameList(open.fields, fields) || !isSameList(open.removed, removed)) {
-      open = { op, fields, removed, wire: [op] };
-      if (record) open.wire.push(referTo(fields, names));
-      if (op === WIRE_OP.patchAndRemove) open.wire.push(referTo(removed, names));
-      runs.push(open.wire);
-    }
-    open.wire.push(names.reference(change.key));
-    if (record) pushValues(open.wire, fields, record);
-  }
-  return runs;
-}
 
 function decodeRun(run: readonly unknown[], names: NameSource, path: string, changes: Change[]): void {
   switch (run[0]) {
@@ -208,22 +172,7 @@ function readKey(wire: unknown, names: NameSource, path: string): RecordKey {
 }
 
 const entriesForm: WireForm<SnapshotEntry[]> = {
-  /** A snapshot has no order of its own, so all records of one shape lie in one run. */
-  encode(entries, names) {
-    const runs = new Map<string, { readonly fields: readonly string[]; readonly wire: unknown[] }>();
-    for (const { key, record } of entries) {
-      const fields = Object.keys(record);
-      const shape = JSON.stringify(fields);
-      let run = runs.get(shape);
-      if (!run) {
-        run = { fields, wire: [referTo(fields, names)] };
-        runs.set(shape, run);
-      }
-      run.wire.push(names.reference(key));
-      pushValues(run.wire, fields, record);
-    }
-    return Array.from(runs.values(), ({ wire }) => wire);
-  },
+  write: writeEntries,
   decode(wire, names, path) {
     const entries: SnapshotEntry[] = [];
     list(wire, path).forEach((one, index) => {
@@ -238,7 +187,7 @@ const entriesForm: WireForm<SnapshotEntry[]> = {
 };
 
 const vectorForm: WireForm<VectorEntry[]> = {
-  encode: (entries, names) => entries.map((entry) => [names.reference(entry.replica), entry.counter]),
+  write: writeVector,
   decode(wire, names, path) {
     const entries = list(wire, path, REPLICAS_MAX).map((one, index) => {
       const at = `${path}/${index}`;
@@ -251,7 +200,7 @@ const vectorForm: WireForm<VectorEntry[]> = {
 };
 
 const rejectionsForm: WireForm<Infer<typeof rejectionsSchema>> = {
-  encode: (entries, names) => entries.map((entry) => [names.reference(entry.replica), entry.counter, entry.reason]),
+  write: writeRejections,
   decode(wire, names, path) {
     const rejections = list(wire, path, REPLICAS_MAX).map((one, index) => {
       const at = `${path}/${index}`;
@@ -265,13 +214,7 @@ const rejectionsForm: WireForm<Infer<typeof rejectionsSchema>> = {
 };
 
 const hashForm: WireForm<StateHash> = {
-  encode(hash) {
-    const bytes = new Uint8Array(8);
-    const view = new DataView(bytes.buffer);
-    view.setUint32(0, Number.parseInt(hash.slice(0, 8), 16));
-    view.setUint32(4, Number.parseInt(hash.slice(8), 16));
-    return bytes;
-  },
+  write: writeStateHash,
   decode(wire, _names, path) {
     if (!(wire instanceof Uint8Array) || wire.length !== 8) mismatch(path, 'a state hash of 8 bytes');
     return toHex(wire) as StateHash;
@@ -300,7 +243,7 @@ export function wireForm(schema: Schema<unknown>): WireForm<unknown> {
   let plain = plainForms.get(schema);
   if (!plain) {
     plain = {
-      encode: (value) => value ?? null,
+      write: writePlain,
       // An absent optional field is nil in the tuple.
       decode: (wire, _names, path) => schema.parse(wire === null && schema.isOptional ? undefined : wire, path),
     };
