@@ -32,6 +32,8 @@ export class ClientModel {
   #optimistic: StateRoot | undefined;
   #pending: readonly PendingMutation[] = [];
   #vector: VectorEntries = [];
+  /** Logs of the authority when something last went back. */
+  #logs = 1;
   /** The version at which the copy was corrupted; what was found of it may differ until the version moves on. */
   #taintedAt: number | undefined;
 
@@ -59,7 +61,9 @@ export class ClientModel {
   /** After an event that touched the client; `isDeep` trusts nothing that was looked at before. */
   check(isDeep = false): void {
     const { version, committed, optimistic, pending } = this.#client;
-    if (version < this.#version) this.#report('monotonic', `version ${version} after ${this.#version}`);
+    if (version < this.#version && !this.#mayGoBack()) {
+      this.#report('monotonic', `version ${version} after ${this.#version}`);
+    }
     const isMoved = version !== this.#version || committed !== this.#committed;
     const isRebased = isMoved || pending !== this.#pending || optimistic !== this.#optimistic;
     this.#version = version;
@@ -74,25 +78,34 @@ export class ClientModel {
     if (isMoved) this.#checkVector();
   }
 
+  /** Once for each memory that the authority lost. */
+  #mayGoBack(): boolean {
+    if (this.#logs >= this.#context.oracle.logs) return false;
+    this.#logs++;
+    return true;
+  }
+
   #checkCommitted(isDeep: boolean): void {
     const { version, committed } = this.#client;
     const known = this.#context.oracle.at(version);
+    const [latest] = known;
     if (version === 0) {
       if (committed.size > 0) this.#report('state-at-version', 'records before any state came');
       return;
     }
-    if (!known) {
+    if (!latest) {
       this.#report('state-at-version', `it is at version ${version}, which the authority never made`);
       return;
     }
-    const difference = differenceOf(textsOf(committed.entries(), isDeep), known.texts);
-    if (difference === undefined) {
+    const texts = textsOf(committed.entries(), isDeep);
+    const own = known.find((one) => differenceOf(texts, one.texts) === undefined);
+    if (own) {
       this.#taintedAt = undefined;
-      if (committed.hash !== known.hash) {
-        this.#report('hash-on-wire', `version ${version} has the hash ${committed.hash}, should be ${known.hash}`);
+      if (committed.hash !== own.hash) {
+        this.#report('hash-on-wire', `version ${version} has the hash ${committed.hash}, should be ${own.hash}`);
       }
     } else if (this.#taintedAt !== version) {
-      this.#report('state-at-version', `version ${version}: ${difference}`);
+      this.#report('state-at-version', `version ${version}: ${differenceOf(texts, latest.texts)}`);
     }
   }
 
@@ -132,7 +145,8 @@ export class ClientModel {
     const counters = new Map(vector.map(({ replica, counter }) => [replica, counter]));
     for (const { replica, counter } of this.#vector) {
       const now = counters.get(replica) ?? 0;
-      if (now < counter) this.#report('monotonic', `its vector has ${now} for ${replica} after ${counter}`);
+      if (now < counter && this.#context.oracle.logs === 1)
+        this.#report('monotonic', `its vector has ${now} for ${replica} after ${counter}`);
     }
     for (const { replica, counter } of vector) {
       const settled = this.#context.oracle.counter(replica);
@@ -152,14 +166,15 @@ export class ClientModel {
       return;
     }
     this.#made.delete(mutation.counter);
-    const outcome = this.#context.oracle.outcome(mutation);
-    if (!outcome) {
+    const outcomes = this.#context.oracle.outcomes(mutation);
+    const isConfirmed = event.type === 'confirmed';
+    const fitting = outcomes.filter(({ isAccepted }) => isAccepted === isConfirmed);
+    if (outcomes.length === 0) {
       this.#report('exactly-once', `${what} was ${event.type} before the authority decided`);
-    } else if (outcome.isAccepted !== (event.type === 'confirmed')) {
-      const truth = outcome.isAccepted ? 'accepted' : 'refused';
-      this.#report('nothing-vanishes', `${what} was ${event.type}, but the authority ${truth} it`);
-    } else if (outcome.isAccepted && outcome.operation !== made.operation) {
-      const text = `${what} was confirmed as ${made.operation}, but what took effect was ${outcome.operation}`;
+    } else if (fitting.length === 0) {
+      this.#report('nothing-vanishes', `${what} was ${event.type}, but the authority decided otherwise`);
+    } else if (isConfirmed && !fitting.some(({ operation }) => operation === made.operation)) {
+      const text = `${what} was confirmed as ${made.operation}, but what took effect was ${fitting[0]?.operation}`;
       this.#report('exactly-once', text);
     }
   }

@@ -16,6 +16,7 @@ export const STRIKING = [
   'restart',
   'clock',
   'corrupt',
+  'crash',
 ] as const satisfies readonly FaultClass[];
 export type StrikingFault = (typeof STRIKING)[number];
 
@@ -26,6 +27,8 @@ export interface FaultTarget {
   /** Breaks the client's connection; each side hears of it after a while. */
   breakSocket(client: ClientNode, parts: { up: number; down: number }, heard: { client: number; server: number }): void;
   restart(client: ClientNode, isHeard: boolean): void;
+  /** The authority forgets everything; each client hears of it after a while. */
+  crash(heard: () => number): void;
   stepClock(node: 'server' | ClientNode, by: number): void;
 }
 
@@ -73,6 +76,9 @@ export function strike(fault: StrikingFault, client: ClientNode, stream: Stream,
     }
     case 'corrupt':
       return corrupt(client, stream);
+    case 'crash':
+      world.crash(() => milliseconds(stream.pick([0, 100, 2_000, 8_000])));
+      return 'the authority loses its memory';
   }
 }
 

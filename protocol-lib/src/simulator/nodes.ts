@@ -29,6 +29,11 @@ export class Node {
     this.#isPaused = true;
   }
 
+  /** What came while it stood still is lost. */
+  forget(): void {
+    this.#inbox = [];
+  }
+
   resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
@@ -80,7 +85,7 @@ export class ClientNode extends Node {
 }
 
 export class ServerNode extends Node {
-  readonly manager: SyncManager;
+  manager: SyncManager;
   readonly operations: Choices;
   readonly sockets = new Map<LinkId, Socket>();
 

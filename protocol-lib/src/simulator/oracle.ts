@@ -2,7 +2,7 @@ import { type MerkleDifference, StateRoot } from '../merkle/index.ts';
 import type { RecordKey, ReplicaId, SyncRecord } from '../state/index.ts';
 import type { MutationId, TraceBodyOf, TraceRecord } from '../trace/index.ts';
 import { type BazaarSize, brokenRule, operationOf } from './bazaar.ts';
-import { differenceOf, foldChange, textOf, textOfRecord, textsOf } from './small-fold.ts';
+import { differenceOf, foldChange, textOfRecord, textsOf } from './small-fold.ts';
 
 /** Which rule was broken, and how. */
 export interface Violation {
@@ -39,6 +39,13 @@ export interface KnownVersion {
   readonly hash: string;
 }
 
+/** What is still known of a log that the authority lost. */
+interface LostLog {
+  readonly versions: ReadonlyMap<number, KnownVersion>;
+  readonly settled: ReadonlyMap<string, Settled>;
+  readonly counters: ReadonlyMap<ReplicaId, number>;
+}
+
 /** How a mutation ended at the authority. */
 interface Settled {
   readonly isAccepted: boolean;
@@ -51,13 +58,16 @@ interface Settled {
  * be and how every mutation ended. It reads nothing of the authority's state.
  */
 export class Oracle {
+  readonly #initial: ReadonlyMap<RecordKey, SyncRecord>;
   readonly #size: BazaarSize;
   readonly #report: (violation: Violation) => void;
-  readonly #versions = new Map<number, KnownVersion>();
-  readonly #state: Map<string, SyncRecord>;
-  readonly #settled = new Map<string, Settled>();
-  readonly #counters = new Map<ReplicaId, number>();
-  readonly #operations = new Set<string>();
+  /** Of logs that were lost, newest first. */
+  #lost: LostLog[] = [];
+  #versions = new Map<number, KnownVersion>();
+  #settled = new Map<string, Settled>();
+  #counters = new Map<ReplicaId, number>();
+  #operations = new Set<string>();
+  #state: Map<string, SyncRecord>;
   #version = 1;
 
   constructor(
@@ -65,10 +75,16 @@ export class Oracle {
     size: BazaarSize,
     report: (violation: Violation) => void,
   ) {
-    this.#state = new Map(initial);
+    this.#initial = new Map(initial);
+    this.#state = new Map(this.#initial);
     this.#size = size;
     this.#report = report;
     this.#keep();
+  }
+
+  /** Logs so far; more than one where the authority has lost its memory. */
+  get logs(): number {
+    return this.#lost.length + 1;
   }
 
   /** The newest version of the log. */
@@ -80,17 +96,36 @@ export class Oracle {
     return this.#versions.get(this.#version)!;
   }
 
-  at(version: number): KnownVersion | undefined {
-    return this.#versions.get(version);
+  /** A version, of the present log first and then of those before it. */
+  at(version: number): KnownVersion[] {
+    return [this.#versions, ...this.#lost.map(({ versions }) => versions)].flatMap(
+      (versions) => versions.get(version) ?? [],
+    );
   }
 
-  outcome({ writer, counter }: MutationId): Settled | undefined {
-    return this.#settled.get(`${writer}#${counter}`);
+  /** How a mutation ended, in every log in which it did. */
+  outcomes({ writer, counter }: MutationId): Settled[] {
+    const id = `${writer}#${counter}`;
+    return [this.#settled, ...this.#lost.map(({ settled }) => settled)].flatMap((settled) => settled.get(id) ?? []);
   }
 
-  /** Mutations of a writer that were settled. */
+  /** The highest counter of a writer that was ever settled. */
   counter(writer: ReplicaId): number {
-    return this.#counters.get(writer) ?? 0;
+    return Math.max(
+      ...[this.#counters, ...this.#lost.map(({ counters }) => counters)].map((one) => one.get(writer) ?? 0),
+    );
+  }
+
+  /** The authority has lost its memory: a new log begins with the first state. */
+  restart(): void {
+    this.#lost = [{ versions: this.#versions, settled: this.#settled, counters: this.#counters }, ...this.#lost];
+    this.#versions = new Map();
+    this.#settled = new Map();
+    this.#counters = new Map();
+    this.#operations = new Set();
+    this.#state = new Map(this.#initial);
+    this.#version = 1;
+    this.#keep();
   }
 
   /** A record of the authority's. */
@@ -101,25 +136,10 @@ export class Oracle {
 
   /** Checks that what a repair found is exactly how a replica's state differs from a version. */
   checkDifferences(own: ReadonlyMap<string, string>, version: number, found: readonly MerkleDifference[]): void {
-    const known = this.#versions.get(version);
-    if (!known) {
-      this.#report({ invariant: 'repair-exact', text: `a repair towards version ${version}, which never was` });
-      return;
-    }
-    const expected = new Map<string, string>();
-    for (const key of new Set([...own.keys(), ...known.texts.keys()])) {
-      const [left, right] = [own.get(key), known.texts.get(key)];
-      if (left !== right) expected.set(key, `${left} → ${right}`);
-    }
-    const told = new Map<string, string>();
-    for (const one of found) {
-      told.set(
-        one.key,
-        `${one.own ? textOfRecord(one.own) : undefined} → ${one.theirs ? textOfRecord(one.theirs) : undefined}`,
-      );
-    }
-    const difference = differenceOf(told, expected);
-    if (difference) this.#report({ invariant: 'repair-exact', text: `a repair at version ${version}: ${difference}` });
+    const wrong = this.at(version).map((known) => wrongDifference(own, known, found));
+    if (wrong.includes(undefined)) return;
+    const text = `a repair towards version ${version}: ${wrong[0] ?? 'there never was such a version'}`;
+    this.#report({ invariant: 'repair-exact', text });
   }
 
   #onCommit({ version, mutation, changes, root, event }: TraceBodyOf<'commit'>): void {
@@ -165,8 +185,10 @@ export class Oracle {
 
   #settle(mutation: MutationId, outcome: Settled): void {
     const { writer, counter } = mutation;
-    const expected = this.counter(writer) + 1;
-    if (counter !== expected) {
+    const before = this.#counters.get(writer);
+    const expected = (before ?? 0) + 1;
+    // A log that was begun anew takes up where the writer is.
+    if (counter !== expected && !(this.logs > 1 && counter > expected)) {
       const text = `mutation ${counter} of ${writer} was settled when ${expected} was next`;
       this.#report({ invariant: 'exactly-once', text });
     }
@@ -183,7 +205,18 @@ export class Oracle {
   }
 }
 
-/** What an operation was, for people. */
-export function operationText(command: string, args: Parameters<typeof textOf>[0]): string {
-  return `${command} ${textOf(args)}`.slice(0, 200);
+/** What is wrong with the differences that a repair found between a state and a version; undefined where they are exact. */
+function wrongDifference(
+  own: ReadonlyMap<string, string>,
+  known: KnownVersion,
+  found: readonly MerkleDifference[],
+): string | undefined {
+  const expected = new Map<string, string>();
+  for (const key of new Set([...own.keys(), ...known.texts.keys()])) {
+    const [left, right] = [own.get(key), known.texts.get(key)];
+    if (left !== right) expected.set(key, `${left} → ${right}`);
+  }
+  const textOfEither = (record: SyncRecord | null): string | undefined => (record ? textOfRecord(record) : undefined);
+  const told = new Map(found.map((one) => [one.key, `${textOfEither(one.own)} → ${textOfEither(one.theirs)}`]));
+  return differenceOf(told, expected);
 }

@@ -33,6 +33,8 @@ export const FAULT_CLASSES = [
   'corrupt',
   /** Clients of other builds, which can do less. */
   'features',
+  /** The authority loses its memory, as one without a log does in a crash, and starts the session anew. */
+  'crash',
 ] as const;
 export type FaultClass = (typeof FAULT_CLASSES)[number];
 

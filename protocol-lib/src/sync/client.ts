@@ -493,7 +493,15 @@ export class ClientState {
   }
 
   #resendCommands(now: number): void {
-    for (const pending of this.#pending.list) this.#sendCommand(pending);
+    let next = this.vector.get(this.replica) + 1;
+    for (const pending of this.#pending.list) {
+      // A refusal may have taken one out before its turn. To an authority that has lost its memory it would be missing, for
+      // ever; so it is given something to refuse in its place. Any other knows the counter and passes it over.
+      for (; next < pending.mutation.counter; next++)
+        this.#send({ type: 'COMMAND', counter: next, command: '', args: null }, []);
+      this.#sendCommand(pending);
+      next++;
+    }
     this.#pending.resent(now);
   }
 
