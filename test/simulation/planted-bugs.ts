@@ -211,6 +211,11 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     ],
   },
   {
+    name: 'refusal-leaves-hole',
+    what: 'an authority that lost its memory never gets a counter that was refused out of turn',
+    edits: [{ file: client, find: 'next < pending.mutation.counter;', put: 'false;' }],
+  },
+  {
     name: 'counters-start-over',
     what: 'a client that comes back without its memory counts its mutations from 1',
     edits: [
