@@ -104,8 +104,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: 'clock/version-vector.ts',
-        find: 'if (counter <= this.get(replica)) continue;',
-        put: 'if (this.get(replica) > 0 && counter >= this.get(replica)) continue;',
+        find: 'Math.max(counter, counters.get(replica) ?? 0)',
+        put: 'Math.min(counter, counters.get(replica) ?? counter)',
       },
     ],
   },
