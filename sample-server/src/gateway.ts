@@ -14,8 +14,6 @@ import type { FaultyLink } from './faults/link.ts';
 export const SYNC_PATH = '/sync';
 /** The largest frame that a client may send. */
 export const CLIENT_FRAME_MAX = 64 * 1024;
-/** Bytes that may wait for one client. */
-export const CLIENT_QUEUE_MAX = 1024 * 1024;
 /** Frames that a client may send at once, and a second after that. */
 export const CLIENT_FRAMES = { burst: 500, perSecond: 250 } as const;
 
@@ -101,7 +99,10 @@ export class Gateway {
 
   /** Lets the authority carry out what is due. */
   tick(): void {
-    this.#carry(this.#options.manager.tick(this.#now()));
+    const { manager } = this.#options;
+    const now = this.#now();
+    for (const { link, socket } of this.#connections.values()) manager.queued(link, socket.bufferedAmount, now);
+    this.#carry(manager.tick(now));
   }
 
   /** Says goodbye to every client, and closes. */
@@ -174,18 +175,12 @@ export class Gateway {
       const connection = this.#connections.get(out.link);
       if (!connection) continue;
       if ('frame' in out) connection.down.push(out.frame);
-      else this.#close(connection, CLOSE_REFUSED, out.close);
+      else this.#close(connection, out.close.startsWith('LINK_TOO_SLOW') ? CLOSE_TOO_SLOW : CLOSE_REFUSED, out.close);
     }
   }
 
-  #send(connection: Connection, frame: Uint8Array): void {
-    const { socket } = connection;
-    if (socket.readyState !== WebSocket.OPEN) return;
-    if (socket.bufferedAmount > CLIENT_QUEUE_MAX) {
-      this.#end(connection, CLOSE_TOO_SLOW, 'LINK_TOO_SLOW', `more than ${CLIENT_QUEUE_MAX} bytes were waiting`);
-      return;
-    }
-    socket.send(frame);
+  #send({ socket }: Connection, frame: Uint8Array): void {
+    if (socket.readyState === WebSocket.OPEN) socket.send(frame);
   }
 
   /** Too large a frame is refused by the socket itself, which closes. */

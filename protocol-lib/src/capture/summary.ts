@@ -70,6 +70,8 @@ export function summarize(record: TraceRecord, index: CaptureIndex, position: nu
       return body.text;
     case 'health':
       return healthText(body);
+    case 'pressure':
+      return pressureText(body);
     default:
       return unreachable(body);
   }
@@ -82,6 +84,13 @@ function deltaVersions(index: CaptureIndex, position: number): string {
   const at = cause - index.start;
   if (at < 0 || columns.kind[at] !== KIND.delta) return '';
   return ` ${columns.high[at]}→${columns.number[at]}`;
+}
+
+function pressureText(body: Extract<TraceRecord['body'], { kind: 'pressure' }>): string {
+  const kept = `${counted(body.droppedEvents, 'event')} dropped, ${counted(body.heldRounds, 'round')} held`;
+  if (body.state === 'dropped') return `${body.target} was dropped as too slow: ${body.text}`;
+  if (body.state === 'slow') return `the link to ${body.target} is slow, ${body.queued} B wait`;
+  return `the link to ${body.target} has room again; ${kept} so far`;
 }
 
 function healthText(body: Extract<TraceRecord['body'], { kind: 'health' }>): string {

@@ -42,6 +42,7 @@ const GROUPS: Readonly<Record<TraceKind, KindGroup>> = {
   gap: 'problem',
   log: 'other',
   health: 'problem',
+  pressure: 'problem',
 };
 const GROUP_OF_KIND = Uint8Array.from(TRACE_KINDS, (kind) => KIND_GROUPS.indexOf(GROUPS[kind]));
 const MAX_BUCKETS = 65_536;

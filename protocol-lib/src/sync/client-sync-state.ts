@@ -2,6 +2,7 @@ import type { Feature } from '../messages/index.ts';
 import type { ReplicaId, Version } from '../state/index.ts';
 import type { Client } from './delta-synchronizer.ts';
 import type { SyncHealth } from './health.ts';
+import type { QueueState } from './link-queue.ts';
 import type { LinkId } from './outbox.ts';
 
 /** What the authority knows of one client. */
@@ -22,6 +23,8 @@ export interface ClientSyncState {
   readonly features: readonly Feature[];
   /** Bytes sent to it. */
   readonly bytes: number;
+  /** What waits in its link, and what was kept from it because too much did. */
+  readonly queue: QueueState;
   /** How it gets on, as of the last time that the authority was told. */
   readonly health: SyncHealth;
 }
@@ -39,6 +42,7 @@ export function clientSyncState(client: Client, newest: Version, now: number): C
     isRepairing: client.repair !== undefined,
     features: client.features,
     bytes: client.bytes,
+    queue: client.queue.state,
     health: client.health.assess(client.acknowledged.version, newest, now),
   };
 }

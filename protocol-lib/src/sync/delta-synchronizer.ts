@@ -185,7 +185,7 @@ export class DeltaSynchronizer {
 
   #offerRepair(client: Client, version: Version, cause: number, now: number): void {
     const snapshot = this.#state.snapshot(version);
-    if (!snapshot || !client.features.includes('merkle')) {
+    if (!snapshot || !client.features.includes('merkle') || client.queue.isSlow) {
       client.needsFullSync = true;
       client.cause = cause;
       return;
@@ -197,7 +197,7 @@ export class DeltaSynchronizer {
 
   onMerkleQuery(client: Client, message: MessageOf<'MERKLE_QUERY'>, seq: number): void {
     const { repair } = client;
-    if (!repair || repair.queries >= this.#settings.maxRepairQueries) {
+    if (!repair || repair.queries >= this.#settings.maxRepairQueries || client.queue.isSlow) {
       client.repair = undefined;
       client.needsFullSync = true;
       client.cause = seq;
@@ -222,8 +222,13 @@ export class DeltaSynchronizer {
         this.#tap,
         this.#replica,
       );
-      if (this.#isWaiting(client, now)) continue;
       const isBehind = isBefore(client.sent, this.#state.point);
+      if (client.queue.isSlow) {
+        this.#hold(client, isBehind, now);
+        continue;
+      }
+      if (client.queue.lacksNames) this.#outbox.sendNames(client, [client.cause]);
+      if (this.#isWaiting(client, now)) continue;
       if (isBehind && client.unacknowledged.length >= this.#settings.maxDeltaChain) {
         client.needsFullSync = true;
         client.isStalled = true;
@@ -241,10 +246,17 @@ export class DeltaSynchronizer {
     if (this.#totals.deltas + this.#totals.fullSyncs > before) this.#totals.syncs++;
   }
 
+  /** What is new waits until the link has room again; what it has waiting is not sent once more. */
+  #hold(client: Client, isBehind: boolean, now: number): void {
+    if (isBehind || client.needsFullSync || client.isDue) client.queue.hold();
+    client.resendAt = now + client.resendWait;
+  }
+
   #syncGroup(first: Client, others: readonly Client[], now: number): void {
     const clients = [first, ...others];
     const delta = this.#state.deltaFrom(first.sent);
-    if (delta) this.#sendDelta(clients, delta, now);
+    // So many changes say less than the state itself.
+    if (delta && delta.changes.length <= this.#state.root.size) this.#sendDelta(clients, delta, now);
     else for (const client of clients) this.#fullSync(client, now);
   }
 

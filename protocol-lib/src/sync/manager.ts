@@ -18,6 +18,7 @@ import { AuthorityState, type Settlement, shortEvent } from './authority-state.t
 import { healthBody } from './client-health.ts';
 import { type ClientSyncState, clientSyncState } from './client-sync-state.ts';
 import { type Client, DeltaSynchronizer, type SyncTotals } from './delta-synchronizer.ts';
+import { LinkQueue } from './link-queue.ts';
 import { type LinkId, Outbox, type Outgoing, STRANGER } from './outbox.ts';
 import type { SessionDefinition } from './session.ts';
 import { SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
@@ -47,6 +48,8 @@ export interface SyncStats extends SyncTotals {
   readonly rejections: number;
   /** Frames that were refused. */
   readonly refused: number;
+  /** Connections that were ended because their reader was hopeless. */
+  readonly tooSlow: number;
   /** Frames of a kind that is not known here: a later version's, which its senders can do without. */
   readonly passedOver: number;
 }
@@ -77,7 +80,7 @@ export class SyncManager {
   readonly #links = new Map<LinkId, Link>();
   readonly #clients = new Map<ReplicaId, Client>();
   readonly #synchronizer: DeltaSynchronizer;
-  readonly #totals = { commits: 0, rejections: 0, refused: 0, passedOver: 0 };
+  readonly #totals = { commits: 0, rejections: 0, refused: 0, passedOver: 0, tooSlow: 0 };
   readonly #start: number;
   /** The last time that the driver has told. */
   #now: number;
@@ -182,6 +185,16 @@ export class SyncManager {
     return this.#outbox.drain();
   }
 
+  /**
+   * The driver says how many bytes wait in a link, at best before each {@link tick}. A slow link gets no more state until it has room,
+   * and no events meanwhile. A driver that never says this has no slow links.
+   */
+  queued(link: LinkId, bytes: number, now: number): void {
+    if (!Number.isSafeInteger(bytes) || bytes < 0)
+      throw new RangeError(`bytes are a non-negative integer, not ${bytes}`);
+    this.#links.get(link)?.client?.queue.told(bytes, now);
+  }
+
   /** A mutation of the authority's own. Its events and delta go out with the next {@link tick}. */
   mutate(command: string, args: Value, now: number): Settlement {
     return this.#settle(command, args, this.replica, this.#state.ledger.settled(this.replica) + 1, [], now);
@@ -195,6 +208,7 @@ export class SyncManager {
         this.#refuse(id, protocolError('HELLO_TIMEOUT', 'no HELLO came in time'), []);
       }
     }
+    for (const client of [...this.#clients.values()]) this.#followQueue(client, now);
     if (now >= this.#nextSync) {
       this.#nextSync = nextTime(this.#nextSync, this.#settings.syncInterval, now);
       this.#synchronizer.sync(this.#clients.values(), now);
@@ -316,7 +330,8 @@ export class SyncManager {
     this.#replace(hello.replica);
     const base = hello.resume && this.#state.snapshot(hello.resume.version);
     const features = negotiateFeatures(this.#features, hello.features);
-    const receiver = { link: link.id, replica: hello.replica, bytes: 0 };
+    const queue = new LinkQueue(this.#settings);
+    const receiver = { link: link.id, replica: hello.replica, bytes: 0, queue };
     const client = this.#synchronizer.admit(receiver, features, seq, now);
     link.client = client;
     // An authority that has lost what it knew of this writer takes up where the writer is.
@@ -423,6 +438,16 @@ export class SyncManager {
     return outcome;
   }
 
+  /** Drops a reader of which nothing more can be hoped: it holds memory for nothing. */
+  #followQueue(client: Client, now: number): void {
+    if (client.queue.hasTurned()) this.#tracePressure(client, client.queue.isSlow ? 'slow' : 'relieved', '');
+    const verdict = client.queue.verdict(now);
+    if (verdict === undefined) return;
+    this.#totals.tooSlow++;
+    this.#tracePressure(client, 'dropped', verdict);
+    this.#close(client.link, `LINK_TOO_SLOW: ${verdict}`);
+  }
+
   // — refusals and traces —
 
   /** Says why, and closes the link. Nothing else changes. */
@@ -451,6 +476,13 @@ export class SyncManager {
     if (!this.#tap.isOpen) return 0;
     const body = { from, code: error.code, message: error.message.slice(0, 2_000) };
     return this.#tap.emit(this.replica, { kind: 'refused', ...body }, [], frame);
+  }
+
+  #tracePressure({ replica, queue }: Client, state: 'slow' | 'relieved' | 'dropped', text: string): void {
+    if (!this.#tap.isOpen) return;
+    const { queued, droppedEvents, droppedAnswers, heldRounds } = queue.state;
+    const counts = { queued, droppedEvents, droppedAnswers, heldRounds };
+    this.#tap.emit(this.replica, { kind: 'pressure', target: replica, state, ...counts, text });
   }
 
   #traceSnapshot(reason: 'attach' | 'periodic'): void {

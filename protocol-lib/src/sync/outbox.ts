@@ -1,6 +1,7 @@
 import { type EncodedFrame, FrameEncoder, type MessageBody } from '../messages/index.ts';
 import { type ReplicaId, replicaId } from '../state/index.ts';
 import type { Tap } from '../trace/index.ts';
+import { LinkQueue, QUEUE_DEFAULTS } from './link-queue.ts';
 
 /** One connection, as its driver numbers it. */
 export type LinkId = number;
@@ -15,10 +16,14 @@ export interface Receiver {
   readonly link: LinkId;
   readonly replica: ReplicaId;
   bytes: number;
+  readonly queue: LinkQueue;
 }
 
 /** In trace records, who has not yet said its name. */
 export const STRANGER = replicaId('unknown');
+
+/** Nobody tells how much waits for a stranger. */
+const STRANGERS_QUEUE = new LinkQueue(QUEUE_DEFAULTS);
 
 /** Encodes what the authority says, traces it and holds it until the driver takes it. */
 export class Outbox {
@@ -51,18 +56,25 @@ export class Outbox {
   send(receivers: Iterable<Receiver>, body: MessageBody, cause: readonly number[]): void {
     for (const encoded of this.#encoder.encode(body)) {
       if (encoded.names) this.#traceNames(encoded.names.first, encoded.names.names);
-      for (const receiver of encoded.names ? this.#receivers() : receivers) this.#hand(receiver, encoded, cause);
+      for (const receiver of encoded.names ? this.#receivers() : receivers) {
+        const { queue } = receiver;
+        // A table with a hole in it would be refused: it is given as a whole when there is room again.
+        if (encoded.names) queue.lacksNames ||= queue.isSlow;
+        if (encoded.names ? !queue.lacksNames : queue.admits(encoded.type)) this.#hand(receiver, encoded, cause);
+      }
     }
   }
 
   /** All names so far, to a receiver that has none or has lost some. */
   sendNames(receiver: Receiver, cause: readonly number[]): void {
+    receiver.queue.lacksNames = receiver.queue.isSlow;
+    if (receiver.queue.isSlow) return;
     for (const encoded of this.#encoder.encodeNames()) this.#hand(receiver, encoded, cause);
   }
 
   /** To a link that is nobody's yet. Only for messages without names. */
   sendToStranger(link: LinkId, body: MessageBody, cause: readonly number[]): void {
-    this.send([{ link, replica: STRANGER, bytes: 0 }], body, cause);
+    this.send([{ link, replica: STRANGER, bytes: 0, queue: STRANGERS_QUEUE }], body, cause);
   }
 
   close(link: LinkId, reason: string): void {
@@ -79,6 +91,7 @@ export class Outbox {
     this.#waiting.push({ link: receiver.link, frame });
     this.#bytes += frame.length;
     receiver.bytes += frame.length;
+    receiver.queue.handed(frame.length, type);
     if (!this.#tap.isOpen) return;
     this.#tap.emit(sender, { kind: 'send', to: receiver.replica, type, sender, sequence }, cause, frame);
   }

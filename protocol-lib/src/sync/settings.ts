@@ -1,8 +1,9 @@
 import { milliseconds } from '../ports/index.ts';
 import { HEALTH_DEFAULTS, type HealthLimits } from './health.ts';
+import { QUEUE_DEFAULTS, type QueueLimits } from './link-queue.ts';
 
 /** Times in nanoseconds. The defaults of `SyncManager`. */
-export interface SyncSettings extends HealthLimits {
+export interface SyncSettings extends HealthLimits, QueueLimits {
   /** Between two deltas to a client. */
   readonly syncInterval: number;
   /** Between two periodic snapshots. */
@@ -42,6 +43,7 @@ export const SYNC_DEFAULTS: SyncSettings = {
   resendTimeout: milliseconds(2_000),
   maxWriters: 65_535,
   ...HEALTH_DEFAULTS,
+  ...QUEUE_DEFAULTS,
 };
 
 /** Mutations that a client may have pending; an authority remembers as many refusals of each writer. */

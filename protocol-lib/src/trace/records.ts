@@ -137,6 +137,19 @@ export const traceBodySchema = variant('kind', {
     oldestPending: uint,
     verified: uint,
   }),
+  /**
+   * The authority found the link to `target` to be slow, with room again, or hopeless (`text` says why), with `queued` bytes waiting. The counts are since the link
+   * was opened: messages that were dropped, and rounds of which the news went into a later delta or snapshot.
+   */
+  pressure: object({
+    target: replicaIdSchema,
+    state: literal('slow', 'relieved', 'dropped'),
+    queued: uint,
+    droppedEvents: uint,
+    droppedAnswers: uint,
+    heldRounds: uint,
+    text: string(500),
+  }),
 });
 
 export type TraceBody = Infer<typeof traceBodySchema>;
@@ -169,6 +182,7 @@ export const TRACE_KINDS = [
   'gap',
   'log',
   'health',
+  'pressure',
 ] as const satisfies readonly TraceKind[];
 
 export const sourceLocationSchema = object({ file: string(1_000), line: uint, column: uint });

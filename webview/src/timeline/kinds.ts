@@ -55,6 +55,7 @@ export const KIND_STYLES: Readonly<Record<TraceKind, KindStyle>> = {
   gap: { label: 'records lost', group: 'problem', shape: 'gap', ink: 'warning', weight: 115 },
   log: { label: 'log', group: 'other', shape: 'dot', ink: 'muted', weight: 3 },
   health: { label: 'progress', group: 'problem', shape: 'stop', ink: 'warning', weight: 112 },
+  pressure: { label: 'slow link', group: 'problem', shape: 'bar', ink: 'warning', weight: 111 },
 };
 
 export interface MarkerStyle {
