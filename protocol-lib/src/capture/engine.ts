@@ -4,7 +4,7 @@ import { describeFrame } from '../messages/index.ts';
 import type { RecordKey, ReplicaId, StateHash } from '../state/index.ts';
 import { TRACE_KINDS, type TraceHeader, type TraceKind, type TraceRecord } from '../trace/index.ts';
 import type { CaptureIndex, MarkerEntry, ReplicaIndex } from './capture-index.ts';
-import { hashOf, KIND } from './envelope.ts';
+import { ABSENT, hashOf, KIND } from './envelope.ts';
 import { FLAG } from './flags.ts';
 import { FrameNames } from './frame-names.ts';
 import type {
@@ -338,6 +338,11 @@ export class CaptureEngine implements OpenCapture {
     if (index.columns.flags[position - index.start]! & FLAG.gapBefore && kind === 'gap') {
       return `records are missing before ${index.seqAt(position)}`;
     }
+    const at = position - index.start;
+    const writer = index.columns.low[at]!;
+    // There may be thousands in every part of a capture: their records are not all unpacked to tell of them.
+    if (kind === 'rollback' && writer !== ABSENT)
+      return `rolled back ${index.nameOf(writer)}#${index.columns.high[at]}`;
     return summarize(await this.records.read(position), index, position);
   }
 }

@@ -23,6 +23,8 @@ const DIRECTIONS: Readonly<Partial<Record<TraceKind, string>>> = { send: ' ↗',
 
 /** Bookkeeping that follows each change. */
 const ROUTINE: ReadonlySet<TraceKind> = new Set(['hash', 'vector', 'names', 'rebase']);
+/** As their summaries begin. */
+const ROUTINE_MESSAGE = /^(?:ack|heartbeat) /;
 
 const RELATION_WORDS = { cause: 'cause of the selection', effect: 'effect of the selection' } as const;
 
@@ -34,7 +36,7 @@ export const StreamRow = memo(function StreamRow({ index, row, isSelected, isPla
   if (isSelected) classes.push('row-selected');
   if (isPlayhead) classes.push('row-playhead');
   if (relation) classes.push(`row-${relation}`);
-  if (ROUTINE.has(row.kind)) classes.push('row-routine');
+  if (ROUTINE.has(row.kind) || ROUTINE_MESSAGE.test(row.summary)) classes.push('row-routine');
   else if (look.group === 'message') classes.push('row-quiet');
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the list has the focus and moves the selection with the arrow keys

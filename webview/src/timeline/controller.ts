@@ -341,7 +341,8 @@ export function createTimeline(
     const { scene } = lanesView;
     const lines = hit && scene ? describeHit(hit, scene, x, y) : [];
     tooltip.show(lines, x, y, lanesView.state);
-    if (position === undefined || hit?.type === 'marker') return;
+    // A marker tells of itself what there is to tell, but for what is too frequent to be read beforehand.
+    if (position === undefined || (hit?.type === 'marker' && hit.cluster.kind !== 'rollback')) return;
     const known = sources.rows.peek(position);
     const tell = (summary: string): void =>
       tooltip.show([...lines.slice(0, 1), summary, ...lines.slice(1)], x, y, lanesView.state);

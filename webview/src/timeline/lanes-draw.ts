@@ -1,3 +1,5 @@
+import type { MarkerKind } from '@syncscope/protocol/capture';
+import type { TraceKind } from '@syncscope/protocol/trace';
 import type { ArrowShape } from './arrows.ts';
 import type { RibbonRun } from './fold.ts';
 import { drawGlyph } from './glyphs.ts';
@@ -298,8 +300,7 @@ function drawClusters(pen: Pen, scene: LanesScene, look: LanesLook): void {
     const style = KIND_STYLES[cluster.kind];
     const isProblem = style.weight >= PROBLEM_WEIGHT;
     const isDimmed = scene.highlight !== undefined && !isProblem && !isLit(scene, cluster.position);
-    // A prediction rolled back is the protocol at work, not something wrong with it.
-    pen.globalAlpha = isDimmed ? 0.55 : cluster.kind === 'rollback' ? ROUTINE_ALPHA : 1;
+    pen.globalAlpha = isDimmed ? 0.55 : isRoutine(cluster, look) ? ROUTINE_ALPHA : 1;
     const size = isProblem ? GLYPH * 1.15 : GLYPH * 0.85;
     const r = lane.isCollapsed ? size * 0.75 : size;
     if (isProblem) halo(pen, cluster.x, lane.centre, r + 2, look.palette.ink.background);
@@ -309,6 +310,11 @@ function drawClusters(pen: Pen, scene: LanesScene, look: LanesLook): void {
     }
   }
   pen.globalAlpha = 1;
+}
+
+/** A prediction rolled back is the protocol at work, not something wrong with it. */
+function isRoutine({ kind }: { readonly kind: TraceKind | MarkerKind }, look: LanesLook): boolean {
+  return kind === 'rollback' && !look.palette.isHighContrast;
 }
 
 function isLit(scene: LanesScene, position: number | undefined): boolean {
@@ -358,7 +364,7 @@ function drawMarkers(pen: Pen, scene: LanesScene, look: LanesLook): void {
   const y = scene.markerCentre;
   scene.markers.forEach((cluster, index) => {
     const style = MARKER_STYLES[cluster.kind];
-    pen.globalAlpha = cluster.kind === 'rollback' ? ROUTINE_ALPHA : 1;
+    pen.globalAlpha = isRoutine(cluster, look) ? ROUTINE_ALPHA : 1;
     glyph(pen, style.shape, ink[style.ink], cluster.x, y, cluster.kind === 'rollback' ? GLYPH * 0.85 : GLYPH * 1.1);
     pen.globalAlpha = 1;
     const room = (scene.markers[index + 1]?.x ?? look.width) - cluster.x;

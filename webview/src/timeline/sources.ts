@@ -82,14 +82,20 @@ export function createSources(
 
   const whole = latest(
     async ({ whole: range, width }: WholeQuestion) => {
-      const [info, overview, page] = await Promise.all([
-        query.info(),
-        query.overview(range, Math.max(1, Math.round(width))),
-        query.markers(range, MARKERS_MAX),
-      ]);
-      return { info, overview, markers: page.markers };
+      const [info, overview] = await Promise.all([query.info(), query.overview(range, Math.max(1, Math.round(width)))]);
+      return { info, overview };
     },
-    (answer) => put(answer),
+    (answer, { whole: range }) => {
+      put(answer);
+      // After the lanes are there: markers are told in words, which takes reading them.
+      markers.want(range);
+    },
+    fail,
+  );
+
+  const markers = latest(
+    async (range: TimeRange) => (await query.markers(range, MARKERS_MAX)).markers,
+    (answer) => put({ markers: answer }),
     fail,
   );
 
@@ -164,7 +170,7 @@ export function createSources(
     },
     dispose() {
       clearTimeout(nextWhole);
-      for (const source of [lanes, whole, playhead, highlight]) source.dispose();
+      for (const source of [lanes, whole, markers, playhead, highlight]) source.dispose();
     },
   };
 }
