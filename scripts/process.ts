@@ -14,9 +14,17 @@ let isStopping = false;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     isStopping = true;
-    for (const child of running) child.kill(signal);
+    // Ctrl-C in a terminal reaches the whole process group, our children included.
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) for (const child of running) child.kill(signal);
     if (running.size === 0) process.exit(128 + constants.signals[signal]);
   });
+}
+
+/** Passes signals that reach us on to a child for as long as it runs. */
+export function passSignals(child: ChildProcess): void {
+  running.add(child);
+  child.once('error', () => running.delete(child));
+  child.once('close', () => running.delete(child));
 }
 
 /**
@@ -35,7 +43,7 @@ export function run(
     stdio: options.capture ? ['inherit', 'pipe', 'pipe'] : 'inherit',
     shell: process.platform === 'win32',
   });
-  running.add(child);
+  passSignals(child);
   let output = '';
   const pairs = [
     [child.stdout, process.stdout],
@@ -48,12 +56,8 @@ export function run(
     });
   }
   return new Promise((resolve, reject) => {
-    child.on('error', (error) => {
-      running.delete(child);
-      reject(new Error(`cannot run ${command}: ${error.message}`));
-    });
+    child.on('error', (error) => reject(new Error(`cannot run ${command}: ${error.message}`)));
     child.on('close', (code, signal) => {
-      running.delete(child);
       const status = code ?? 128 + (signal ? constants.signals[signal] : 0);
       if (isStopping) process.exit(status);
       resolve({ code: status, output });

@@ -48,6 +48,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
   });
 }
+// npm hands a signal to its shell alone, which dies of it without a word to us; and npm itself may be killed.
+const parent = process.ppid;
+setInterval(() => process.ppid === parent || child.kill('SIGTERM'), 300).unref();
 child.on('error', (error) => {
   console.error(`cannot run ${environment.node}: ${error.message}`);
   process.exit(1);

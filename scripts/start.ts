@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join, resolve } from 'node:path';
-import { run } from './process.ts';
+import { passSignals, run } from './process.ts';
 
 /**
  * `npm start`: the adventure with four bots and the inspector's page on it, in the browser where there is one. Further
@@ -20,16 +20,12 @@ if (isStale()) {
 const server = spawn(
   'node',
   ['sample-server/src/cli.ts', '--scenario', 'adventure', '--bots', '4', '--assets', page, ...process.argv.slice(2)],
-  { cwd: root, stdio: ['inherit', 'pipe', 'inherit'] },
+  // The channel tells the server when we are gone, however that happened.
+  { cwd: root, stdio: ['inherit', 'pipe', 'inherit', 'ipc'] },
 );
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => {
-    // Ctrl-C in a terminal reaches the server by itself.
-    if (signal !== 'SIGINT' || !process.stdin.isTTY) server.kill(signal);
-  });
-}
+passSignals(server);
 let isOpened = false;
-server.stdout.setEncoding('utf8').on('data', (text: string) => {
+server.stdout?.setEncoding('utf8').on('data', (text: string) => {
   process.stdout.write(text);
   const [url] = /http:\/\/127\.0\.0\.1:\d+\/#\S+/.exec(text) ?? [];
   if (url !== undefined && !isOpened) {
