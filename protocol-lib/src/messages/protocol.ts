@@ -13,7 +13,7 @@ export interface ProtocolRange {
 export const PROTOCOL_HISTORY = [
   {
     version: 1,
-    what: 'HELLO to HEARTBEAT as in `message.ts`; frames are msgpack tuples with interned names, or text.',
+    what: 'HELLO to HEARTBEAT; frames are msgpack tuples with interned names, or lines of text.',
     schema: 'ad9d4ce91dd97650',
   },
 ] as const;

@@ -1,0 +1,48 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatMessage, MESSAGES, PROTOCOL_HISTORY, parseMessage, TEXT_KEYWORDS } from '@syncscope/protocol/messages';
+import { describe, expect, test } from 'vitest';
+
+const root = join(import.meta.dirname, '../..');
+const document = readFileSync(join(root, 'docs/protocol.md'), 'utf8');
+
+describe('docs/protocol.md', () => {
+  test('has every message with its number and fields in wire order, and its keyword in the grammar', () => {
+    for (const [type, { id, schema }] of Object.entries(MESSAGES)) {
+      const fields = schema.fields.map(([name, field]) => (field.isOptional ? `${name}?` : name)).join(', ');
+      expect(document).toMatch(
+        new RegExp(`^\\| ${id} \\| ${type} \\| [a-z]+ \\| ${fields.replaceAll('?', '\\?')} \\|$`, 'm'),
+      );
+      expect(document).toContain(`"${TEXT_KEYWORDS[type as keyof typeof MESSAGES]}"`);
+    }
+  });
+
+  test('has the line of every version', () => {
+    for (const { version, schema, what } of PROTOCOL_HISTORY) {
+      expect(document).toContain(`| ${version} | \`${schema}\` | ${what} |`);
+    }
+  });
+
+  test('shows texts that are read and written as they stand there', () => {
+    const texts = [...document.matchAll(/```sync-text\n([^`]*)```/g)].map(([, text]) => text!);
+    expect(texts.length).toBeGreaterThan(1);
+    for (const text of texts) {
+      expect(formatMessage(parseMessage(text), { documentHash: text.includes('HASH31') })).toBe(text);
+    }
+  });
+
+  test('explains every code that a frame can be refused with', () => {
+    const sources = ['messages', 'messages/text', 'state'].flatMap((folder) => {
+      const path = join(root, 'protocol-lib/src', folder);
+      return readdirSync(path)
+        .filter((file) => file.endsWith('.ts') && !file.includes('.test'))
+        .map((file) => readFileSync(join(path, file), 'utf8'));
+    });
+    sources.push(readFileSync(join(root, 'protocol-lib/src/bytes/check.ts'), 'utf8'));
+    const thrown = /(?:SyncError|fail|failAt|refuse)\(\s*'([A-Z][A-Z0-9_]+)'/g;
+    const codes = new Set(sources.flatMap((source) => [...source.matchAll(thrown)].map(([, code]) => code!)));
+    expect(codes.size).toBeGreaterThan(20);
+    const table = document.slice(document.indexOf('## Errors'));
+    expect([...codes].filter((code) => !new RegExp(`\\b${code}\\b`).test(table))).toEqual([]);
+  });
+});
