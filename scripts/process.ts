@@ -14,10 +14,16 @@ let isStopping = false;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     isStopping = true;
-    // Ctrl-C in a terminal reaches the whole process group, our children included.
-    if (signal !== 'SIGINT' || !process.stdin.isTTY) for (const child of running) child.kill(signal);
     if (running.size === 0) process.exit(128 + constants.signals[signal]);
+    // Ctrl-C in a terminal reaches the whole process group, our children included.
+    if (signal === 'SIGINT' && process.stdin.isTTY) return;
+    for (const child of running) child.kill(passedOn(signal));
   });
+}
+
+/** A hang-up that reached the children too would count there as the second, which ends at once. */
+function passedOn(signal: NodeJS.Signals): NodeJS.Signals {
+  return signal === 'SIGHUP' ? 'SIGTERM' : signal;
 }
 
 /** Passes signals that reach us on to a child for as long as it runs. */

@@ -44,8 +44,9 @@ const child = spawn(environment.node, [`${repository}/${entry}`, ...first, ...re
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
-    // Ctrl-C in a terminal reaches the whole process group, the child included.
-    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+    // Ctrl-C in a terminal reaches the whole process group, the child included. So does a hang-up; a second one would
+    // end the child at once, so it is told in another way.
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal === 'SIGHUP' ? 'SIGTERM' : signal);
   });
 }
 // npm hands a signal to its shell alone, which dies of it without a word to us; and npm itself may be killed.
