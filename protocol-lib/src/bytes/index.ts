@@ -2,7 +2,7 @@ export { canonicalBytes, hashKeyed, isCanonical } from './canonical.ts';
 export { checkMsgpack, MSGPACK_LIMITS, type MsgpackLimits } from './check.ts';
 export * from './hash.ts';
 export * from './hex.ts';
-export { packMsgpack, unpackMsgpack } from './msgpack.ts';
+export { packMsgpack, textAt, unpackMsgpack } from './msgpack.ts';
 export { CompactReader, CompactWriter } from './varint.ts';
 export {
   beginWriting,

@@ -144,7 +144,7 @@ class Reader {
   #text(length: number): string {
     const from = this.#at;
     this.#at += length;
-    return decodeText(this.#bytes, from, this.#at);
+    return textAt(this.#bytes, from, this.#at);
   }
 }
 
@@ -156,7 +156,8 @@ const RECENT_TEXTS = 1_024;
 const RECENT_MAX_LENGTH = 32;
 const recent: string[] = new Array(RECENT_TEXTS).fill('');
 
-function decodeText(bytes: Uint8Array, from: number, end: number): string {
+/** The text in these bytes. @throws TypeError where they are not valid UTF-8 */
+export function textAt(bytes: Uint8Array, from: number, end: number): string {
   const length = end - from;
   if (length === 0) return '';
   if (length > RECENT_MAX_LENGTH) return decoder.decode(bytes.subarray(from, end));

@@ -12,6 +12,7 @@ import {
 import { isSyncError, SyncError } from '../errors/index.ts';
 import type { Schema } from '../schema/index.ts';
 import { type ReplicaId, replicaId } from '../state/index.ts';
+import { decodeDirectly } from './direct-decode.ts';
 import { MESSAGES, type Message, type MessageBody, type MessageType, messageType } from './message.ts';
 import { NAMES_PER_FRAME, type NameSource, NameTable } from './names.ts';
 import { OWN_PROTOCOLS, PROTOCOL_VERSION, type ProtocolRange, requireProtocol } from './protocol.ts';
@@ -189,6 +190,11 @@ export class BinaryCodec {
  * @throws SyncError as {@link FrameDecoder.decode}
  */
 export function decodeMessage(frame: Uint8Array, names: NameSource, protocols: ProtocolRange = OWN_PROTOCOLS): Message {
+  return decodeDirectly(frame, names) ?? decodePlainly(frame, names, protocols);
+}
+
+/** {@link decodeMessage} in the plain way for every message: to generic values first, then field by field. */
+export function decodePlainly(frame: Uint8Array, names: NameSource, protocols: ProtocolRange = OWN_PROTOCOLS): Message {
   const tuple = readTuple(frame);
   const type = messageType(tuple[0]);
   if (type === undefined) {
