@@ -69,12 +69,29 @@ function checkLength(frame: Uint8Array, { limits = TEXT_LIMITS }: ParseOptions):
   });
 }
 
-/** Bytes from the start that are UTF-8, to the nearest character: what is replaced first in a forgiving reading. */
+const CHUNK = 64 * 1024;
+
+/** The offset of the first byte at which a frame ceases to be UTF-8; its length where a character is cut at the end. */
 function validLength(frame: Uint8Array): number {
-  let [good, bad] = [0, frame.length];
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let start = 0;
+  try {
+    for (; start < frame.length; start += CHUNK) decoder.decode(frame.subarray(start, start + CHUNK), { stream: true });
+    return frame.length;
+  } catch {
+    return start + goodWithin(frame, start);
+  }
+}
+
+/** Bytes from `start` on that are UTF-8, of a chunk that is not. What came before is. */
+function goodWithin(frame: Uint8Array, start: number): number {
+  let boundary = start;
+  // A character that began before: a byte 10xxxxxx goes on with it.
+  while (boundary > 0 && (frame[boundary]! & 0xc0) === 0x80 && start - boundary < 3) boundary--;
+  let [good, bad] = [0, Math.min(CHUNK, frame.length - start)];
   while (bad - good > 1) {
     const middle = (good + bad) >> 1;
-    if (isPrefix(frame.subarray(0, middle))) good = middle;
+    if (isPrefix(frame.subarray(boundary, start + middle))) good = middle;
     else bad = middle;
   }
   return good;

@@ -27,6 +27,12 @@ function refusalOf(act: () => unknown): SyncError {
   throw new Error('nothing was thrown');
 }
 
+/** Whether the character at `at` began `back` bytes or more before. */
+function isWithinCharacter(text: Uint8Array, at: number, back: number): boolean {
+  for (let index = at; index > at - back; index--) if ((text[index]! & 0xc0) !== 0x80) return false;
+  return true;
+}
+
 function delta(changes: readonly Change[]): MessageBody {
   const known = { from: 100, to: 101, since: 100, progress: 101 };
   return { type: 'DELTA_SYNC', ...known, changes: [...changes], ...nothingSettled, root };
@@ -327,6 +333,21 @@ describe('T11, T12, T14, T15: what is no message is refused whole', () => {
     expect(refusalOf(() => decodeText(broken, { limits: { frame: 9, line: 9, lines: 9 } })).code).toBe(
       'LIMIT_FRAME_LENGTH',
     );
+  });
+
+  test('what is no UTF-8 is found wherever it is', () => {
+    const text = utf8.encode(`FROM:server:1\nBYE:${'é😀x'.repeat(30_000)}\n`);
+    for (const at of [0, 17, 18, 65_534, 65_535, 65_536, 65_537, 65_538, 131_072, text.length - 1]) {
+      const broken = text.slice();
+      broken[at] = 0xff;
+      const start = at - [1, 2, 3].filter((back) => isWithinCharacter(text, at, back)).length;
+      const { code, place } = refusalOf(() => decodeText(broken));
+      expect(code).toBe('TEXT_NOT_UTF8');
+      expect(place.offset).toBeGreaterThanOrEqual(start);
+      expect(place.offset).toBeLessThanOrEqual(at);
+    }
+    const cut = text.subarray(0, 19);
+    expect(refusalOf(() => decodeText(cut))).toMatchObject({ code: 'TEXT_NOT_UTF8', place: { offset: 19 } });
   });
 
   test('what could not be read again is not written', () => {
