@@ -142,7 +142,22 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     what: 'new names go only to who gets the first frame with them, and nobody is told again',
     edits: [
       { file: 'sync/outbox.ts', find: 'encoded.names ? this.#receivers() : receivers', put: 'receivers' },
-      { file: synchronizer, find: "if (request.reason === 'names') this.#outbox.sendNames(client, [seq]);", put: '' },
+      {
+        file: synchronizer,
+        find: "if (request.reason === 'names' || request.reason === 'merkle') this.#outbox.sendNames(client, [seq]);",
+        put: '',
+      },
+    ],
+  },
+  {
+    name: 'names-hidden-by-repair',
+    what: 'names are not told again to who asks for everything after a repair that failed',
+    edits: [
+      {
+        file: synchronizer,
+        find: "request.reason === 'names' || request.reason === 'merkle'",
+        put: "request.reason === 'names'",
+      },
     ],
   },
   {

@@ -83,7 +83,9 @@ export function strike(fault: StrikingFault, client: ClientNode, stream: Stream,
 }
 
 function corrupt(client: ClientNode, stream: Stream): string {
-  const { state } = client;
+  const { state, model } = client;
+  // The recording tells what a copy held when the first difference was found; it cannot know of a second.
+  if (model.isTainted) return 'nothing: it is corrupt already';
   const entries = [...state.committed.entries()];
   if (entries.length === 0) return 'nothing to corrupt';
   const changes: Change[] = [];
@@ -117,7 +119,7 @@ function corrupt(client: ClientNode, stream: Stream): string {
       change.op !== 'patch' || !changes.slice(0, at).some((one) => one.op === 'remove' && one.key === change.key),
   );
   state.corruptCommitted(kept);
-  client.model.corrupted();
+  model.corrupted();
   return `changes ${kept.map(({ key }) => key).join(', ')} behind the protocol's back`;
 }
 

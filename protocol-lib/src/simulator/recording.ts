@@ -6,7 +6,8 @@ import { TRACE_VERSION, type TraceHeader, type TraceRecord } from '../trace/inde
 import { AUTHORITY } from './bazaar.ts';
 import type { Violation } from './oracle.ts';
 import type { SimulationOptions } from './shape.ts';
-import { SESSION, type SimulationResult, simulate } from './simulation.ts';
+import { type SimulationResult, simulate } from './simulation.ts';
+import { SESSION } from './world.ts';
 
 /** States looked up in one capture. */
 const SAMPLES = 40;

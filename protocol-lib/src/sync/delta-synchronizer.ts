@@ -5,6 +5,7 @@ import type { Tap } from '../trace/index.ts';
 import type { AuthorityState, SyncPoint } from './authority-state.ts';
 import { ClientHealth } from './client-health.ts';
 import type { Outbox, Receiver } from './outbox.ts';
+import type { ReceiptBook } from './receipts.ts';
 import { MAX_BACKOFF, type SyncSettings } from './settings.ts';
 import type { StateSnapshot } from './snapshots.ts';
 
@@ -51,6 +52,7 @@ export interface SyncTotals {
 export class DeltaSynchronizer {
   readonly #state: AuthorityState;
   readonly #outbox: Outbox;
+  readonly #receipts: ReceiptBook;
   readonly #replica: ReplicaId;
   readonly #tap: Tap;
   readonly #settings: SyncSettings;
@@ -62,9 +64,17 @@ export class DeltaSynchronizer {
     repairs: 0,
   };
 
-  constructor(state: AuthorityState, outbox: Outbox, replica: ReplicaId, tap: Tap, settings: SyncSettings) {
+  constructor(
+    state: AuthorityState,
+    outbox: Outbox,
+    receipts: ReceiptBook,
+    replica: ReplicaId,
+    tap: Tap,
+    settings: SyncSettings,
+  ) {
     this.#state = state;
     this.#outbox = outbox;
+    this.#receipts = receipts;
     this.#replica = replica;
     this.#tap = tap;
     this.#settings = settings;
@@ -131,7 +141,7 @@ export class DeltaSynchronizer {
       client.resendWait = this.#settings.resendTimeout;
       client.resendAt = now + client.resendWait;
     }
-    client.acknowledged = point;
+    this.#acknowledged(client, point);
     client.unacknowledged = client.unacknowledged.filter((sent) => isBefore(point, sent));
     if (client.unacknowledged.length === 0) client.isStalled = false;
   }
@@ -148,7 +158,8 @@ export class DeltaSynchronizer {
   }
 
   onSyncRequest(client: Client, request: MessageOf<'SYNC_REQUEST'>, seq: number, now: number): void {
-    if (request.reason === 'names') this.#outbox.sendNames(client, [seq]);
+    // What was asked for with more weight hides that names are missing as well, and nothing could ever be read.
+    if (request.reason === 'names' || request.reason === 'merkle') this.#outbox.sendNames(client, [seq]);
     client.repair = undefined;
     client.isStalled = false;
     client.cause = seq;
@@ -176,11 +187,17 @@ export class DeltaSynchronizer {
   #restart(client: Client, { version, progress }: SyncPoint, cause: number): void {
     // More than ever was settled here was settled by an authority before this one.
     const point = { version, progress: progress > this.#state.ledger.progress ? 0 : progress };
-    client.acknowledged = point;
+    this.#acknowledged(client, point);
     client.sent = point;
     client.unacknowledged = [];
     client.needsFullSync = false;
     client.cause = cause;
+  }
+
+  /** A state that the client says it has, and of which the hash was found equal. */
+  #acknowledged(client: Client, point: SyncPoint): void {
+    client.acknowledged = point;
+    this.#receipts.acknowledged(client.replica, point.version, point.progress);
   }
 
   #offerRepair(client: Client, version: Version, cause: number, now: number): void {

@@ -1,0 +1,386 @@
+import { messageType } from '../messages/index.ts';
+import { milliseconds } from '../ports/index.ts';
+import { type ReplicaId, replicaId, type Value } from '../state/index.ts';
+import { ClientState, type Outgoing, type SessionDefinition, SyncManager } from '../sync/index.ts';
+import { TraceHub, type TraceRecord } from '../trace/index.ts';
+import { AUTHORITY, bazaar } from './bazaar.ts';
+import { Choices, Stream } from './choices.ts';
+import { ClientModel } from './client-model.ts';
+import { EventQueue } from './event-queue.ts';
+import { type FaultTarget, type StrikingFault, strike } from './faults.ts';
+import { Line } from './network.ts';
+import { NodeClock } from './node-clock.ts';
+import { ClientNode, ServerNode, type Socket } from './nodes.ts';
+import { drawIntent, drawOwnIntent } from './operations.ts';
+import { Referee } from './referee.ts';
+import { type ClientShape, drawShape, type Shape, type SimulationOptions } from './shape.ts';
+
+const SERVER = replicaId(AUTHORITY);
+export const SESSION = 'simulated';
+const TICK = milliseconds(50);
+const CONNECT_TIMEOUT = milliseconds(1_000);
+/** After healing, whoever holds a dead connection hears of it. */
+const HEARD = milliseconds(100);
+const MAX_IN_FLIGHT = 2_000;
+const HEARTBEAT = 17;
+
+/**
+ * One authority, its clients, and the network between them, in virtual time: carries out what the state machines ask for, and
+ * lets them be struck by faults. Each node reads its own clock.
+ */
+export class World implements FaultTarget {
+  readonly shape: Shape;
+  readonly queue = new EventQueue();
+  readonly referee: Referee;
+  readonly server: ServerNode;
+  readonly clients: readonly ClientNode[];
+  /** Frames that were sent. */
+  frames = 0;
+  /** Whether people still do things of their own accord. */
+  isWorking = true;
+  /** Types of frames other than heartbeats, collected while it is there: when the network should be quiet. */
+  chatter: string[] | undefined;
+  readonly #options: SimulationOptions;
+  readonly #hub = new TraceHub(this.queue);
+  readonly #definition: SessionDefinition;
+  readonly #byName = new Map<ReplicaId, ClientNode>();
+  /** Of authorities that were lost. */
+  #commits = 0;
+  #nextLink = 1;
+
+  constructor(options: SimulationOptions, listener: ((record: TraceRecord) => void) | undefined) {
+    const { seed, skip = {} } = options;
+    this.#options = options;
+    this.shape = drawShape(options);
+    this.#definition = bazaar(this.shape.size);
+    this.referee = new Referee(this.shape, this.#definition.initialRecords(Stream.of(seed, 'authority')));
+    this.#hub.listen((record) => this.referee.follow(record, this.#byName.get(record.replica)));
+    if (listener) this.#hub.listen(listener);
+    const clock = new NodeClock(this.queue, this.shape.serverClock);
+    this.server = new ServerNode(clock, this.#newManager(clock), new Choices(seed, AUTHORITY, skip));
+    this.clients = this.shape.clients.map((shape) => {
+      const choices = {
+        operations: new Choices(seed, shape.name, skip),
+        up: new Choices(seed, `up/${shape.name}`, skip),
+        down: new Choices(seed, `down/${shape.name}`, skip),
+      };
+      const client = new ClientNode(new NodeClock(this.queue, shape.clock), shape, choices, this.#newMemory(shape));
+      this.#byName.set(replicaId(shape.name), client);
+      return client;
+    });
+  }
+
+  get now(): number {
+    return this.queue.now();
+  }
+
+  /** Mutations that took effect, at this authority and those that were lost. */
+  get commits(): number {
+    return this.#commits + this.server.manager.stats.commits;
+  }
+
+  /** Everybody connects and begins. */
+  start(): void {
+    for (const client of this.clients) {
+      this.#connect(client);
+      this.#every(TICK * 2, () => this.#tickClient(client));
+      this.#act(client);
+    }
+    this.#every(Math.max(TICK / 2, this.shape.settings.syncInterval / 2), () => {
+      if (!this.server.isPaused) this.#toClients(this.server.manager.tick(this.server.clock.now()));
+    });
+    this.#actAtServer();
+  }
+
+  // — what people do —
+
+  #every(interval: number, run: () => void): void {
+    this.queue.after(interval, () => {
+      run();
+      this.#every(interval, run);
+    });
+  }
+
+  #tickClient(client: ClientNode): void {
+    if (!client.isPaused) this.#toServer(client, client.state.tick(client.clock.now()));
+  }
+
+  #act(client: ClientNode): void {
+    const pause = client.shape.pace * (0.5 + (client.operations.count % 7) / 7);
+    this.queue.after(pause, () => {
+      if (!this.isWorking) return;
+      if (client.isPaused) client.operations.next();
+      else this.perform(client);
+      this.#act(client);
+    });
+  }
+
+  perform(client: ClientNode): void {
+    const { state, model, operations } = client;
+    const operation = `${state.replica}.${operations.count}`;
+    const { stream, isSkipped } = operations.next();
+    if (isSkipped) return;
+    const { command, args, isUnchecked } = drawIntent(stream, this.shape.size, operation);
+    const result = state.predict(command, args, client.clock.now(), { unchecked: isUnchecked });
+    if ('rejected' in result) {
+      model.check();
+      return;
+    }
+    model.predicted(result.mutation.counter, operation, command, args);
+    this.#toServer(client, result.frames);
+  }
+
+  #actAtServer(): void {
+    this.queue.after(this.shape.serverPace, () => {
+      if (!this.isWorking) return;
+      const { operations, manager, isPaused, clock } = this.server;
+      const operation = `${AUTHORITY}.${operations.count}`;
+      const { stream, isSkipped } = operations.next();
+      const { command, args } = drawOwnIntent(stream, this.shape.size, operation);
+      if (!isSkipped && !isPaused) manager.mutate(command, args as Value, clock.now());
+      this.#actAtServer();
+    });
+  }
+
+  // — connections —
+
+  #connect(client: ClientNode): void {
+    client.attempts++;
+    const { conditions } = client;
+    const retry = (): void => this.queue.after(CONNECT_TIMEOUT, () => this.#reconnect(client));
+    if (conditions.isCutOff) {
+      retry();
+      return;
+    }
+    const link = this.#nextLink++;
+    const socket: Socket = {
+      link,
+      client,
+      isOpen: false,
+      isBroken: false,
+      up: new Line(this.queue, conditions, 'up', client.upChoices, (frame) => this.#atServer(socket, frame)),
+      down: new Line(this.queue, conditions, 'down', client.downChoices, (frame) => this.#atClient(socket, frame)),
+    };
+    client.socket = socket;
+    const { up, down } = conditions.blockedUntil;
+    const arrival = Math.max(this.now, up, down) + conditions.shape.latency;
+    this.queue.at(arrival, () => {
+      if (socket.isBroken || client.socket !== socket) return;
+      this.server.handle(() => {
+        this.server.sockets.set(link, socket);
+        this.server.manager.connect(link, this.server.clock.now());
+      });
+      this.queue.after(conditions.shape.latency, () => {
+        client.handle(() => {
+          if (client.socket !== socket) return;
+          socket.isOpen = true;
+          this.#toServer(client, client.state.open(client.clock.now()));
+        });
+      });
+    });
+  }
+
+  #reconnect(client: ClientNode): void {
+    if (client.socket === undefined) this.#connect(client);
+  }
+
+  #atServer(socket: Socket, frame: Uint8Array): void {
+    this.server.handle(() => {
+      // A closed socket gives nothing more to read.
+      if (this.server.sockets.get(socket.link) !== socket) return;
+      this.#toClients(this.server.manager.receive(socket.link, frame, this.server.clock.now()));
+    });
+  }
+
+  #atClient(socket: Socket, frame: Uint8Array): void {
+    const { client } = socket;
+    client.handle(() => {
+      if (client.socket !== socket) return;
+      this.#toServer(client, client.state.receive(frame, client.clock.now()));
+    });
+  }
+
+  #toServer(client: ClientNode, frames: readonly Uint8Array[]): void {
+    const { socket, state } = client;
+    this.#note(frames);
+    for (const frame of frames) socket?.up.send(frame);
+    if (socket) this.#checkLine(socket.up, state.replica);
+    // It has said that the connection is of no more use.
+    if (socket?.isOpen && state.phase === 'closed') this.#closeAtClient(client, 'given up');
+    client.model.check();
+  }
+
+  #toClients(outgoing: readonly Outgoing[]): void {
+    for (const one of outgoing) {
+      const socket = this.server.sockets.get(one.link);
+      if (!socket) continue;
+      if ('close' in one) {
+        this.server.sockets.delete(one.link);
+        socket.up.drop();
+        socket.down.finish(() => this.#closedForClient(socket, one.close));
+      } else {
+        if (socket.client.socket === socket) this.#note([one.frame]);
+        socket.down.send(one.frame);
+        this.#checkLine(socket.down, SERVER);
+      }
+    }
+  }
+
+  #closedForClient(socket: Socket, reason: string): void {
+    const { client } = socket;
+    client.handle(() => {
+      if (client.socket === socket) this.#closeAtClient(client, reason);
+    });
+  }
+
+  #closeAtClient(client: ClientNode, reason: string): void {
+    const { socket, state } = client;
+    if (!socket) return;
+    client.socket = undefined;
+    socket.down.drop();
+    if (!socket.isBroken) socket.up.finish(() => this.#closedForServer(socket, 'closed by the client'));
+    state.closed(reason, client.clock.now());
+    client.model.check();
+    this.queue.after(milliseconds(Math.min(2_000, 100 * client.attempts)), () => this.#reconnect(client));
+  }
+
+  #closedForServer(socket: Socket, reason: string): void {
+    this.server.handle(() => {
+      if (!this.server.sockets.delete(socket.link)) return;
+      this.server.manager.disconnect(socket.link, reason, this.server.clock.now());
+    });
+  }
+
+  // — faults —
+
+  strike(fault: StrikingFault, client: ClientNode, stream: Stream): void {
+    const target = fault === 'server-pause' ? SERVER : client.state.replica;
+    const detail = strike(fault, client, stream, this);
+    this.referee.count(fault);
+    this.#hub.emit(target, { kind: 'fault', fault, phase: 'struck', target, detail });
+    client.model.check();
+  }
+
+  breakSocket(
+    client: ClientNode,
+    parts: { readonly up: number; readonly down: number },
+    heard: { readonly client: number; readonly server: number },
+  ): void {
+    const { socket } = client;
+    if (!socket || socket.isBroken) return;
+    socket.isBroken = true;
+    socket.up.cut(parts.up);
+    socket.down.cut(parts.down);
+    this.queue.after(heard.client, () =>
+      socket.down.finish(() => this.#closedForClient(socket, 'the connection broke')),
+    );
+    this.queue.after(heard.server, () => socket.up.finish(() => this.#closedForServer(socket, 'the connection broke')));
+  }
+
+  pause(node: 'server' | ClientNode, duration: number): void {
+    const paused = node === 'server' ? this.server : node;
+    paused.pause();
+    this.queue.after(duration, () => paused.resume());
+  }
+
+  restart(client: ClientNode, isHeard: boolean): void {
+    const { socket } = client;
+    client.socket = undefined;
+    if (socket) {
+      socket.isBroken = true;
+      socket.down.drop();
+      // An authority without a memory cannot tell the HELLO of a process that is gone from that of its successor.
+      if (this.shape.faults.has('crash')) socket.up.drop();
+      if (isHeard) socket.up.finish(() => this.#closedForServer(socket, 'closed by the client'));
+      else this.queue.after(milliseconds(8_000), () => this.#closedForServer(socket, 'the connection broke'));
+    }
+    Object.assign(client, this.#newMemory(client.shape));
+    this.queue.after(milliseconds(50), () => this.#reconnect(client));
+  }
+
+  stepClock(node: 'server' | ClientNode, by: number): void {
+    (node === 'server' ? this.server : node).clock.step(by);
+  }
+
+  crash(heard: () => number): void {
+    const server = this.server;
+    this.#commits += server.manager.stats.commits;
+    server.forget();
+    for (const socket of server.sockets.values()) {
+      socket.isBroken = true;
+      socket.up.drop();
+      socket.down.cut(1);
+      this.queue.after(heard(), () => socket.down.finish(() => this.#closedForClient(socket, 'the authority is gone')));
+    }
+    server.sockets.clear();
+    this.referee.oracle.restart();
+    server.manager = this.#newManager(server.clock);
+  }
+
+  #newManager(clock: NodeClock): SyncManager {
+    return new SyncManager({
+      definition: this.#definition,
+      replica: SERVER,
+      session: SESSION,
+      random: Stream.of(this.#options.seed, 'authority'),
+      now: clock.now(),
+      tap: this.#hub,
+      ...this.shape.settings,
+    });
+  }
+
+  #newMemory(shape: ClientShape): { state: ClientState; model: ClientModel } {
+    const state = new ClientState({
+      definition: this.#definition,
+      replica: replicaId(shape.name),
+      session: SESSION,
+      token: 'none',
+      features: shape.features,
+      tap: this.#hub,
+    });
+    const model = new ClientModel(state, {
+      oracle: this.referee.oracle,
+      definition: this.#definition,
+      size: this.shape.size,
+      report: (violation) => this.referee.report(violation),
+    });
+    return { state, model };
+  }
+
+  cutOff(client: ClientNode): void {
+    client.conditions.isCutOff = true;
+    const { socket } = client;
+    if (!socket) return;
+    socket.isBroken = true;
+    socket.up.drop();
+    socket.down.drop();
+  }
+
+  heal(client: ClientNode): void {
+    const { conditions } = client;
+    conditions.isRough = false;
+    conditions.isCutOff = false;
+    conditions.blockedUntil.up = 0;
+    conditions.blockedUntil.down = 0;
+    client.attempts = 0;
+    client.resume();
+    const { socket } = client;
+    if (socket?.isBroken) this.queue.after(HEARD, () => this.#closedForClient(socket, 'the connection is dead'));
+    for (const old of [...this.server.sockets.values()]) {
+      if (old.client === client && old.isBroken) this.#closedForServer(old, 'the connection is dead');
+    }
+  }
+
+  #checkLine(line: Line, sender: ReplicaId): void {
+    if (line.inFlight <= MAX_IN_FLIGHT) return;
+    this.referee.report({ invariant: 'bounded', text: `${line.inFlight} frames of ${sender} are on their way` });
+  }
+
+  #note(frames: readonly Uint8Array[]): void {
+    this.frames += frames.length;
+    if (!this.chatter) return;
+    // Every frame is an array that begins with the number of its type.
+    for (const frame of frames)
+      if (frame[1] !== HEARTBEAT) this.chatter.push(messageType(frame[1]) ?? 'something else');
+  }
+}
