@@ -52,6 +52,11 @@ export class Line {
     this.#deliver = deliver;
   }
 
+  /** Bytes of a stream that the other side has not read yet. */
+  get waiting(): number {
+    return this.#flying.reduce((sum, { frame }) => sum + frame.length, 0);
+  }
+
   /** Frames on their way. */
   get inFlight(): number {
     return this.#inFlight;

@@ -55,6 +55,7 @@ export class Referee {
   follow(record: TraceRecord, client: ClientNode | undefined): void {
     this.#digest.add(record);
     const { replica, body } = record;
+    if (body.kind === 'pressure') this.count(`link ${body.state}`);
     if (replica === AUTHORITY) this.oracle.follow(record);
     else if (client) this.#checkClientRecord(client, record);
     const before = this.#captured.get(replica) ?? nothingKnown;

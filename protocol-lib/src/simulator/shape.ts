@@ -87,7 +87,11 @@ export interface Shape {
   readonly clients: readonly ClientShape[];
   readonly serverClock: ClockShape;
   readonly serverPace: number;
-  readonly settings: Partial<SyncSettings> & { readonly syncInterval: number; readonly maxDeltaChain: number };
+  readonly settings: Partial<SyncSettings> & {
+    readonly syncInterval: number;
+    readonly maxDeltaChain: number;
+    readonly maxQueued: number;
+  };
   readonly faults: ReadonlySet<FaultClass>;
   readonly warmUp: number;
   readonly safety: number;
@@ -120,6 +124,9 @@ export function drawShape(options: SimulationOptions): Shape {
       periodicSnapshots: base.pick([1, 3, 20]),
       repairTimeout: milliseconds(base.pick([300, 2_000, 5_000])),
       maxRepairQueries: base.pick([1, 3, 200]),
+      queueLimit: base.pick([500, 4_000, 65_536]),
+      maxQueued: base.pick([10_000, 1_048_576]),
+      slowTimeout: milliseconds(base.pick([1_000, 30_000])),
       resendTimeout: milliseconds(base.pick([200, 1_000, 2_000])),
     },
     faultEvents: base.int(2, 24),

@@ -22,6 +22,8 @@ const CONNECT_TIMEOUT = milliseconds(1_000);
 /** After healing, whoever holds a dead connection hears of it. */
 const HEARD = milliseconds(100);
 const MAX_IN_FLIGHT = 2_000;
+/** More than any state of this session with all its names. */
+const STATE_BYTES = 64 * 1024;
 const HEARTBEAT = 17;
 
 /**
@@ -87,7 +89,7 @@ export class World implements FaultTarget {
       this.#act(client);
     }
     this.#every(Math.max(TICK / 2, this.shape.settings.syncInterval / 2), () => {
-      if (!this.server.isPaused) this.#toClients(this.server.manager.tick(this.server.clock.now()));
+      if (!this.server.isPaused) this.#tickServer();
     });
     this.#actAtServer();
   }
@@ -99,6 +101,18 @@ export class World implements FaultTarget {
       run();
       this.#every(interval, run);
     });
+  }
+
+  #tickServer(): void {
+    const { manager, clock, sockets } = this.server;
+    const { maxQueued } = this.shape.settings;
+    for (const { link, down } of sockets.values()) {
+      const { waiting } = down;
+      manager.queued(link, waiting, clock.now());
+      if (waiting <= maxQueued * 2 + STATE_BYTES) continue;
+      this.referee.report({ invariant: 'bounded', text: `${waiting} bytes wait for a reader that is slow` });
+    }
+    this.#toClients(manager.tick(clock.now()));
   }
 
   #tickClient(client: ClientNode): void {
