@@ -12,13 +12,14 @@ export interface Drift {
   readonly after: Value;
 }
 
+/** The first that there are: what is written seldom comes first, since the next write would hide the drift before a hash shows it. */
 const SHOWN_FIELDS: ReadonlyArray<readonly [prefix: string, field: string]> = [
   ['item/', 'owner'],
   ['player/', 'room'],
 ];
 
 /**
- * Chooses a value to change so that one sees it: who owns an item, or where a player is. A key or field
+ * Chooses a value to change so that one sees it: who owns an item, or else where a player is. A key or field
  * that is asked for is taken as it is. Never the value that is there already.
  * @throws SyncError `FAULT_INVALID` where there is no such record or field
  */
@@ -34,9 +35,12 @@ export function chooseDrift(state: StateView, random: Random, askedKey?: string,
 }
 
 function shownKeys(state: StateView): RecordKey[] {
-  const keys = SHOWN_FIELDS.flatMap(([prefix]) => [...state.entries(prefix)].map(([key]) => key));
-  // Entries come in no promised order; the choice must depend on the seed alone.
-  return keys.sort();
+  for (const [prefix] of SHOWN_FIELDS) {
+    const keys = [...state.entries(prefix)].map(([key]) => key);
+    // Entries come in no promised order; the choice must depend on the seed alone.
+    if (keys.length > 0) return keys.sort();
+  }
+  return [];
 }
 
 function shownField(key: RecordKey, record: SyncRecord): string | undefined {

@@ -1,6 +1,9 @@
 import type { Browser, Frame, Locator, Page } from 'playwright-core';
 import { type VsCodeServer, workbenchUrl } from '../server.ts';
 
+const QUICK_INPUT_TRIES = 4;
+const NOTIFICATION_TRIES = 6;
+
 /** VS Code's window in the browser, driven as a user would: by clicks, keys and what can be read. */
 export class Workbench {
   readonly page: Page;
@@ -47,16 +50,14 @@ export class Workbench {
 
   /** Runs a command of the palette by its whole title, such as `Syncscope: Refresh`. */
   async run(title: string): Promise<void> {
-    await this.page.keyboard.press('F1');
-    await this.#type(`>${title}`);
+    await this.#quickInput('F1', `>${title}`);
     await this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().waitFor();
     await this.page.keyboard.press('Enter');
   }
 
   /** Whether the palette offers a command. */
   async offers(title: string): Promise<boolean> {
-    await this.page.keyboard.press('F1');
-    await this.#type(`>${title}`);
+    await this.#quickInput('F1', `>${title}`);
     const row = this.page.locator('.quick-input-list .monaco-list-row').first();
     await row.waitFor();
     const text = await row.getAttribute('aria-label');
@@ -73,8 +74,7 @@ export class Workbench {
 
   /** Opens a file of the workspace by its name. */
   async openFile(name: string): Promise<void> {
-    await this.page.keyboard.press('ControlOrMeta+P');
-    await this.#type(name);
+    await this.#quickInput('ControlOrMeta+P', name);
     await this.page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().waitFor();
     await this.page.keyboard.press('Enter');
     await this.page.locator('.tab.active', { hasText: name }).waitFor();
@@ -97,10 +97,17 @@ export class Workbench {
   /** A notification, in the centre behind the bell: with the driver that payloads need, VS Code shows no toasts. */
   async notification(text: string | RegExp): Promise<Locator> {
     const centre = this.page.locator('.notifications-center.visible');
-    if (!(await centre.isVisible())) await this.run('Notifications: Show Notifications');
     const item = centre.locator('.notification-list-item', { hasText: text }).first();
-    await item.waitFor();
-    return item;
+    // The centre closes whenever something else takes the focus, so it is opened again until the item is in it.
+    for (let attempt = 1; ; attempt++) {
+      if (!(await centre.isVisible())) await this.run('Notifications: Show Notifications');
+      try {
+        await item.waitFor({ timeout: 5_000 });
+        return item;
+      } catch (error) {
+        if (attempt === NOTIFICATION_TRIES) throw error;
+      }
+    }
   }
 
   /** Answers the question of whether the folder is trusted, where it is asked, with no. */
@@ -142,10 +149,18 @@ export class Workbench {
     await bar.waitFor({ state: 'hidden' });
   }
 
-  async #type(text: string): Promise<void> {
+  /** Opens the quick input by a key and types into it; once more where something else took the focus, which closes it. */
+  async #quickInput(key: string, text: string): Promise<void> {
     const input = this.page.locator('.quick-input-widget input[type="text"]');
-    await input.waitFor();
-    await input.fill(text);
+    for (let attempt = 1; ; attempt++) {
+      await this.page.keyboard.press(key);
+      try {
+        await input.fill(text, { timeout: 5_000 });
+        return;
+      } catch (error) {
+        if (attempt === QUICK_INPUT_TRIES) throw error;
+      }
+    }
   }
 }
 
