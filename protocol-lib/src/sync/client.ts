@@ -25,6 +25,7 @@ import type { HealthLimits, SyncHealth } from './health.ts';
 import { MerkleRepair } from './merkle-repair.ts';
 import { OwnHealth } from './own-health.ts';
 import { type PendingMutation, PendingMutations } from './pending.ts';
+import { type OwnReceipt, OwnReceipts, ownReceipt } from './receipts.ts';
 import type { SessionDefinition } from './session.ts';
 import { MAX_PENDING } from './settings.ts';
 import { SyncRequest } from './sync-request.ts';
@@ -84,6 +85,7 @@ export class ClientState {
   #mismatch: number | undefined;
   #nextHeartbeat = 0;
   readonly #health: OwnHealth;
+  readonly #receipts = new OwnReceipts();
   #events: ClientEvent[] = [];
 
   constructor(options: ClientStateOptions) {
@@ -120,6 +122,18 @@ export class ClientState {
 
   get pending(): readonly PendingMutation[] {
     return this.#pending.list;
+  }
+
+  /** What is known of this client's mutations: those of the last {@link OWN_RECEIPTS} that were settled, and those that wait. Oldest first. */
+  get receipts(): OwnReceipt[] {
+    const waiting = this.#pending.list.map((pending) => ownReceipt(pending, { state: 'pending' }, undefined));
+    return [...this.#receipts.list(), ...waiting];
+  }
+
+  /** What is known of one of this client's mutations; undefined where it was never made, or too long ago. */
+  receipt(counter: number): OwnReceipt | undefined {
+    const waiting = this.#pending.list.find(({ mutation }) => mutation.counter === counter);
+    return waiting ? ownReceipt(waiting, { state: 'pending' }, undefined) : this.#receipts.get(counter);
   }
 
   get vector(): VersionVector {
@@ -207,9 +221,10 @@ export class ClientState {
     const changes = decision.accepted ? decision.changes : [];
     const mutation = { writer: this.replica, counter: ++this.#counter };
     const seq = this.#trace.prediction(mutation, command, this.version, changes);
-    const pending = { mutation, command, args, changes, madeAt: now, seq };
+    const untouched = { sentAt: undefined, sends: 0, rebases: 0, alterations: 0 };
+    const pending = { mutation, command, args, changes, madeAt: now, madeOn: this.version, seq, ...untouched };
     this.#pending.add(pending, decision.accepted ? decision.root : this.#pending.root);
-    if (this.#isSynced) this.#sendCommand(pending);
+    if (this.#isSynced) this.#sendCommand(pending, now);
     return { mutation, frames: this.#done() };
   }
 
@@ -459,26 +474,30 @@ export class ClientState {
     const settled = this.vector.get(this.replica);
     const reasons = new Map<number, string>();
     for (const { replica, counter, reason } of rejected) if (replica === this.replica) reasons.set(counter, reason);
-    for (const { mutation } of this.#pending.remove((pending) => pending.mutation.counter <= settled, now)) {
-      const reason = reasons.get(mutation.counter);
-      if (reason === undefined) this.#confirmed(mutation, cause);
-      else this.#rolledBack(mutation, reason, cause);
+    for (const pending of this.#pending.remove(({ mutation }) => mutation.counter <= settled, now)) {
+      const reason = reasons.get(pending.mutation.counter);
+      if (reason === undefined) this.#confirmed(pending, cause, now);
+      else this.#rolledBack(pending, reason, this.version, cause, now);
     }
   }
 
   #onReject(reject: MessageOf<'REJECT'>, seq: number, now: number): void {
     const [pending] = this.#pending.remove(({ mutation }) => mutation.counter === reject.counter, now);
     if (!pending) return;
-    this.#rolledBack(pending.mutation, reject.reason, seq);
+    this.#rolledBack(pending, reject.reason, reject.version, seq, now);
     this.#rebase(seq);
   }
 
-  #confirmed(mutation: MutationId, cause: number): void {
+  #confirmed(pending: PendingMutation, cause: number, now: number): void {
+    const { mutation } = pending;
+    this.#receipts.settle(pending, { state: 'accepted', version: this.version }, now);
     this.#trace.confirmation(mutation, this.version, cause);
     this.#events.push({ type: 'confirmed', mutation, version: this.version });
   }
 
-  #rolledBack(mutation: MutationId, reason: string, cause: number): void {
+  #rolledBack(pending: PendingMutation, reason: string, version: Version, cause: number, now: number): void {
+    const { mutation } = pending;
+    this.#receipts.settle(pending, { state: 'rejected', version, reason }, now);
     this.#trace.rollback(mutation, reason, this.version, cause);
     this.#events.push({ type: 'rejected', mutation, reason });
   }
@@ -488,7 +507,8 @@ export class ClientState {
     this.#trace.rebase(this.#pending.list, this.version, [cause]);
   }
 
-  #sendCommand({ mutation, command, args, seq }: PendingMutation): void {
+  #sendCommand({ mutation, command, args, seq }: PendingMutation, now: number): void {
+    this.#pending.sent(mutation, now);
     this.#send({ type: 'COMMAND', counter: mutation.counter, command, args }, [seq]);
   }
 
@@ -499,7 +519,7 @@ export class ClientState {
       // ever; so it is given something to refuse in its place. Any other knows the counter and passes it over.
       for (; next < pending.mutation.counter; next++)
         this.#send({ type: 'COMMAND', counter: next, command: '', args: null }, []);
-      this.#sendCommand(pending);
+      this.#sendCommand(pending, now);
       next++;
     }
     this.#pending.resent(now);

@@ -15,6 +15,7 @@ export { QUEUE_DEFAULTS, type QueueLimits, type QueueState, type TrafficClass, t
 export { SyncManager, type SyncManagerOptions, type SyncStats } from './manager.ts';
 export type { LinkId, Outgoing } from './outbox.ts';
 export type { PendingMutation } from './pending.ts';
+export { type AuthorityReceipt, OWN_RECEIPTS, type OwnReceipt, type ReceiptOutcome } from './receipts.ts';
 export * from './session.ts';
 export { SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
 export type { StateSnapshot } from './snapshots.ts';

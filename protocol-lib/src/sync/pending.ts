@@ -1,5 +1,5 @@
-import type { StateRoot } from '../merkle/index.ts';
-import type { Change, ReplicaId, Value } from '../state/index.ts';
+import { type StateRoot, sameRecord, sameValue } from '../merkle/index.ts';
+import type { Change, ReplicaId, Value, Version } from '../state/index.ts';
 import type { MutationId } from '../trace/index.ts';
 import { decide } from './decide.ts';
 import type { SessionDefinition } from './session.ts';
@@ -15,8 +15,16 @@ export interface PendingMutation {
   readonly changes: readonly Change[];
   /** When it was made, in nanoseconds. */
   readonly madeAt: number;
+  /** The committed version on which it was made. */
+  readonly madeOn: Version;
   /** `seq` of its `prediction` record. */
   readonly seq: number;
+  /** When it was sent last; undefined before the first time. */
+  readonly sentAt: number | undefined;
+  readonly sends: number;
+  /** How often it was run again on a newer committed state, and in how many of them it came to do something else. */
+  readonly rebases: number;
+  readonly alterations: number;
 }
 
 /**
@@ -55,6 +63,13 @@ export class PendingMutations {
     this.#root = root;
   }
 
+  /** It was handed to the connection. */
+  sent(mutation: MutationId, now: number): void {
+    this.#list = this.#list.map((one) =>
+      one.mutation.counter === mutation.counter ? { ...one, sentAt: now, sends: one.sends + 1 } : one,
+    );
+  }
+
   /** Takes out those that are settled; their effects stay until {@link rebase}. */
   remove(isSettled: (pending: PendingMutation) => boolean, now: number): PendingMutation[] {
     const removed = this.#list.filter(isSettled);
@@ -86,10 +101,22 @@ export class PendingMutations {
     let root = committed;
     this.#list = this.#list.map((pending) => {
       const decision = decide(this.#definition, root, pending.command, pending.args, this.#replica);
-      if (!decision.accepted) return pending.changes.length === 0 ? pending : { ...pending, changes: [] };
-      root = decision.root;
-      return { ...pending, changes: decision.changes };
+      const changes = decision.accepted ? decision.changes : [];
+      if (decision.accepted) root = decision.root;
+      const alterations = pending.alterations + (isSameChanges(changes, pending.changes) ? 0 : 1);
+      return { ...pending, changes, rebases: pending.rebases + 1, alterations };
     });
     this.#root = root;
   }
+}
+
+function isSameChanges(left: readonly Change[], right: readonly Change[]): boolean {
+  return left.length === right.length && left.every((change, index) => isSameChange(change, right[index]!));
+}
+
+function isSameChange(left: Change, right: Change): boolean {
+  if (left.key !== right.key) return false;
+  if (left.op === 'put') return right.op === 'put' && sameRecord(left.record, right.record);
+  if (left.op === 'remove') return right.op === 'remove';
+  return right.op === 'patch' && sameRecord(left.fields, right.fields) && sameValue(left.removed, right.removed);
 }

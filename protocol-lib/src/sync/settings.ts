@@ -25,6 +25,8 @@ export interface SyncSettings extends HealthLimits, QueueLimits {
   readonly maxRepairQueries: number;
   /** What is not acknowledged by then is sent again, then after twice as long, and so on up to 30 s. */
   readonly resendTimeout: number;
+  /** Mutations of which it is kept how they ended and who has applied them. */
+  readonly receipts: number;
   /** Writers whose mutations are counted, for as long as the session lives. */
   readonly maxWriters: number;
 }
@@ -41,6 +43,7 @@ export const SYNC_DEFAULTS: SyncSettings = {
   repairTimeout: milliseconds(5_000),
   maxRepairQueries: 200,
   resendTimeout: milliseconds(2_000),
+  receipts: 1_000,
   maxWriters: 65_535,
   ...HEALTH_DEFAULTS,
   ...QUEUE_DEFAULTS,
