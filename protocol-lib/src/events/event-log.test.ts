@@ -19,7 +19,7 @@ import {
   snapshotOf,
   stateAtPosition,
 } from './index.ts';
-import { BOXES, begin, boxes, boxStep, history } from './log.test-helper.ts';
+import { BOXES, begin, boxes, boxStep, FIRST, history } from './log.test-helper.ts';
 
 /** Opens a log whose disk completes what it is asked. */
 function open(disk: SimulatedDisk, contents = disk.contents): DiskEventLog {

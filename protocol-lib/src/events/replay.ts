@@ -17,20 +17,23 @@ export interface LogState {
   readonly writers: ReadonlyMap<ReplicaId, WriterStanding>;
 }
 
-/** Told of each entry that was replayed, and of the state after it. */
-export type ReplayListener = (entry: LogEntry, root: StateRoot) => void;
+/** Told of each state on the way, the first one included, and of the entry that led to it. */
+export type ReplayListener = (version: Version, root: StateRoot, entry?: LogEntry) => void;
 
 /** Entries are read so many at a time. */
 const CHUNK = 1_000;
 
 /**
- * The state that the whole log comes to, from its newest snapshot on. Every root on the way is compared with the recorded one.
+ * The state that the whole log comes to, from its newest snapshot on that leaves at least `margin` entries, where there is one.
+ * Every root on the way is compared with the recorded one.
  * @throws SyncError `LOG_NOT_BEGUN`; `LOG_SNAPSHOT_MISMATCH` a snapshot's records do not give its root; `LOG_ROOT_MISMATCH`
  * an entry's events give another root than recorded: its version, both roots, and the first differing key where it is
  * known; `REDUCER_NONDETERMINISTIC` the same where two runs differ now; `REDUCER_FAILED` where the reducer throws
  */
-export function rehydrate(log: EventLog, reduce: Reducer, listener?: ReplayListener): LogState {
-  return replayFrom(log, beginning(log.snapshot()), reduce, log.last, listener);
+export function rehydrate(log: EventLog, reduce: Reducer, listener?: ReplayListener, margin = 0): LogState {
+  const start = beginning(log.snapshot(Math.max(log.base, log.last - margin)));
+  listener?.(start.version, start.root);
+  return replayFrom(log, start, reduce, log.last, listener);
 }
 
 /**
@@ -39,6 +42,7 @@ export function rehydrate(log: EventLog, reduce: Reducer, listener?: ReplayListe
  */
 export function replay(log: EventLog, reduce: Reducer, listener?: ReplayListener): LogState {
   let state = beginning(log.snapshot(log.base));
+  listener?.(state.version, state.root);
   for (const position of snapshotPositions(log)) {
     state = replayFrom(log, state, reduce, position, listener);
     checkSnapshot(log, position, state);
@@ -151,7 +155,7 @@ function replayFrom(
       root = afterEntry(entry, root, reduce);
       ({ position, version, time } = entry);
       writers.set(entry.mutation.writer, standingAfter(writers.get(entry.mutation.writer), entry));
-      listener?.(entry, root);
+      listener?.(version, root, entry);
     }
     if (entries.length === 0) throw logError('LOG_DAMAGED', `the log has no entry ${position + 1} of ${last}`);
   }

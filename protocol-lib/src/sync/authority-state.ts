@@ -1,10 +1,20 @@
 import { SyncError } from '../errors/index.ts';
+import {
+  type Durability,
+  type EventLog,
+  findNondeterminism,
+  type LogState,
+  nondeterminismText,
+  rehydrate,
+  snapshotOf,
+} from '../events/index.ts';
 import { changesBetween, StateRoot } from '../merkle/index.ts';
 import type { BodyOf } from '../messages/index.ts';
 import type { Random } from '../ports/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
-import type { Tap } from '../trace/index.ts';
-import { type Decision, decide, isSendableRecord, RECORD_MAX_DEPTH } from './decide.ts';
+import type { MutationId, Tap } from '../trace/index.ts';
+import { CommitLog, type Decided } from './commit-log.ts';
+import { type Decision, decide, isSendableRecord, RECORD_MAX_DEPTH, refuse } from './decide.ts';
 import { MutationLedger } from './ledger.ts';
 import type { DomainEvent, SessionDefinition } from './session.ts';
 import { MAX_PENDING, type SyncSettings } from './settings.ts';
@@ -16,46 +26,113 @@ export interface SyncPoint {
   readonly progress: number;
 }
 
-/** What became of a mutation at the authority. */
+/**
+ * What became of a mutation at the authority. Where its log is slower, this is what will be once it is durable; until then no
+ * replica is told, {@link AuthorityState.version} is before it, and a crash can take it away.
+ */
 export type Settlement =
   | {
       readonly accepted: true;
       readonly version: Version;
       readonly events: readonly DomainEvent[];
-      /** `seq` of the `commit` record, 0 where there is none. */
+      /** `seq` of the `commit` record, 0 where there is none, or none yet. */
       readonly seq: number;
     }
   | { readonly accepted: false; readonly reason: string; readonly seq: number };
 
+/** A settlement that may be told now. */
+export interface Settled {
+  readonly mutation: MutationId;
+  readonly command: string;
+  readonly settlement: Settlement;
+  /** {@link MutationLedger.progress} with it. */
+  readonly progress: number;
+  /** Nanoseconds since the session began. */
+  readonly time: number;
+  readonly cause: readonly number[];
+}
+
+/** When a mutation came, in nanoseconds since the session began, and the newest version that its writer was known to have. */
+export interface Moment {
+  readonly time: number;
+  readonly seen: Version;
+}
+
+export interface AuthorityOptions {
+  /** Where every settlement goes before anybody hears of it. What it has already is carried on from. */
+  readonly log?: EventLog | undefined;
+  /** Runs every event twice, and refuses a mutation whose two runs differ. */
+  readonly verifyReducer?: boolean | undefined;
+}
+
 /** Commits remembered by `seq`, as causes of the deltas that carry them. A trace record names at most 1,000 causes. */
 const MAX_CAUSES = 1_000;
 
-/** The authoritative state of a session: one version for each mutation that changed it, and the versions kept for deltas. */
+/**
+ * The authoritative state of a session: one version for each mutation that changed it, and the versions kept for deltas.
+ * With a log, this is the state that is durable; mutations are decided on the one that will be.
+ */
 export class AuthorityState {
   readonly #definition: SessionDefinition;
   readonly #replica: ReplicaId;
   readonly #tap: Tap;
   readonly #ring: SnapshotRing;
-  readonly ledger = new MutationLedger(MAX_PENDING);
+  readonly #log: CommitLog | undefined;
+  readonly #verifiesReducer: boolean;
+  readonly ledger: MutationLedger;
+  /** Nanoseconds since the session began, when this authority took it over. */
+  readonly startTime: number;
   #root: StateRoot;
   #version: Version;
   #commits: { readonly version: Version; readonly seq: number }[] = [];
+  #settled: Settled[] = [];
 
-  constructor(definition: SessionDefinition, replica: ReplicaId, random: Random, tap: Tap, settings: SyncSettings) {
+  /** @throws SyncError as `rehydrate`, and `LOG_NOT_DURABLE`, where the log does not come to a state */
+  constructor(
+    definition: SessionDefinition,
+    replica: ReplicaId,
+    random: Random,
+    tap: Tap,
+    settings: SyncSettings,
+    { log, verifyReducer = false }: AuthorityOptions = {},
+  ) {
     this.#definition = definition;
     this.#replica = replica;
     this.#tap = tap;
+    this.#verifiesReducer = verifyReducer;
     this.#ring = new SnapshotRing(settings.ring, settings.periodicSnapshots);
-    this.#root = StateRoot.from(definition.initialRecords(random));
-    for (const [key, record] of this.#root.entries()) {
-      if (isSendableRecord(record)) continue;
-      throw new SyncError('LIMIT_DEPTH', `${key} is nested deeper than ${RECORD_MAX_DEPTH}: a frame cannot carry it`, {
-        origin: 'state',
-        place: { key },
-      });
+    const state = log && log.base >= 0 ? this.#recover(log, settings.ring) : firstState(definition, random);
+    if (log && log.base < 0) log.putSnapshot(snapshotOf(state));
+    this.#root = state.root;
+    this.#version = state.version;
+    this.startTime = state.time;
+    this.ledger = new MutationLedger(MAX_PENDING, state);
+    this.#log = log && new CommitLog(log, state.time);
+  }
+
+  /** What the log comes to. Its last versions are kept, so that whoever has one of them gets a delta. */
+  #recover(log: EventLog, margin: number): LogState {
+    if (log.durable < log.last) {
+      const text = `the log is durable to ${log.durable} of ${log.last}: open it anew, or wait`;
+      throw new SyncError('LOG_NOT_DURABLE', text, { origin: 'state', retry: 'backoff' });
     }
-    // Version 0 is the empty state, so that no client can hold the first one by accident.
-    this.#version = 1;
+    const keep = (version: Version, root: StateRoot): void => this.#ring.keep({ version, root });
+    return rehydrate(log, this.#definition.reduce, keep, margin);
+  }
+
+  /** What a settled mutation survives. */
+  get durability(): Durability {
+    return this.#log?.durability ?? 'memory';
+  }
+
+  /** Why nothing can be settled any more. */
+  get failure(): SyncError | undefined {
+    return this.#log?.failure;
+  }
+
+  /** Whether so much waits for the log that nothing more should be decided. */
+  get isBehind(): boolean {
+    return this.#log?.isFull ?? false;
   }
 
   get root(): StateRoot {
@@ -70,26 +147,90 @@ export class AuthorityState {
     return { version: this.#version, progress: this.ledger.progress };
   }
 
-  /** Settles the next mutation of a writer. The caller has checked that `counter` is its next. */
-  commit(command: string, args: Value, writer: ReplicaId, counter: number, cause: readonly number[]): Settlement {
-    const decision = decide(this.#definition, this.#root, command, args, writer);
-    if (!decision.accepted) {
-      this.ledger.settle(writer, counter, decision.reason);
-      const rejection = { mutation: { writer, counter }, reason: decision.reason, version: this.#version };
-      const seq = this.#tap.isOpen ? this.#tap.emit(this.#replica, { kind: 'rejection', ...rejection }, cause) : 0;
-      return { accepted: false, reason: decision.reason, seq };
-    }
-    this.ledger.settle(writer, counter);
-    if (decision.root !== this.#root) {
-      this.#root = decision.root;
-      this.#version++;
-    }
-    return {
-      accepted: true,
-      version: this.#version,
-      events: decision.events,
-      seq: this.#tap.isOpen ? this.#traceCommit(decision, writer, counter, cause) : 0,
-    };
+  /** The last counter of a writer that is decided, durable or not. */
+  decided(writer: ReplicaId): number {
+    return Math.max(this.ledger.settled(writer), this.#log?.settled(writer) ?? 0);
+  }
+
+  /**
+   * Settles the next mutation of a writer. The caller has checked that `counter` is its next.
+   * @throws SyncError {@link failure}; nothing is settled then
+   */
+  commit(
+    command: string,
+    args: Value,
+    writer: ReplicaId,
+    counter: number,
+    cause: readonly number[],
+    moment: Moment = BEGINNING,
+  ): Settlement {
+    const { root, version } = this.#head;
+    const decision = this.#verified(decide(this.#definition, root, command, args, writer), cause);
+    const isChanged = decision.accepted && decision.root !== root;
+    const after = isChanged ? { root: decision.root, version: version + 1 } : { root, version };
+    const decided = { mutation: { writer, counter }, command, decision, ...after, ...moment, cause };
+    return this.#settle(decided) ?? foreseen(this.#log?.head ?? decided);
+  }
+
+  /** Takes a writer's mutations up to `counter` for settled, where it says so itself. @throws SyncError as {@link commit} */
+  adopt(writer: ReplicaId, counter: number, moment: Moment): void {
+    if (counter <= this.decided(writer)) return;
+    const { root, version } = this.#head;
+    this.#settle({ mutation: { writer, counter }, decision: 'adopted', root, version, ...moment, cause: [] });
+  }
+
+  /** What is to be decided on. */
+  get #head(): { readonly root: StateRoot; readonly version: Version } {
+    const { root, version } = this.#log?.head ?? { root: this.#root, version: this.#version };
+    return { root, version };
+  }
+
+  /** The settlement, where it may be told already. */
+  #settle(decided: Decided): Settlement | undefined {
+    if (!this.#log) return this.#publish(decided);
+    this.#log.write(decided, this.#head);
+    let last: Settlement | undefined;
+    for (const durable of this.#log.takeDurable()) last = this.#publish(durable);
+    return this.#log.head ? undefined : last;
+  }
+
+  /** Settles what has become durable meanwhile. */
+  publishDurable(): void {
+    if (!this.#log) return;
+    for (const durable of this.#log.takeDurable()) this.#publish(durable);
+  }
+
+  /** What may be told now, in order, and was not taken before. */
+  takeSettled(): Settled[] {
+    const settled = this.#settled;
+    this.#settled = [];
+    return settled;
+  }
+
+  #publish({ mutation, command = '', decision, root, version, cause, time }: Decided): Settlement | undefined {
+    const { writer, counter } = mutation;
+    const isRefused = decision !== 'adopted' && !decision.accepted;
+    this.ledger.settle(writer, counter, isRefused ? decision.reason : undefined);
+    this.#root = root;
+    this.#version = version;
+    if (decision === 'adopted') return undefined;
+    const settlement: Settlement = decision.accepted
+      ? { accepted: true, version, events: decision.events, seq: this.#traceCommit(decision, writer, counter, cause) }
+      : { accepted: false, reason: decision.reason, seq: this.#traceRejection(mutation, decision.reason, cause) };
+    this.#settled.push({ mutation, command, settlement, progress: this.ledger.progress, time, cause });
+    return settlement;
+  }
+
+  /** A decision that would not come out the same when the log is replayed is none. */
+  #verified(decision: Decision, cause: readonly number[]): Decision {
+    if (!this.#verifiesReducer || !decision.accepted) return decision;
+    const { root, version } = this.#head;
+    const unsteady = findNondeterminism(this.#definition.reduce, root, decision.events, decision);
+    if (!unsteady) return decision;
+    const text = nondeterminismText(unsteady, version + 1);
+    if (this.#tap.isOpen)
+      this.#tap.emit(this.#replica, { kind: 'log', level: 'error', text: text.slice(0, 10_000) }, cause);
+    return refuse(text);
   }
 
   /** Keeps the present version, so that a receiver of it can later be given a delta. */
@@ -142,12 +283,19 @@ export class AuthorityState {
     return this.#commits.filter((commit) => commit.version > version).map((commit) => commit.seq);
   }
 
+  #traceRejection(mutation: MutationId, reason: string, cause: readonly number[]): number {
+    if (!this.#tap.isOpen) return 0;
+    const body = { kind: 'rejection' as const, mutation, reason, version: this.#version };
+    return this.#tap.emit(this.#replica, body, cause);
+  }
+
   #traceCommit(
     decision: Extract<Decision, { accepted: true }>,
     writer: ReplicaId,
     counter: number,
     cause: readonly number[],
   ): number {
+    if (!this.#tap.isOpen) return 0;
     const { events, changes } = decision;
     const [first] = events;
     const event = {
@@ -168,6 +316,28 @@ export class AuthorityState {
     if (this.#commits.length > MAX_CAUSES) this.#commits.shift();
     return seq;
   }
+}
+
+const BEGINNING: Moment = { time: 0, seen: 0 };
+
+/** What will be told once it is durable. */
+function foreseen({ decision, version }: Decided): Settlement {
+  if (decision === 'adopted') throw new TypeError('what was settled elsewhere is not told here');
+  if (!decision.accepted) return { ...decision, seq: 0 };
+  return { accepted: true, version, events: decision.events, seq: 0 };
+}
+
+function firstState(definition: SessionDefinition, random: Random): LogState {
+  const root = StateRoot.from(definition.initialRecords(random));
+  for (const [key, record] of root.entries()) {
+    if (isSendableRecord(record)) continue;
+    throw new SyncError('LIMIT_DEPTH', `${key} is nested deeper than ${RECORD_MAX_DEPTH}: a frame cannot carry it`, {
+      origin: 'state',
+      place: { key },
+    });
+  }
+  // Version 0 is the empty state, so that no client can hold the first one by accident.
+  return { position: 0, version: 1, root, time: 0, writers: new Map() };
 }
 
 /** An event as messages and trace records carry it. */

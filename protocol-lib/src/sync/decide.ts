@@ -48,7 +48,8 @@ export function decide(
   }
 }
 
-function refuse(reason: string): Decision {
+/** A refusal with a reason that is not too long. */
+export function refuse(reason: string): Extract<Decision, { accepted: false }> {
   return { accepted: false, reason: reason.slice(0, REASON_MAX_LENGTH) };
 }
 

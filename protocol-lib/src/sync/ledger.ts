@@ -1,4 +1,5 @@
 import type { VectorEntry } from '../clock/index.ts';
+import type { LogState } from '../events/index.ts';
 import type { Rejection } from '../messages/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 
@@ -19,9 +20,18 @@ export class MutationLedger {
   readonly #maxRejections: number;
   #progress = 0;
 
-  /** `maxRejections` a writer are remembered: as many as it may have pending, so that none can be asked for in vain. */
-  constructor(maxRejections: number) {
+  /**
+   * `maxRejections` a writer are remembered: as many as it may have pending, so that none can be asked for in vain.
+   * `log` is where an earlier ledger stood, one position of its log a settlement.
+   */
+  constructor(maxRejections: number, log?: Pick<LogState, 'position' | 'writers'>) {
     this.#maxRejections = maxRejections;
+    if (!log) return;
+    this.#progress = log.position;
+    for (const { writer, counter, position, refusals } of log.writers.values()) {
+      const rejections = refusals.map((one) => ({ counter: one.counter, reason: one.reason, progress: one.position }));
+      this.#writers.set(writer, { counter, progress: position, rejections: rejections.slice(-maxRejections) });
+    }
   }
 
   get progress(): number {
