@@ -1,4 +1,5 @@
 import { isSyncError, SyncError, unreachable } from '../errors/index.ts';
+import type { EventLog } from '../events/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
 import {
   FEATURES,
@@ -13,13 +14,14 @@ import {
 } from '../messages/index.ts';
 import type { Random } from '../ports/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
-import { closedTap, type Tap } from '../trace/index.ts';
-import { AuthorityState, type Settlement, shortEvent } from './authority-state.ts';
+import { closedTap, type MutationId, type Tap } from '../trace/index.ts';
+import { AuthorityState, type Moment, type Settled, type Settlement, shortEvent } from './authority-state.ts';
 import { healthBody } from './client-health.ts';
 import { type ClientSyncState, clientSyncState } from './client-sync-state.ts';
 import { type Client, DeltaSynchronizer, type SyncTotals } from './delta-synchronizer.ts';
 import { LinkQueue } from './link-queue.ts';
 import { type LinkId, Outbox, type Outgoing, STRANGER } from './outbox.ts';
+import { type AuthorityReceipt, ReceiptBook } from './receipts.ts';
 import type { SessionDefinition } from './session.ts';
 import { SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
 
@@ -35,6 +37,13 @@ export interface SyncManagerOptions extends Partial<SyncSettings> {
   readonly tap?: Tap;
   /** Whether a token lets this replica in. Absent, everybody is let in: only for sessions within one process. */
   readonly authorize?: (token: string, replica: ReplicaId) => boolean;
+  /**
+   * Where every settlement goes before anybody hears of it. What it has already is carried on from; its durability is said in WELCOME.
+   * A slower log is looked at with each frame and {@link SyncManager.tick}.
+   */
+  readonly log?: EventLog;
+  /** Runs every event twice, and refuses a mutation whose two runs differ. */
+  readonly verifyReducer?: boolean;
   /** What this side offers; all of {@link FEATURES} where absent. */
   readonly features?: readonly Feature[];
   /** The protocol versions that this side speaks; {@link OWN_PROTOCOLS} where absent. */
@@ -80,6 +89,7 @@ export class SyncManager {
   readonly #links = new Map<LinkId, Link>();
   readonly #clients = new Map<ReplicaId, Client>();
   readonly #synchronizer: DeltaSynchronizer;
+  readonly #receipts: ReceiptBook;
   readonly #totals = { commits: 0, rejections: 0, refused: 0, passedOver: 0, tooSlow: 0 };
   readonly #start: number;
   /** The last time that the driver has told. */
@@ -87,7 +97,9 @@ export class SyncManager {
   #nextSync: number;
   #nextSnapshot: number;
   #snapshotVersion: Version = 0;
+  #hasFailed = false;
 
+  /** @throws SyncError where the log does not come to a state, as `rehydrate` says it; RangeError for a setting that is none */
   constructor(options: SyncManagerOptions) {
     this.replica = options.replica;
     this.session = options.session;
@@ -96,9 +108,21 @@ export class SyncManager {
     this.#features = options.features ?? FEATURES;
     this.#protocols = options.protocols ?? OWN_PROTOCOLS;
     this.#authorize = options.authorize ?? (() => true);
-    this.#state = new AuthorityState(options.definition, options.replica, options.random, this.#tap, this.#settings);
+    const { definition, random, log, verifyReducer } = options;
+    this.#state = new AuthorityState(definition, this.replica, random, this.#tap, this.#settings, {
+      log,
+      verifyReducer,
+    });
     this.#outbox = new Outbox(options.replica, this.#tap, () => this.#clients.values());
-    this.#synchronizer = new DeltaSynchronizer(this.#state, this.#outbox, this.replica, this.#tap, this.#settings);
+    this.#receipts = new ReceiptBook(this.replica, this.#settings.receipts, this.#settings.maxWriters);
+    this.#synchronizer = new DeltaSynchronizer(
+      this.#state,
+      this.#outbox,
+      this.#receipts,
+      this.replica,
+      this.#tap,
+      this.#settings,
+    );
     this.#start = options.now;
     this.#now = options.now;
     this.#nextSync = options.now;
@@ -126,6 +150,16 @@ export class SyncManager {
     return Array.from(this.#clients.values(), (client) => clientSyncState(client, this.version, this.#now));
   }
 
+  /** What is known of the last mutations, as many as the setting `receipts` says. Oldest first. */
+  get receipts(): AuthorityReceipt[] {
+    return this.#receipts.list();
+  }
+
+  /** What is known of one mutation; undefined where it never came, or too long ago. */
+  receipt(mutation: MutationId): AuthorityReceipt | undefined {
+    return this.#receipts.get(mutation);
+  }
+
   /** Emits who is here, all names, the state, the vector and the hash, so that a capture that starts now is complete. */
   describe(): void {
     if (!this.#tap.isOpen) return;
@@ -150,8 +184,10 @@ export class SyncManager {
     if (this.#links.has(link)) throw new RangeError(`link ${link} is connected already`);
     const decoder = new FrameDecoder(this.#protocols);
     this.#links.set(link, { id: link, since: now, decoder, lastSequence: 0, client: undefined });
+    const { failure } = this.#state;
+    if (failure) this.#refuse(link, failure, []);
     // As many again may be on their way in.
-    if (this.#links.size > this.#settings.maxClients * 2) {
+    else if (this.#links.size > this.#settings.maxClients * 2) {
       this.#refuse(
         link,
         new SyncError('SERVER_FULL', 'too many connections', { origin: 'protocol', retry: 'backoff' }),
@@ -179,9 +215,15 @@ export class SyncManager {
   /** A frame arrived. A frame that is refused changes nothing. */
   receive(link: LinkId, frame: Uint8Array, now: number): Outgoing[] {
     this.#now = now;
+    this.#followLog(now);
     const from = this.#links.get(link);
-    if (from) this.#receive(from, frame, now);
-    else this.#outbox.close(link, 'this connection is closed');
+    try {
+      if (from) this.#receive(from, frame, now);
+      else this.#outbox.close(link, 'this connection is closed');
+    } catch (error) {
+      if (error !== this.#state.failure) throw error;
+      this.#followLog(now);
+    }
     return this.#outbox.drain();
   }
 
@@ -195,14 +237,31 @@ export class SyncManager {
     this.#links.get(link)?.client?.queue.told(bytes, now);
   }
 
-  /** A mutation of the authority's own. Its events and delta go out with the next {@link tick}. */
+  /**
+   * A mutation of the authority's own. Its events and delta go out with the next {@link tick}, where it is durable by then.
+   * @throws SyncError `LOG_BEHIND` where too much waits for the log; why the log takes nothing any more
+   */
   mutate(command: string, args: Value, now: number): Settlement {
-    return this.#settle(command, args, this.replica, this.#state.ledger.settled(this.replica) + 1, [], now);
+    const { failure, isBehind } = this.#state;
+    if (failure) throw failure;
+    if (isBehind) throw new SyncError('LOG_BEHIND', LOG_BEHIND, { origin: 'state', retry: 'backoff' });
+    const moment = this.#moment(this.version, now);
+    const settlement = this.#state.commit(
+      command,
+      args,
+      this.replica,
+      this.#state.decided(this.replica) + 1,
+      [],
+      moment,
+    );
+    this.#followLog(now);
+    return settlement;
   }
 
   /** Carries out what is due and answers what to send. */
   tick(now: number): Outgoing[] {
     this.#now = now;
+    this.#followLog(now);
     for (const { id, client, since } of [...this.#links.values()]) {
       if (!client && now - since >= this.#settings.helloTimeout) {
         this.#refuse(id, protocolError('HELLO_TIMEOUT', 'no HELLO came in time'), []);
@@ -335,7 +394,7 @@ export class SyncManager {
     const client = this.#synchronizer.admit(receiver, features, seq, now);
     link.client = client;
     // An authority that has lost what it knew of this writer takes up where the writer is.
-    if (hello.next > 1) this.#state.ledger.settle(hello.replica, hello.next - 1);
+    if (hello.next > 1) this.#state.adopt(hello.replica, hello.next - 1, this.#moment(hello.resume?.version ?? 0, now));
     if (this.#tap.isOpen) this.#tap.emit(client.replica, { kind: 'replica', role: hello.role ?? 'client' }, [seq]);
     const welcome = {
       protocol,
@@ -343,7 +402,7 @@ export class SyncManager {
       session: this.session,
       replica: hello.replica,
       authority: this.replica,
-      durability: 'memory' as const,
+      durability: this.#state.durability,
       syncInterval: this.#settings.syncInterval,
       resumed: base !== undefined,
     };
@@ -388,22 +447,24 @@ export class SyncManager {
 
   #onCommand(client: Client, message: MessageOf<'COMMAND'>, seq: number, now: number): void {
     const { counter } = message;
-    const { ledger } = this.#state;
-    const settled = ledger.settled(client.replica);
-    if (counter <= settled) {
-      this.#answerAgain(client, counter, seq);
+    const decided = this.#state.decided(client.replica);
+    if (counter <= decided) {
+      // One that is not durable yet is answered when it is.
+      if (counter <= this.#state.ledger.settled(client.replica)) this.#answerAgain(client, counter, seq);
       return;
     }
-    if (counter > settled + 1) {
-      const text = `mutation ${counter} of ${client.replica} came before ${settled + 1}: send them again in order`;
+    if (counter > decided + 1) {
+      const text = `mutation ${counter} of ${client.replica} came before ${decided + 1}: send them again in order`;
       this.#outbox.send([client], { type: 'ERROR', code: 'COMMAND_GAP', message: text }, [seq]);
       return;
     }
-    const outcome = this.#settle(message.command, message.args, client.replica, counter, [seq], now);
-    client.health.settled(ledger.progress, now);
-    if (outcome.accepted) return;
-    const { reason } = outcome;
-    this.#outbox.send([client], { type: 'REJECT', counter, reason, version: this.version }, [outcome.seq || seq]);
+    if (this.#state.isBehind) {
+      this.#outbox.send([client], { type: 'ERROR', code: 'LOG_BEHIND', message: LOG_BEHIND }, [seq]);
+      return;
+    }
+    const moment = this.#moment(client.acknowledged.version, now);
+    this.#state.commit(message.command, message.args, client.replica, counter, [seq], moment);
+    this.#followLog(now);
   }
 
   /** A mutation that was settled before is not carried out again, but its writer is told once more how it ended. */
@@ -415,27 +476,40 @@ export class SyncManager {
     this.#synchronizer.tellAgain(client, seq);
   }
 
-  #settle(
-    command: string,
-    args: Value,
-    writer: ReplicaId,
-    counter: number,
-    cause: readonly number[],
-    now: number,
-  ): Settlement {
-    const outcome = this.#state.commit(command, args, writer, counter, cause);
-    if (!outcome.accepted) {
+  #moment(seen: Version, now: number): Moment {
+    return { time: this.#state.startTime + Math.max(0, now - this.#start), seen };
+  }
+
+  /** Tells what has become durable. Where the log takes nothing any more, everybody is sent away: nothing more can be promised. */
+  #followLog(now: number): void {
+    this.#state.publishDurable();
+    for (const settled of this.#state.takeSettled()) this.#tell(settled, now);
+    const { failure } = this.#state;
+    if (!failure || this.#hasFailed) return;
+    this.#hasFailed = true;
+    this.#log('error', failure.message, []);
+    for (const { id } of [...this.#links.values()]) this.#refuse(id, failure, []);
+  }
+
+  #tell(settled: Settled, now: number): void {
+    const { mutation, settlement, progress, time, cause } = settled;
+    this.#receipts.settle(settled, this.version);
+    const client = this.#clients.get(mutation.writer);
+    client?.health.settled(progress, now);
+    if (!settlement.accepted) {
       this.#totals.rejections++;
-      return outcome;
+      const { reason, seq } = settlement;
+      const body = { counter: mutation.counter, reason, version: this.version };
+      if (client) this.#outbox.send([client], { type: 'REJECT', ...body }, seq > 0 ? [seq] : cause);
+      return;
     }
     this.#totals.commits++;
-    const listeners = [...this.#clients.values()].filter((client) => client.features.includes('events'));
-    if (listeners.length === 0) return outcome;
-    for (const event of outcome.events) {
-      const body = { version: outcome.version, event: shortEvent(event), time: Math.max(0, now - this.#start) };
-      this.#outbox.send(listeners, { type: 'EVENT', ...body }, [outcome.seq]);
+    const listeners = [...this.#clients.values()].filter((one) => one.features.includes('events'));
+    if (listeners.length === 0) return;
+    for (const event of settlement.events) {
+      const body = { version: settlement.version, event: shortEvent(event), time };
+      this.#outbox.send(listeners, { type: 'EVENT', ...body }, [settlement.seq]);
     }
-    return outcome;
   }
 
   /** Drops a reader of which nothing more can be hoped: it holds memory for nothing. */
@@ -491,10 +565,12 @@ export class SyncManager {
     this.#tap.emit(this.replica, { kind: 'snapshot', reason, version, records, root, vector });
   }
 
-  #log(level: 'debug' | 'warn', text: string, cause: readonly number[]): void {
+  #log(level: 'debug' | 'warn' | 'error', text: string, cause: readonly number[]): void {
     if (this.#tap.isOpen) this.#tap.emit(this.replica, { kind: 'log', level, text }, cause);
   }
 }
+
+const LOG_BEHIND = 'too much waits for the log: send it again later';
 
 function protocolError(code: string, message: string): SyncError {
   return new SyncError(code, message, { origin: 'protocol' });
