@@ -23,6 +23,8 @@ import { run } from './process.ts';
  */
 const root = resolve(import.meta.dirname, '..');
 const SHRINK_BUDGET = 60_000;
+/** Failing seeds that are told of as they come, and those that are shrunk at the end. */
+const TOLD = 20;
 const REPORTED = 5;
 const PLANTED_LIMIT = 10_000;
 
@@ -89,7 +91,8 @@ async function many(first: number, seeds: number, workers: number): Promise<numb
   const start = performance.now();
   let shown = 0;
   const sum = await soak(first, seeds, workers, (sofar) => {
-    while (shown < sofar.failures.length) for (const line of failureLines(sofar.failures[shown++]!)) console.log(line);
+    for (const failed of sofar.failures.slice(shown, TOLD)) for (const line of failureLines(failed)) console.log(line);
+    shown = sofar.failures.length;
     if (process.stderr.isTTY)
       process.stderr.write(`\r${sofar.seeds} of ${seeds} seeds, ${sofar.failures.length} failed `);
   });
