@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
@@ -67,14 +67,15 @@ const common = {
   define: { 'process.env.NODE_ENV': '"production"' },
 } as const;
 
-for (const file of ['inspector.js', 'inspector.css']) rmSync(join(dist, file), { force: true });
-rmSync(page, { recursive: true, force: true });
-mkdirSync(page, { recursive: true });
+// Made beside what is there and put in its place at the end: a page that is being served is never half a page.
+const made = join(dist, `page-${process.pid}`);
+mkdirSync(made, { recursive: true });
+process.on('exit', () => rmSync(made, { recursive: true, force: true }));
 
 await build({
   ...common,
   entryPoints: { inspector: join(here, 'src', 'app', 'main.tsx') },
-  outdir: dist,
+  outdir: made,
   format: 'iife',
   plugins: [focusVisible],
 });
@@ -82,15 +83,19 @@ await build({
 await build({
   ...common,
   entryPoints: { worker: join(here, 'src', 'worker', 'index.ts') },
-  outdir: page,
+  outdir: made,
   format: 'esm',
 });
 
-for (const file of ['inspector.js', 'inspector.css']) copyFileSync(join(dist, file), join(page, file));
-writeFileSync(join(page, 'index.html'), PAGE_HTML);
+writeFileSync(join(made, 'index.html'), PAGE_HTML);
 
-const { size } = statSync(join(dist, 'inspector.js'));
+const { size } = statSync(join(made, 'inspector.js'));
 if (!withSourceMap && size > BUDGET) throw new Error(`inspector.js is ${size} bytes, over its budget of ${BUDGET}`);
+mkdirSync(page, { recursive: true });
+for (const file of ['inspector.js', 'inspector.css', 'worker.js', 'index.html']) {
+  if (file.startsWith('inspector.')) copyFileSync(join(made, file), join(dist, file));
+  renameSync(join(made, file), join(page, file));
+}
 console.log(
   `inspector.js ${(size / 1024).toFixed(0)} KiB, worker.js ${(statSync(join(page, 'worker.js')).size / 1024).toFixed(0)} KiB`,
 );

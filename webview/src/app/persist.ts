@@ -16,6 +16,7 @@ const savedViewSchema = object({
   axis: literal(...AXES),
   following: boolean,
   diffMoment: optional(integer),
+  sameVersion: boolean,
   stateSearch: string(1_000),
   speed: literal(...SPEEDS),
   lanes: object({ order: array(replicaIdSchema), collapsed: array(replicaIdSchema), pinned: array(replicaIdSchema) }),

@@ -37,6 +37,8 @@ export interface ViewState {
   readonly following: boolean;
   /** The position that Diff compares the left replica with, instead of the right replica. */
   readonly diffMoment: number | undefined;
+  /** Two replicas are compared at one version, and not as they are at the playhead. */
+  readonly sameVersion: boolean;
   readonly stateSearch: string;
   readonly speed: number;
   readonly lanes: {
@@ -88,6 +90,7 @@ export const initialView: ViewState = {
   axis: 'time',
   following: false,
   diffMoment: undefined,
+  sameVersion: false,
   stateSearch: '',
   speed: 1,
   lanes: { order: [], collapsed: [], pinned: [] },

@@ -105,6 +105,10 @@ function Divergence({ explanation, position }: { readonly explanation: Explanati
     setPair(replica, against);
     // Where they are known to differ: before the repair made them equal again.
     movePlayhead(detected);
+    update((draft) => {
+      draft.view.sameVersion = true;
+      draft.view.diffMoment = undefined;
+    });
     setTab(tab);
   };
   const openKey = (key: string) => {

@@ -7,6 +7,8 @@ import { Button } from '../ui/controls.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
 import { Hash } from '../ui/values.tsx';
 import { Differences } from './differences.tsx';
+import { type Pair, pairAtSameVersion } from './same-version.ts';
+import { Versions } from './Versions.tsx';
 
 const LIMIT = 500;
 
@@ -21,18 +23,21 @@ export function DiffTab() {
   const right = useView((view) => view.right);
   const playhead = useView((view) => view.playhead);
   const moment = useView((view) => view.diffMoment);
+  const sameVersion = useView((view) => view.sameVersion);
   const records = useApp((state) => state.records);
   const isReady = left !== undefined && right !== undefined && playhead >= 0;
   const diff = useQuery(
-    ['diff', left, right, playhead, moment],
-    (query) => {
+    ['diff', left, right, playhead, moment, sameVersion],
+    async (query, signal) => {
       if (left === undefined || right === undefined) throw new TypeError('a diff needs two replicas');
       const now: StateAt = { replica: left, position: playhead };
-      return query.diff(
-        now,
-        moment === undefined ? { replica: right, position: playhead } : { replica: left, position: moment },
-        LIMIT,
-      );
+      const pair: Pair =
+        moment !== undefined
+          ? { left: now, right: { replica: left, position: moment } }
+          : sameVersion
+            ? await pairAtSameVersion(query, left, right, playhead, signal)
+            : { left: now, right: { replica: right, position: playhead } };
+      return { diff: await query.diff(pair.left, pair.right, LIMIT), pair };
     },
     isReady,
   );
@@ -60,7 +65,9 @@ export function DiffTab() {
           <Moment moment={moment} />
         )}
       </div>
-      <Answer query={diff}>{(data) => <Outcome diff={data} left={names.left} right={names.right} />}</Answer>
+      <Answer query={diff}>
+        {(data) => <Outcome diff={data.diff} pair={data.pair} left={names.left} right={names.right} />}
+      </Answer>
     </div>
   );
 }
@@ -77,7 +84,14 @@ function Moment({ moment }: { readonly moment: number }) {
   );
 }
 
-function Outcome({ diff, left, right }: { readonly diff: StateDiff; readonly left: string; readonly right: string }) {
+interface OutcomeProps {
+  readonly diff: StateDiff;
+  readonly pair: Pair;
+  readonly left: string;
+  readonly right: string;
+}
+
+function Outcome({ diff, pair, left, right }: OutcomeProps) {
   if (diff.unknown !== undefined) {
     return (
       <Empty title="One of the states is not known here">
@@ -104,6 +118,7 @@ function Outcome({ diff, left, right }: { readonly diff: StateDiff; readonly lef
           {visible(right)} <span className="muted">v{diff.right.version}</span> <Hash hash={diff.right.root} />
         </span>
       </p>
+      <Versions pair={pair} isEqual={diff.total === 0 || diff.left.version === diff.right.version} />
       {diff.total === 0 ? (
         <Empty title={`No difference in ${plural(diff.equal, 'record')}`} />
       ) : (

@@ -1,13 +1,16 @@
 import type { ReplicaId } from '@syncscope/protocol/state';
 import { useQuery } from '../app/query.ts';
-import { getState, setPair, useApp, useView } from '../app/store.ts';
+import { getState, setPair, update, useApp, useView } from '../app/store.ts';
 import { visible } from '../text/visible.ts';
-import { Dropdown, IconButton } from '../ui/controls.tsx';
+import { Checkbox, Dropdown, IconButton } from '../ui/controls.tsx';
 
 /** The pair that every view of two replicas is about. */
 export function PairBar({ isLeftOnly }: { readonly isLeftOnly: boolean }) {
   const left = useView((view) => view.left);
   const right = useView((view) => view.right);
+  const sameVersion = useView((view) => view.sameVersion);
+  // Against another moment there is one replica, and no version to agree on.
+  const hasVersions = useView((view) => view.tab !== 'diff' || view.diffMoment === undefined);
   const records = useApp((state) => state.records);
   const info = useQuery(['pair'], async (query) => (await query.info()).replicas, true, records);
   const choices = (info.data ?? []).map(({ id, title }) => ({
@@ -31,6 +34,17 @@ export function PairBar({ isLeftOnly }: { readonly isLeftOnly: boolean }) {
         <>
           <IconButton icon="swap" label="Swap left and right" onPress={() => setPair(right, left)} />
           <Dropdown label="Right replica" value={right} choices={choices} onChoose={choose('right')} />
+          {hasVersions && (
+            <Checkbox
+              label="at one version"
+              isOn={sameVersion}
+              onToggle={(isOn) =>
+                update((draft) => {
+                  draft.view.sameVersion = isOn;
+                })
+              }
+            />
+          )}
         </>
       )}
     </div>

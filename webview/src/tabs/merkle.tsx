@@ -1,4 +1,4 @@
-import type { MerkleDiff } from '@syncscope/protocol/capture';
+import type { MerkleDiff, StateAt } from '@syncscope/protocol/capture';
 import { type KeyboardEvent, type ReactNode, useContext, useEffect, useMemo, useRef, useState } from 'react';
 import { useQuery } from '../app/query.ts';
 import { goTo, useView } from '../app/store.ts';
@@ -17,6 +17,8 @@ import {
   type MerklePart,
   type PlacedPart,
 } from './merkle-model.ts';
+import { type Pair, pairAtSameVersion } from './same-version.ts';
+import { Versions } from './Versions.tsx';
 import './merkle.css';
 
 /** Differing records that are asked for; the rest is counted. */
@@ -27,17 +29,23 @@ export function MerkleTab(): ReactNode {
   const left = useView((view) => view.left);
   const right = useView((view) => view.right);
   const playhead = useView((view) => view.playhead);
+  const sameVersion = useView((view) => view.sameVersion);
   const isReady = left !== undefined && right !== undefined && playhead >= 0;
   const diff = useQuery(
-    ['merkle', left, right, playhead],
-    async (query) => {
+    ['merkle', left, right, playhead, sameVersion],
+    async (query, signal) => {
       if (left === undefined || right === undefined) throw new TypeError('a Merkle diff needs two replicas');
-      const [diff, status] = await Promise.all([
-        query.merkleDiff({ replica: left, position: playhead }, { replica: right, position: playhead }, LIMIT),
-        query.status(playhead),
+      const pair: Pair = sameVersion
+        ? await pairAtSameVersion(query, left, right, playhead, signal)
+        : { left: { replica: left, position: playhead }, right: { replica: right, position: playhead } };
+      const versionAt = async ({ replica, position }: StateAt) =>
+        (await query.status(position)).replicas.find((one) => one.replica === replica)?.version;
+      const [diff, ...versions] = await Promise.all([
+        query.merkleDiff(pair.left, pair.right, LIMIT),
+        versionAt(pair.left),
+        versionAt(pair.right),
       ]);
-      const versionOf = (replica: string) => status.replicas.find((one) => one.replica === replica)?.version;
-      return { diff, versions: [versionOf(left), versionOf(right)] as const };
+      return { diff, pair, versions };
     },
     isReady,
   );
@@ -50,20 +58,29 @@ export function MerkleTab(): ReactNode {
   }
   return (
     <Answer query={diff}>
-      {(data) => <Outcome diff={data.diff} versions={data.versions} left={visible(left)} right={visible(right)} />}
+      {(data) => (
+        <Outcome
+          diff={data.diff}
+          pair={data.pair}
+          versions={data.versions}
+          left={visible(left)}
+          right={visible(right)}
+        />
+      )}
     </Answer>
   );
 }
 
 interface OutcomeProps {
   readonly diff: MerkleDiff;
+  readonly pair: Pair;
   /** Of the left and the right at the playhead; undefined where not known. */
   readonly versions: readonly [number | undefined, number | undefined];
   readonly left: string;
   readonly right: string;
 }
 
-function Outcome({ diff, versions, left, right }: OutcomeProps): ReactNode {
+function Outcome({ diff, pair, versions, left, right }: OutcomeProps): ReactNode {
   if (diff.unknown !== undefined) {
     return (
       <Empty title="One of the states is not known here">
@@ -106,11 +123,7 @@ function Outcome({ diff, versions, left, right }: OutcomeProps): ReactNode {
           compared {formatCount(diff.comparedNodes)} of {plural(diff.totalNodes, 'node')}
         </span>
       </p>
-      {!root.equal && versions[0] !== versions[1] && (
-        <p className="mk-note muted">
-          They are at different versions here: what one of them has not received yet differs too.
-        </p>
-      )}
+      <Versions pair={pair} isEqual={root.equal || versions[0] === versions[1]} />
       {!root.equal && <Tree diff={diff} left={left} right={right} />}
       <Repair diff={diff} />
     </div>
@@ -136,7 +149,7 @@ function Repair({ diff: { repair, root } }: Pick<OutcomeProps, 'diff'>): ReactNo
   );
 }
 
-function Tree({ diff, left, right }: Omit<OutcomeProps, 'versions'>): ReactNode {
+function Tree({ diff, left, right }: Pick<OutcomeProps, 'diff' | 'left' | 'right'>): ReactNode {
   const [width, setWidth] = useState(0);
   const trie = useMemo(() => foldTrie(diff.root), [diff]);
   const layout = useMemo(() => layoutTrie(trie, width), [trie, width]);

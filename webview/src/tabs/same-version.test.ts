@@ -1,0 +1,56 @@
+import type { CaptureQuery, CaptureStatus, Row, RowsPage } from '@syncscope/protocol/capture';
+import { replicaId } from '@syncscope/protocol/state';
+import { expect, it } from 'vitest';
+import { pairAtSameVersion } from './same-version.ts';
+
+const [server, bot] = [replicaId('server'), replicaId('bot-1')];
+
+/** The server commits a version every 10 records; the bot applies each 4 records later. */
+const versions = (position: number) => ({
+  server: Math.floor(position / 10),
+  bot: Math.floor(Math.max(0, position - 4) / 10),
+});
+const asked: string[] = [];
+const query = {
+  async status(position: number): Promise<CaptureStatus> {
+    const at = versions(position);
+    const one = (replica: typeof server, version: number) =>
+      ({ replica, version }) as CaptureStatus['replicas'][number];
+    return {
+      position,
+      replicas: [one(server, at.server), one(bot, at.bot)],
+      verdict: { level: 'quiet', text: '' },
+    };
+  },
+  async rows(filter: string): Promise<RowsPage> {
+    asked.push(filter);
+    const version = Number(/version:(\d+)\.\./.exec(filter)?.[1]);
+    const position = version * 10 + (filter.includes(`who:${bot}`) ? 4 : 0);
+    return { rows: [{ position } as Row], offset: 0, total: 1 };
+  },
+  // Only what aligning asks of a capture.
+} as unknown as CaptureQuery;
+
+it('takes the one that is ahead back to the last moment at the version of the other', async () => {
+  const pair = await pairAtSameVersion(query, bot, server, 32);
+  expect(pair).toEqual({
+    left: { replica: bot, position: 32 },
+    right: { replica: server, position: 29 },
+    aligned: { replica: server, from: 3, to: 2 },
+  });
+  expect(versions(29).server).toBe(versions(32).bot);
+  const swapped = await pairAtSameVersion(query, server, bot, 32);
+  expect(swapped).toMatchObject({ left: pair.right, right: pair.left, aligned: pair.aligned });
+});
+
+it('leaves both where they are at one version already', async () => {
+  asked.length = 0;
+  const pair = await pairAtSameVersion(query, bot, server, 37);
+  expect(pair).toEqual({ left: { replica: bot, position: 37 }, right: { replica: server, position: 37 } });
+  expect(asked).toEqual([]);
+});
+
+it('compares them as they are where that moment is not in the capture', async () => {
+  const cut = { ...query, rows: async () => ({ rows: [], offset: 0, total: 0 }) } as CaptureQuery;
+  expect(await pairAtSameVersion(cut, bot, server, 32)).not.toHaveProperty('aligned');
+});

@@ -1,0 +1,40 @@
+import type { CaptureQuery, StateAt } from '@syncscope/protocol/capture';
+import type { ReplicaId, Version } from '@syncscope/protocol/state';
+
+/** Two states to compare. */
+export interface Pair {
+  readonly left: StateAt;
+  readonly right: StateAt;
+  /** Set where one of the two is taken from earlier, when it was at the version that the other is at. */
+  readonly aligned?: { readonly replica: ReplicaId; readonly from: Version; readonly to: Version };
+}
+
+const STATE_KINDS = 'commit|apply|snapshot|repair';
+
+/**
+ * Both replicas at one version at or before a position: the one that is ahead is taken back to the last moment at the
+ * other's version, so that what differs is not what is merely on its way. As they are where the capture does not have
+ * that moment.
+ */
+export async function pairAtSameVersion(
+  query: CaptureQuery,
+  left: ReplicaId,
+  right: ReplicaId,
+  position: number,
+  signal?: AbortSignal,
+): Promise<Pair> {
+  const asIs: Pair = { left: { replica: left, position }, right: { replica: right, position } };
+  const { replicas } = await query.status(position);
+  const versionOf = (replica: ReplicaId): Version | undefined =>
+    replicas.find((one) => one.replica === replica)?.version;
+  const [a, b] = [versionOf(left), versionOf(right)];
+  if (a === undefined || b === undefined || a === b) return asIs;
+  const [ahead, from, to] = a > b ? [left, a, b] : [right, b, a];
+  const filter = `who:${ahead} kind:${STATE_KINDS} version:${to + 1}..${from}`;
+  const [next] = (await query.rows(filter, 0, 1, signal)).rows;
+  if (!next || next.position > position) return asIs;
+  const earlier: StateAt = { replica: ahead, position: next.position - 1 };
+  const there = (await query.status(earlier.position)).replicas.find((one) => one.replica === ahead)?.version;
+  if (there !== to) return asIs;
+  return { ...asIs, [ahead === left ? 'left' : 'right']: earlier, aligned: { replica: ahead, from, to } };
+}
