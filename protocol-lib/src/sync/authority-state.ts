@@ -11,10 +11,11 @@ import {
 import { changesBetween, StateRoot } from '../merkle/index.ts';
 import type { BodyOf } from '../messages/index.ts';
 import type { Random } from '../ports/index.ts';
-import type { ReplicaId, Value, Version } from '../state/index.ts';
+import type { Change, ReplicaId, Value, Version } from '../state/index.ts';
 import type { MutationId, Tap } from '../trace/index.ts';
 import { CommitLog, type Decided } from './commit-log.ts';
 import { type Decision, decide, isSendableRecord, RECORD_MAX_DEPTH, refuse } from './decide.ts';
+import { wholeChange, withWholeGroups } from './field-groups.ts';
 import { MutationLedger } from './ledger.ts';
 import type { DomainEvent, SessionDefinition } from './session.ts';
 import { MAX_PENDING, type SyncSettings } from './settings.ts';
@@ -96,7 +97,7 @@ export class AuthorityState {
     settings: SyncSettings,
     { log, verifyReducer = false }: AuthorityOptions = {},
   ) {
-    this.#definition = definition;
+    this.#definition = withWholeGroups(definition);
     this.#replica = replica;
     this.#tap = tap;
     this.#verifiesReducer = verifyReducer;
@@ -258,11 +259,17 @@ export class AuthorityState {
       to: this.#version,
       since: point.progress,
       progress: this.ledger.progress,
-      changes: changesBetween(base.root, this.#root),
+      changes: this.#wholeChanges(changesBetween(base.root, this.#root)),
       vector: this.ledger.entriesSince(point.progress),
       rejected: this.ledger.rejectionsSince(point.progress),
       root: this.#root.hash,
     };
+  }
+
+  /** As replicas get them: with every field group that they touch. */
+  #wholeChanges(changes: Change[]): Change[] {
+    const { groups } = this.#definition;
+    return groups ? changes.map((change) => wholeChange(groups, change, this.#root.get(change.key))) : changes;
   }
 
   /** The whole state now, with what a receiver must know of its own mutations. */

@@ -21,6 +21,7 @@ import { healthBody } from './client-health.ts';
 import { ClientTrace } from './client-trace.ts';
 import { afterDelta, type Committed, fromFullSync, NOTHING, standing } from './committed.ts';
 import { decide, isSendable } from './decide.ts';
+import { withWholeGroups } from './field-groups.ts';
 import type { HealthLimits, SyncHealth } from './health.ts';
 import { MerkleRepair } from './merkle-repair.ts';
 import { OwnHealth } from './own-health.ts';
@@ -91,7 +92,7 @@ export class ClientState {
   constructor(options: ClientStateOptions) {
     this.replica = options.replica;
     this.session = options.session;
-    this.#definition = options.definition;
+    this.#definition = withWholeGroups(options.definition);
     this.#token = options.token;
     this.#trace = new ClientTrace(options.tap ?? closedTap, options.replica);
     this.#features = options.features ?? FEATURES;
@@ -99,7 +100,7 @@ export class ClientState {
     this.#role = options.role ?? 'client';
     this.#connection = new ClientConnection(options.replica, options.authority ?? replicaId('server'), this.#trace);
     this.#health = new OwnHealth(options.health);
-    this.#pending = new PendingMutations(options.definition, options.replica, NOTHING.root);
+    this.#pending = new PendingMutations(this.#definition, options.replica, NOTHING.root);
   }
 
   get phase(): ClientPhase {

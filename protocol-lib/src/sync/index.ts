@@ -3,6 +3,7 @@ export { ClientState, type ClientStateOptions, type PredictResult } from './clie
 export type { ClientPhase } from './client-connection.ts';
 export type { ClientEvent } from './client-events.ts';
 export type { ClientSyncState } from './client-sync-state.ts';
+export { wholeChange } from './field-groups.ts';
 export {
   HEALTH_DEFAULTS,
   type HealthLimits,
