@@ -76,6 +76,7 @@ function baseName(path: string): string {
 const SHOW_AFTER_MS = 300;
 
 function Opening() {
+  const host = useHost();
   const session = useApp((state) => state.session);
   const [isSlow, setSlow] = useState(false);
   useEffect(() => {
@@ -92,6 +93,9 @@ function Opening() {
           Opening {visible(session.place)}
           {share}
         </span>
+        {host.cancelOpening && session.state === 'opening' && (
+          <Button label="Cancel" onPress={() => host.cancelOpening?.()} />
+        )}
       </div>
     </main>
   );

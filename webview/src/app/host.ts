@@ -16,6 +16,8 @@ export interface InspectorHost {
   open(): Promise<void>;
   /** Opens a file that was dropped; absent where the host cannot. */
   openFile?(file: File): void;
+  /** Lets go of what is being opened; absent where closing the view does. */
+  cancelOpening?(): void;
   /** Running sessions to choose from, where this host knows of any. */
   sessions?(): Promise<readonly OfferedSession[]>;
   attach?(session: OfferedSession): void;
@@ -98,6 +100,7 @@ function browserHost(): InspectorHost {
       if (file) openFile(file);
     },
     openFile,
+    cancelOpening: () => tell({ page: 'leave' }),
     copy: (text) => navigator.clipboard.writeText(text),
     openSource: ({ file, line, column }) => navigator.clipboard.writeText(`${file}:${line}:${column}`),
     ...offeredSessions(tell),

@@ -1,7 +1,7 @@
 import { array, boolean, finite, literal, object, optional, string } from '@syncscope/protocol/schema';
 import { replicaIdSchema } from '@syncscope/protocol/state';
 import { integer } from '../rpc/values.ts';
-import { AXES, initialView, SPEEDS, TABS, type ViewState } from './store.ts';
+import { initialView, SPEEDS, TABS, type ViewState } from './store.ts';
 
 /** What is remembered between loads, as it may come back from storage that anyone could have written to. */
 const savedViewSchema = object({
@@ -13,7 +13,6 @@ const savedViewSchema = object({
   tab: literal(...TABS),
   filter: string(10_000),
   zoom: optional(object({ from: finite, to: finite })),
-  axis: literal(...AXES),
   following: boolean,
   diffMoment: optional(integer),
   sameVersion: boolean,
@@ -36,7 +35,7 @@ export function readSavedView(value: unknown): ViewState | undefined {
 /** The view to open a session with: the whole remembered one for the same session, else only its layout. */
 export function viewFor(sessionId: string, saved: ViewState | undefined, records: number): ViewState {
   if (!saved) return { ...initialView, sessionId };
-  const layout = { tab: saved.tab, axis: saved.axis, speed: saved.speed, sizes: saved.sizes };
+  const layout = { tab: saved.tab, speed: saved.speed, sizes: saved.sizes };
   if (saved.sessionId !== sessionId) return { ...initialView, ...layout, sessionId };
   const last = records - 1;
   return {

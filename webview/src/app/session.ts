@@ -6,6 +6,7 @@ import { focusSpan } from '../timeline/scale.ts';
 import type { InspectorHost } from './host.ts';
 import { readSavedView, viewFor } from './persist.ts';
 import { getState, goTo, grow, setPair, setZoom, subscribe, update, type ViewState } from './store.ts';
+import { goToVerdict } from './transport.ts';
 
 const GROW_EVERY_MS = 100;
 const SAVE_AFTER_MS = 250;
@@ -31,7 +32,7 @@ async function take(host: InspectorHost, event: HostEvent, saved: ViewState | un
     case 'grow':
       return takeGrowth(host, event.records, event.range);
     case 'reveal':
-      return goTo(event.position);
+      return goToVerdict(host.remote, event.position);
     case 'error':
       return update((draft) => {
         draft.error = event.error;

@@ -12,9 +12,6 @@ import { emptySession, type SessionState, type WireError } from '../rpc/index.ts
 export const TABS = ['cause', 'state', 'diff', 'vectors', 'merkle', 'bytes'] as const;
 export type TabName = (typeof TABS)[number];
 
-export const AXES = ['time', 'version', 'tick', 'lamport'] as const;
-export type Axis = (typeof AXES)[number];
-
 export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4, 10] as const;
 
 /** What is remembered: navigation and layout, and nothing that the capture says. */
@@ -32,7 +29,6 @@ export interface ViewState {
   readonly filter: string;
   /** What the timeline shows; the whole capture where undefined. */
   readonly zoom: TimeRange | undefined;
-  readonly axis: Axis;
   /** The playhead goes along with the newest record. */
   readonly following: boolean;
   /** The position that Diff compares the left replica with, instead of the right replica. */
@@ -87,7 +83,6 @@ export const initialView: ViewState = {
   tab: 'cause',
   filter: '',
   zoom: undefined,
-  axis: 'time',
   following: false,
   diffMoment: undefined,
   sameVersion: false,

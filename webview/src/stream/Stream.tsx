@@ -35,10 +35,13 @@ export function Stream() {
   const wanted = pageFor(drawn, records);
   const page = useQuery(
     ['rows', filter, wanted.offset, wanted.limit],
-    async (query, signal) => ({
-      ...(await query.rows(filter, wanted.offset, wanted.limit, signal)),
-      dropped: filter === '' ? await droppedBefore(query) : undefined,
-    }),
+    async (query, signal) => {
+      const [found, dropped] = await Promise.all([
+        query.rows(filter, wanted.offset, wanted.limit, signal),
+        filter === '' ? droppedBefore(query) : undefined,
+      ]);
+      return { ...found, dropped };
+    },
     true,
     records,
   );

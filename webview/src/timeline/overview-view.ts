@@ -92,9 +92,10 @@ function drawMarkerTicks(pen: Pen, { markers, palette, whole, width }: OverviewS
   // The most severe last, so that it is on top.
   const byWeight = [...markers].sort((a, b) => MARKER_STYLES[a.kind].weight - MARKER_STYLES[b.kind].weight);
   for (const marker of byWeight) {
+    // So many in a healthy session that they would cover the others; their strokes are there.
+    if (marker.kind === 'rollback') continue;
     const x = Math.min(width - 2, Math.max(2, Math.round(scale.x(marker.time))));
     pen.fillStyle = palette.ink[MARKER_STYLES[marker.kind].ink];
-    pen.globalAlpha = marker.kind === 'rollback' ? ROUTINE_ALPHA : 1;
     pen.beginPath();
     pen.moveTo(x - 3.5, 0);
     pen.lineTo(x + 3.5, 0);
@@ -102,5 +103,4 @@ function drawMarkerTicks(pen: Pen, { markers, palette, whole, width }: OverviewS
     pen.closePath();
     pen.fill();
   }
-  pen.globalAlpha = 1;
 }

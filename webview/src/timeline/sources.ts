@@ -37,7 +37,7 @@ export interface TimelineSources {
 }
 
 /** Most markers that are asked for; the most severe come first where there are more. */
-const MARKERS_MAX = 4_000;
+const MARKERS_MAX = 20_000;
 /** Records drawn singly for each pixel, beyond which there is density. */
 const SINGLES_PER_PIXEL = 1.5;
 /** Most causes, and effects, that are highlighted. */

@@ -158,6 +158,12 @@ side.onMessage((data) => {
     case 'attach':
       openLive(message.url, message.token);
       return;
+    case 'leave':
+      opening++;
+      leave();
+      session = emptySession;
+      server.replace(undefined, session);
+      return;
     default:
       unreachable(message);
   }

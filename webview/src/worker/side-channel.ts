@@ -20,6 +20,8 @@ export const pageMessageSchema = variant('page', {
   /** A capture that the page's own origin serves, read by ranges. */
   openUrl: object({ url: string(4_000), name: string(1_000), token: string(200) }),
   attach: object({ url: string(4_000), token: string(200) }),
+  /** Let go of what is being opened. */
+  leave: object({}),
 });
 export type PageMessage = Infer<typeof pageMessageSchema>;
 
