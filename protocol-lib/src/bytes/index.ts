@@ -15,6 +15,6 @@ export {
   writeText,
   writeValue,
   writeWords,
-  writtenBytes,
+  writtenInSlab,
   writtenLength,
 } from './writer.ts';

@@ -340,6 +340,31 @@ export function writtenBytes(): Uint8Array {
   return scratch.slice(0, position);
 }
 
+// A memory of its own costs an engine far more than the few bytes of a usual frame, so that small ones lie side by side in one.
+const SLAB = 4_096;
+const SLAB_PART_MAX = 512;
+let slab = new Uint8Array(SLAB);
+let slabUsed = 0;
+
+/**
+ * A copy of what was written, as {@link writtenBytes}, but where it is small in a memory that it shares with other copies:
+ * its `buffer` is not to be given away.
+ */
+export function writtenInSlab(): Uint8Array {
+  const length = position;
+  if (length > SLAB_PART_MAX) return writtenBytes();
+  if (slabUsed + length > SLAB) {
+    slab = new Uint8Array(SLAB);
+    slabUsed = 0;
+  }
+  const from = scratch;
+  const into = slab;
+  const start = slabUsed;
+  for (let at = 0; at < length; at++) into[start + at] = from[at]!;
+  slabUsed = start + length;
+  return new Uint8Array(into.buffer, start, length);
+}
+
 /** Bytes that are msgpack already. */
 export function writeEncoded(bytes: Uint8Array): void {
   reserve(bytes.length);

@@ -6,7 +6,7 @@ import {
   writeNumber,
   writeText,
   writeValue,
-  writtenBytes,
+  writtenInSlab,
   writtenLength,
 } from '../bytes/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
@@ -17,6 +17,7 @@ import { MESSAGES, type Message, type MessageBody, type MessageType, messageType
 import { NAMES_PER_FRAME, type NameSource, NameTable } from './names.ts';
 import { OWN_PROTOCOLS, PROTOCOL_VERSION, type ProtocolRange, requireProtocol } from './protocol.ts';
 import { type WireForm, wireForm } from './wire.ts';
+import { writeDelta } from './wire-write.ts';
 
 /**
  * The binary codec. A frame is one msgpack array `[type number, sender, sequence, ...fields]`, the fields
@@ -83,7 +84,7 @@ export class FrameEncoder {
     this.#writeHead(body.type);
     const headLength = writtenLength();
     this.#writeFields(body);
-    const frame = writtenBytes();
+    const frame = writtenInSlab();
     if (this.names.length === this.#announced) return [this.#take(body.type, frame)];
     // Names that this message brings in go first, so that its own number in the sequence comes later.
     const frames = this.encodeNames(this.#announced);
@@ -91,7 +92,7 @@ export class FrameEncoder {
     beginWriting();
     this.#writeHead(body.type);
     writeEncoded(frame.subarray(headLength));
-    frames.push(this.#take(body.type, writtenBytes()));
+    frames.push(this.#take(body.type, writtenInSlab()));
     return frames;
   }
 
@@ -104,7 +105,7 @@ export class FrameEncoder {
       this.#writeHead('NAMES');
       writeNumber(start);
       writeValue(names, 'own', 1);
-      frames.push({ ...this.#take('NAMES', writtenBytes()), names: { first: start, names } });
+      frames.push({ ...this.#take('NAMES', writtenInSlab()), names: { first: start, names } });
     }
     return frames;
   }
@@ -117,6 +118,10 @@ export class FrameEncoder {
   }
 
   #writeFields(body: MessageBody): void {
+    if (body.type === 'DELTA_SYNC') {
+      writeDelta(body, this.names);
+      return;
+    }
     const layout = layouts.get(body.type)!;
     for (let index = 0; index < layout.length; index++) {
       const { name, form } = layout[index]!;

@@ -1,6 +1,7 @@
 import { writeArrayHeader, writeNumber, writeText, writeValue, writeWords } from '../bytes/index.ts';
 import type { VectorEntry } from '../clock/index.ts';
 import type { Change, StateHash, SyncRecord, Value } from '../state/index.ts';
+import type { BodyOf } from './message.ts';
 import type { NameSink } from './names.ts';
 import type { Rejection, SnapshotEntry } from './replication.ts';
 
@@ -165,7 +166,29 @@ export function writeRejections(entries: readonly Rejection[], names: NameSink):
 }
 
 export function writeStateHash(hash: StateHash): void {
-  writeWords(Number.parseInt(hash.slice(0, 8), 16), Number.parseInt(hash.slice(8), 16));
+  writeWords(wordAt(hash, 0), wordAt(hash, 8));
+}
+
+/** The word that eight lower-case hex digits from `start` on say. */
+function wordAt(hash: string, start: number): number {
+  let word = 0;
+  for (let index = start; index < start + 8; index++) {
+    const unit = hash.charCodeAt(index);
+    word = (word << 4) | (unit < 0x61 ? unit - 0x30 : unit - 0x57);
+  }
+  return word;
+}
+
+/** All fields of a delta: the message that is sent most, so it is not looked up field by field. */
+export function writeDelta(delta: BodyOf<'DELTA_SYNC'>, names: NameSink): void {
+  writePlain(delta.from);
+  writePlain(delta.to);
+  writePlain(delta.since);
+  writePlain(delta.progress);
+  writeChanges(delta.changes, names);
+  writeVector(delta.vector, names);
+  writeRejections(delta.rejected, names);
+  writeStateHash(delta.root);
 }
 
 /** A field without a wire form of its own, which is its value; nil where it is absent. */
