@@ -17,6 +17,7 @@ export const STRIKING = [
   'clock',
   'corrupt',
   'crash',
+  'disk',
 ] as const satisfies readonly FaultClass[];
 export type StrikingFault = (typeof STRIKING)[number];
 
@@ -27,8 +28,10 @@ export interface FaultTarget {
   /** Breaks the client's connection; each side hears of it after a while. */
   breakSocket(client: ClientNode, parts: { up: number; down: number }, heard: { client: number; server: number }): void;
   restart(client: ClientNode, isHeard: boolean): void;
-  /** The authority forgets everything; each client hears of it after a while. */
-  crash(heard: () => number): void;
+  /** The authority's process ends and starts again at once; each client hears of it after a while. */
+  crash(stream: Stream): void;
+  /** Answers whether there is a disk. */
+  failDisk(stream: Stream): boolean;
   stepClock(node: 'server' | ClientNode, by: number): void;
 }
 
@@ -77,8 +80,10 @@ export function strike(fault: StrikingFault, client: ClientNode, stream: Stream,
     case 'corrupt':
       return corrupt(client, stream);
     case 'crash':
-      world.crash(() => milliseconds(stream.pick([0, 100, 2_000, 8_000])));
-      return 'the authority loses its memory';
+      world.crash(stream);
+      return 'the authority ends and starts again';
+    case 'disk':
+      return world.failDisk(stream) ? 'the disk takes nothing any more' : 'nothing: there is no disk';
   }
 }
 

@@ -1,3 +1,4 @@
+import type { SimulatedDisk } from '../events/index.ts';
 import type { ClientState, LinkId, SyncManager } from '../sync/index.ts';
 import type { Choices } from './choices.ts';
 import type { ClientModel } from './client-model.ts';
@@ -86,12 +87,19 @@ export class ClientNode extends Node {
 
 export class ServerNode extends Node {
   manager: SyncManager;
+  /** What its log is on; undefined where it has none. */
+  disk: SimulatedDisk | undefined;
   readonly operations: Choices;
   readonly sockets = new Map<LinkId, Socket>();
 
-  constructor(clock: NodeClock, manager: SyncManager, operations: Choices) {
+  constructor(
+    clock: NodeClock,
+    { manager, disk }: { readonly manager: SyncManager; readonly disk: SimulatedDisk | undefined },
+    operations: Choices,
+  ) {
     super(clock);
     this.manager = manager;
+    this.disk = disk;
     this.operations = operations;
   }
 }

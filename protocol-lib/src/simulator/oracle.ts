@@ -1,3 +1,4 @@
+import type { LogEntry } from '../events/index.ts';
 import { type MerkleDifference, StateRoot } from '../merkle/index.ts';
 import type { RecordKey, ReplicaId, SyncRecord } from '../state/index.ts';
 import type { MutationId, TraceBodyOf, TraceRecord } from '../trace/index.ts';
@@ -12,6 +13,7 @@ export interface Violation {
 
 /** The rules that are checked after every event; those of `SIMULATION.md` that concern one authority and its clients. */
 export const INVARIANTS = [
+  'acked-durable',
   'exactly-once',
   'monotonic',
   'gap-free',
@@ -126,6 +128,37 @@ export class Oracle {
     this.#state = new Map(this.#initial);
     this.#version = 1;
     this.#keep();
+  }
+
+  /**
+   * The authority was started again from its log. All that was told of must be in it; what it holds beyond that took
+   * effect as well, though nobody had heard of it.
+   */
+  recover(entries: readonly LogEntry[]): void {
+    const found = new Map<ReplicaId, number>();
+    for (const entry of entries) {
+      const { mutation, version, root } = entry;
+      found.set(mutation.writer, Math.max(mutation.counter, found.get(mutation.writer) ?? 0));
+      if (mutation.counter <= (this.#counters.get(mutation.writer) ?? 0)) {
+        if (this.#versions.get(version)?.hash === root) continue;
+        const text = `the log has version ${version} with ${root}, which was told as ${this.#versions.get(version)?.hash}`;
+        this.#report({ invariant: 'acked-durable', text });
+      } else if (entry.outcome === 'committed') {
+        const [first] = entry.events;
+        const event = { type: first?.type ?? 'nothing', player: first?.player ?? '', detail: first?.detail ?? '' };
+        this.#onCommit({ kind: 'commit', version, mutation, root, event, changes: [...(entry.changes ?? [])] });
+      } else if (entry.outcome === 'refused') {
+        this.#settle(mutation, { isAccepted: false, operation: undefined });
+      } else {
+        this.#counters.set(mutation.writer, mutation.counter);
+      }
+    }
+    for (const [writer, counter] of this.#counters) {
+      const kept = found.get(writer) ?? 0;
+      if (kept >= counter) continue;
+      const text = `mutation ${counter} of ${writer} was told as settled, but the log ends at its ${kept}`;
+      this.#report({ invariant: 'acked-durable', text });
+    }
   }
 
   /** A record of the authority's. */

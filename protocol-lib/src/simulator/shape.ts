@@ -33,8 +33,10 @@ export const FAULT_CLASSES = [
   'corrupt',
   /** Clients of other builds, which can do less. */
   'features',
-  /** The authority loses its memory, as one without a log does in a crash, and starts the session anew. */
+  /** The authority's process ends and comes back: with a log from what its disk kept, without one with no memory. */
   'crash',
+  /** The disk of the log takes nothing any more; the process must end, and the next one gets another disk. */
+  'disk',
 ] as const;
 export type FaultClass = (typeof FAULT_CLASSES)[number];
 
@@ -93,6 +95,8 @@ export interface Shape {
     readonly maxQueued: number;
   };
   readonly faults: ReadonlySet<FaultClass>;
+  /** Nanoseconds until what was written is durable; undefined for an authority without a log. */
+  readonly flushTime: number | undefined;
   readonly warmUp: number;
   readonly safety: number;
   /** Fault events in the safety phase. */
@@ -129,6 +133,7 @@ export function drawShape(options: SimulationOptions): Shape {
       slowTimeout: milliseconds(base.pick([1_000, 30_000])),
       resendTimeout: milliseconds(base.pick([200, 1_000, 2_000])),
     },
+    flushTime: base.chance(0.6) ? milliseconds(base.pick([0, 3, 40, 400])) : undefined,
     faultEvents: base.int(2, 24),
     warmUp: milliseconds(base.int(200, 800)),
   };

@@ -1,3 +1,5 @@
+import { isSyncError, type SyncError } from '../errors/index.ts';
+import { DiskEventLog, SimulatedDisk } from '../events/index.ts';
 import { messageType } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import { type ReplicaId, replicaId, type Value } from '../state/index.ts';
@@ -49,6 +51,8 @@ export class World implements FaultTarget {
   /** Of authorities that were lost. */
   #commits = 0;
   #nextLink = 1;
+  /** The disk for which something is on its way to become durable. */
+  #drivenDisk: SimulatedDisk | undefined;
 
   constructor(options: SimulationOptions, listener: ((record: TraceRecord) => void) | undefined) {
     const { seed, skip = {} } = options;
@@ -59,7 +63,8 @@ export class World implements FaultTarget {
     this.#hub.listen((record) => this.referee.follow(record, this.#byName.get(record.replica)));
     if (listener) this.#hub.listen(listener);
     const clock = new NodeClock(this.queue, this.shape.serverClock);
-    this.server = new ServerNode(clock, this.#newManager(clock), new Choices(seed, AUTHORITY, skip));
+    this.server = new ServerNode(clock, this.#newAuthority(clock, undefined), new Choices(seed, AUTHORITY, skip));
+    this.#driveDisk();
     this.clients = this.shape.clients.map((shape) => {
       const choices = {
         operations: new Choices(seed, shape.name, skip),
@@ -151,7 +156,8 @@ export class World implements FaultTarget {
       const operation = `${AUTHORITY}.${operations.count}`;
       const { stream, isSkipped } = operations.next();
       const { command, args } = drawOwnIntent(stream, this.shape.size, operation);
-      if (!isSkipped && !isPaused) manager.mutate(command, args as Value, clock.now());
+      if (!isSkipped && !isPaused) mutate(manager, command, args, clock.now());
+      this.#driveDisk();
       this.#actAtServer();
     });
   }
@@ -225,6 +231,7 @@ export class World implements FaultTarget {
   }
 
   #toClients(outgoing: readonly Outgoing[]): void {
+    this.#driveDisk();
     for (const one of outgoing) {
       const socket = this.server.sockets.get(one.link);
       if (!socket) continue;
@@ -316,23 +323,41 @@ export class World implements FaultTarget {
     (node === 'server' ? this.server : node).clock.step(by);
   }
 
-  crash(heard: () => number): void {
-    const server = this.server;
+  crash(stream: Stream): void {
+    const { server } = this;
     this.#commits += server.manager.stats.commits;
     server.forget();
     for (const socket of server.sockets.values()) {
       socket.isBroken = true;
       socket.up.drop();
       socket.down.cut(1);
-      this.queue.after(heard(), () => socket.down.finish(() => this.#closedForClient(socket, 'the authority is gone')));
+      const heard = milliseconds(stream.pick([0, 100, 2_000, 8_000]));
+      this.queue.after(heard, () => socket.down.finish(() => this.#closedForClient(socket, 'the authority is gone')));
     }
     server.sockets.clear();
-    this.referee.oracle.restart();
-    server.manager = this.#newManager(server.clock);
+    if (!server.disk) this.referee.oracle.restart();
+    Object.assign(server, this.#newAuthority(server.clock, server.disk?.crash(stream)));
+    this.#driveDisk();
   }
 
-  #newManager(clock: NodeClock): SyncManager {
-    return new SyncManager({
+  failDisk(stream: Stream): boolean {
+    const { disk } = this.server;
+    disk?.fail(new Error('the disk is full'));
+    // Whoever watches over the process ends it.
+    if (disk)
+      this.queue.after(
+        milliseconds(stream.pick([1, 300, 2_000])),
+        () => this.server.disk === disk && this.crash(stream),
+      );
+    return disk !== undefined;
+  }
+
+  /** A process that begins with what a disk has, or with the first state. */
+  #newAuthority(
+    clock: NodeClock,
+    before: SimulatedDisk | undefined,
+  ): { readonly manager: SyncManager; readonly disk: SimulatedDisk | undefined } {
+    const options = {
       definition: this.#definition,
       replica: SERVER,
       session: SESSION,
@@ -340,6 +365,25 @@ export class World implements FaultTarget {
       now: clock.now(),
       tap: this.#hub,
       ...this.shape.settings,
+    };
+    if (this.shape.flushTime === undefined) return { manager: new SyncManager(options), disk: undefined };
+    const disk = before ?? new SimulatedDisk();
+    const log = openLog(disk);
+    if (log.last > 0) this.referee.oracle.recover(log.read(log.base));
+    disk.isHeld = true;
+    return { manager: new SyncManager({ ...options, log }), disk };
+  }
+
+  /** What waits for the disk becomes durable, one after the other, each after its time. */
+  #driveDisk(): void {
+    const { disk } = this.server;
+    if (!disk || disk.held === 0 || this.#drivenDisk === disk) return;
+    this.#drivenDisk = disk;
+    this.queue.after(this.shape.flushTime ?? 0, () => {
+      if (this.server.disk !== disk) return;
+      this.#drivenDisk = undefined;
+      disk.complete();
+      this.#driveDisk();
     });
   }
 
@@ -397,4 +441,24 @@ export class World implements FaultTarget {
     for (const frame of frames)
       if (frame[1] !== HEARTBEAT) this.chatter.push(messageType(frame[1]) ?? 'something else');
   }
+}
+
+/** Where its log has failed, an authority refuses its own mutations too. */
+function mutate(manager: SyncManager, command: string, args: Value, now: number): void {
+  try {
+    manager.mutate(command, args, now);
+  } catch (error) {
+    if (!isSyncError(error) || error.code !== 'LOG_FAILED') throw error;
+  }
+}
+
+/** The log on a disk, as a process finds it that starts now. */
+function openLog(disk: SimulatedDisk): DiskEventLog {
+  let opened: DiskEventLog | SyncError | undefined;
+  disk.isHeld = false;
+  DiskEventLog.open(disk.contents, disk, (log) => {
+    opened = log;
+  });
+  if (opened instanceof DiskEventLog) return opened;
+  throw opened ?? new Error('the disk has not answered');
 }

@@ -12,6 +12,11 @@ import type { StateSnapshot } from './snapshots.ts';
 /** What is kept of one client while its connection lasts. */
 export interface Client extends Receiver {
   readonly features: readonly Feature[];
+  /**
+   * Its last mutation that was decided when it was let in. It is given no state before that is durable: one that has lost
+   * its memory counts on from the state, and would give the counter of a mutation that is still on its way into the log to another.
+   */
+  readonly decided: number;
   acknowledged: SyncPoint;
   lastSyncTime: number;
   sent: SyncPoint;
@@ -30,6 +35,8 @@ export interface Client extends Receiver {
   /** `seq` of the record that makes the next frame necessary. */
   cause: number;
   readonly health: ClientHealth;
+  /** Id of the view that was told into the trace last. */
+  toldView: string | undefined;
 }
 
 /** What was sent and found, in all. */
@@ -89,6 +96,7 @@ export class DeltaSynchronizer {
     return {
       ...receiver,
       features,
+      decided: this.#state.decided(receiver.replica),
       acknowledged: NOWHERE,
       lastSyncTime: now,
       sent: NOWHERE,
@@ -101,6 +109,7 @@ export class DeltaSynchronizer {
       repair: undefined,
       cause: seq,
       health: new ClientHealth(this.#settings, now),
+      toldView: undefined,
     };
   }
 
@@ -117,7 +126,7 @@ export class DeltaSynchronizer {
     const snapshot = this.#state.snapshot(version);
     // A version that was never kept, or is too long ago, cannot be compared: the chain limit deals with it.
     if (!snapshot) return;
-    const reference = snapshot.root.hash;
+    const reference = this.#state.rootFor(client.replica, snapshot).hash;
     const agrees = reference === root;
     if (this.#tap.isOpen) {
       this.#tap.emit(client.replica, { kind: 'hash', version, own: root, reference, agrees }, [seq]);
@@ -173,7 +182,8 @@ export class DeltaSynchronizer {
 
   /** Carries on from the state that a client says it has, where that is ours; has it repaired where it is not. */
   resume(client: Client, at: SyncPoint & { readonly root: StateHash }, snapshot: StateSnapshot, now: number): void {
-    if (snapshot.root.hash === at.root) {
+    if (this.#state.rootFor(client.replica, snapshot).hash === at.root) {
+      this.#traceView(client);
       this.#restart(client, at, client.cause);
       // Even a delta of nothing, so that whoever asked has an answer.
       client.isDue = true;
@@ -207,7 +217,8 @@ export class DeltaSynchronizer {
       client.cause = cause;
       return;
     }
-    const { root } = snapshot;
+    this.#traceView(client);
+    const root = this.#state.rootFor(client.replica, snapshot);
     client.repair = { version, root, until: now + this.#settings.repairTimeout, queries: 0 };
     this.#outbox.send([client], { type: 'MERKLE_OFFER', version, root: root.hash }, [cause]);
   }
@@ -253,10 +264,10 @@ export class DeltaSynchronizer {
       if (client.needsFullSync) {
         this.#fullSync(client, now);
       } else if (isBehind || client.isDue) {
-        const point = `${client.sent.version}/${client.sent.progress}`;
-        const together = groups.get(point);
+        const audience = this.#state.audience(client.replica, client.sent);
+        const together = groups.get(audience);
         if (together) together.push(client);
-        else groups.set(point, [client]);
+        else groups.set(audience, [client]);
       }
     }
     for (const [first, ...others] of groups.values()) if (first) this.#syncGroup(first, others, now);
@@ -271,14 +282,16 @@ export class DeltaSynchronizer {
 
   #syncGroup(first: Client, others: readonly Client[], now: number): void {
     const clients = [first, ...others];
-    const delta = this.#state.deltaFrom(first.sent);
-    // So many changes say less than the state itself.
-    if (delta && delta.changes.length <= this.#state.root.size) this.#sendDelta(clients, delta, now);
+    const delta = this.#state.deltaFrom(first.sent, first.replica);
+    // So many changes say less than the state itself. Where a view has moved, they may be few and yet more than what is left.
+    if (delta && delta.changes.length <= Math.max(this.#state.rootFor(first.replica).size, FEW_CHANGES))
+      this.#sendDelta(clients, delta, now);
     else for (const client of clients) this.#fullSync(client, now);
   }
 
   /** Whether nothing can be sent now. Gives up a repair, and goes back to what was acknowledged, when their time is over. */
   #isWaiting(client: Client, now: number): boolean {
+    if (this.#state.ledger.settled(client.replica) < client.decided) return true;
     if (client.repair) {
       if (now < client.repair.until) return true;
       client.repair = undefined;
@@ -300,17 +313,36 @@ export class DeltaSynchronizer {
       const because = [...this.#state.commitsSince(from), ...causes].slice(-1_000);
       seq = this.#tap.emit(this.#replica, { kind: 'delta', from, to, count: changes.length, root }, because);
     }
+    for (const client of takers) this.#traceView(client);
     this.#outbox.send(takers, delta, [seq]);
     for (const client of takers) this.#markSent(client, now);
     this.#totals.deltas += takers.length;
   }
 
   #fullSync(client: Client, now: number): void {
+    this.#traceView(client);
     this.#outbox.send([client], this.#state.fullSync(client.replica), [client.cause]);
     client.unacknowledged = [];
     client.needsFullSync = false;
     this.#markSent(client, now);
     this.#totals.fullSyncs++;
+  }
+
+  /** Tells of the client's view where it is another than told last. */
+  #traceView(client: Client): void {
+    const view = this.#state.viewFor(client.replica);
+    if (!view || !this.#tap.isOpen || client.toldView === view.id) return;
+    client.toldView = view.id;
+    this.describeView(client);
+  }
+
+  /** Tells a capture that the client need not hold all that the authority holds. */
+  describeView({ replica }: Client): void {
+    const view = this.#state.viewFor(replica);
+    if (!view || !this.#tap.isOpen) return;
+    const { version } = this.#state;
+    const { size, hash } = this.#state.rootFor(replica);
+    this.#tap.emit(replica, { kind: 'view', view: view.id.slice(0, 200), version, records: size, root: hash });
   }
 
   #markSent(client: Client, now: number): void {
@@ -321,6 +353,9 @@ export class DeltaSynchronizer {
     client.cause = 0;
   }
 }
+
+/** As many never make a delta too large. */
+const FEW_CHANGES = 16;
 
 /** Before anything was sent. */
 const NOWHERE: SyncPoint = { version: 0, progress: 0 };
