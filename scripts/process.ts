@@ -34,20 +34,27 @@ export function passSignals(child: ChildProcess): void {
 }
 
 /**
- * Runs a program with its output shown, and waits for it. A signal to us ends it, and us after it.
+ * Runs a program with its output shown, and waits for it, for `minutes` at most where that is given. A signal to us ends
+ * it, and us after it.
  *
  * @throws Error where the program cannot be started.
  */
 export function run(
   command: string,
   args: readonly string[],
-  options: { readonly cwd: string; readonly env?: Readonly<Record<string, string>>; readonly capture?: boolean },
+  options: {
+    readonly cwd: string;
+    readonly env?: Readonly<Record<string, string>>;
+    readonly capture?: boolean;
+    readonly minutes?: number;
+  },
 ): Promise<RunResult> {
   const child = spawn(command, args, {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     stdio: options.capture ? ['inherit', 'pipe', 'pipe'] : 'inherit',
     shell: process.platform === 'win32',
+    ...(options.minutes === undefined ? {} : { timeout: options.minutes * 60_000 }),
   });
   passSignals(child);
   let output = '';

@@ -11,6 +11,12 @@ const env = { SYNCSCOPE_SESSIONS_DIR: join(folder, 'sessions') };
 const path = (name: string): string => join(folder, name);
 let server: RunningServer;
 
+/** Waits until a recording has written records, and not only its header. */
+function grown(file: string): Promise<unknown> {
+  const size = (): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  return expect.poll(size, { timeout: 30_000 }).toBeGreaterThan(5_000);
+}
+
 /** Recorded by the command itself from a real server: one without trouble, one with a corrupted bot. */
 const clean = path('clean.mcap');
 const corrupt = path('corrupt.mcap');
@@ -85,7 +91,7 @@ describe('record', () => {
     const doomed = await startSampleServer(['--bots', '2', '--seed', '3'], env);
     const file = path('killed.mcap');
     const recording = startCli(['record', '--url', doomed.pageUrl, '-o', file, '--seconds', '60'], env);
-    await recording.printed(/recording Adventure/);
+    await grown(file);
     await doomed.program.stop('SIGKILL');
     const exit = await recording.exited;
     expect([exit.code, exit.stderr]).toEqual([3, expect.stringContaining('ends early')]);
@@ -96,8 +102,7 @@ describe('record', () => {
   it('leaves a capture that opens where the recorder itself is killed', async () => {
     const file = path('recorder-killed.mcap');
     const recording = startCli(['record', '--url', server.pageUrl, '-o', file], env);
-    await recording.printed(/recording Adventure/);
-    while (statSync(file).size < 20_000) await new Promise((resolve) => setImmediate(resolve));
+    await grown(file);
     await recording.stop('SIGKILL');
     const { document, code } = await cliJson(['info', file]);
     expect([code, document.cut]).toEqual([0, expect.objectContaining({ message: expect.any(String) })]);
