@@ -1,5 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Tree } from '@canvas-js/okra-memory';
 import {
   changesBetween,
@@ -8,6 +6,7 @@ import {
   StateRoot,
 } from '@syncscope/protocol/merkle';
 import { type RecordKey, recordKey, type SyncRecord } from '@syncscope/protocol/state';
+import { heapOf } from './measure.ts';
 import type { Bench, Figure } from './types.ts';
 
 /**
@@ -171,24 +170,6 @@ async function measureMemory(): Promise<Figure[]> {
       note: `${size} keys; ours without keys and records, the peer's ${(theirs / size).toFixed(0)} B with its copies of them`,
     },
   ];
-}
-
-/** Bytes that stay alive, in the heap and beside it, with what `make` returns. */
-async function heapOf(make: () => Promise<unknown>): Promise<number> {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  const used = () => {
-    collect();
-    collect();
-    const { heapUsed, arrayBuffers } = process.memoryUsage();
-    return heapUsed + arrayBuffers;
-  };
-  const before = used();
-  const made = await make();
-  const after = used();
-  // Read after measuring, so that it is alive until then.
-  if (made === undefined) throw new Error('nothing was made');
-  return after - before;
 }
 
 /**

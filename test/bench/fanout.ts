@@ -1,0 +1,151 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { monotonicClock } from '@syncscope/protocol/node';
+import { startServer } from '@syncscope/sample-server';
+import { WebSocketServer } from 'ws';
+import type { Bench, Figure } from './types.ts';
+
+/**
+ * CPU time of the server's process for each delta that a client gets: a whole session with its handshakes, health and ACKs, one
+ * change in every sync, beside bare `ws` sockets to which the same bytes are sent as often. Clients are in another process.
+ */
+const CLIENTS = [100, 1_000];
+const SYNCS = 40;
+const SYNC_MS = 100;
+const TURNS = [
+  ['join', {}],
+  ['move', { to: 'kitchen' }],
+  ['rest', {}],
+  ['move', { to: 'great_hall' }],
+  ['rest', {}],
+] as const;
+
+/** To the clients' process; without a session they are bare sockets. */
+export type FanoutOrder =
+  | {
+      readonly type: 'connect';
+      readonly url: string;
+      readonly count: number;
+      readonly session?: string;
+      readonly token?: string;
+    }
+  | { readonly type: 'reset' }
+  | { readonly type: 'count' };
+
+/** From it. `frame` is the longest that came. */
+export type FanoutMessage =
+  | { readonly type: 'ready' }
+  | { readonly type: 'counted'; readonly frames: number; readonly bytes: number; readonly frame: readonly number[] };
+
+type Counted = Extract<FanoutMessage, { type: 'counted' }>;
+
+interface Reading extends Counted {
+  /** CPU time of this process in microseconds. */
+  readonly time: number;
+}
+
+export const benches: readonly Bench[] = CLIENTS.map((clients) => ({
+  name: `fanout.${clients}`,
+  run: () => measureFanout(clients),
+}));
+
+async function measureFanout(clients: number): Promise<Figure[]> {
+  const own = await measureSession(clients);
+  const bare = await measureBare(clients, Uint8Array.from(own.frame));
+  const cost = own.time / own.frames;
+  const peer = bare.time / bare.frames;
+  const setting = `${clients} clients, a delta of ${own.frame.length} B every ${SYNC_MS} ms, with ACKs and health`;
+  const seconds = (SYNCS * SYNC_MS) / 1_000;
+  return [
+    {
+      name: `fanout.${clients}`,
+      value: cost,
+      unit: 'us CPU',
+      peer: 'ws',
+      ratio: cost / peer,
+      note: `${setting}; peer ${peer.toFixed(1)} us without`,
+    },
+    {
+      name: `fanout.${clients}.bytes`,
+      value: own.bytes / clients / seconds,
+      unit: 'B/s',
+      peer: null,
+      ratio: null,
+      note: 'to a client, 10 changes a second',
+    },
+  ];
+}
+
+async function measureSession(clients: number): Promise<Reading> {
+  const server = await startServer({ bots: 0, seed: 1 });
+  const { url, session, token, manager } = server;
+  let next = 0;
+  try {
+    return await withClients({ type: 'connect', url, session, token, count: clients }, clients, () => {
+      // A refused one changes nothing; the next in turn is tried instead.
+      for (let tries = 0; ; tries++) {
+        if (tries === TURNS.length) throw new Error('the adventure refuses every change of the benchmark');
+        const [command, args] = TURNS[next++ % TURNS.length]!;
+        if (manager.mutate(command, args, monotonicClock.now()).accepted) return;
+      }
+    });
+  } finally {
+    await server.close();
+  }
+}
+
+async function measureBare(clients: number, frame: Uint8Array): Promise<Reading> {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
+  await once(server, 'listening');
+  try {
+    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    return await withClients({ type: 'connect', url, count: clients }, clients, () => {
+      for (const socket of server.clients) socket.send(frame);
+    });
+  } finally {
+    for (const socket of server.clients) socket.terminate();
+    await new Promise((resolve) => server.close(resolve));
+  }
+}
+
+/** Connects, makes `step` once a sync, and reads CPU time and what arrived meanwhile. */
+async function withClients(order: FanoutOrder, clients: number, step: (round: number) => void): Promise<Reading> {
+  const child = fork(join(import.meta.dirname, 'fanout-clients', 'main.ts'));
+  try {
+    await answer(child, order, 'ready');
+    // The first rounds compile what is measured, and whatever connecting left behind passes by.
+    for (let round = 0; round < 10; round++) await turn(step, round);
+    child.send({ type: 'reset' } satisfies FanoutOrder);
+    const before = process.cpuUsage();
+    for (let round = 10; round < 10 + SYNCS; round++) await turn(step, round);
+    await pause(SYNC_MS * 3);
+    const { user, system } = process.cpuUsage(before);
+    const counted = (await answer(child, { type: 'count' }, 'counted')) as Counted;
+    if (counted.frames < clients * SYNCS * 0.9)
+      throw new Error(`only ${counted.frames} frames of ${clients * SYNCS} came`);
+    return { ...counted, time: user + system };
+  } finally {
+    child.kill();
+  }
+}
+
+async function turn(step: (round: number) => void, round: number): Promise<void> {
+  step(round);
+  await pause(SYNC_MS);
+}
+
+function answer(child: ChildProcess, order: FanoutOrder, type: FanoutMessage['type']): Promise<FanoutMessage> {
+  return new Promise((resolve, reject) => {
+    const onExit = (code: number | null) => reject(new Error(`the clients ended early (${code})`));
+    const onMessage = (message: FanoutMessage) => {
+      if (message.type !== type) return;
+      child.off('message', onMessage).off('exit', onExit);
+      resolve(message);
+    };
+    child.on('message', onMessage).once('exit', onExit);
+    child.send(order);
+  });
+}
