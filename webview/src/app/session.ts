@@ -119,6 +119,8 @@ async function openView(host: InspectorHost, info: CaptureInfo, saved: ViewState
     update((draft) => {
       draft.view.following = true;
       draft.view.playhead = draft.records - 1;
+      // A session attached to anew begins where it is now: what was looked at before is not in it.
+      if (!isKnown) draft.view.zoom = undefined;
     });
     return;
   }

@@ -24,6 +24,12 @@ const CLASS_WORDS: Readonly<Record<DivergenceClass, string>> = {
   unknown: 'the capture does not show why',
 };
 
+const WRONG_AT_ITS_VERSION: ReadonlySet<DivergenceClass> = new Set([
+  'corrupted-at-rest',
+  'corrupted-in-transit',
+  'duplicated',
+]);
+
 /** Why a replica differs; for any other record, what it is, where it came from and what it led to. */
 export function CauseTab() {
   const selection = useView((view) => view.selection);
@@ -106,7 +112,8 @@ function Divergence({ explanation, position }: { readonly explanation: Explanati
     // Where they are known to differ: before the repair made them equal again.
     movePlayhead(detected);
     update((draft) => {
-      draft.view.sameVersion = true;
+      // A copy that was changed differs at its own version; one that lacks a delta agrees there, and lacks what came after.
+      draft.view.sameVersion = WRONG_AT_ITS_VERSION.has(explanation.class);
       draft.view.diffMoment = undefined;
     });
     setTab(tab);

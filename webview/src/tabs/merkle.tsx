@@ -140,8 +140,9 @@ function Repair({ diff: { repair, root } }: Pick<OutcomeProps, 'diff'>): ReactNo
   }
   return (
     <p className="mk-repair">
-      Repaired by {repair.method}: {plural(repair.rounds, 'round')}, {plural(repair.hashes, 'hash', 'hashes')},{' '}
-      {formatBytes(repair.bytes)}.{' '}
+      Repaired by {repair.method}
+      {repair.rounds > 0 && `: ${plural(repair.rounds, 'round')}, ${plural(repair.hashes, 'hash', 'hashes')}`}
+      {repair.bytes > 0 && `${repair.rounds > 0 ? ',' : ':'} ${formatBytes(repair.bytes)}`}.{' '}
       <button type="button" className="link" onClick={() => goTo(repair.position)}>
         Show the repair
       </button>

@@ -56,6 +56,7 @@ export const KIND_STYLES: Readonly<Record<TraceKind, KindStyle>> = {
   log: { label: 'log', group: 'other', shape: 'dot', ink: 'muted', weight: 3 },
   health: { label: 'progress', group: 'problem', shape: 'stop', ink: 'warning', weight: 112 },
   pressure: { label: 'slow link', group: 'problem', shape: 'bar', ink: 'warning', weight: 111 },
+  view: { label: 'view', group: 'other', shape: 'bar', ink: 'muted', weight: 25 },
 };
 
 export interface MarkerStyle {
