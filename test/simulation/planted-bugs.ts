@@ -150,17 +150,6 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     ],
   },
   {
-    name: 'names-hidden-by-repair',
-    what: 'names are not told again to who asks for everything after a repair that failed',
-    edits: [
-      {
-        file: synchronizer,
-        find: "request.reason === 'names' || request.reason === 'merkle'",
-        put: "request.reason === 'names'",
-      },
-    ],
-  },
-  {
     name: 'rebase-reversed',
     what: 'what is pending is run again in the wrong order',
     edits: [
@@ -265,6 +254,44 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         file: 'sync/authority-state.ts',
         find: 'changes: changesBetween(base.root, this.#root),',
         put: "changes: changesBetween(base.root, this.#root).map((one) => one.op === 'patch' && 'sum' in one.fields ? { ...one, fields: { ...one.fields, sum: 0 } } : one),",
+      },
+    ],
+  },
+  {
+    name: 'told-before-durable',
+    what: 'mutations are told as settled before the log has made them durable',
+    edits: [{ file: 'sync/commit-log.ts', find: 'this.#log.durable - first + 1', put: 'this.#log.last - first + 1' }],
+  },
+  {
+    name: 'torn-tail-accepted',
+    what: 'what a crash left of the end of the log is believed',
+    edits: [
+      {
+        file: 'events/log-file.ts',
+        find: 'if (view.getBigUint64(offset) !== checksum(bytes.subarray(offset, end))) return undefined;',
+        put: '',
+      },
+    ],
+  },
+  {
+    name: 'deduplication-in-memory-only',
+    what: 'an authority that starts again from its log does not know which commands it has carried out',
+    edits: [
+      {
+        file: 'sync/authority-state.ts',
+        find: 'this.ledger = new MutationLedger(MAX_PENDING, state);',
+        put: 'this.ledger = new MutationLedger(MAX_PENDING);',
+      },
+    ],
+  },
+  {
+    name: 'duplicate-known-too-soon',
+    what: 'a client that lost its memory is let in while its last mutations are still on their way into the log',
+    edits: [
+      {
+        file: synchronizer,
+        find: 'if (this.#state.ledger.settled(client.replica) < client.decided) return true;',
+        put: '',
       },
     ],
   },

@@ -17,6 +17,16 @@ const REGRESSIONS: readonly Regression[] = [
     options: { seed: 17 },
   },
   {
+    // Tested as well in `sync/lost-names.test.ts`.
+    name: 'names that were lost while a Merkle repair failed were never told again, and nothing could be read any more',
+    options: { seed: 11_588 },
+  },
+  {
+    // Planted again as `duplicate-known-too-soon`.
+    name: 'a client without its memory was given a counter that was still on its way into the log, and took it a second time',
+    options: { seed: 6 },
+  },
+  {
     name: 'an error to a socket that nobody reads any more counted as talk in a quiet session',
     options: { seed: 100_603 },
   },
