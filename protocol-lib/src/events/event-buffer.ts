@@ -51,8 +51,9 @@ interface Writer {
   /** Its last event that is in the order, or was settled; 0 before the first. */
   counter: number;
   time: number;
-  /** By counter: what is held behind a gap, and what is in its place and not settled. */
-  readonly events: Map<number, OrderedEvent>;
+  /** By counter: what is in its place and not settled, and what is held behind a gap. */
+  readonly placed: Map<number, OrderedEvent>;
+  readonly held: Map<number, OrderedEvent>;
 }
 
 /**
@@ -100,9 +101,9 @@ export class EventBuffer {
   /** What is missing, ascending by writer. */
   get gaps(): EventGap[] {
     const gaps: EventGap[] = [];
-    for (const [writer, { counter, events }] of this.#writers) {
+    for (const [writer, { counter, held }] of this.#writers) {
       let from = counter + 1;
-      for (const there of [...events.keys()].filter((one) => one > counter).sort((a, b) => a - b)) {
+      for (const there of [...held.keys()].sort((a, b) => a - b)) {
         if (there > from) gaps.push({ writer, from, to: there - 1 });
         from = there + 1;
       }
@@ -120,8 +121,8 @@ export class EventBuffer {
     const event = orderedEventSchema.parse(arrived, 'event');
     const { writer, counter } = event.mutation;
     if (counter < 1) throw eventError('EVENT_DISORDERED', event, 'counters count from 1');
-    const known = this.#writers.get(writer) ?? { counter: 0, time: -1, events: new Map<number, OrderedEvent>() };
-    const twin = known.events.get(counter);
+    const known = this.#writers.get(writer) ?? { counter: 0, time: -1, placed: new Map(), held: new Map() };
+    const twin = known.placed.get(counter) ?? known.held.get(counter);
     if (twin && textOf(twin) !== textOf(event)) {
       throw eventError('EVENT_CONFLICT', event, 'another event came under this counter');
     }
@@ -137,7 +138,7 @@ export class EventBuffer {
     if (time <= this.#settled)
       throw eventError('EVENT_TOO_LATE', event, `everything up to ${this.#settled} is settled`);
     let isRising = time > writer.time;
-    for (const [counter, other] of writer.events) {
+    for (const [counter, other] of writer.held) {
       if (counter < mutation.counter ? other.time >= time : other.time <= time) isRising = false;
     }
     if (!isRising) throw eventError('EVENT_DISORDERED', event, 'times of a writer rise with its counters');
@@ -146,7 +147,7 @@ export class EventBuffer {
   #hold(writer: Writer, event: OrderedEvent): Arrival {
     if (this.#held >= this.#maxHeld) throw this.#full(event, `${this.#held} events wait for others`);
     this.#writers.set(event.mutation.writer, writer);
-    writer.events.set(event.mutation.counter, event);
+    writer.held.set(event.mutation.counter, event);
     this.#held++;
     return { outcome: 'held', missing: writer.counter + 1 };
   }
@@ -154,7 +155,7 @@ export class EventBuffer {
   #place(writer: Writer, first: OrderedEvent): Arrival {
     const arrived = [first];
     for (let next = first.mutation.counter + 1; ; next++) {
-      const held = writer.events.get(next);
+      const held = writer.held.get(next);
       if (!held) break;
       arrived.push(held);
     }
@@ -165,13 +166,16 @@ export class EventBuffer {
     this.#held -= arrived.length - 1;
     writer.counter = last.mutation.counter;
     writer.time = last.time;
-    writer.events.set(first.mutation.counter, first);
+    for (const event of arrived) {
+      writer.held.delete(event.mutation.counter);
+      writer.placed.set(event.mutation.counter, event);
+    }
     this.#writers.set(first.mutation.writer, writer);
     const at = this.#placeOf(first);
-    const rewound = this.#placed.length - at;
-    for (const event of arrived) this.#placed.splice(this.#placeOf(event), 0, event);
+    const after = this.#placed.splice(at);
+    for (const event of [...after, ...arrived].sort(compareEvents)) this.#placed.push(event);
     this.#applied.length = Math.min(this.#applied.length, at);
-    return { outcome: 'applied', count: arrived.length, rewound };
+    return { outcome: 'applied', count: arrived.length, rewound: after.length };
   }
 
   #placeOf(event: OrderedEvent): number {
@@ -210,15 +214,15 @@ export class EventBuffer {
    * @throws SyncError `EVENT_GAP` where an event up to that time still waits for others; nothing is settled then
    */
   settle(time: number): AppliedEvent[] {
-    for (const { counter, events } of this.#writers.values()) {
-      for (const [one, event] of events) {
-        if (one > counter && event.time <= time) throw eventError('EVENT_GAP', event, `waits for ${counter + 1}`);
+    for (const { counter, held } of this.#writers.values()) {
+      for (const event of held.values()) {
+        if (event.time <= time) throw eventError('EVENT_GAP', event, `waits for ${counter + 1}`);
       }
     }
     const count = this.events.findIndex((one) => one.time > time);
     const settled = this.#applied.splice(0, count < 0 ? this.#applied.length : count);
     this.#placed.splice(0, settled.length);
-    for (const { mutation } of settled) this.#writers.get(mutation.writer)?.events.delete(mutation.counter);
+    for (const { mutation } of settled) this.#writers.get(mutation.writer)?.placed.delete(mutation.counter);
     this.#base = settled.at(-1)?.root ?? this.#base;
     this.#settled = Math.max(this.#settled, time);
     return settled;

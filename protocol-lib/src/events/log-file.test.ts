@@ -1,8 +1,24 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { fromHex, toHex } from '../bytes/index.ts';
 import { isSyncError } from '../errors/index.ts';
+import { replicaId } from '../state/index.ts';
 import { DiskEventLog, decodeEntry, encodeEntry, type LogEntry, readLogFile, SimulatedDisk } from './index.ts';
 import { begin, boxStep, history } from './log.test-helper.ts';
+
+const FORMAT_1 =
+  '53594e434c4f47019c438d256b0392dda200000002000000000000000086a8706f736974696f6e00a77265636f7264739482a36b' +
+  '6579a5626f782f61a67265636f726481a373756d0082a36b6579a5626f782f62a67265636f726481a373756d0082a36b6579a562' +
+  '6f782f63a67265636f726481a373756d0082a36b6579a5626f782f64a67265636f726481a373756d00a4726f6f74b03833616239' +
+  '6336316563396431393932a474696d6500a776657273696f6e01a77772697465727390661abd29615283cae0000000013ff00000' +
+  '000000008aa76368616e6765739184a66669656c647382a26279a5616c696365a373756d07a36b6579a5626f782f61a26f70a570' +
+  '61746368a772656d6f76656490a7636f6d6d616e64a3626f78a66576656e74739184a46461746107a664657461696ca161a6706c' +
+  '61796572a5616c696365a474797065a54144444544a86d75746174696f6e82a7636f756e74657201a6777269746572a5616c6963' +
+  '65a76f7574636f6d65a9636f6d6d6974746564a8706f736974696f6e01a4726f6f74b039373131666636613836333439616237a4' +
+  '7365656e01a474696d6505a776657273696f6e0244a04c1a5a5227c17500000001400000000000000088a86d75746174696f6e82' +
+  'a7636f756e74657202a6777269746572a5616c696365a76f7574636f6d65a772656675736564a8706f736974696f6e02a6726561' +
+  '736f6ea76e6f74206e6f77a4726f6f74b039373131666636613836333439616237a47365656e02a474696d650aa776657273696f' +
+  '6e02';
 
 const steps = fc.array(boxStep, { minLength: 1, maxLength: 12 });
 
@@ -94,6 +110,18 @@ describe('a flipped bit', () => {
       }),
     );
   });
+});
+
+test('format 1 is read, and written, byte for byte for ever', () => {
+  const step = { writer: replicaId('alice'), pause: 5, withChanges: true };
+  const events = [{ type: 'ADDED', player: 'alice', detail: 'a', data: 7 }];
+  const { entries } = history([
+    { ...step, events, isRefused: false },
+    { ...step, events, isRefused: true },
+  ]);
+  const { bytes } = written(entries);
+  expect(toHex(bytes)).toBe(FORMAT_1);
+  expect(readLogFile(fromHex(FORMAT_1)).index.read(0)).toEqual(entries);
 });
 
 describe('what is no log', () => {

@@ -527,6 +527,19 @@ describe('a session on a log', () => {
     expect(log.read(0).map(({ outcome }) => outcome)).toEqual(['refused', 'committed']);
   });
 
+  test('counts its time on, whatever the clock does and whoever is its authority', () => {
+    const log = new MemoryEventLog();
+    const names = { definition: coinSession, replica: replicaId('server'), session: 'coins' };
+    for (const [start, ...nows] of [
+      [0, 500, 200, 900],
+      [7_000, 7_100, 6_000],
+    ] as const) {
+      const manager = new SyncManager({ ...names, random: seededRandom(1), now: start, log });
+      for (const now of nows) expect(manager.mutate('wave', {}, now)).toMatchObject({ accepted: true });
+    }
+    expect(log.read(0).map(({ time }) => time)).toEqual([500, 500, 900, 1_000, 1_000]);
+  });
+
   test('takes up where a writer says that it is, and logs that too', () => {
     const log = new MemoryEventLog();
     const first = new MemorySession();
