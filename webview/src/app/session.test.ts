@@ -1,6 +1,6 @@
 import { type CaptureQuery, encodeTraceRecord, LiveCapture } from '@syncscope/protocol/capture';
 import { SyncError } from '@syncscope/protocol/errors';
-import { replicaId } from '@syncscope/protocol/state';
+import { replicaId, stateHash } from '@syncscope/protocol/state';
 import { TRACE_VERSION, type TraceBody, type TraceHeader } from '@syncscope/protocol/trace';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { emptySession, portPair, type QueryServer, remoteQuery, type SessionState, serveQuery } from '../rpc/index.ts';
@@ -102,6 +102,20 @@ describe('a session in the inspector', () => {
     });
   });
 
+  it('opens a long file at its first divergence, near enough to see it', async () => {
+    const long = capture(20_000);
+    const own = stateHash('1'.repeat(16));
+    const expected = stateHash('2'.repeat(16));
+    append(long, 20_001, 'bot-2', { kind: 'mismatch', reason: 'root', version: 3, from: 3, to: 4, own, expected });
+    for (let seq = 20_002; seq <= 40_000; seq++) append(long, seq, 'bot-1', { kind: 'log', level: 'info', text: '' });
+    start(asFile(long), open);
+    const { view, range } = await until((one) => one.view.zoom !== undefined);
+    expect(view).toMatchObject({ playhead: 20_000, left: 'bot-2', right: 'server' });
+    const { from, to } = view.zoom!;
+    expect([from < 20_001e6, to > 20_001e6]).toEqual([true, true]);
+    expect(to - from).toBeLessThan((range.to - range.from) / 2);
+  });
+
   it('restores where the user was in the same session', async () => {
     const saved = {
       ...initialView,
@@ -133,6 +147,19 @@ describe('a session in the inspector', () => {
     for (let seq = 11; seq <= 30; seq++) append(live, seq, 'bot-2', { kind: 'log', level: 'info', text: 'more' });
     const state = await until((one) => one.records === 30);
     expect(state.view.playhead).toBe(29);
+  });
+
+  it('shows a session that is attached to anew from where it is now', async () => {
+    const saved = {
+      ...initialView,
+      sessionId: 'session-1',
+      playhead: 900,
+      following: true,
+      zoom: { from: 5e9, to: 9e9 },
+    };
+    start(new LiveCapture(header), { ...open, source: 'live' }, saved);
+    const { view } = await until((one) => one.isReady && one.view.following);
+    expect(view.zoom).toBeUndefined();
   });
 
   it('chooses the pair as soon as there are replicas', async () => {

@@ -105,10 +105,14 @@ async function takeSession(host: InspectorHost, session: SessionState, saved: Vi
 async function openView(host: InspectorHost, info: CaptureInfo, saved: ViewState | undefined): Promise<void> {
   const { sessionId, authority } = info.header;
   const current = getState().view;
-  const view = viewFor(sessionId, current.sessionId === '' ? saved : current, info.records);
-  const isKnown = view.sessionId === sessionId && (view.playhead >= 0 || view.selection !== undefined);
+  const remembered = current.sessionId === '' ? saved : current;
+  const view = viewFor(sessionId, remembered, info.records);
+  // A session that is attached to anew begins where it is now: what was looked at before is not in it.
+  const isAnew = info.isGrowing && (remembered?.playhead ?? -1) >= info.records;
+  const isKnown = !isAnew && view.sessionId === sessionId && (view.playhead >= 0 || view.selection !== undefined);
   update((draft) => {
     Object.assign(draft.view, view);
+    if (isAnew) Object.assign(draft.view, { zoom: undefined, selection: undefined, diffMoment: undefined });
     draft.records = info.records;
     draft.range = { ...info.range };
     draft.isReady = true;
@@ -119,8 +123,6 @@ async function openView(host: InspectorHost, info: CaptureInfo, saved: ViewState
     update((draft) => {
       draft.view.following = true;
       draft.view.playhead = draft.records - 1;
-      // A session attached to anew begins where it is now: what was looked at before is not in it.
-      if (!isKnown) draft.view.zoom = undefined;
     });
     return;
   }
