@@ -82,6 +82,17 @@ describe('a running session', () => {
   });
 });
 
+test('a session of a live process whose connection breaks before it answers is not taken for gone', async () => {
+  const folder = await temporaryFolder(cleanups);
+  const breaking = createServer((request) => request.socket.destroy());
+  await new Promise<void>((resolve) => breaking.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => new Promise((resolve) => breaking.close(resolve)));
+  const { port } = breaking.address() as AddressInfo;
+  await plant(folder, 'one.json', discovery({ url: `http://127.0.0.1:${port}` }));
+  expect((await listSessions(folder)).map(({ id }) => id)).toEqual(['one']);
+  expect(await readdir(folder)).toEqual(['one.json']);
+});
+
 describe('a stale file', () => {
   test('of a process that is gone is removed', async () => {
     const folder = await temporaryFolder(cleanups);

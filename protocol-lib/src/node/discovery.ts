@@ -207,7 +207,11 @@ function isProcessAlive(pid: number): boolean {
   }
 }
 
-/** The id of the session behind `url`; `silent` where the process took longer than a second, as one in a debugger does. */
+/**
+ * The id of the session behind `url`; undefined where nobody listens or somebody else does; `silent` where it cannot be
+ * told: no answer within a second, as of a process in a debugger, or a connection that broke. Only what is certain may
+ * cost a session its file.
+ */
 function askForId(url: string): Promise<string | 'silent' | undefined> {
   return new Promise((resolve) => {
     const asked = request(`${url}/session`, { agent: false, timeout: PROBE_TIMEOUT_MS }, (response) => {
@@ -215,16 +219,18 @@ function askForId(url: string): Promise<string | 'silent' | undefined> {
       response.setEncoding('utf8');
       response.on('data', (part: string) => {
         text += part;
-        if (text.length > 1_000) asked.destroy();
+        if (text.length <= 1_000) return;
+        resolve(undefined);
+        asked.destroy();
       });
       response.on('end', () => resolve(idIn(text)));
-      response.on('error', () => resolve(undefined));
+      response.on('error', () => resolve('silent'));
     });
     asked.on('timeout', () => {
       resolve('silent');
       asked.destroy();
     });
-    asked.on('error', () => resolve(undefined));
+    asked.on('error', (error) => resolve('code' in error && error.code === 'ECONNREFUSED' ? undefined : 'silent'));
     asked.end();
   });
 }
