@@ -10,6 +10,8 @@ test('names that were lost while a repair failed are told with the full sync tha
   alice.corruptCommitted([{ op: 'patch', key: recordKey('coin/0'), fields: { worth: -1 }, removed: [] }]);
   const lost = new Set(['NAMES', 'MERKLE_ANSWER', 'FULL_SYNC']);
   session.fate = (frame, to) => (to === 'client' && lost.has(typeOf(frame)) ? [] : [frame]);
+  // The repair is offered, fails, and everything is asked for.
+  session.run(6_000);
   // Records are new, and so are their names; and soon the authority no longer keeps the version that alice is at.
   for (const id of ['first', 'second', 'third']) {
     session.manager.mutate('note', { id, text: 'hello' }, session.now);
