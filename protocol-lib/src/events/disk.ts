@@ -23,7 +23,10 @@ export interface SinkFiles {
   install(): void | Promise<void>;
 }
 
-/** A disk of byte sinks. It writes to files that it has created only: begin with `replace`. */
+/**
+ * A disk of byte sinks. It writes to files that it has created only: begin with `replace`. One process at a time: two that have opened
+ * one file do not see each other, so whoever opens it must hold a lock.
+ */
 export class SinkDisk implements LogDisk {
   readonly #files: SinkFiles;
   #sink: ByteSink | undefined;
