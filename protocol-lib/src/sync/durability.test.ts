@@ -47,7 +47,8 @@ class DurableSession {
   readonly #random: Random;
   #frames: { link: LinkId; to: 'client' | 'manager'; frame: Uint8Array | undefined }[] = [];
   #nextLink = 1;
-  #read: { readonly bytes?: Uint8Array; readonly entries: readonly LogEntry[] } = { entries: [] };
+  #read: Uint8Array | undefined;
+  readonly #entries: LogEntry[] = [];
   #isDelivering = false;
 
   constructor(seed: number, crashAt = Number.POSITIVE_INFINITY) {
@@ -84,11 +85,23 @@ class DurableSession {
     }
   }
 
-  /** What no crash can take away. */
+  /** What no crash can take away, and what was compacted since it was so. */
   #durable(): readonly LogEntry[] {
     const bytes = this.disk.durable;
-    if (this.#read.bytes !== bytes) this.#read = { bytes, entries: readLogFile(bytes).index.read(0) };
-    return this.#read.entries;
+    if (this.#read === bytes) return this.#entries;
+    this.#read = bytes;
+    const { index } = readLogFile(bytes);
+    expect(this.#entries.length).toBeGreaterThanOrEqual(index.base);
+    expect(index.last).toBeGreaterThanOrEqual(this.#entries.length);
+    this.#entries.push(...index.read(Math.max(0, this.#entries.length)));
+    return this.#entries;
+  }
+
+  /** Drops the entries up to some position that is durable. */
+  compact(at: number): void {
+    this.#durable();
+    const { base, durable } = this.log;
+    compactLog(this.log, coinSession.reduce, base + (at % (durable - base + 1)));
   }
 
   #open(): DiskEventLog {
@@ -253,6 +266,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('mutate' as const), coin: fc.nat(3) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('run' as const), steps: fc.integer({ min: 1, max: 5 }) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('complete' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('compact' as const), at: fc.nat(20) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('cut' as const), name }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('connect' as const), name }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const), isPowerLost: fc.boolean() }) },
@@ -275,6 +289,9 @@ function take(session: DurableSession, one: Step, note: number): void {
       break;
     case 'complete':
       session.complete();
+      break;
+    case 'compact':
+      session.compact(one.at);
       break;
     case 'cut':
       session.cut(one.name);
