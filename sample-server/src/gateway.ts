@@ -21,7 +21,6 @@ const TICK_MS = 20;
 const CLOSE_ENDED = 1001;
 const CLOSE_REFUSED = 1008;
 const CLOSE_TOO_SLOW = 1013;
-const GOODBYE_MS = 1_000;
 const STRANGER = replicaId('unknown');
 
 export interface GatewayOptions {
@@ -135,7 +134,12 @@ export class Gateway {
   #open(socket: WebSocket): void {
     const { faults, manager } = this.#options;
     const link = ++this.#links;
-    const replica = (): ReplicaId | undefined => manager.clients.find((client) => client.link === link)?.replica;
+    let known: ReplicaId | undefined;
+    // Asked with every frame, and all clients are looked through: once its HELLO has named it, a link keeps its replica.
+    const replica = (): ReplicaId | undefined => {
+      known ??= manager.clients.find((client) => client.link === link)?.replica;
+      return known;
+    };
     const connection: Connection = {
       link,
       socket,
