@@ -11,6 +11,8 @@ export interface Kill {
   /** How often it was found, of how many seeds. */
   readonly found: number;
   readonly tried: number;
+  /** Why it could not be planted, where it does not fit the code any more. */
+  readonly misfit?: string;
 }
 
 /**
@@ -36,7 +38,9 @@ export async function killOne(bug: PlantedBug, limit: number, sample: number): P
 export async function killAll(limit: number, sample: number, told: (kill: Kill) => void): Promise<Kill[]> {
   const kills: Kill[] = [];
   for (const bug of PLANTED_BUGS) {
-    const kill = await killOne(bug, limit, sample);
+    const kill = await killOne(bug, limit, sample).catch((error: unknown): Kill => {
+      return { bug, by: undefined, seed: 0, found: 0, tried: 0, misfit: String(error) };
+    });
     kills.push(kill);
     told(kill);
   }
@@ -46,7 +50,8 @@ export async function killAll(limit: number, sample: number, told: (kill: Kill) 
 export const KILL_TABLE_HEAD =
   '| planted bug | what it does | killed by | first seed | of 1,000 seeds |\n|---|---|---|---|---|';
 
-export function killLine({ bug, by, seed, found, tried }: Kill): string {
+export function killLine({ bug, by, seed, found, tried, misfit }: Kill): string {
+  if (misfit !== undefined) return `| ${bug.name} | ${bug.what} | **not planted**: ${misfit} | | |`;
   const rate = by === undefined ? '0' : `${Math.round((found / tried) * 1_000)}`;
   return `| ${bug.name} | ${bug.what} | ${by ?? `**lives** after ${tried}`} | ${by === undefined ? '' : seed} | ${rate} |`;
 }

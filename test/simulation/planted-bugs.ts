@@ -18,6 +18,16 @@ const ledger = 'sync/ledger.ts';
 
 const noRootCheck = { file: committed, find: 'if (root.hash !== delta.root) return', put: 'if (false) return' };
 
+const merkleImport = "import { changesBetween, StateRoot } from '../merkle/index.ts';";
+
+/** Code in which `changesBetween` leaves something out, or changes it. */
+function plantedChanges(how: string): string {
+  return [
+    "import { changesBetween as allChanges, StateRoot } from '../merkle/index.ts';",
+    `const changesBetween = (from: StateRoot, to: StateRoot) => allChanges(from, to).${how};`,
+  ].join(' ');
+}
+
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'rollback-drops-all',
@@ -27,12 +37,12 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'no-deduplication',
     what: 'a command that comes again is carried out again',
-    edits: [{ file: manager, find: 'if (counter <= settled) {', put: 'if (false) {' }],
+    edits: [{ file: manager, find: 'if (counter <= decided) {', put: 'if (false) {' }],
   },
   {
     name: 'gap-ignored',
     what: 'a command is carried out though the one before it is missing',
-    edits: [{ file: manager, find: 'if (counter > settled + 1) {', put: 'if (false) {' }],
+    edits: [{ file: manager, find: 'if (counter > decided + 1) {', put: 'if (false) {' }],
   },
   {
     name: 'snapshot-drops-pending',
@@ -82,7 +92,11 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'rejections-lost',
     what: 'no refusal reaches its writer, who takes it for accepted',
     edits: [
-      { file: manager, find: 'if (outcome.accepted) return;', put: 'return;' },
+      {
+        file: manager,
+        find: "if (client) this.#outbox.send([client], { type: 'REJECT', ...body }, seq > 0 ? [seq] : cause);",
+        put: '',
+      },
       { file: ledger, find: 'if (one.progress > progress) rejected.push', put: 'if (false) rejected.push' },
     ],
   },
@@ -177,8 +191,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: client,
-        find: 'if (this.#isSynced) this.#sendCommand(pending);',
-        put: 'this.#committed = { ...this.#committed, root: this.optimistic }; if (this.#isSynced) this.#sendCommand(pending);',
+        find: 'this.#pending.add(pending, decision.accepted ? decision.root : this.#pending.root);',
+        put: 'this.#pending.add(pending, decision.accepted ? decision.root : this.#pending.root); this.#committed = { ...this.#committed, root: this.optimistic };',
       },
     ],
   },
@@ -194,8 +208,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       noRootCheck,
       {
         file: 'sync/authority-state.ts',
-        find: 'changes: changesBetween(base.root, this.#root),',
-        put: "changes: changesBetween(base.root, this.#root).filter((one) => one.op !== 'remove'),",
+        find: merkleImport,
+        put: plantedChanges("filter((one) => one.op !== 'remove')"),
       },
     ],
   },
@@ -252,8 +266,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       noRootCheck,
       {
         file: 'sync/authority-state.ts',
-        find: 'changes: changesBetween(base.root, this.#root),',
-        put: "changes: changesBetween(base.root, this.#root).map((one) => one.op === 'patch' && 'sum' in one.fields ? { ...one, fields: { ...one.fields, sum: 0 } } : one),",
+        find: merkleImport,
+        put: plantedChanges(
+          "map((one) => one.op === 'patch' && 'sum' in one.fields ? { ...one, fields: { ...one.fields, sum: 0 } } : one)",
+        ),
       },
     ],
   },
