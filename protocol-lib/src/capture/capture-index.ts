@@ -474,7 +474,7 @@ export class CaptureIndex {
       const drift = this.#openDrift(replica);
       if (drift) drift.divergence = position;
     }
-    const isRight = kind === KIND.hash && this.roots.agrees(version, high, low) === true;
+    const isRight = kind === KIND.hash && (envelope.agrees === 1 || this.roots.agrees(version, high, low) === true);
     if (isRight || kind === KIND.repair || kind === KIND.apply || (kind === KIND.snapshot && !isMismatchSnapshot)) {
       const drift = this.#openDrift(replica);
       if (drift) drift.end = position;

@@ -73,6 +73,8 @@ export interface Standing {
   isPresent: boolean;
   isConnected: boolean;
   version: number;
+  /** Whether it is shown only a part of the authority's state, so that only a comparison which the authority made says anything. */
+  isPartial: boolean;
   /** Whether it has told a root hash. */
   hasRoot: boolean;
   high: number;
@@ -89,6 +91,7 @@ export function freshStanding(): Standing {
     isPresent: false,
     isConnected: false,
     version: 0,
+    isPartial: false,
     hasRoot: false,
     high: 0,
     low: 0,
@@ -140,6 +143,10 @@ export function stepStanding(
       takeHash(standing, columns, index, replica === authority, roots);
       settle(standing, position);
       return;
+    case KIND.view:
+      standing.isPartial = true;
+      standing.base = AGREEMENT.unknown;
+      return;
     case KIND.mismatch:
       takeMismatch(standing, columns, index, roots);
       return;
@@ -185,6 +192,7 @@ function takeRoot(
 }
 
 function compare(standing: Standing, isAuthority: boolean, roots: AuthorityRoots): void {
+  if (standing.isPartial && !isAuthority) return;
   const agrees = isAuthority || roots.agrees(standing.version, standing.high, standing.low);
   standing.base = agrees === undefined ? AGREEMENT.unknown : agrees ? AGREEMENT.agrees : AGREEMENT.differs;
 }

@@ -72,6 +72,8 @@ export function summarize(record: TraceRecord, index: CaptureIndex, position: nu
       return healthText(body);
     case 'pressure':
       return pressureText(body);
+    case 'view':
+      return `sees ${counted(body.records, 'record')} at v${body.version}${body.view ? `, view ${body.view}` : ''}`;
     default:
       return unreachable(body);
   }

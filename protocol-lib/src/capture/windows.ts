@@ -43,6 +43,7 @@ const GROUPS: Readonly<Record<TraceKind, KindGroup>> = {
   log: 'other',
   health: 'problem',
   pressure: 'problem',
+  view: 'other',
 };
 const GROUP_OF_KIND = Uint8Array.from(TRACE_KINDS, (kind) => KIND_GROUPS.indexOf(GROUPS[kind]));
 const MAX_BUCKETS = 65_536;

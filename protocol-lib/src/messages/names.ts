@@ -34,6 +34,7 @@ export class NameTable implements NameSink, NameSource {
   /** Those names that were found to be record keys, in their places. */
   readonly #keys: (RecordKey | undefined)[] = [];
   #units = 0;
+  #isSealed = false;
 
   get length(): number {
     return this.#names.length;
@@ -82,12 +83,18 @@ export class NameTable implements NameSink, NameSource {
     for (const name of names) this.#push(name);
   }
 
+  /** From now on a name that is not in the table stays out of it and is written out in full: receivers share the table, and may not all see the same. */
+  seal(): void {
+    this.#isSealed = true;
+  }
+
   /** The names from `first` on. */
   slice(first: number, end?: number): string[] {
     return this.#names.slice(first, end);
   }
 
   #fits(name: string): boolean {
+    if (this.#isSealed) return false;
     const isFull = this.#names.length >= MAX_NAMES || this.#units + name.length > MAX_NAMES_LENGTH;
     // A name that has no bytes would spoil every NAMES frame after it.
     return !isFull && name.length <= MAX_NAME_LENGTH && name.isWellFormed();

@@ -17,9 +17,10 @@ import { CommitLog, type Decided } from './commit-log.ts';
 import { type Decision, decide, isSendableRecord, RECORD_MAX_DEPTH, refuse } from './decide.ts';
 import { wholeChange, withWholeGroups } from './field-groups.ts';
 import { MutationLedger } from './ledger.ts';
-import type { DomainEvent, SessionDefinition } from './session.ts';
+import type { DomainEvent, SessionDefinition, SessionView } from './session.ts';
 import { MAX_PENDING, type SyncSettings } from './settings.ts';
 import { SnapshotRing, type StateSnapshot } from './snapshots.ts';
+import { Views } from './views.ts';
 
 /** Where a receiver stands: the version it has, and how far it has been told of settled mutations. */
 export interface SyncPoint {
@@ -78,6 +79,7 @@ export class AuthorityState {
   readonly #replica: ReplicaId;
   readonly #tap: Tap;
   readonly #ring: SnapshotRing;
+  readonly #views: Views | undefined;
   readonly #log: CommitLog | undefined;
   readonly #verifiesReducer: boolean;
   readonly ledger: MutationLedger;
@@ -98,6 +100,7 @@ export class AuthorityState {
     { log, verifyReducer = false }: AuthorityOptions = {},
   ) {
     this.#definition = withWholeGroups(definition);
+    this.#views = definition.view && new Views(definition.view);
     this.#replica = replica;
     this.#tap = tap;
     this.#verifiesReducer = verifyReducer;
@@ -249,20 +252,45 @@ export class AuthorityState {
     return this.#ring.get(version);
   }
 
-  /** The delta from a point to now, or undefined where its version is not kept. */
-  deltaFrom(point: SyncPoint): BodyOf<'DELTA_SYNC'> | undefined {
+  /** What a replica may see of a kept state, or of the present one. */
+  rootFor(replica: ReplicaId, { root }: { readonly root: StateRoot } = this): StateRoot {
+    return this.#views && replica !== this.#replica ? this.#views.rootOf(root, replica) : root;
+  }
+
+  /** The view that a replica has of a kept state, or of the present one; undefined where all see everything. */
+  viewFor(replica: ReplicaId, { root }: { readonly root: StateRoot } = this): SessionView | undefined {
+    return this.#views?.viewOf(root, replica);
+  }
+
+  /**
+   * Replicas with one name here can be given one delta from a point: they saw the same then, see the same now, and have nothing to be
+   * told that is meant for one of them alone.
+   */
+  audience(replica: ReplicaId, point: SyncPoint): string {
+    const base = this.#ring.get(point.version);
+    const at = `${point.version}/${point.progress}`;
+    if (!this.#views || !base) return at;
+    const isMeant = this.ledger.hasRejectionSince(replica, point.progress);
+    return JSON.stringify([at, this.viewFor(replica, base)?.id, this.viewFor(replica)?.id, isMeant ? replica : null]);
+  }
+
+  /** The delta from a point to now for a replica and its {@link audience}, or undefined where the point's version is not kept. */
+  deltaFrom(point: SyncPoint, replica: ReplicaId = this.#replica): BodyOf<'DELTA_SYNC'> | undefined {
     const base = this.#ring.get(point.version);
     if (base === undefined) return undefined;
+    const root = this.rootFor(replica);
+    const rejected = this.ledger.rejectionsSince(point.progress);
     return {
       type: 'DELTA_SYNC',
       from: point.version,
       to: this.#version,
       since: point.progress,
       progress: this.ledger.progress,
-      changes: this.#wholeChanges(changesBetween(base.root, this.#root)),
+      changes: this.#wholeChanges(changesBetween(this.rootFor(replica, base), root)),
       vector: this.ledger.entriesSince(point.progress),
-      rejected: this.ledger.rejectionsSince(point.progress),
-      root: this.#root.hash,
+      // Why another's mutation was refused may speak of what this one does not see.
+      rejected: this.#views ? rejected.filter((one) => one.replica === replica) : rejected,
+      root: root.hash,
     };
   }
 
@@ -274,14 +302,15 @@ export class AuthorityState {
 
   /** The whole state now, with what a receiver must know of its own mutations. */
   fullSync(receiver: ReplicaId): BodyOf<'FULL_SYNC'> {
+    const root = this.rootFor(receiver);
     return {
       type: 'FULL_SYNC',
       version: this.#version,
       progress: this.ledger.progress,
-      records: Array.from(this.#root.entries(), ([key, record]) => ({ key, record })),
+      records: Array.from(root.entries(), ([key, record]) => ({ key, record })),
       vector: this.ledger.entriesSince(0),
       rejected: this.ledger.rejectionsOf(receiver),
-      root: this.#root.hash,
+      root: root.hash,
     };
   }
 

@@ -283,8 +283,7 @@ export class DeltaSynchronizer {
   #syncGroup(first: Client, others: readonly Client[], now: number): void {
     const clients = [first, ...others];
     const delta = this.#state.deltaFrom(first.sent, first.replica);
-    // So many changes say less than the state itself. Where a view has moved, they may be few and yet more than what is left.
-    if (delta && delta.changes.length <= Math.max(this.#state.rootFor(first.replica).size, FEW_CHANGES))
+    if (delta && !isMostlyRemovals(delta, this.#state.rootFor(first.replica).size))
       this.#sendDelta(clients, delta, now);
     else for (const client of clients) this.#fullSync(client, now);
   }
@@ -342,7 +341,7 @@ export class DeltaSynchronizer {
     if (!view || !this.#tap.isOpen) return;
     const { version } = this.#state;
     const { size, hash } = this.#state.rootFor(replica);
-    this.#tap.emit(replica, { kind: 'view', view: view.id.slice(0, 200), version, records: size, root: hash });
+    this.#tap.emit(replica, { kind: 'view', view: view.id.slice(0, 200).toWellFormed(), version, records: size, root: hash });
   }
 
   #markSent(client: Client, now: number): void {
@@ -354,8 +353,14 @@ export class DeltaSynchronizer {
   }
 }
 
-/** As many never make a delta too large. */
-const FEW_CHANGES = 16;
+/** Records that are soon sent, whatever else is to be said. */
+const FEW_RECORDS = 16;
+
+/** Whether a delta names so many records that are gone that what is left is soon said. */
+function isMostlyRemovals({ changes }: BodyOf<'DELTA_SYNC'>, size: number): boolean {
+  const limit = 2 * Math.max(size, FEW_RECORDS);
+  return changes.length > limit && changes.filter(({ op }) => op === 'remove').length > limit;
+}
 
 /** Before anything was sent. */
 const NOWHERE: SyncPoint = { version: 0, progress: 0 };

@@ -97,6 +97,11 @@ export class MutationLedger {
     return rejected;
   }
 
+  /** Whether a mutation of this writer was refused since `progress`. */
+  hasRejectionSince(replica: ReplicaId, progress: number): boolean {
+    return this.#writers.get(replica)?.rejections.some((one) => one.progress > progress) ?? false;
+  }
+
   /** The refusals of one writer that are still remembered. */
   rejectionsOf(replica: ReplicaId): Rejection[] {
     const rejections = this.#writers.get(replica)?.rejections ?? [];

@@ -22,8 +22,9 @@ import { type Client, DeltaSynchronizer, type SyncTotals } from './delta-synchro
 import { LinkQueue } from './link-queue.ts';
 import { type LinkId, Outbox, type Outgoing, STRANGER } from './outbox.ts';
 import { type AuthorityReceipt, ReceiptBook } from './receipts.ts';
-import type { SessionDefinition } from './session.ts';
+import type { DomainEvent, SessionDefinition } from './session.ts';
 import { SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
+import { hears } from './views.ts';
 
 export interface SyncManagerOptions extends Partial<SyncSettings> {
   readonly definition: SessionDefinition;
@@ -113,7 +114,12 @@ export class SyncManager {
       log,
       verifyReducer,
     });
-    this.#outbox = new Outbox(options.replica, this.#tap, () => this.#clients.values());
+    this.#outbox = new Outbox(
+      options.replica,
+      this.#tap,
+      () => this.#clients.values(),
+      options.definition.view !== undefined,
+    );
     this.#receipts = new ReceiptBook(this.replica, this.#settings.receipts, this.#settings.maxWriters);
     this.#synchronizer = new DeltaSynchronizer(
       this.#state,
@@ -165,7 +171,10 @@ export class SyncManager {
     if (!this.#tap.isOpen) return;
     const emit = this.#tap.emit.bind(this.#tap, this.replica);
     emit({ kind: 'replica', role: 'server' });
-    for (const client of this.#clients.values()) this.#tap.emit(client.replica, { kind: 'replica', role: 'client' });
+    for (const client of this.#clients.values()) {
+      this.#tap.emit(client.replica, { kind: 'replica', role: 'client' });
+      this.#synchronizer.describeView(client);
+    }
     this.#outbox.describe();
     for (const { client, decoder } of this.#links.values()) {
       if (!client || decoder.names.length === 0) continue;
@@ -508,8 +517,14 @@ export class SyncManager {
     if (listeners.length === 0) return;
     for (const event of settlement.events) {
       const body = { version: settlement.version, event: shortEvent(event), time };
-      this.#outbox.send(listeners, { type: 'EVENT', ...body }, [settlement.seq]);
+      const told = listeners.filter(({ replica }) => this.#mayHear(replica, event));
+      if (told.length > 0) this.#outbox.send(told, { type: 'EVENT', ...body }, [settlement.seq]);
     }
+  }
+
+  #mayHear(replica: ReplicaId, event: DomainEvent): boolean {
+    const view = this.#state.viewFor(replica);
+    return view === undefined || hears(view, event, replica);
   }
 
   /** Drops a reader of which nothing more can be hoped: it holds memory for nothing. */

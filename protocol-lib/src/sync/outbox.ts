@@ -33,9 +33,10 @@ export class Outbox {
   #waiting: Outgoing[] = [];
   #bytes = 0;
 
-  /** `receivers` are all that share the name table. */
-  constructor(sender: ReplicaId, tap: Tap, receivers: () => Iterable<Receiver>) {
+  /** `receivers` are all that share the name table; with `namesNothing` there is none. */
+  constructor(sender: ReplicaId, tap: Tap, receivers: () => Iterable<Receiver>, namesNothing: boolean) {
     this.#encoder = new FrameEncoder(sender);
+    if (namesNothing) this.#encoder.names.seal();
     this.#tap = tap;
     this.#receivers = receivers;
   }

@@ -13,6 +13,22 @@ export type CommandOutcome =
 export type CommandHandler = (state: StateView, args: Value, writer: ReplicaId) => CommandOutcome;
 
 /**
+ * What a client may see. Everything that is kept from it never leaves the authority; that others take part, how many mutations they
+ * made, and the session's version, are no secrets. A command is refused or not by the whole state, and its reason is told to its writer.
+ */
+export interface SessionView {
+  /** Names the view: two with one id see the same of every state. Clients whose views have one id share one encoding. */
+  readonly id: string;
+  /** Whether it holds a record. Pure: by the key and the record alone. */
+  sees(key: RecordKey, record: SyncRecord): boolean;
+  /** Whether an event may be told. Where absent, only who caused it is told. */
+  hears?(event: DomainEvent): boolean;
+}
+
+/** A client's view of a state, such as the room that its own record says it is in. Pure. One that throws sees nothing. */
+export type ViewFunction = (state: StateView, replica: ReplicaId) => SessionView;
+
+/**
  * Fields that make sense only together, such as the two of a position: no record may have some from one writer and some from another. Every
  * patch that touches one carries all of them, as its writer saw them or meant them.
  */
@@ -31,4 +47,6 @@ export interface SessionDefinition {
   readonly reduce: Reducer;
   /** A field stands in one group of its collection at most. */
   readonly groups?: readonly FieldGroup[];
+  /** Where absent, every client sees everything. With it, names are written out in frames, since a shared table would tell them to all. */
+  readonly view?: ViewFunction;
 }

@@ -150,6 +150,11 @@ export const traceBodySchema = variant('kind', {
     heldRounds: uint,
     text: string(500),
   }),
+  /**
+   * The authority shows the replica only a part of the state from now on: at `version` so many records with this root. Its root says
+   * nothing about that of the whole state; a `hash` with its reference does.
+   */
+  view: object({ view: string(200), version: uint, records: uint, root: stateHashSchema }),
 });
 
 export type TraceBody = Infer<typeof traceBodySchema>;
@@ -183,6 +188,7 @@ export const TRACE_KINDS = [
   'log',
   'health',
   'pressure',
+  'view',
 ] as const satisfies readonly TraceKind[];
 
 export const sourceLocationSchema = object({ file: string(1_000), line: uint, column: uint });
