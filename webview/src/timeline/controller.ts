@@ -237,10 +237,11 @@ export function createTimeline(
     const { view, range } = getState();
     const time = dragTime ?? (view.following ? range.to : view.playhead < 0 ? range.from : sources.data.playheadTime);
     if (time === undefined) return;
-    const isMoved = view.playhead !== revealedPlayhead && sources.rows.peek(view.playhead) !== undefined;
-    if (isMoved && dragTime === undefined) {
+    // The row's own time: `time` may still be that of the record before, until the answer for this one is here.
+    const row = view.playhead === revealedPlayhead ? undefined : sources.rows.peek(view.playhead);
+    if (row && dragTime === undefined) {
       revealedPlayhead = view.playhead;
-      const next = view.zoom && !view.following ? revealTime(shown, time, range) : shown;
+      const next = view.zoom && !view.following ? revealTime(shown, row.time, range) : shown;
       if (next !== shown) setZoom(next);
     }
     const { width } = lanesView.state;
