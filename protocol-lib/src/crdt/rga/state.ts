@@ -72,7 +72,7 @@ const MAX_COUNTERS = 2 ** 27;
 export function stateOf(sequence: Sequence, vector: VersionVector, since: VersionVector): RgaState {
   const runs: RgaRun[] = [];
   const deletions: RgaDeletion[] = [];
-  const pending: Block[] = [...(sequence.root.right ?? [])].reverse();
+  const pending: Block[] = [...(sequence.root.right ?? [])];
   for (let block = pending.pop(); block !== undefined; block = pending.pop()) {
     const run = runFrom(block);
     const known = Math.min(run.length, Math.max(0, since.get(run.replica) - run.counter + 1));
@@ -82,10 +82,9 @@ export function stateOf(sequence: Sequence, vector: VersionVector, since: Versio
     }
     if (known < run.length) runs.push(known === 0 ? run : restOf(run, known));
     const end = endOfRun(block);
-    // The nearest last, so that it comes next.
-    for (const children of [block.left, end.right]) {
-      if (children !== null) for (let at = children.length - 1; at >= 0; at--) pending.push(children[at]!);
-    }
+    // The farthest first: then whoever reads it puts each sibling right beside its parent.
+    if (block.left !== null) pending.push(...block.left);
+    if (end.right !== null) pending.push(...end.right);
   }
   return { since: since.entries(), vector: vector.entries(), runs, deletions };
 }
