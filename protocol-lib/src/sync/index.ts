@@ -12,6 +12,7 @@ export {
   type SyncHealth,
   type Verified,
 } from './health.ts';
+export { type InterpolatedView, JitterBuffer, type JitterBufferOptions, type MovingFields } from './interpolation.ts';
 export { QUEUE_DEFAULTS, type QueueLimits, type QueueState, type TrafficClass, trafficClass } from './link-queue.ts';
 export { SyncManager, type SyncManagerOptions, type SyncStats } from './manager.ts';
 export type { LinkId, Outgoing } from './outbox.ts';

@@ -1,0 +1,144 @@
+import type { StateRoot } from '../merkle/index.ts';
+import { milliseconds } from '../ports/index.ts';
+import type { RecordKey, SyncRecord, Value } from '../state/index.ts';
+import type { StateView } from './session.ts';
+
+/** Numbers that move evenly from one known state to the next, such as those of a position. */
+export interface MovingFields {
+  /** What the keys of the records begin with, such as `ball/`. */
+  readonly collection: string;
+  readonly fields: readonly string[];
+}
+
+/** Times in nanoseconds. */
+export interface JitterBufferOptions {
+  readonly moving: readonly MovingFields[];
+  /** Between two states, as WELCOME says it. */
+  readonly interval: number;
+  /** The least and the most that is shown behind what has arrived; `interval` and a second where absent. */
+  readonly minDelay?: number;
+  readonly maxDelay?: number;
+  /** States that are kept, and arrivals of which the jitter is measured; 32 where absent. */
+  readonly window?: number;
+}
+
+/** What is shown at one moment. */
+export interface InterpolatedView extends StateView {
+  /** The moment of the session that is shown, on the clock of the states. */
+  readonly time: number;
+  /** Whether the newest state is shown because no later one has come in time. */
+  readonly isStarved: boolean;
+}
+
+interface KnownState {
+  readonly root: StateRoot;
+  readonly time: number;
+}
+
+/**
+ * Shows a session evenly although its states arrive unevenly: always a little behind, between two states that are both known, and never
+ * beyond what is known. The delay follows the jitter of the last arrivals; time never runs backwards.
+ */
+export class JitterBuffer {
+  readonly #moving: readonly MovingFields[];
+  readonly #interval: number;
+  readonly #minDelay: number;
+  readonly #maxDelay: number;
+  readonly #window: number;
+  #states: KnownState[] = [];
+  /** How long each of the last states was on its way, plus the difference of the clocks. */
+  #transits: number[] = [];
+  #shown = Number.NEGATIVE_INFINITY;
+
+  /** @throws RangeError for times or a window that are not positive, and where `minDelay` is more than `maxDelay` */
+  constructor({
+    moving,
+    interval,
+    minDelay = interval,
+    maxDelay = Math.max(minDelay, milliseconds(1_000)),
+    window = 32,
+  }: JitterBufferOptions) {
+    if (!(interval > 0 && minDelay > 0 && minDelay <= maxDelay)) {
+      throw new RangeError(`no delay is between ${minDelay} and ${maxDelay} at an interval of ${interval}`);
+    }
+    if (!Number.isSafeInteger(window) || window < 2)
+      throw new RangeError(`a window is 2 or more states, not ${window}`);
+    this.#moving = moving;
+    this.#interval = interval;
+    this.#minDelay = minDelay;
+    this.#maxDelay = maxDelay;
+    this.#window = window;
+  }
+
+  /** How far what is shown is behind the fastest arrival of the last. */
+  get delay(): number {
+    const jitter = this.#transits.length === 0 ? 0 : Math.max(...this.#transits) - Math.min(...this.#transits);
+    return Math.min(this.#maxDelay, Math.max(this.#minDelay, this.#interval + jitter));
+  }
+
+  /**
+   * A state has arrived. `time` is the moment of the session that it shows, on the authority's clock; where that is not known, the time of
+   * its arrival does. One that is not later than the last known is passed over.
+   */
+  push(root: StateRoot, time: number, arrivedAt: number): void {
+    const last = this.#states.at(-1);
+    if (!Number.isFinite(time) || !Number.isFinite(arrivedAt) || (last && time <= last.time)) return;
+    this.#states.push({ root, time });
+    this.#transits.push(arrivedAt - time);
+    if (this.#states.length > this.#window) this.#states.shift();
+    if (this.#transits.length > this.#window) this.#transits.shift();
+  }
+
+  /** What to show at `now`, on the clock of the arrivals; undefined before the first state. */
+  at(now: number): InterpolatedView | undefined {
+    const [first] = this.#states;
+    const last = this.#states.at(-1);
+    if (!first || !last) return undefined;
+    const due = now - Math.min(...this.#transits) - this.delay;
+    const time = Math.min(last.time, Math.max(first.time, this.#shown, due));
+    this.#shown = time;
+    const later = this.#states.find((state) => state.time > time);
+    const from = this.#states.findLast((state) => state.time <= time) ?? first;
+    const fraction = later ? (time - from.time) / (later.time - from.time) : 0;
+    return between(from.root, later?.root ?? from.root, fraction, this.#moving, time, !later && due > last.time);
+  }
+}
+
+/** The state that is `fraction` (0 to 1) of the way between two: records and all that does not move are those of the first. */
+function between(
+  from: StateRoot,
+  to: StateRoot,
+  fraction: number,
+  moving: readonly MovingFields[],
+  time: number,
+  isStarved: boolean,
+): InterpolatedView {
+  const shown = (key: RecordKey, record: SyncRecord) => moved(record, to.get(key), fieldsOf(moving, key), fraction);
+  return {
+    time,
+    isStarved,
+    get(key) {
+      const record = from.get(key);
+      return record && shown(key, record);
+    },
+    *entries(prefix) {
+      for (const [key, record] of from.entries(prefix)) yield [key, shown(key, record)] as const;
+    },
+  };
+}
+
+function fieldsOf(moving: readonly MovingFields[], key: RecordKey): string[] {
+  return moving.flatMap(({ collection, fields }) => (key.startsWith(collection) ? fields : []));
+}
+
+function moved(from: SyncRecord, to: SyncRecord | undefined, fields: readonly string[], fraction: number): SyncRecord {
+  if (to === undefined || to === from || fraction === 0 || fields.length === 0) return from;
+  const record: Record<string, Value> = { ...from };
+  for (const field of fields) {
+    const start = Object.hasOwn(from, field) ? from[field] : undefined;
+    const end = Object.hasOwn(to, field) ? to[field] : undefined;
+    // Weighted, so that it never leaves the two values however large they are.
+    if (typeof start === 'number' && typeof end === 'number') record[field] = start * (1 - fraction) + end * fraction;
+  }
+  return record;
+}
