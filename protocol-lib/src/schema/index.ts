@@ -1,1 +1,2 @@
+export * from './fit-text.ts';
 export * from './schema.ts';

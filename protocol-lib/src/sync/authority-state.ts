@@ -11,6 +11,7 @@ import {
 import { changesBetween, StateRoot } from '../merkle/index.ts';
 import type { BodyOf } from '../messages/index.ts';
 import type { Random } from '../ports/index.ts';
+import { fitText } from '../schema/index.ts';
 import type { Change, ReplicaId, Value, Version } from '../state/index.ts';
 import type { MutationId, Tap } from '../trace/index.ts';
 import { CommitLog, type Decided } from './commit-log.ts';
@@ -233,7 +234,7 @@ export class AuthorityState {
     if (!unsteady) return decision;
     const text = nondeterminismText(unsteady, version + 1);
     if (this.#tap.isOpen)
-      this.#tap.emit(this.#replica, { kind: 'log', level: 'error', text: text.slice(0, 10_000) }, cause);
+      this.#tap.emit(this.#replica, { kind: 'log', level: 'error', text: fitText(text, 10_000) }, cause);
     return refuse(text);
   }
 
@@ -382,5 +383,5 @@ export function shortEvent(event: { readonly type: string; readonly player: stri
   readonly player: string;
   readonly detail: string;
 } {
-  return { type: event.type.slice(0, 80), player: event.player.slice(0, 80), detail: event.detail.slice(0, 500) };
+  return { type: fitText(event.type, 80), player: fitText(event.player, 80), detail: fitText(event.detail, 500) };
 }

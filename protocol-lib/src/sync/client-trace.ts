@@ -2,6 +2,7 @@ import type { VersionVector } from '../clock/index.ts';
 import type { MerkleDescent, StateRoot } from '../merkle/index.ts';
 import { diffRoots } from '../merkle/index.ts';
 import type { EncodedFrame, Message } from '../messages/index.ts';
+import { fitText } from '../schema/index.ts';
 import type { Change, ReplicaId, StateHash, Version } from '../state/index.ts';
 import type { MutationId, Tap, TraceBody, TraceBodyOf } from '../trace/index.ts';
 import type { Committed } from './committed.ts';
@@ -31,7 +32,7 @@ export class ClientTrace {
   }
 
   gone(reason: string): void {
-    this.#emit(() => ({ kind: 'gone', reason: reason.slice(0, 500) }));
+    this.#emit(() => ({ kind: 'gone', reason: fitText(reason, 500) }));
   }
 
   sent({ names, type, sender, sequence, frame }: EncodedFrame, to: ReplicaId, cause: Cause): void {
@@ -57,7 +58,7 @@ export class ClientTrace {
     return this.#emit(() => ({
       kind: 'prediction',
       mutation,
-      command: command.slice(0, 80),
+      command: fitText(command, 80),
       version,
       changes: [...changes],
     }));
@@ -146,7 +147,7 @@ export class ClientTrace {
   }
 
   log(level: 'debug' | 'warn', text: string, cause: Cause): void {
-    this.#emit(() => ({ kind: 'log', level, text: text.slice(0, 10_000) }), cause);
+    this.#emit(() => ({ kind: 'log', level, text: fitText(text, 10_000) }), cause);
   }
 
   #emit(body: () => TraceBody, cause: Cause = [], otherwise = 0): number {

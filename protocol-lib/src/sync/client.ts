@@ -13,6 +13,7 @@ import {
   type SyncReason,
 } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
+import { fitText } from '../schema/index.ts';
 import { type Change, type ReplicaId, replicaId, type StateHash, type Value, type Version } from '../state/index.ts';
 import { closedTap, type MutationId, type Tap, type TraceBodyOf } from '../trace/index.ts';
 import { ClientConnection, type ClientPhase, type ReceivedFrame } from './client-connection.ts';
@@ -242,7 +243,7 @@ export class ClientState {
 
   /** Ends the connection politely. */
   close(reason: string): Uint8Array[] {
-    if (this.phase !== 'closed') this.#send({ type: 'BYE', reason: reason.slice(0, 500) }, []);
+    if (this.phase !== 'closed') this.#send({ type: 'BYE', reason: fitText(reason, 500) }, []);
     return this.#done();
   }
 
@@ -652,7 +653,7 @@ export class ClientState {
   }
 
   #refused(error: SyncError, frame?: Uint8Array, cause: readonly number[] = []): number {
-    const message = error.message.slice(0, 2_000);
+    const message = fitText(error.message, 2_000);
     this.#events.push({ type: 'refused', code: error.code, message });
     return this.#trace.refused(this.#connection.authority, error.code, message, cause, frame);
   }

@@ -1,5 +1,6 @@
 import { isCanonical, packMsgpack, VALUE_MAX_DEPTH } from '../bytes/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
+import { fitText } from '../schema/index.ts';
 import type { Change, ReplicaId, SyncRecord, Value } from '../state/index.ts';
 import type { DomainEvent, SessionDefinition } from './session.ts';
 
@@ -50,7 +51,7 @@ export function decide(
 
 /** A refusal with a reason that is not too long. */
 export function refuse(reason: string): Extract<Decision, { accepted: false }> {
-  return { accepted: false, reason: reason.slice(0, REASON_MAX_LENGTH) };
+  return { accepted: false, reason: fitText(reason, REASON_MAX_LENGTH) };
 }
 
 function isSendableChange(change: Change): boolean {

@@ -13,6 +13,7 @@ import {
   type ProtocolRange,
 } from '../messages/index.ts';
 import type { Random } from '../ports/index.ts';
+import { fitText } from '../schema/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
 import { closedTap, type MutationId, type Tap } from '../trace/index.ts';
 import { AuthorityState, type Moment, type Settled, type Settlement, shortEvent } from './authority-state.ts';
@@ -211,12 +212,12 @@ export class SyncManager {
     this.#links.delete(link);
     if (!client || this.#clients.get(client.replica) !== client) return;
     this.#clients.delete(client.replica);
-    if (this.#tap.isOpen) this.#tap.emit(client.replica, { kind: 'gone', reason: reason.slice(0, 500) });
+    if (this.#tap.isOpen) this.#tap.emit(client.replica, { kind: 'gone', reason: fitText(reason, 500) });
   }
 
   /** Ends the session: says why to every client and closes every link. */
   stop(reason: string): Outgoing[] {
-    this.#outbox.send(this.#clients.values(), { type: 'BYE', reason: reason.slice(0, 500) }, []);
+    this.#outbox.send(this.#clients.values(), { type: 'BYE', reason: fitText(reason, 500) }, []);
     for (const { id } of [...this.#links.values()]) this.#close(id, reason);
     return this.#outbox.drain();
   }
@@ -546,7 +547,7 @@ export class SyncManager {
       this.#log('warn', `${client?.replica ?? STRANGER} was refused: ${error.code}`, cause);
     }
     this.#totals.refused++;
-    const body = { type: 'ERROR' as const, code: error.code, message: error.message.slice(0, 2_000) };
+    const body = { type: 'ERROR' as const, code: error.code, message: fitText(error.message, 2_000) };
     if (client) this.#outbox.send([client], body, cause);
     else this.#outbox.sendToStranger(link, body, cause);
     this.#close(link, error.code);
@@ -563,7 +564,7 @@ export class SyncManager {
 
   #traceRefused(from: ReplicaId, error: SyncError, frame: Uint8Array): number {
     if (!this.#tap.isOpen) return 0;
-    const body = { from, code: error.code, message: error.message.slice(0, 2_000) };
+    const body = { from, code: error.code, message: fitText(error.message, 2_000) };
     return this.#tap.emit(this.replica, { kind: 'refused', ...body }, [], frame);
   }
 
