@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { SyncError } from '@syncscope/protocol/errors';
+import { closeSocket } from '@syncscope/protocol/node';
 import type { Clock } from '@syncscope/protocol/ports';
 import type { ReplicaId } from '@syncscope/protocol/state';
 import { replicaId } from '@syncscope/protocol/state';
@@ -119,7 +120,7 @@ export class Gateway {
       const connection = this.#connections.get(out.link);
       if (!connection) continue;
       if ('frame' in out) this.#send(connection, out.frame);
-      else this.#close(connection, CLOSE_ENDED, out.close);
+      else closeSocket(connection.socket, CLOSE_ENDED, out.close);
     }
     const ended = this.#server && new Promise((resolve) => this.#server?.close(resolve));
     this.#server?.closeAllConnections();
@@ -157,7 +158,8 @@ export class Gateway {
   }
 
   #receive(connection: Connection, data: RawData): void {
-    if (!this.#connections.has(connection.link)) return;
+    // What still comes from one that is being sent away is not read.
+    if (connection.socket.readyState !== WebSocket.OPEN || !this.#connections.has(connection.link)) return;
     if (!this.#isAllowed(connection)) {
       this.#end(connection, CLOSE_REFUSED, 'LINK_FLOOD', `more than ${CLIENT_FRAMES.perSecond} frames a second`);
       return;
@@ -179,7 +181,12 @@ export class Gateway {
       const connection = this.#connections.get(out.link);
       if (!connection) continue;
       if ('frame' in out) connection.down.push(out.frame);
-      else this.#close(connection, out.close.startsWith('LINK_TOO_SLOW') ? CLOSE_TOO_SLOW : CLOSE_REFUSED, out.close);
+      else
+        closeSocket(
+          connection.socket,
+          out.close.startsWith('LINK_TOO_SLOW') ? CLOSE_TOO_SLOW : CLOSE_REFUSED,
+          out.close,
+        );
     }
   }
 
@@ -195,7 +202,7 @@ export class Gateway {
 
   #end(connection: Connection, code: number, name: string, what: string): void {
     this.#refused(connection, name, what);
-    this.#close(connection, code, name);
+    closeSocket(connection.socket, code, name);
     this.#onClose(connection, `${name}: ${what}`);
   }
 
@@ -203,12 +210,6 @@ export class Gateway {
     const { tap, manager } = this.#options;
     const from = manager.clients.find((client) => client.link === link)?.replica ?? STRANGER;
     tap.emit(manager.replica, { kind: 'refused', from, code, message });
-  }
-
-  #close({ socket }: Connection, code: number, reason: string): void {
-    socket.close(code, reason.slice(0, 100));
-    const cut = setTimeout(() => socket.terminate(), GOODBYE_MS);
-    socket.once('close', () => clearTimeout(cut));
   }
 
   #onClose(connection: Connection, reason: string): void {

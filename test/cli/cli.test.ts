@@ -302,6 +302,8 @@ it.each([
   [['verify']],
   [['state', clean]],
   [['record', '-o', 'x', '--seconds', '-1']],
+  // More than a timer holds: it would fire at once.
+  [['record', '-o', 'x', '--seconds', '3000000']],
   [['nonsense']],
   [['info', clean, '--nonsense']],
 ])('exits 2 on the wrong use %j and prints nothing on stdout', async (args) => {

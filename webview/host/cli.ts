@@ -122,7 +122,10 @@ function escapeStack(error: unknown): string {
 
 function positive(text: string): number {
   const number = Number(text);
-  if (!(number > 0 && number < 1e7)) throw new InvalidArgumentError('It must be a number of seconds above 0.');
+  // A timer holds no more; a longer one would fire at once.
+  if (!(number > 0 && number <= 2_000_000)) {
+    throw new InvalidArgumentError('It must be a number of seconds above 0, at most 2000000.');
+  }
   return number;
 }
 

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { SyncError } from '@syncscope/protocol/errors';
 import {
   type AccessRole,
   isRefusal,
   LoopbackServer,
   listSessions,
+  openToRead,
   type Refusal,
   refuse,
   refuseUpgrade,
@@ -55,7 +55,7 @@ export async function serveInspector(
 ): Promise<InspectorServer> {
   const tokens = { observe: randomBytes(32).toString('hex'), inject: randomBytes(32).toString('hex') };
   const gate = new TokenGate(tokens, () => performance.now());
-  const file = subject.kind === 'file' ? await openFile(subject.path) : undefined;
+  const file = subject.kind === 'file' ? await openToRead(subject.path) : undefined;
   const relay = new SessionRelay();
 
   const server = new LoopbackServer({
@@ -101,21 +101,6 @@ export async function serveInspector(
 
 function shown(subject: Subject): PageSubject {
   return subject.kind === 'file' ? { kind: 'file', name: basename(subject.path) } : { kind: subject.kind };
-}
-
-async function openFile(path: string): Promise<FileHandle> {
-  try {
-    const handle = await open(path, 'r');
-    if ((await handle.stat()).isFile()) return handle;
-    await handle.close();
-    throw new Error('it is not a file');
-  } catch (error) {
-    throw new SyncError('FILE_UNREADABLE', `${path}: ${error instanceof Error ? error.message : String(error)}`, {
-      origin: 'capture',
-      place: { file: path },
-      cause: error,
-    });
-  }
 }
 
 async function sendFile(request: IncomingMessage, response: ServerResponse, file: FileHandle): Promise<void> {

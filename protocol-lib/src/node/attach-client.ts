@@ -13,6 +13,7 @@ import {
   TRACE_VERSION,
   type TraceHeader,
 } from '../trace/index.ts';
+import { closeSocket } from './close-socket.ts';
 import { ATTACH_CLOSE } from './observers.ts';
 
 export interface AttachOptions {
@@ -152,6 +153,8 @@ class Connection {
   }
 
   #onFrame(data: Uint8Array, isBinary: boolean): void {
+    // Nothing is heard of a session that was left, or that said what cannot be read.
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
     try {
       if (!isBinary) throw attachError('ATTACH_FRAME_INVALID', 'the session sent text; frames are msgpack');
       this.#receive(decodeServerFrame(data));
@@ -159,7 +162,7 @@ class Connection {
       if (!isSyncError(error)) throw error;
       this.#close ??= { kind: 'lost', reason: error.message };
       this.#fail(error);
-      this.#socket?.close(ATTACH_CLOSE.invalid, error.code);
+      if (this.#socket) closeSocket(this.#socket, ATTACH_CLOSE.invalid, error.code);
     }
   }
 
@@ -225,7 +228,7 @@ class Connection {
   close(): void {
     this.#close ??= { kind: 'left', reason: 'the observer left' };
     if (this.#socket?.readyState === WebSocket.CONNECTING) this.#socket.terminate();
-    else this.#socket?.close(1000);
+    else if (this.#socket) closeSocket(this.#socket, 1000, '');
   }
 
   #onClose(code: number, reason: string): void {

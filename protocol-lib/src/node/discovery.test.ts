@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmod, mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -125,6 +125,14 @@ describe('a file that is not believed', () => {
       expect.objectContaining({ code: 'DISCOVERY_UNSAFE', message: expect.stringContaining('mode 644') }),
     ]);
     expect(problems[0]?.message).not.toContain(session.token);
+  });
+
+  test('because it is a pipe, whose opening would wait for ever', async () => {
+    const session = await startSession(cleanups);
+    execFileSync('mkfifo', ['-m', '600', join(session.folder, 'pipe.json')]);
+    const { sessions, problems } = await surveySessions(session.folder);
+    expect(sessions.map(({ id }) => id)).toEqual([session.id]);
+    expect(problems.map(({ code }) => code)).toEqual(['DISCOVERY_UNSAFE']);
   });
 
   test('because it is a link to elsewhere', async () => {

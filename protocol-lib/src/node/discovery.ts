@@ -158,7 +158,8 @@ async function discoveryFiles(folder: string): Promise<string[]> {
 export async function readDiscovery(path: string): Promise<Discovery | undefined> {
   let handle: FileHandle;
   try {
-    handle = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
+    // Without O_NONBLOCK the opening of a pipe waits for a writer for ever.
+    handle = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw unsafe(path, 'cannot be opened as a plain file', error);

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -35,6 +36,12 @@ test('a file that is there is written anew', async () => {
     await sink.close();
   }
   expect(await readFile(path, 'utf8')).toBe('short');
+});
+
+test('a pipe is refused and not waited for', async () => {
+  const path = join(await temporaryFolder(cleanups), 'pipe');
+  execFileSync('mkfifo', [path]);
+  await expect(fileSource(path)).rejects.toMatchObject({ code: 'FILE_UNREADABLE', place: { file: path } });
 });
 
 test('reading beyond the end rejects and says where', async () => {

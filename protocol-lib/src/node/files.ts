@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { SyncError } from '../errors/index.ts';
 import type { ByteSink, ByteSource } from '../ports/index.ts';
@@ -12,14 +13,7 @@ export interface FileSource extends ByteSource {
  * @throws SyncError `FILE_UNREADABLE` where it does not exist, is no file, or may not be read.
  */
 export async function fileSource(path: string): Promise<FileSource> {
-  const handle = await openFile(path, 'r');
-  try {
-    const stat = await handle.stat();
-    if (!stat.isFile()) throw fileError('FILE_UNREADABLE', path, 'is not a file');
-  } catch (error) {
-    await handle.close();
-    throw error;
-  }
+  const handle = await openToRead(path);
   return {
     size: async () => (await handle.stat()).size,
     async read(offset, length) {
@@ -43,6 +37,21 @@ export async function fileSource(path: string): Promise<FileSource> {
 }
 
 /**
+ * Opens a plain file for reading; anything else is refused, and a pipe is not waited for.
+ * @throws SyncError `FILE_UNREADABLE`
+ */
+export async function openToRead(path: string): Promise<FileHandle> {
+  const handle = await openFile(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  try {
+    if ((await handle.stat()).isFile()) return handle;
+    throw fileError('FILE_UNREADABLE', path, 'is not a file');
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/**
  * Creates a file, or empties the one that is there, for writing from its start. Only the user may read it:
  * a capture holds whatever the session held.
  * @throws SyncError `FILE_UNWRITABLE`
@@ -62,15 +71,15 @@ export async function fileSink(path: string): Promise<ByteSink> {
   };
 }
 
-async function openFile(path: string, flags: 'r' | 'w'): Promise<FileHandle> {
+async function openFile(path: string, flags: 'w' | number): Promise<FileHandle> {
   try {
     return await open(path, flags, 0o600);
   } catch (error) {
     const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     throw fileError(
-      flags === 'r' ? 'FILE_UNREADABLE' : 'FILE_UNWRITABLE',
+      flags === 'w' ? 'FILE_UNWRITABLE' : 'FILE_UNREADABLE',
       path,
-      `cannot be opened for ${flags === 'r' ? 'reading' : 'writing'} (${reason})`,
+      `cannot be opened for ${flags === 'w' ? 'writing' : 'reading'} (${reason})`,
       error,
     );
   }

@@ -6,6 +6,7 @@ export {
   attach,
 } from './attach-client.ts';
 export * from './clock.ts';
+export { closeSocket } from './close-socket.ts';
 export * from './compression.ts';
 export * from './discovery.ts';
 export * from './files.ts';

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -6,7 +7,13 @@ import { WebSocket } from 'ws';
 import { decodeTraceRecord } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
 import { replicaId } from '../state/index.ts';
-import { ATTACH_SUBPROTOCOL, type FaultSpec, TraceHub } from '../trace/index.ts';
+import {
+  ATTACH_SUBPROTOCOL,
+  ATTACH_TOKEN_PREFIX,
+  encodeAttachFrame,
+  type FaultSpec,
+  TraceHub,
+} from '../trace/index.ts';
 import { attach } from './attach-client.ts';
 import { monotonicClock } from './clock.ts';
 import { OBSERVER_QUEUE_MAX, OBSERVERS_MAX } from './observers.ts';
@@ -296,6 +303,26 @@ describe('attaching', () => {
 });
 
 describe('an observer that never reads (T21)', () => {
+  test('is closed as well where what it does not read are answers to itself', async () => {
+    const session = await startSession(cleanups);
+    const socket = new WebSocket(`${session.url.replace('http', 'ws')}/inspect`, [
+      ATTACH_SUBPROTOCOL,
+      ATTACH_TOKEN_PREFIX + session.token,
+    ]);
+    cleanups.push(async () => socket.terminate());
+    await once(socket, 'open');
+    const asked = encodeAttachFrame({ type: 'fault', request: 1, spec: { fault: 'loss', rate: 1 } });
+    socket.pause();
+    const asking = setInterval(() => {
+      for (let count = 0; count < 5_000 && socket.readyState === WebSocket.OPEN; count++) socket.send(asked);
+    }, 10);
+    const closed = once(socket, 'close');
+    while (session.observers > 0) await new Promise((resolve) => setImmediate(resolve));
+    clearInterval(asking);
+    socket.resume();
+    await closed;
+  });
+
   test('is closed with a reason while the session and the others go on', async () => {
     const session = await startSession(cleanups);
     const reader = await attach(session);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type WebSocket, WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import {
@@ -15,9 +15,10 @@ import {
   type TraceHub,
 } from '../trace/index.ts';
 import { type AccessRole, isRefusal, type Refusal, TokenGate, tokenOf } from './access.ts';
+import { closeSocket } from './close-socket.ts';
 import { announceSession } from './discovery.ts';
 import { answerJson, LoopbackServer, refuse, refuseUpgrade } from './loopback.ts';
-import { ATTACH_CLOSE, closeSocket, OBSERVERS_MAX, Observers } from './observers.ts';
+import { ATTACH_CLOSE, OBSERVER_QUEUE_MAX, OBSERVERS_MAX, Observers } from './observers.ts';
 
 export interface InspectableOptions {
   /** Where the replicas of this process report. */
@@ -190,6 +191,12 @@ class AttachEndpoint {
   }
 
   #receive(socket: WebSocket, role: AccessRole, data: Uint8Array, isBinary: boolean): void {
+    // What still comes from one that is being sent away is not read.
+    if (socket.readyState !== WebSocket.OPEN) return;
+    if (socket.bufferedAmount > OBSERVER_QUEUE_MAX) {
+      closeSocket(socket, ATTACH_CLOSE.tooSlow, 'too slow: it asks and does not read the answers');
+      return;
+    }
     let message: AttachClientMessage;
     try {
       if (!isBinary)

@@ -1,7 +1,9 @@
 import { WebSocket } from 'ws';
 import { encodeTraceRecord } from '../capture/index.ts';
+import { fitText } from '../schema/index.ts';
 import { encodeAttachFrame, type TraceHub, type TraceRecord } from '../trace/index.ts';
 import type { AccessRole } from './access.ts';
+import { closeSocket } from './close-socket.ts';
 
 /**
  * Who is attached to a session. Each record is encoded once and goes out in batches, the same frame to
@@ -13,8 +15,6 @@ export const OBSERVERS_MAX = 8;
 export const OBSERVER_QUEUE_MAX = 1024 * 1024;
 const BATCH_BYTES = 64 * 1024;
 const BATCH_DELAY_MS = 50;
-/** How long a closed observer may take to say goodbye before its socket is cut. */
-const GOODBYE_MS = 2_000;
 
 /** Close codes of the attach protocol, in the range that WebSocket leaves to applications. */
 export const ATTACH_CLOSE = { ended: 4000, invalid: 4400, tooSlow: 4408 } as const;
@@ -128,15 +128,7 @@ function encodeOrGap(record: TraceRecord): Uint8Array {
       time,
       replica,
       cause: [],
-      body: { kind: 'gap', count: 1, reason: reason.slice(0, 200) },
+      body: { kind: 'gap', count: 1, reason: fitText(reason, 200) },
     });
   }
-}
-
-/** Closes with a reason, and cuts the socket where the other side does not answer. Reasons are cut to what a close frame holds. */
-export function closeSocket(socket: WebSocket, code: number, reason: string): void {
-  socket.close(code, reason.length > 100 ? `${reason.slice(0, 99)}…` : reason);
-  const cut = setTimeout(() => socket.terminate(), GOODBYE_MS);
-  cut.unref();
-  socket.once('close', () => clearTimeout(cut));
 }

@@ -5,8 +5,9 @@ import { isSyncError, SyncError } from '../errors/index.ts';
 import { ATTACH_SUBPROTOCOL, ATTACH_TOKEN_PREFIX, OBSERVER_FRAME_MAX, SERVER_FRAME_MAX } from '../trace/index.ts';
 import type { Refusal } from './access.ts';
 import { inspectAddress, readRefusal } from './attach-client.ts';
+import { closeSocket } from './close-socket.ts';
 import { refuseUpgrade } from './loopback.ts';
-import { ATTACH_CLOSE, closeSocket } from './observers.ts';
+import { ATTACH_CLOSE } from './observers.ts';
 
 const QUEUE_MAX_BYTES = 1024 * 1024;
 const CLOSED_WITHOUT_STATUS = 1005;
