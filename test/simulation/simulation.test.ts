@@ -35,7 +35,19 @@ describe('no seed breaks a rule', () => {
 describe('the seeds between them', () => {
   test('strike with every fault and repair in every way', async () => {
     const { tally } = await runSeeds(1, 150);
-    const faults = ['cut', 'half-open', 'stall', 'partition', 'pause', 'server-pause', 'restart', 'clock', 'corrupt'];
+    const faults = [
+      'cut',
+      'half-open',
+      'stall',
+      'partition',
+      'pause',
+      'server-pause',
+      'restart',
+      'clock',
+      'corrupt',
+      'crash',
+      'disk',
+    ];
     const repairs = ['delta', 'snapshot', 'merkle'].map((method) => `repair by ${method}`);
     const mismatches = ['base', 'record', 'root', 'heartbeat'].map((reason) => `mismatch of ${reason}`);
     expect(Object.keys(tally)).toEqual(expect.arrayContaining([...faults, ...repairs, ...mismatches]));
