@@ -112,6 +112,28 @@ describe('the compact form', () => {
   });
 });
 
+test('wide vectors compare as narrow ones do, also with counters that need more than 32 bits', () => {
+  const change = fc.record({ at: fc.nat(40), by: fc.constantFrom(1, 2, 2 ** 30, 2 ** 40) });
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 3 }), fc.array(change, { maxLength: 3 }), (left, right) => {
+      const base = VersionVector.from(
+        Array.from({ length: 41 }, (_, index) => ({ replica: replicaId(`device-${index}`), counter: index + 1 })),
+      );
+      const raised = (changes: typeof left) =>
+        changes.reduce((vector, { at, by }) => {
+          const replica = replicaId(`device-${at}`);
+          return vector.advance(replica, vector.get(replica) + by);
+        }, base);
+      const [a, b] = [raised(left), raised(right)];
+      const isLess = b.entries().some(({ replica, counter }) => counter > a.get(replica));
+      const isMore = a.entries().some(({ replica, counter }) => counter > b.get(replica));
+      expect(a.compare(b)).toBe(isLess ? (isMore ? 'concurrent' : 'before') : isMore ? 'after' : 'equal');
+      expect(a.compare(VersionVector.from(a.entries()))).toBe('equal');
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
 test('a negative or fractional counter from outside is a typed error', () => {
   for (const counter of [-1, 0.5, Number.NaN, 2 ** 53]) {
     expect(() => vectorFromOutside([{ replica: one, counter }])).toThrow(

@@ -1,6 +1,7 @@
 import { SyncError } from '../errors/index.ts';
 import { array, object, type Schema, uint } from '../schema/index.ts';
 import { type ReplicaId, replicaIdSchema } from '../state/index.ts';
+import { type CounterRow, compareRows, counterAt, makeRow, valuesOf, withCounter } from './counter-row.ts';
 import { RetiredWriters } from './retired-writers.ts';
 
 /** How two vectors relate: `before` where the first has seen strictly less, `concurrent` where each has seen what the other has not. */
@@ -23,19 +24,19 @@ export const vectorEntriesSchema: Schema<VectorEntry[]> = array(
  * of 0 is never kept and equal vectors have equal entries. A value: every change answers another vector,
  * or the same one where nothing changes.
  *
- * Inside are two arrays side by side, writers ascending and their counters. Vectors of one session soon
+ * Inside are two rows side by side, writers ascending and their counters. Vectors of one session soon
  * share the array of writers, and comparing them is then a walk over numbers.
  */
 export class VersionVector {
-  static readonly empty: VersionVector = new VersionVector([], [], RetiredWriters.none);
+  static readonly empty: VersionVector = new VersionVector([], makeRow([]), RetiredWriters.none);
 
   /** Replaced only by an equal array, so that vectors come to share one. */
   #writers: readonly ReplicaId[];
-  readonly #counters: readonly number[];
+  readonly #counters: CounterRow;
   /** Writers without an entry of their own here count as this says. */
   readonly #retired: RetiredWriters;
 
-  private constructor(writers: readonly ReplicaId[], counters: readonly number[], retired: RetiredWriters) {
+  private constructor(writers: readonly ReplicaId[], counters: CounterRow, retired: RetiredWriters) {
     this.#writers = writers;
     this.#counters = counters;
     this.#retired = retired;
@@ -52,7 +53,7 @@ export class VersionVector {
   /** Made by {@link vectorOf}. @internal */
   static ofSorted(writers: ReplicaId[], counters: number[], retired: RetiredWriters): VersionVector {
     if (writers.length === 0 && retired.size === 0) return VersionVector.empty;
-    return new VersionVector(writers, counters, retired);
+    return new VersionVector(writers, makeRow(counters), retired);
   }
 
   /** Writers of which anything was seen, retired ones included. */
@@ -73,7 +74,7 @@ export class VersionVector {
   /** Mutations of `replica` that were seen; 0 where none. */
   get(replica: ReplicaId): number {
     const place = placeOf(this.#writers, replica);
-    return this.#writers[place] === replica ? this.#counters[place]! : this.#retired.get(replica);
+    return this.#writers[place] === replica ? counterAt(this.#counters, place) : this.#retired.get(replica);
   }
 
   /**
@@ -84,20 +85,16 @@ export class VersionVector {
   advance(replica: ReplicaId, counter?: number): VersionVector {
     const place = placeOf(this.#writers, replica);
     const isHere = this.#writers[place] === replica;
-    const before = isHere ? this.#counters[place]! : this.#retired.get(replica);
+    const before = isHere ? counterAt(this.#counters, place) : this.#retired.get(replica);
     const after = counter ?? before + 1;
     checkCounter(after);
     if (after <= before) return this;
     if (this.#retired.get(replica) > 0) {
       return vectorOf([...this.ownEntries(), { replica, counter: after }], this.#retired, false);
     }
-    const counters = this.#counters.slice();
-    if (isHere) {
-      counters[place] = after;
-      return new VersionVector(this.#writers, counters, this.#retired);
-    }
-    counters.splice(place, 0, after);
-    return new VersionVector(this.#writers.toSpliced(place, 0, replica), counters, this.#retired);
+    if (isHere) return new VersionVector(this.#writers, withCounter(this.#counters, place, after), this.#retired);
+    const counters = valuesOf(this.#counters).toSpliced(place, 0, after);
+    return new VersionVector(this.#writers.toSpliced(place, 0, replica), makeRow(counters), this.#retired);
   }
 
   /** Has seen what either has seen: the least upper bound. @throws SyncError `VECTOR_RETIRED` as {@link prune} */
@@ -123,12 +120,7 @@ export class VersionVector {
       if (!sameWriters(this.#writers, other.#writers)) return this.#compareEntries(other);
       other.#writers = this.#writers;
     }
-    const own = this.#counters;
-    const theirs = other.#counters;
-    const at = firstDifference(own, theirs);
-    if (at === own.length) return 'equal';
-    if (own[at]! < theirs[at]!) return isNowhereAbove(own, theirs, at) ? 'before' : 'concurrent';
-    return isNowhereAbove(theirs, own, at) ? 'after' : 'concurrent';
+    return compareRows(this.#counters, other.#counters);
   }
 
   /** Whether everything that `other` has seen was seen here. */
@@ -164,7 +156,7 @@ export class VersionVector {
   entries(): VectorEntry[] {
     const entries: VectorEntry[] = [];
     for (let place = 0; place < this.#writers.length; place++) {
-      const counter = this.#counters[place]!;
+      const counter = counterAt(this.#counters, place);
       if (counter > 0) entries.push({ replica: this.#writers[place]!, counter });
     }
     if (this.#retired.size === 0) return entries;
@@ -176,7 +168,7 @@ export class VersionVector {
 
   /** The entries that take room: those of writers that have not retired, or of which not everything was seen (then also 0). */
   ownEntries(): VectorEntry[] {
-    return this.#writers.map((replica, place) => ({ replica, counter: this.#counters[place]! }));
+    return this.#writers.map((replica, place) => ({ replica, counter: counterAt(this.#counters, place) }));
   }
 
   #pruned(retired: RetiredWriters): VersionVector {
@@ -225,19 +217,6 @@ function placeOf(writers: readonly ReplicaId[], replica: ReplicaId): number {
     else high = middle;
   }
   return low;
-}
-
-function firstDifference(left: readonly number[], right: readonly number[]): number {
-  const end = left.length;
-  let at = 0;
-  while (at < end && left[at] === right[at]) at++;
-  return at;
-}
-
-function isNowhereAbove(low: readonly number[], high: readonly number[], from: number): boolean {
-  const end = low.length;
-  for (let at = from; at < end; at++) if (low[at]! > high[at]!) return false;
-  return true;
 }
 
 function sameWriters(left: readonly ReplicaId[], right: readonly ReplicaId[]): boolean {
