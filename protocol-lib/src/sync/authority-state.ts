@@ -21,7 +21,7 @@ import { MutationLedger } from './ledger.ts';
 import type { DomainEvent, SessionDefinition, SessionView } from './session.ts';
 import { MAX_PENDING, type SyncSettings } from './settings.ts';
 import { SnapshotRing, type StateSnapshot } from './snapshots.ts';
-import { Views } from './views.ts';
+import { Views, viewName } from './views.ts';
 
 /** Where a receiver stands: the version it has, and how far it has been told of settled mutations. */
 export interface SyncPoint {
@@ -272,7 +272,9 @@ export class AuthorityState {
     const at = `${point.version}/${point.progress}`;
     if (!this.#views || !base) return at;
     const isMeant = this.ledger.hasRejectionSince(replica, point.progress);
-    return JSON.stringify([at, this.viewFor(replica, base)?.id, this.viewFor(replica)?.id, isMeant ? replica : null]);
+    const then = viewName(this.#views.viewOf(base.root, replica));
+    const now = viewName(this.#views.viewOf(this.#root, replica));
+    return JSON.stringify([at, then, now, isMeant ? replica : null]);
   }
 
   /** The delta from a point to now for a replica and its {@link audience}, or undefined where the point's version is not kept. */

@@ -166,6 +166,18 @@ describe('what is seen of a state', () => {
     );
   });
 
+  test('is not shared by one whose view fails, whatever the others are called', () => {
+    for (const id of ['', 'nothing', '=']) {
+      const views = new Views((_state, replica) => {
+        if (replica === 'alice') throw new Error('oops');
+        return { id, sees: () => true };
+      });
+      const state = StateRoot.from(house.initialRecords(seededRandom(1)));
+      expect(views.rootOf(state, replicaId('bob')).hash).toBe(state.hash);
+      expect(views.rootOf(state, replicaId('alice')).size).toBe(0);
+    }
+  });
+
   test('is nothing where the view fails', () => {
     const state = StateRoot.from(house.initialRecords(seededRandom(1)));
     expect(new Views(house.view!).rootOf(state, replicaId('stranger')).size).toBe(0);

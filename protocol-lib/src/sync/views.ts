@@ -3,14 +3,19 @@ import type { Change, RecordKey, ReplicaId, SyncRecord } from '../state/index.ts
 import type { DomainEvent, SessionView, ViewFunction } from './session.ts';
 
 /** Where the app's own code fails, nobody is shown anything. */
-const NOTHING_SEEN: SessionView = { id: '', sees: () => false };
+const NOTHING_SEEN: SessionView = { id: 'nothing', sees: () => false };
 
-/** View ids of which the last state is kept, as the base of the next one. */
+/** Of views that see alike; whatever ids an app gives, none of its views has that of the one which sees nothing. */
+export function viewName(view: SessionView): string {
+  return view === NOTHING_SEEN ? '' : `=${view.id}`;
+}
+
+/** Views of which the last state is kept, as the base of the next one. */
 const KEPT_VIEWS = 4_096;
 
 interface Seen {
   readonly views: Map<ReplicaId, SessionView>;
-  /** By the id of the view. */
+  /** By the name of the view. */
   readonly roots: Map<string, StateRoot>;
 }
 
@@ -21,7 +26,7 @@ interface Seen {
 export class Views {
   readonly #viewOf: ViewFunction;
   readonly #seen = new WeakMap<StateRoot, Seen>();
-  /** By the id of the view: the last whole state, and what is seen of it. */
+  /** By the name of the view: the last whole state, and what is seen of it. */
   readonly #last = new Map<string, { readonly whole: StateRoot; readonly root: StateRoot }>();
 
   constructor(viewOf: ViewFunction) {
@@ -40,13 +45,14 @@ export class Views {
   /** The part of a state that a replica may see. */
   rootOf(state: StateRoot, replica: ReplicaId): StateRoot {
     const view = this.viewOf(state, replica);
+    const name = viewName(view);
     const { roots } = this.#seenOf(state);
-    const known = roots.get(view.id);
+    const known = roots.get(name);
     if (known) return known;
-    const last = this.#last.get(view.id);
+    const last = this.#last.get(name);
     const root = last ? moved(last, state, view) : seenFrom(state, view);
-    roots.set(view.id, root);
-    this.#keep(view.id, state, root);
+    roots.set(name, root);
+    this.#keep(name, state, root);
     return root;
   }
 
@@ -66,9 +72,9 @@ export class Views {
     return seen;
   }
 
-  #keep(id: string, whole: StateRoot, root: StateRoot): void {
-    this.#last.delete(id);
-    this.#last.set(id, { whole, root });
+  #keep(name: string, whole: StateRoot, root: StateRoot): void {
+    this.#last.delete(name);
+    this.#last.set(name, { whole, root });
     if (this.#last.size <= KEPT_VIEWS) return;
     const [oldest] = this.#last.keys();
     if (oldest !== undefined) this.#last.delete(oldest);
