@@ -50,6 +50,7 @@ export interface EncodedFrame {
   readonly type: MessageType;
   readonly sender: ReplicaId;
   readonly sequence: number;
+  /** Its memory may be shared with other frames: its `buffer` is not to be given away. */
   readonly frame: Uint8Array;
   /** Set on NAMES: what it announces. */
   readonly names?: { readonly first: number; readonly names: readonly string[] };
