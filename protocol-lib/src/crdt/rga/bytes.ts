@@ -6,9 +6,9 @@ import { invalid, type RgaRun, type RgaState } from './state.ts';
 
 /**
  * The saved form of a whole state, column after column, since a column repeats itself: version; writers; the vector;
- * the number of runs; a byte of flags a run; counters, each from where the writer's run before ended; lengths; parents,
- * as how many runs further up (a run hangs on the end or the beginning of another); places, deletions where flagged;
- * then all that can be seen, as one msgpack value: text or an array.
+ * the number of runs; a byte of flags a run; counters, each from where the writer's run before ended; lengths but for
+ * those of 1; parents, as how many runs further up (a run hangs on the end or the beginning of another), but for the
+ * one right above; places, deletions where flagged; then all that can be seen, as one msgpack value: text or an array.
  */
 const FORMAT = 1;
 const LEFT = 1;
@@ -16,6 +16,8 @@ const DELETED = 2;
 const OTHER_PLACE = 4;
 const OTHER_WRITER = 8;
 const SAME_DELETION = 16;
+const ONE_ELEMENT = 32;
+const ON_THE_LAST = 64;
 
 /** @throws RangeError where the state is not a whole one */
 export function encodeState(state: RgaState): Uint8Array {
@@ -64,17 +66,20 @@ function writeRuns(runs: readonly RgaRun[], numbers: ReadonlyMap<ReplicaId, numb
     const isOtherPlace = run.place.counter !== run.counter || run.place.replica !== run.replica;
     const isSameDeletion =
       run.deletion !== null && run.deletion.replica === deletion?.replica && run.deletion.upTo === deletion.upTo;
+    const up = run.parent === null ? 0 : at - ends.get(`${run.side} ${run.parent.replica} ${run.parent.counter}`)!;
     flags.uint(
       (run.side === 'left' ? LEFT : 0) |
         (run.content === null ? DELETED : 0) |
         (isOtherPlace ? OTHER_PLACE : 0) |
         (run.replica === writer ? 0 : OTHER_WRITER) |
-        (isSameDeletion ? SAME_DELETION : 0),
+        (isSameDeletion ? SAME_DELETION : 0) |
+        (run.length === 1 ? ONE_ELEMENT : 0) |
+        (up === 1 ? ON_THE_LAST : 0),
     );
     if (run.replica !== writer) writers.uint(numbers.get(run.replica)!);
     counters.int(run.counter - (nextCounters.get(run.replica) ?? 1));
-    lengths.uint(run.length - 1);
-    parents.uint(run.parent === null ? 0 : at - ends.get(`${run.side} ${run.parent.replica} ${run.parent.counter}`)!);
+    if (run.length !== 1) lengths.uint(run.length);
+    if (up !== 1) parents.uint(up);
     if (isOtherPlace) writeId(places, run.place, numbers);
     if (run.deletion !== null && !isSameDeletion) {
       deletions.uint(numbers.get(run.deletion.replica)!);
@@ -107,7 +112,7 @@ export function decodeState(bytes: Uint8Array): RgaState {
   const writers: ReplicaId[] = [];
   for (let count = input.count(2); count > 0; count--) writers.push(replicaId(input.text()));
   const vector = writers.map((replica) => ({ replica, counter: input.uint() })).filter(({ counter }) => counter > 0);
-  const count = input.count(4);
+  const count = input.count(2);
   const columns = Array.from({ length: 7 }, () => new CompactReader(input.bytes(input.count())));
   const runs = readRuns(count, columns as Seven<CompactReader>, writers);
   for (const column of columns) column.end();
@@ -131,9 +136,9 @@ function readRuns(count: number, columns: Seven<CompactReader>, writers: readonl
     if (flag & OTHER_WRITER) replica = writerOf(writerColumn);
     if (replica === null) return flags.invalid('a run without a writer');
     const counter: number = counters.int() + (nextCounters.get(replica) ?? 1);
-    const length = lengths.uint() + 1;
+    const length = flag & ONE_ELEMENT ? 1 : lengths.uint();
     const side = flag & LEFT ? 'left' : 'right';
-    const parent = parentAt(runs, parents, side);
+    const parent = parentAt(runs, flag & ON_THE_LAST ? 1 : parents.uint(), parents, side);
     const place: ElementId =
       flag & OTHER_PLACE ? { replica: writerOf(places), counter: places.uint() } : { replica, counter };
     if (flag & DELETED && !(flag & SAME_DELETION)) {
@@ -147,8 +152,7 @@ function readRuns(count: number, columns: Seven<CompactReader>, writers: readonl
   return runs;
 }
 
-function parentAt(runs: readonly Bare[], column: CompactReader, side: Side): ElementId | null {
-  const distance = column.uint();
+function parentAt(runs: readonly Bare[], distance: number, column: CompactReader, side: Side): ElementId | null {
   if (distance === 0) return null;
   const parent = runs[runs.length - distance] ?? column.invalid('a parent before the first run');
   const { replica, counter, length } = parent;

@@ -116,8 +116,13 @@ export function decodeOperation(bytes: Uint8Array): RgaOperation {
   }
 }
 
+/** Operations come in rows of one writer: its id is looked at letter by letter only once a row. */
+let lastReplica: ReplicaId | null = null;
+
 function readReplica(value: unknown): ReplicaId {
-  return typeof value === 'string' ? replicaId(value) : invalid('names no replica');
+  if (value === lastReplica && lastReplica !== null) return lastReplica;
+  lastReplica = typeof value === 'string' ? replicaId(value) : invalid('names no replica');
+  return lastReplica;
 }
 
 function readUint(value: unknown): number {
