@@ -200,6 +200,7 @@ describe('state and diff', () => {
   it.each([
     [['state', clean, '--replica', 'bot-9'], 'REPLICA_UNKNOWN'],
     [['state', clean, '--replica', 'bot-1', '--at', '999999'], 'VERSION_UNKNOWN'],
+    [['state', clean, '--replica', 'server', '--at', '0'], 'VERSION_UNKNOWN'],
     [['state', clean, '--replica', 'bot-1', '--at', '0s'], 'TIME_OUTSIDE'],
     [['state', clean, '--replica', 'bot-1', '--at', 'yesterday'], 'AT_INVALID'],
     [['diff', clean, '--left', 'server@x', '--right', 'server'], 'AT_INVALID'],

@@ -78,8 +78,9 @@ async function positionOfVersion(
     else high = middle - 1;
   }
   const found = low < 0 ? -1 : await versionAt(low);
-  if (found === version) return low;
   const { versions } = await query.info();
+  // Version 0 is also what is said of a replica of which nothing is known yet.
+  if (found === version && version >= versions.first) return low;
   const next = low < last ? `, then at v${await versionAt(low + 1)}` : '';
   throw new SyncError(
     'VERSION_UNKNOWN',

@@ -137,15 +137,15 @@ export class FaultBoard {
     const { latency, jitter, loss } = (replica && this.#single.get(replica)) ?? this.#everyone;
     const { random } = this.#options;
     const type = typeOfFrame(frame);
-    const what = `${type ?? 'a frame'} ${way} the server, ${frame.length} bytes, not delivered`;
+    const what = (): string => `${type ?? 'a frame'} ${way} the server, ${frame.length} bytes, not delivered`;
     if (loss > 0 && !NEVER_LOST.has(type) && random.next() < loss) {
-      this.#emit('loss', 'struck', replica, what);
+      this.#emit('loss', 'struck', replica, what());
       return { delay: 0, isLost: true };
     }
     const drops = replica && way === 'from' && type === 'DELTA_SYNC' ? (this.#drops.get(replica) ?? 0) : 0;
     if (replica && drops > 0) {
       this.#drops.set(replica, drops - 1);
-      this.#emit('drop-delta', 'struck', replica, what);
+      this.#emit('drop-delta', 'struck', replica, what());
       return { delay: 0, isLost: true };
     }
     const swing = jitter > 0 ? (random.next() * 2 - 1) * jitter : 0;
