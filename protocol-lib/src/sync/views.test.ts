@@ -51,8 +51,8 @@ const house: SessionDefinition = {
         ? { accepted: true, events: [event('CARRIED', writer, `${text(args, 'room')} `, args)] }
         : { accepted: false, reason: `it is not in the ${room(state, writer)}` },
     label: (state, args, writer) => {
-      const at = state.get(recordKey(text(args, 'key')))?.room;
-      const detail = `${at} ${text(args, 'text')}`;
+      const item = state.get(recordKey(text(args, 'key')));
+      const detail = item?.hidden ? '' : `${item?.room} ${text(args, 'text')}`;
       return { accepted: true, events: [event('LABELLED', writer, detail, args)] };
     },
     hide: (_state, args, writer) => ({ accepted: true, events: [event('HIDDEN', writer, '', args)] }),
