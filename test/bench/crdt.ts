@@ -274,7 +274,8 @@ function diverged(): { left: StateRoot; right: StateRoot } {
     if (index % 2 === 0) set.add(element, stamp, -index);
     else set.remove(element, stamp);
   }
-  return { left, right: set.root() };
+  // Built anew, as one that came over the wire: it shares nothing with ours in memory.
+  return { left, right: StateRoot.from(set.root().entries()) };
 }
 
 /** What every element of the other costs, without knowing which differ. */
