@@ -1,6 +1,6 @@
 import { HybridClock, type HybridStamp, VersionVector } from '@syncscope/protocol/clock';
 import { decodeOperation, decodeRga, encodeOperation, encodeRga, LWWElementSet, RGA } from '@syncscope/protocol/crdt';
-import type { StateRoot } from '@syncscope/protocol/merkle';
+import { StateRoot } from '@syncscope/protocol/merkle';
 import { seededRandom } from '@syncscope/protocol/ports';
 import { type RecordKey, replicaId, type SyncRecord } from '@syncscope/protocol/state';
 import * as Y from 'yjs';
