@@ -2,19 +2,10 @@
  * The counters of a vector in a row. Wide rows lie in 32-bit lanes that are compared two at a time, as one float 64: that
  * halves the work. A row with a counter of 2^30 or more, and a short one, is a plain array.
  */
-export type CounterRow = PlainRow | PackedRow;
-
-interface PlainRow {
-  readonly length: number;
-  readonly values: readonly number[];
-  // Both kinds have the same fields, so that the engine sees one shape.
-  readonly lanes: null;
-  readonly pairs: null;
-}
+export type CounterRow = readonly number[] | PackedRow;
 
 interface PackedRow {
   readonly length: number;
-  readonly values: null;
   /** Counters above {@link BIAS}; one of 0 more where the length is odd. */
   readonly lanes: Int32Array;
   /** The same memory. */
@@ -29,16 +20,19 @@ const BIAS = 0x3ff0_0000;
 
 export function makeRow(values: readonly number[]): CounterRow {
   const { length } = values;
-  if (length < WIDE || values.some((value) => value >= PACKED_LIMIT))
-    return { length, values, lanes: null, pairs: null };
+  if (length < WIDE || values.some((value) => value >= PACKED_LIMIT)) return values;
   const pairs = new Float64Array((length + 1) >> 1);
   const lanes = new Int32Array(pairs.buffer).fill(BIAS);
   for (let at = 0; at < length; at++) lanes[at]! += values[at]!;
-  return { length, values: null, lanes, pairs };
+  return { length, lanes, pairs };
+}
+
+function isPlain(row: CounterRow): row is readonly number[] {
+  return Array.isArray(row);
 }
 
 export function counterAt(row: CounterRow, at: number): number {
-  return row.values === null ? row.lanes[at]! - BIAS : row.values[at]!;
+  return isPlain(row) ? row[at]! : row.lanes[at]! - BIAS;
 }
 
 export function valuesOf(row: CounterRow): number[] {
@@ -47,17 +41,17 @@ export function valuesOf(row: CounterRow): number[] {
 
 /** The row with another counter at one place. */
 export function withCounter(row: CounterRow, at: number, counter: number): CounterRow {
-  if (row.values !== null || counter >= PACKED_LIMIT) return makeRow(valuesOf(row).with(at, counter));
+  if (isPlain(row) || counter >= PACKED_LIMIT) return makeRow(valuesOf(row).with(at, counter));
   const pairs = row.pairs.slice();
   const lanes = new Int32Array(pairs.buffer);
   lanes[at] = BIAS + counter;
-  return { length: row.length, values: null, lanes, pairs };
+  return { length: row.length, lanes, pairs };
 }
 
 /** How a row relates to another of the same writers. */
 export function compareRows(own: CounterRow, theirs: CounterRow): 'before' | 'after' | 'equal' | 'concurrent' {
-  if (own.values === null && theirs.values === null) return comparePacked(own, theirs);
-  return compareValues(own.values ?? valuesOf(own), theirs.values ?? valuesOf(theirs));
+  if (isPlain(own)) return compareValues(own, isPlain(theirs) ? theirs : valuesOf(theirs));
+  return isPlain(theirs) ? compareValues(valuesOf(own), theirs) : comparePacked(own, theirs);
 }
 
 function compareValues(own: readonly number[], theirs: readonly number[]) {
