@@ -1,5 +1,6 @@
 import { answerMerkleQuery, type StateRoot } from '../merkle/index.ts';
 import type { BodyOf, Feature, MessageOf } from '../messages/index.ts';
+import { fitText } from '../schema/index.ts';
 import type { ReplicaId, StateHash, Version } from '../state/index.ts';
 import type { Tap } from '../trace/index.ts';
 import type { AuthorityState, SyncPoint } from './authority-state.ts';
@@ -341,7 +342,7 @@ export class DeltaSynchronizer {
     if (!view || !this.#tap.isOpen) return;
     const { version } = this.#state;
     const { size, hash } = this.#state.rootFor(replica);
-    this.#tap.emit(replica, { kind: 'view', view: view.id.slice(0, 200).toWellFormed(), version, records: size, root: hash });
+    this.#tap.emit(replica, { kind: 'view', view: fitText(view.id, 200), version, records: size, root: hash });
   }
 
   #markSent(client: Client, now: number): void {
