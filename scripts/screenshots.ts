@@ -35,7 +35,7 @@ try {
     await page.waitForTimeout(WATCH_MS / 2);
     await picture(page, `divergence-${scheme}`);
 
-    await inspector.tab('Merkle');
+    await inspector.button('Merkle path').click();
     await inspector.panel.getByText('≠').first().waitFor();
     await picture(page, `merkle-${scheme}`);
     await close();
