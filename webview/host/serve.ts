@@ -21,6 +21,8 @@ import { CAPTURE_PATH, inspectPath, type PageSubject, pageFragment, SESSIONS_PAT
 import { parseRange } from './ranges.ts';
 import type { SessionTarget } from './target.ts';
 
+const READ_BYTES = 256 * 1024;
+
 /** What the page is to show: a capture file, one session, or whatever runs. */
 export type Subject =
   | { readonly kind: 'file'; readonly path: string }
@@ -117,7 +119,17 @@ async function sendFile(request: IncomingMessage, response: ServerResponse, file
   if (range === 'whole') response.writeHead(200);
   else response.writeHead(206, { 'Content-Range': `bytes ${from}-${to}/${size}` });
   if (request.method === 'HEAD' || to < from) response.end();
-  else await pipeline(file.createReadStream({ start: from, end: to, autoClose: false }), response);
+  else await pipeline(bytesOf(file, from, to), response);
+}
+
+/** A stream of Node's own would leave a listener on the handle for every range, for as long as the file is served. */
+async function* bytesOf(file: FileHandle, from: number, to: number): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let at = from; at <= to; ) {
+    const { bytesRead, buffer } = await file.read(new Uint8Array(Math.min(READ_BYTES, to - at + 1)), { position: at });
+    if (bytesRead === 0) throw new Error(`the file ended at ${at} while it was read up to ${to}`);
+    yield buffer.subarray(0, bytesRead);
+    at += bytesRead;
+  }
 }
 
 /** The list without tokens: the page attaches through us. */
