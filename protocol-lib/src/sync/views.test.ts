@@ -181,7 +181,12 @@ describe('what is seen of a state', () => {
   test('is nothing where the view fails', () => {
     const state = StateRoot.from(house.initialRecords(seededRandom(1)));
     expect(new Views(house.view!).rootOf(state, replicaId('stranger')).size).toBe(0);
-    const failing = new Views(() => ({ id: 'x', sees: () => { throw new Error('oops'); } })); // biome-ignore format: short
+    const failing = new Views(() => ({
+      id: 'x',
+      sees: () => {
+        throw new Error('oops');
+      },
+    }));
     expect(failing.rootOf(state, replicaId('alice')).size).toBe(0);
   });
 });
