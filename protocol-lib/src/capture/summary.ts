@@ -1,5 +1,5 @@
 import { unreachable } from '../errors/index.ts';
-import type { MutationId, TraceRecord } from '../trace/index.ts';
+import type { Ballot, MutationId, TraceRecord } from '../trace/index.ts';
 import type { CaptureIndex } from './capture-index.ts';
 import { KIND } from './envelope.ts';
 
@@ -74,9 +74,36 @@ export function summarize(record: TraceRecord, index: CaptureIndex, position: nu
       return pressureText(body);
     case 'view':
       return `sees ${counted(body.records, 'record')} at v${body.version}${body.view ? `, view ${body.view}` : ''}`;
+    case 'proposal':
+      return `${body.phase} v${body.version} ${ballotText(body.ballot)}${body.command ? ` ${body.command}` : ''}${because(body.reason)}`;
+    case 'vote':
+      return `${body.answer} (${body.phase}) v${body.version} ${ballotText(body.ballot)}${because(body.reason)}`;
+    case 'conflict':
+      return conflictText(body);
+    case 'partition':
+      return `${body.state}: reaches ${body.reachable.length} of ${body.members.length}${because(body.detail)}`;
+    case 'presence':
+      return `${body.target} ${body.state}${body.device ? ` on ${body.device}` : ''}${because(body.detail)}`;
+    case 'operation':
+      return `${body.crdt} ${body.key} ${body.writer}:${body.counter}${because(body.detail)}`;
     default:
       return unreachable(body);
   }
+}
+
+function because(reason: string): string {
+  return reason ? `: ${reason}` : '';
+}
+
+function ballotText(ballot: Ballot): string {
+  return `ballot ${ballot.round}.${ballot.proposer}`;
+}
+
+function conflictText(body: Extract<TraceRecord['body'], { kind: 'conflict' }>): string {
+  const where = body.field === undefined ? body.key : `${body.key} · ${body.field}`;
+  if (body.state === 'waiting') return `${where} waits for a decision`;
+  const winner = body.winner ? `, ${body.winner} wins` : '';
+  return `${where} ${body.state} by ${body.policy}${winner}${because(body.reason)}`;
 }
 
 /** ` 117→118` where the frame was made of a delta record. */

@@ -44,6 +44,12 @@ const GROUPS: Readonly<Record<TraceKind, KindGroup>> = {
   health: 'problem',
   pressure: 'problem',
   view: 'other',
+  proposal: 'change',
+  vote: 'other',
+  conflict: 'problem',
+  partition: 'problem',
+  presence: 'other',
+  operation: 'change',
 };
 const GROUP_OF_KIND = Uint8Array.from(TRACE_KINDS, (kind) => KIND_GROUPS.indexOf(GROUPS[kind]));
 const MAX_BUCKETS = 65_536;

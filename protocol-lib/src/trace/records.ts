@@ -33,6 +33,10 @@ export type MutationId = Infer<typeof mutationIdSchema>;
 export const vectorSchema = array(object({ replica: replicaIdSchema, counter: uint }), 65_535);
 export type VectorEntries = Infer<typeof vectorSchema>;
 
+/** A ballot of consensus: rounds rise, the proposer breaks ties. */
+export const ballotSchema = object({ round: uint, proposer: replicaIdSchema });
+export type Ballot = Infer<typeof ballotSchema>;
+
 const entrySchema = object({ key: recordKeySchema, record: recordSchema });
 const differenceSchema = object({ key: recordKeySchema, own: nullable(recordSchema), theirs: nullable(recordSchema) });
 
@@ -155,6 +159,63 @@ export const traceBodySchema = variant('kind', {
    * nothing about that of the whole state; a `hash` with its reference does.
    */
   view: object({ view: string(200), version: uint, records: uint, root: stateHashSchema }),
+  /** A peer tries to have a change decided as `version`, under a ballot, on the state with the root `base`; or its try ended. */
+  proposal: object({
+    version: uint,
+    ballot: ballotSchema,
+    phase: literal('prepare', 'accept', 'decided', 'superseded', 'retried', 'abandoned'),
+    base: stateHashSchema,
+    command: string(80),
+    changes: array(changeSchema),
+    reason: string(500),
+  }),
+  /** A peer answered a proposal. `own` is the root of its state. */
+  vote: object({
+    version: uint,
+    ballot: ballotSchema,
+    phase: literal('prepare', 'accept'),
+    answer: literal('accept', 'invalid-change', 'state-conflict', 'resource-constraint', 'stale-ballot'),
+    own: stateHashSchema,
+    reason: string(500),
+  }),
+  /** Two writers changed the same thing without knowing of each other, and a policy decided, or waits for a human. */
+  conflict: object({
+    key: recordKeySchema,
+    field: optional(string(256)),
+    policy: string(80),
+    state: literal('resolved', 'waiting', 'decided'),
+    base: nullable(recordSchema),
+    sides: array(object({ writer: replicaIdSchema, record: nullable(recordSchema) }), 100),
+    result: nullable(recordSchema),
+    winner: nullable(replicaIdSchema),
+    reason: string(500),
+  }),
+  /** How much of the group the replica can reach changed, or a cut was healed. */
+  partition: object({
+    state: literal('connected', 'minority', 'split', 'merging', 'healed'),
+    reachable: array(replicaIdSchema, 65_535),
+    members: array(replicaIdSchema, 65_535),
+    version: uint,
+    detail: string(500),
+  }),
+  /** Somebody came, fell silent, or left, as the writer of the record sees it. */
+  presence: object({
+    target: replicaIdSchema,
+    device: string(200),
+    state: literal('joined', 'active', 'idle', 'problem', 'disconnected', 'left'),
+    detail: string(500),
+  }),
+  /** An operation of a replicated data type was made here or came in: its effect on the record under `key`. */
+  operation: object({
+    key: recordKeySchema,
+    crdt: string(40),
+    origin: literal('local', 'remote'),
+    writer: replicaIdSchema,
+    counter: uint,
+    vector: vectorSchema,
+    changes: array(changeSchema),
+    detail: string(500),
+  }),
 });
 
 export type TraceBody = Infer<typeof traceBodySchema>;
@@ -189,6 +250,12 @@ export const TRACE_KINDS = [
   'health',
   'pressure',
   'view',
+  'proposal',
+  'vote',
+  'conflict',
+  'partition',
+  'presence',
+  'operation',
 ] as const satisfies readonly TraceKind[];
 
 export const sourceLocationSchema = object({ file: string(1_000), line: uint, column: uint });

@@ -57,6 +57,12 @@ export const KIND_STYLES: Readonly<Record<TraceKind, KindStyle>> = {
   health: { label: 'progress', group: 'problem', shape: 'stop', ink: 'warning', weight: 112 },
   pressure: { label: 'slow link', group: 'problem', shape: 'bar', ink: 'warning', weight: 111 },
   view: { label: 'view', group: 'other', shape: 'bar', ink: 'muted', weight: 25 },
+  proposal: { label: 'proposal', group: 'change', shape: 'triangle', ink: 'change', weight: 48 },
+  vote: { label: 'vote', group: 'change', shape: 'check', ink: 'muted', weight: 12 },
+  conflict: { label: 'conflict', group: 'problem', shape: 'split', ink: 'warning', weight: 118 },
+  partition: { label: 'partition', group: 'problem', shape: 'stop', ink: 'warning', weight: 119 },
+  presence: { label: 'presence', group: 'other', shape: 'ring', ink: 'muted', weight: 26 },
+  operation: { label: 'operation', group: 'change', shape: 'dot', ink: 'change', weight: 42 },
 };
 
 export interface MarkerStyle {
