@@ -1,8 +1,13 @@
 import type { SyncError } from '../errors/index.ts';
 import type { LogEntry, LogSnapshot } from './entry.ts';
 
-/** What an entry survives once it is durable: `memory` nothing, `log` a crash of the process or the machine. Named so in WELCOME. */
-export type Durability = 'memory' | 'log';
+/**
+ * What an entry survives once it is durable, from the weakest: `memory` nothing but the session; `broker` a crash of the authority's
+ * process, not of the broker that it is kept by; `process` a crash of every process, not of the machine; `log` a crash of the machine.
+ * Named so in WELCOME.
+ */
+export type Durability = (typeof DURABILITIES)[number];
+export const DURABILITIES = ['memory', 'broker', 'process', 'log'] as const;
 
 /**
  * Where the settled mutations of a session are kept, in order: a snapshot, then every entry after it. Writing is handed over

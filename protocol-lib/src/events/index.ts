@@ -6,7 +6,9 @@ export { type DomainEvent, domainEventSchema, type Reducer, type StateView } fro
 export {
   CHANGES_KEPT,
   decodeEntry,
+  decodeSnapshot,
   encodeEntry,
+  encodeSnapshot,
   type LogEntry,
   type LogSnapshot,
   logEntrySchema,
@@ -24,9 +26,10 @@ export {
   type OrderedEvent,
   orderedEventSchema,
 } from './event-buffer.ts';
-export type { Durability, EventLog } from './event-log.ts';
+export { DURABILITIES, type Durability, type EventLog } from './event-log.ts';
 export { LOG_FORMAT_VERSION, type LogContents, readLogFile } from './log-file.ts';
 export { isEntryFault, LogIndex } from './log-index.ts';
+export { checkExpected, LogTail, logError } from './log-tail.ts';
 export { MemoryEventLog } from './memory-log.ts';
 export {
   differenceText,

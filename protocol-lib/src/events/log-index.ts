@@ -1,14 +1,8 @@
-import { isSyncError, SyncError } from '../errors/index.ts';
-import type { ReplicaId } from '../state/index.ts';
+import { isSyncError, type SyncError } from '../errors/index.ts';
 import { decodeEntry, decodeSnapshot, encodeEntry, encodeSnapshot, type LogEntry, type LogSnapshot } from './entry.ts';
+import { checkExpected, LogTail, logError } from './log-tail.ts';
 
-interface Tail {
-  version: number;
-  root: string;
-  time: number;
-  /** Last settled counter of each writer. */
-  readonly counters: Map<ReplicaId, number>;
-}
+export { logError } from './log-tail.ts';
 
 /** The contents of a log as canonical bytes in memory, and the rules of what may follow upon what. For implementations of `EventLog`. */
 export class LogIndex {
@@ -16,7 +10,7 @@ export class LogIndex {
   #entries: Uint8Array[] = [];
   /** By position, ascending. */
   #snapshots = new Map<number, Uint8Array>();
-  #tail: Tail = { version: 0, root: '', time: 0, counters: new Map() };
+  #tail = LogTail.empty();
 
   get base(): number {
     return this.#base;
@@ -28,43 +22,21 @@ export class LogIndex {
 
   /** Appends entries, all or none, and answers their bytes. @throws SyncError as `EventLog.append` */
   append(expected: number, entries: readonly LogEntry[]): Uint8Array[] {
-    if (this.#base < 0) throw logError('LOG_NOT_BEGUN', 'a log begins with a snapshot: put one first');
-    if (expected !== this.last) {
-      const text = `the log ends at ${this.last}, not at ${expected}: somebody else has appended, or an entry was lost`;
-      throw logError('LOG_CONFLICT', text, this.last);
-    }
-    const tail = { ...this.#tail, counters: new Map<ReplicaId, number>() };
-    const encoded: Uint8Array[] = [];
-    for (const entry of entries) {
+    checkExpected(expected, this.last);
+    const tail = this.#tail.fork();
+    const encoded = entries.map((entry) => {
       const bytes = encodeEntry(entry);
-      this.#check(tail, entry, expected + encoded.length + 1);
-      encoded.push(bytes);
-    }
-    for (const [writer, counter] of tail.counters) this.#tail.counters.set(writer, counter);
-    this.#tail = { ...tail, counters: this.#tail.counters };
+      tail.advance(entry);
+      return bytes;
+    });
+    this.#tail.adopt(tail);
     this.#entries.push(...encoded);
     return encoded;
   }
 
-  /** Moves `tail` behind the entry. */
-  #check(tail: Tail, entry: LogEntry, position: number): void {
-    const { version, time, mutation, outcome } = entry;
-    const fail = (text: string): never => {
-      throw logError('LOG_ENTRY_INVALID', `entry ${entry.position}: ${text}`, version);
-    };
-    if (entry.position !== position) fail(`position ${position} is next`);
-    const isRisen = version === tail.version + 1 && outcome === 'committed';
-    if (version !== tail.version && !isRisen) fail(`version ${version} cannot follow upon ${tail.version}`);
-    if (!isRisen && entry.root !== tail.root) fail(`the root of version ${version} is ${tail.root}, not ${entry.root}`);
-    if (time < tail.time) fail(`time ${time} is before that of the entry before, ${tail.time}`);
-    const { writer, counter } = mutation;
-    const settled = tail.counters.get(writer) ?? this.#tail.counters.get(writer) ?? 0;
-    if (counter <= settled) fail(`mutation ${counter} of ${writer} was settled before`);
-    if (outcome !== 'adopted' && counter !== settled + 1) fail(`mutation ${settled + 1} of ${writer} is next`);
-    tail.version = version;
-    tail.root = entry.root;
-    tail.time = time;
-    tail.counters.set(writer, counter);
+  /** The end, for whoever writes ahead of the log. */
+  get tail(): LogTail {
+    return this.#tail;
   }
 
   /** @throws SyncError as `EventLog.read` */
@@ -95,10 +67,10 @@ export class LogIndex {
   /** Keeps a snapshot and answers its bytes. @throws SyncError as `EventLog.putSnapshot` */
   putSnapshot(snapshot: LogSnapshot): Uint8Array {
     const bytes = encodeSnapshot(snapshot);
-    const { position, version, root, time, writers } = snapshot;
+    const { position } = snapshot;
     if (this.#base < 0) {
       this.#base = position;
-      this.#tail = { version, root, time, counters: new Map(writers.map((one) => [one.writer, one.counter])) };
+      this.#tail = LogTail.at(snapshot);
     } else {
       this.#checkSnapshot(snapshot);
     }
@@ -130,10 +102,6 @@ export class LogIndex {
     this.#base = position;
     for (const one of [...this.#snapshots.keys()]) if (one < position) this.#snapshots.delete(one);
   }
-}
-
-export function logError(code: string, text: string, version?: number): SyncError {
-  return new SyncError(code, text, { origin: 'state', ...(version === undefined ? {} : { place: { version } }) });
 }
 
 /** Whether an error of a log says that this entry cannot be written, rather than that none can. */

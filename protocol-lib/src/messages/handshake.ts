@@ -29,8 +29,11 @@ export const welcomeSchema = object({
   session: string(100),
   replica: replicaIdSchema,
   authority: replicaIdSchema,
-  /** What an acknowledged mutation survives: `memory` nothing but the session, `log` a crash of the process. */
-  durability: literal('memory', 'log'),
+  /**
+   * What an acknowledged mutation survives: `memory` nothing but the session, `broker` a crash of the authority, `process` a crash
+   * of every process, `log` a crash of the machine.
+   */
+  durability: literal('memory', 'broker', 'process', 'log'),
   /** Nanoseconds between two deltas. */
   syncInterval: uint,
   /** Whether the client's own state is carried on from. */

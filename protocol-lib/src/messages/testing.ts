@@ -83,6 +83,8 @@ const merkleNode = fc.oneof(
   }),
 );
 
+const entries = fc.uniqueArray(fc.record({ key, record }), { maxLength: 4, selector: (entry) => entry.key });
+
 function of<T extends MessageBody['type'], F>(type: T, fields: fc.Arbitrary<F>): fc.Arbitrary<{ type: T } & F> {
   return fields.map((one) => ({ type, ...one }));
 }
@@ -138,7 +140,7 @@ export const arbitraryBody = fc.oneof(
       session: text,
       replica,
       authority: replica,
-      durability: fc.constantFrom('memory', 'log'),
+      durability: fc.constantFrom('memory', 'broker', 'process', 'log'),
       syncInterval: version,
       resumed: fc.boolean(),
     }),
@@ -147,4 +149,31 @@ export const arbitraryBody = fc.oneof(
   of('MERKLE_OFFER', fc.record({ version, root })),
   of('MERKLE_QUERY', fc.record({ paths: fc.array(merklePath, { maxLength: 5 }) })),
   of('MERKLE_ANSWER', fc.record({ nodes: fc.array(merkleNode, { maxLength: 4 }) })),
+  of(
+    'PRESENCE',
+    fc.record({
+      incarnation: version,
+      user: text,
+      device: text,
+      activity: fc.constantFrom('active', 'idle', 'left'),
+      hasMedia: fc.boolean(),
+      metadata: record,
+      version,
+      vector,
+      root,
+    }),
+  ),
+  of(
+    'RECONCILE',
+    fc.record({
+      exchange: version,
+      step: fc.constantFrom('claim', 'counter', 'difference', 'agreed'),
+      version,
+      vector,
+      root,
+      entries,
+      learned: fc.array(key, { maxLength: 3 }),
+    }),
+  ),
+  of('OPERATION', fc.record({ crdt: text, writer: replica, counter: version, detail: text, entries })),
 ) as fc.Arbitrary<MessageBody>;
