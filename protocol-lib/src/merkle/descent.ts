@@ -1,9 +1,20 @@
-import { packMsgpack } from '../bytes/index.ts';
+import { type HashWords, packMsgpack } from '../bytes/index.ts';
 import { SyncError } from '../errors/index.ts';
 import type { Change, RecordKey, StateHash, SyncRecord } from '../state/index.ts';
 import { changeBetween, childAt, mergeEntries, sortByKey } from './diff.ts';
 import type { StateRoot } from './roots.ts';
-import { Branch, type Bucket, type Entry, entriesOf, FAN_OUT, hashKey, makeEntry, type Node } from './trie.ts';
+import {
+  Branch,
+  chained,
+  countOf,
+  type Entry,
+  entriesOf,
+  FAN_OUT,
+  hashKey,
+  hashOf,
+  makeEntry,
+  type Node,
+} from './trie.ts';
 import {
   type MerkleAnswer,
   type MerkleNodeAnswer,
@@ -175,25 +186,27 @@ class Step {
   }
 
   #isEqual(own: Node | null, theirs: Promised): boolean {
-    if (own === null || own.count !== theirs.count) return false;
-    return own.high === theirs.high && own.low === theirs.low;
+    if (own === null || countOf(own) !== theirs.count) return false;
+    hashOf(own, words);
+    return words[0] === theirs.high && words[1] === theirs.low;
   }
 
   #leaves(suspect: Suspect, answer: MerkleNodeAnswer & { kind: 'leaves' }): void {
     const entries = verifyLeaves(answer, suspect, (key, record) => this.#entry(key, record));
     this.hashes += entries.length;
-    mergeEntries(sortedEntries(suspect.own), entries, (own, theirs) => this.found.push({ own, theirs }));
+    mergeEntries(asBucket(suspect.own), chained(entries), (own, theirs) => this.found.push({ own, theirs }));
   }
 
   #entry(key: RecordKey, record: SyncRecord): Entry {
-    const words = new Int32Array(2);
     hashKey(key, words);
     return makeEntry(key, record, words[1]!, this.#root.hasher);
   }
 }
 
-/** All entries of a subtree by key; a bucket has them so already. */
-function sortedEntries(node: Node | Bucket | null): readonly Entry[] {
-  if (node instanceof Branch) return sortByKey([...entriesOf(node)]);
-  return node === null ? [] : node.entries;
+/** For hashes that are used at once. */
+const words: HashWords = new Int32Array(2);
+
+/** All entries of a subtree by key, as one bucket, however many. */
+function asBucket(node: Node | null): Entry | null {
+  return node instanceof Branch ? chained(sortByKey([...entriesOf(node)])) : node;
 }

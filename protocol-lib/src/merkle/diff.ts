@@ -1,7 +1,8 @@
+import type { HashWords } from '../bytes/index.ts';
 import { SyncError } from '../errors/index.ts';
 import type { Change, RecordKey, SyncRecord, Value } from '../state/index.ts';
 import type { StateRoot } from './roots.ts';
-import { Branch, Bucket, childOf, type Entry, entriesOf, FAN_OUT, type Node, partOf } from './trie.ts';
+import { Branch, childOf, countOf, type Entry, entriesOf, FAN_OUT, hashOf, type Node, partOf } from './trie.ts';
 import { hasField, sameValue } from './values.ts';
 
 /** A key whose record differs: absent on a side where there is none. */
@@ -90,27 +91,29 @@ export function sortByKey<T extends { readonly key: string }>(list: T[]): T[] {
   return list.sort((left, right) => (left.key < right.key ? -1 : left.key > right.key ? 1 : 0));
 }
 
+const ours: HashWords = new Int32Array(2);
+const theirs: HashWords = new Int32Array(2);
+
 /** Whether two subtrees are equal, by count and hash. */
 export function isEqualNode(left: Node | null, right: Node | null): boolean {
   if (left === right) return true;
-  if (left === null || right === null || left.count !== right.count) return false;
-  return left.high === right.high && left.low === right.low;
+  if (left === null || right === null || countOf(left) !== countOf(right)) return false;
+  hashOf(left, ours);
+  hashOf(right, theirs);
+  return ours[0] === theirs[0] && ours[1] === theirs[1];
 }
 
 function walkUnequal(left: Node | null, right: Node | null, depth: number, tell: EntryPair): void {
-  if (isEqualNode(left, right)) return;
-  if (left === null) {
-    for (const entry of entriesOf(right)) tell(undefined, entry);
-  } else if (right === null) {
-    for (const entry of entriesOf(left)) tell(entry, undefined);
-  } else if (left instanceof Bucket) {
-    if (right instanceof Bucket) mergeEntries(left.entries, right.entries, tell);
-    else mergeBranch(left, right, depth, true, tell);
-  } else if (right instanceof Bucket) {
-    mergeBranch(right, left, depth, false, tell);
-  } else {
-    walkBranches(left, right, depth + 1, tell);
-  }
+  if (left instanceof Branch) {
+    if (right instanceof Branch) {
+      if (left.high !== right.high || left.low !== right.low || left.count !== right.count) {
+        walkBranches(left, right, depth + 1, tell);
+      }
+    } else if (right !== null) mergeBranch(right, left, depth, false, tell);
+    else for (const entry of entriesOf(left)) tell(entry, undefined);
+  } else if (!(right instanceof Branch)) mergeEntries(left, right, tell);
+  else if (left !== null) mergeBranch(left, right, depth, true, tell);
+  else for (const entry of entriesOf(right)) tell(undefined, entry);
 }
 
 /** Most children of two versions are the very same: told apart one by one, in a row, they cost next to nothing. */
@@ -134,9 +137,9 @@ function walkBranches(left: Branch, right: Branch, depth: number, tell: EntryPai
 }
 
 /** A bucket against a branch: the bucket's entries, each in the slot where it would be. */
-function mergeBranch(bucket: Bucket, branch: Branch, depth: number, bucketIsLeft: boolean, tell: EntryPair): void {
+function mergeBranch(bucket: Entry, branch: Branch, depth: number, bucketIsLeft: boolean, tell: EntryPair): void {
   for (let slot = 0; slot < FAN_OUT; slot++) {
-    const part = childAt(bucket, slot, depth);
+    const part = partOf(bucket, slot, depth);
     if (bucketIsLeft) walkUnequal(part, childOf(branch, slot), depth + 1, tell);
     else walkUnequal(childOf(branch, slot), part, depth + 1, tell);
   }
@@ -145,26 +148,25 @@ function mergeBranch(bucket: Bucket, branch: Branch, depth: number, bucketIsLeft
 /** The subtree in a slot of the node at `depth`; of a bucket, as if it were a branch: a bucket of what would be there. */
 export function childAt(node: Node | null, slot: number, depth: number): Node | null {
   if (node === null) return null;
-  return node instanceof Branch ? childOf(node, slot) : partOf(node, slot, depth, node.edit);
+  return node instanceof Branch ? childOf(node, slot) : partOf(node, slot, depth);
 }
 
-/** Both are sorted by key, so one pass pairs them. */
-export function mergeEntries(left: readonly Entry[], right: readonly Entry[], tell: EntryPair): void {
-  let a = 0;
-  let b = 0;
-  while (a < left.length || b < right.length) {
-    const one = left[a];
-    const other = right[b];
-    if (other === undefined || (one !== undefined && one.key < other.key)) {
-      tell(one, undefined);
-      a++;
-    } else if (one === undefined || other.key < one.key) {
-      tell(undefined, other);
-      b++;
-    } else {
+/** Two buckets, ascending by key both, so that one pass pairs them. */
+export function mergeEntries(left: Entry | null, right: Entry | null, tell: EntryPair): void {
+  let one = left;
+  let other = right;
+  // Versions of one bucket have the same end.
+  while (one !== other) {
+    if (one !== null && other !== null && one.key === other.key) {
       if (!sameEntry(one, other)) tell(one, other);
-      a++;
-      b++;
+      one = one.next;
+      other = other.next;
+    } else if (other === null || (one !== null && one.key < other.key)) {
+      tell(one!, undefined);
+      one = one!.next;
+    } else {
+      tell(undefined, other);
+      other = other.next;
     }
   }
 }

@@ -2,12 +2,14 @@ import { fastHasher, type Hasher, hashKeyed, wordsToHex } from '../bytes/index.t
 import { SyncError, unreachable } from '../errors/index.ts';
 import { type Change, type RecordKey, recordSchema, type StateHash, type SyncRecord } from '../state/index.ts';
 import {
+  countOf,
   type Edit,
   type Entry,
   entriesOf,
   findEntry,
   findHashed,
   hashKey,
+  hashOf,
   makeEntry,
   type Node,
   putEntry,
@@ -44,7 +46,7 @@ export class StateRoot {
 
   /** Records in it. */
   get size(): number {
-    return this.node === null ? 0 : this.node.count;
+    return countOf(this.node);
   }
 
   /** The state hash: 16 hex digits. */
@@ -87,7 +89,9 @@ export function recordHash(key: RecordKey, record: SyncRecord, hasher: Hasher = 
 }
 
 function nodeHash(node: Node | null): StateHash {
-  return node === null ? EMPTY_HASH : (wordsToHex(node.high, node.low) as StateHash);
+  const sum = new Int32Array(2);
+  hashOf(node, sum);
+  return wordsToHex(sum[0]!, sum[1]!) as StateHash;
 }
 
 /**
@@ -108,7 +112,7 @@ export class StateMerkleTree {
   }
 
   get size(): number {
-    return this.#node === null ? 0 : this.#node.count;
+    return countOf(this.#node);
   }
 
   /** The hash of the state as it is now; it is kept up with every write. */

@@ -1,8 +1,8 @@
-import { wordsToHex } from '../bytes/index.ts';
+import { type HashWords, wordsToHex } from '../bytes/index.ts';
 import type { RecordKey, SyncRecord, Value } from '../state/index.ts';
 import { checkHashers, childAt, isEqualNode, mergeEntries, sameEntry } from './diff.ts';
 import type { StateRoot } from './roots.ts';
-import { Branch, type Entry, FAN_OUT, type Node } from './trie.ts';
+import { Branch, countOf, type Entry, entriesOf, FAN_OUT, hashOf, type Node } from './trie.ts';
 import { sameValue } from './values.ts';
 
 /** Two tries laid over each other, as the inspector draws them. Equal subtrees are stubs with a count. */
@@ -75,7 +75,7 @@ export function diffTree(left: StateRoot, right: StateRoot, limit = 2_000): Tree
     const { node, left: a, right: b } = queue[index]!;
     if (node.equal) continue;
     if (!(a instanceof Branch) && !(b instanceof Branch)) {
-      node.leaves = leavesOf(a?.entries ?? [], b?.entries ?? []);
+      node.leaves = leavesOf(a, b);
       shown += node.leaves.length;
       continue;
     }
@@ -103,33 +103,41 @@ function draft(path: string, left: Node | null, right: Node | null): Draft {
   return {
     path,
     equal: isEqualNode(left, right),
-    leftHash: hashOf(left),
-    rightHash: hashOf(right),
-    leftCount: left?.count ?? 0,
-    rightCount: right?.count ?? 0,
+    leftHash: nodeHash(left),
+    rightHash: nodeHash(right),
+    leftCount: countOf(left),
+    rightCount: countOf(right),
   };
 }
 
-function hashOf(part: Node | Entry | null | undefined): string | null {
-  return part ? wordsToHex(part.high, part.low) : null;
+const words: HashWords = new Int32Array(2);
+
+function nodeHash(node: Node | null): string | null {
+  if (node === null) return null;
+  hashOf(node, words);
+  return wordsToHex(words[0]!, words[1]!);
 }
 
-function leavesOf(left: readonly Entry[], right: readonly Entry[]): MerkleLeaf[] {
-  const byKey = new Map(left.map((entry) => [entry.key, entry]));
+function leafHash(entry: Entry | undefined): string | null {
+  return entry ? wordsToHex(entry.high, entry.low) : null;
+}
+
+function leavesOf(left: Entry | null, right: Entry | null): MerkleLeaf[] {
+  const byKey = new Map([...entriesOf(left)].map((entry) => [entry.key, entry]));
   const leaves: MerkleLeaf[] = [];
   mergeEntries(left, right, (a, b) => {
     leaves.push({
       key: (a ?? b)!.key,
       equal: false,
-      leftHash: hashOf(a),
-      rightHash: hashOf(b),
+      leftHash: leafHash(a),
+      rightHash: leafHash(b),
       difference: recordDifference((a ?? b)!.key, a?.record, b?.record),
     });
   });
-  for (const entry of right) {
+  for (const entry of entriesOf(right)) {
     const other = byKey.get(entry.key);
     if (other === undefined || !sameEntry(other, entry)) continue;
-    leaves.push({ key: entry.key, equal: true, leftHash: hashOf(other), rightHash: hashOf(entry) });
+    leaves.push({ key: entry.key, equal: true, leftHash: leafHash(other), rightHash: leafHash(entry) });
   }
   return leaves.sort((a, b) => (a.key < b.key ? -1 : 1));
 }

@@ -5,15 +5,16 @@ import type { RecordKey, SyncRecord } from '../state/index.ts';
  * The persistent Merkle trie under {@link StateRoot} and {@link StateMerkleTree}, as plain functions.
  *
  * A key's place is its 64-bit hash, four bits a level from the top. A subtree of up to 8 records is a
- * bucket, sorted by key; a larger one is a branch of 16. So the shape follows from the records alone,
- * whatever order they came in, and equal states are equal node by node.
+ * bucket: its entries in a chain, ascending by key, each knowing the next. A larger one is a branch of 16.
+ * So the shape follows from the records alone, whatever order they came in, and equal states are equal node by node.
  *
- * A node belongs to the edit that made it. An edit changes its own nodes in place and copies any other
- * on the first write, so whoever kept the old root still sees the old state.
+ * Entries are immutable once they are in their place, so that chains share their ends. A branch belongs to the
+ * edit that made it. An edit changes its own branches in place and copies any other on the first write, so
+ * whoever kept the old root still sees the old state.
  *
- * A leaf's hash is that of the canonical bytes of `[key, record]`; a node's is the sum of those below,
- * word by word modulo 2^32. So a write takes the old leaf's words from each node on its way and adds the
- * new one's, and every node's hash is always known.
+ * A leaf's hash is that of the canonical bytes of `[key, record]`; a branch's is the sum of those below,
+ * word by word modulo 2^32. So a write takes the old leaf's words from each branch on its way and adds the
+ * new one's, and every branch's hash is always known.
  */
 export const BUCKET_MAX = 8;
 export const FAN_OUT = 16;
@@ -22,18 +23,24 @@ export const DEPTH_MAX = 16;
 
 // Fields are declared without being defined first, so that an engine sees each only ever hold what the constructor gives it.
 
-/** One record in its place, immutable. `high` and `low` are the leaf's hash. */
+/**
+ * One record in its place. `high` and `low` are the leaf's hash. An entry stands for its bucket as well: for itself and
+ * those after it.
+ */
 export class Entry {
   declare readonly key: RecordKey;
   declare readonly record: SyncRecord;
+  /** That of the next key in the bucket. Set once, when the entry takes its place. */
+  declare next: Entry | null;
   /** Low word of the key's hash: tells most unequal keys apart without comparing text. */
   declare readonly tag: number;
   declare readonly high: number;
   declare readonly low: number;
 
-  constructor(key: RecordKey, record: SyncRecord, tag: number, high: number, low: number) {
+  constructor(key: RecordKey, record: SyncRecord, next: Entry | null, tag: number, high: number, low: number) {
     this.key = key;
     this.record = record;
+    this.next = next;
     this.tag = tag;
     this.high = high;
     this.low = low;
@@ -42,26 +49,6 @@ export class Entry {
 
 /** Identity of one run of writes; a node is changed in place only by the edit that it carries. */
 export type Edit = object;
-
-/** `high` and `low` are the sum of the hashes below. */
-export class Bucket {
-  declare readonly edit: Edit;
-  /** Sorted by key. */
-  declare readonly entries: Entry[];
-  declare high: number;
-  declare low: number;
-
-  constructor(edit: Edit, entries: Entry[], high: number, low: number) {
-    this.edit = edit;
-    this.entries = entries;
-    this.high = high;
-    this.low = low;
-  }
-
-  get count(): number {
-    return this.entries.length;
-  }
-}
 
 /**
  * `high` and `low` are the sum of the hashes below. The 16 subtrees lie in the node itself, null where there is nothing: a copy is
@@ -204,7 +191,33 @@ function setChild(branch: Branch, slot: number, child: Node | null): void {
   }
 }
 
-export type Node = Branch | Bucket;
+/** A subtree with something in it: a branch, or the first entry of a bucket. */
+export type Node = Branch | Entry;
+
+/** Records below. */
+export function countOf(node: Node | null): number {
+  if (node instanceof Branch) return node.count;
+  let count = 0;
+  for (let entry = node; entry !== null; entry = entry.next) count++;
+  return count;
+}
+
+/** The subtree's hash, into `out`. */
+export function hashOf(node: Node | null, out: HashWords): void {
+  let high = 0;
+  let low = 0;
+  if (node instanceof Branch) {
+    high = node.high;
+    low = node.low;
+  } else {
+    for (let entry = node; entry !== null; entry = entry.next) {
+      high = (high + entry.high) | 0;
+      low = (low + entry.low) | 0;
+    }
+  }
+  out[0] = high;
+  out[1] = low;
+}
 
 /** For hashes that are used at once; nothing that is called in between may hash. */
 const words: HashWords = new Int32Array(2);
@@ -228,23 +241,20 @@ export function findEntry(root: Node | null, key: string): Entry | undefined {
 export function findHashed(root: Node | null, key: string, high: number, low: number): Entry | undefined {
   let node = root;
   for (let depth = 0; node instanceof Branch; depth++) node = childOf(node, slotOf(high, low, depth));
-  if (node === null) return undefined;
-  const entries = node.entries;
-  for (let index = 0; index < entries.length; index++) {
-    const entry = entries[index]!;
+  for (let entry: Entry | null = node; entry !== null; entry = entry.next) {
     if (entry.tag === low && entry.key === key) return entry;
   }
   return undefined;
 }
 
-/** A leaf for a record. `tag` is the low word of the key's hash. @throws SyncError where the record has no canonical bytes */
+/** A leaf for a record, in no place yet. `tag` is the low word of the key's hash. @throws SyncError where the record has no canonical bytes */
 export function makeEntry(key: RecordKey, record: SyncRecord, tag: number, hasher: Hasher): Entry {
   hashKeyed(hasher, key, record, words);
-  return new Entry(key, record, tag, words[0]!, words[1]!);
+  return new Entry(key, record, null, tag, words[0]!, words[1]!);
 }
 
 /**
- * The trie with `entry` in the place of `before`, the entry of the same key that is there now, or new.
+ * The trie with `entry`, which nothing else has, in the place of `before`, the entry of the same key that is there now, or new.
  * `keyHigh` is the high word of the key's hash; `depthOfRoot` is not 0 where `root` is a subtree.
  */
 export function putEntry(
@@ -281,52 +291,72 @@ export function putEntry(
 }
 
 function putInBucket(
-  bucket: Bucket | null,
+  first: Entry | null,
   entry: Entry,
   before: Entry | undefined,
   keyHigh: number,
   depth: number,
   edit: Edit,
 ): Node {
-  if (bucket === null) return new Bucket(edit, [entry], entry.high, entry.low);
-  if (before === undefined && bucket.entries.length >= BUCKET_MAX && depth < DEPTH_MAX) {
-    return putEntry(split(bucket, depth, edit), entry, undefined, keyHigh, edit, depth);
+  if (before !== undefined) return replaced(first!, before, entry);
+  if (first !== null && depth < DEPTH_MAX && countOf(first) >= BUCKET_MAX) {
+    return putEntry(split(first, depth, edit), entry, undefined, keyHigh, edit, depth);
   }
-  const own = ownBucket(bucket, edit);
-  const entries = own.entries;
-  own.high = (own.high + entry.high) | 0;
-  own.low = (own.low + entry.low) | 0;
-  if (before !== undefined) {
-    own.high = (own.high - before.high) | 0;
-    own.low = (own.low - before.low) | 0;
-    entries[entries.indexOf(before)] = entry;
-    return own;
+  return inserted(first, entry);
+}
+
+/** The bucket with `entry` in the place of `before`. Those in front are copied, those behind shared. */
+function replaced(first: Entry, before: Entry, entry: Entry): Entry {
+  entry.next = before.next;
+  return first === before ? entry : upTo(first, before, entry);
+}
+
+/** The bucket with a new entry where its key has its place. */
+function inserted(first: Entry | null, entry: Entry): Entry {
+  let after = first;
+  while (after !== null && after.key < entry.key) after = after.next;
+  entry.next = after;
+  return first === after ? entry : upTo(first!, after, entry);
+}
+
+/** Copies of the entries from `first` to the one before `end`, and then `rest`. */
+function upTo(first: Entry, end: Entry | null, rest: Entry | null): Entry {
+  const head = new Entry(first.key, first.record, rest, first.tag, first.high, first.low);
+  let last = head;
+  for (let one = first.next!; one !== end; one = one.next!) {
+    const copy = new Entry(one.key, one.record, rest, one.tag, one.high, one.low);
+    last.next = copy;
+    last = copy;
   }
-  let at = entries.length;
-  while (at > 0 && entries[at - 1]!.key > entry.key) at--;
-  entries.splice(at, 0, entry);
-  return own;
+  return head;
 }
 
 /** A full bucket as a branch with the same entries, on the way to one more. */
-function split(bucket: Bucket, depth: number, edit: Edit): Branch {
-  const branch = new Branch(edit, bucket.entries.length, bucket.high, bucket.low, null);
-  for (let slot = 0; slot < FAN_OUT; slot++) setChild(branch, slot, partOf(bucket, slot, depth, edit));
+function split(first: Entry, depth: number, edit: Edit): Branch {
+  hashOf(first, words);
+  const branch = new Branch(edit, countOf(first), words[0]!, words[1]!, null);
+  for (let slot = 0; slot < FAN_OUT; slot++) setChild(branch, slot, partOf(first, slot, depth));
   return branch;
 }
 
 /** The entries of a bucket that belong into one slot, were it a branch at `depth`; null where there are none. */
-export function partOf(bucket: Bucket, slot: number, depth: number, edit: Edit): Bucket | null {
-  let part: Bucket | null = null;
-  for (const entry of bucket.entries) {
+export function partOf(first: Entry, slot: number, depth: number): Entry | null {
+  const part: Entry[] = [];
+  for (let entry: Entry | null = first; entry !== null; entry = entry.next) {
     hashText(entry.key, words);
-    if (slotOf(words[0]!, words[1]!, depth) !== slot) continue;
-    part ??= new Bucket(edit, [], 0, 0);
-    part.entries.push(entry);
-    part.high = (part.high + entry.high) | 0;
-    part.low = (part.low + entry.low) | 0;
+    if (slotOf(words[0]!, words[1]!, depth) === slot) part.push(entry);
   }
-  return part;
+  return chained(part);
+}
+
+/** A bucket of copies of these entries, which are ascending by key. */
+export function chained(entries: readonly Entry[]): Entry | null {
+  let rest: Entry | null = null;
+  for (let index = entries.length - 1; index >= 0; index--) {
+    const { key, record, tag, high, low } = entries[index]!;
+    rest = new Entry(key, record, rest, tag, high, low);
+  }
+  return rest;
 }
 
 /** The trie without an entry of it. `keyHigh` is the high word of its key's hash. */
@@ -347,37 +377,35 @@ export function removeEntry(root: Node, entry: Entry, keyHigh: number, edit: Edi
     slot = slotOf(keyHigh, entry.tag, depth);
     node = childOf(own, slot)!;
   }
-  const last = without(node, entry, edit);
+  const last = node instanceof Branch ? collapsed(node, entry) : without(node, entry);
   if (parent === null) return last;
   setChild(parent, slot, last);
   return top;
 }
 
-/** A subtree of at most 9 entries (or a last bucket), less one, as a bucket; null where nothing is left. */
-function without(node: Node, entry: Entry, edit: Edit): Bucket | null {
-  if (node.count === 1) return null;
-  const entries = [...entriesOf(node)].filter((one) => one !== entry);
-  if (node instanceof Branch) entries.sort((left, right) => (left.key < right.key ? -1 : 1));
-  return new Bucket(edit, entries, (node.high - entry.high) | 0, (node.low - entry.low) | 0);
+/** A bucket less one; null where nothing is left. */
+function without(first: Entry, entry: Entry): Entry | null {
+  return first === entry ? entry.next : upTo(first, entry, entry.next);
+}
+
+/** A branch of 9, less one, as a bucket. */
+function collapsed(branch: Branch, entry: Entry): Entry | null {
+  const entries = [...entriesOf(branch)].filter((one) => one !== entry);
+  return chained(entries.sort((left, right) => (left.key < right.key ? -1 : 1)));
 }
 
 function ownBranch(node: Branch, edit: Edit): Branch {
   return node.edit === edit ? node : new Branch(edit, node.count, node.high, node.low, node);
 }
 
-function ownBucket(node: Bucket, edit: Edit): Bucket {
-  return node.edit === edit ? node : new Bucket(edit, node.entries.slice(), node.high, node.low);
-}
-
 /** Every entry below, in the trie's order, which follows from the records alone. */
 export function* entriesOf(node: Node | null): Generator<Entry, void, undefined> {
-  if (node === null) return;
-  if (node instanceof Bucket) {
-    yield* node.entries;
+  if (node instanceof Branch) {
+    for (let slot = 0; slot < FAN_OUT; slot++) {
+      const child = childOf(node, slot);
+      if (child !== null) yield* entriesOf(child);
+    }
     return;
   }
-  for (let slot = 0; slot < FAN_OUT; slot++) {
-    const child = childOf(node, slot);
-    if (child !== null) yield* entriesOf(child);
-  }
+  for (let entry = node; entry !== null; entry = entry.next) yield entry;
 }

@@ -3,7 +3,20 @@ import { SyncError } from '../errors/index.ts';
 import { array, branded, bytes, type Infer, object, uint, variant } from '../schema/index.ts';
 import { type RecordKey, recordKeySchema, recordSchema, type SyncRecord } from '../state/index.ts';
 import type { StateRoot } from './roots.ts';
-import { Branch, BUCKET_MAX, childOf, DEPTH_MAX, type Entry, FAN_OUT, hashKey, type Node, slotOf } from './trie.ts';
+import {
+  Branch,
+  BUCKET_MAX,
+  childOf,
+  countOf,
+  DEPTH_MAX,
+  type Entry,
+  entriesOf,
+  FAN_OUT,
+  hashKey,
+  hashOf,
+  type Node,
+  slotOf,
+} from './trie.ts';
 
 /**
  * What the two sides of a Merkle descent say to each other. The asker names subtrees by their paths, the
@@ -69,11 +82,11 @@ function answerPath(root: StateRoot, path: MerklePath): MerkleNodeAnswer {
   if (node === null) return { kind: 'leaves', path, hashes: new Uint8Array(0), entries: [] };
   if (node instanceof Branch) return answerBranch(node, path);
   // The path may lead on below a bucket, where only some of its records are.
-  const entries = node.entries.filter((entry) => isUnder(entry.key, path));
+  const entries = [...entriesOf(node)].filter((entry) => isUnder(entry.key, path));
   const hashes = new Uint8Array(entries.length * HASH_BYTES);
   const view = new DataView(hashes.buffer);
   entries.forEach((entry, index) => {
-    writeHash(view, index, entry);
+    writeHash(view, index, entry.high, entry.low);
   });
   return { kind: 'leaves', path, hashes, entries: entries.map(({ key, record }) => ({ key, record })) };
 }
@@ -90,12 +103,13 @@ function answerBranch(branch: Branch, path: MerklePath): MerkleNodeAnswer {
   const hashes = new Uint8Array(present.length * HASH_BYTES);
   const view = new DataView(hashes.buffer);
   present.forEach((child, index) => {
-    writeHash(view, index, child);
+    hashOf(child, words);
+    writeHash(view, index, words[0]!, words[1]!);
   });
-  return { kind: 'branch', path, slots, hashes, counts: present.map((child) => child.count) };
+  return { kind: 'branch', path, slots, hashes, counts: present.map(countOf) };
 }
 
-function writeHash(view: DataView, index: number, { high, low }: Node | Entry): void {
+function writeHash(view: DataView, index: number, high: number, low: number): void {
   view.setInt32(index * HASH_BYTES, high);
   view.setInt32(index * HASH_BYTES + 4, low);
 }
