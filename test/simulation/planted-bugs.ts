@@ -276,7 +276,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'told-before-durable',
     what: 'mutations are told as settled before the log has made them durable',
-    edits: [{ file: 'sync/commit-log.ts', find: 'this.#log.durable - first + 1', put: 'this.#log.last - first + 1' }],
+    edits: [
+      {
+        file: 'sync/commit-log.ts',
+        find: 'const { durable } = this.#log;',
+        put: 'const { last: durable } = this.#log;',
+      },
+    ],
   },
   {
     name: 'torn-tail-accepted',
@@ -318,8 +324,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: 'merkle/trie.ts',
-        find: 'hashKeyed(hasher, key, record, words);',
-        put: 'const { moves: _, ...hashed } = record; hashKeyed(hasher, key, hashed, words);',
+        find: 'hashRecord(hasher, key, high, low, record, words);',
+        put: 'const { moves: _, ...hashed } = record; hashRecord(hasher, key, high, low, hashed, words);',
       },
     ],
   },

@@ -115,6 +115,7 @@ export function eventLogContract(under: LogUnderTest): ContractTest[] {
       const log = await begun(20);
       const before = rehydrate(log, countUp);
       const versions = Array.from({ length: 9 }, (_, index) => stateAt(log, countUp, 13 + index).root.hash);
+      await under.settle(log);
       throws('LOG_SNAPSHOT_MISSING', () => log.compact(12));
       compactLog(log, countUp, 12);
       log.append(20, sampleEntries(21, 2));
@@ -130,6 +131,7 @@ export function eventLogContract(under: LogUnderTest): ContractTest[] {
     }),
     test('is restored from its backup', async () => {
       const log = await begun(8);
+      await under.settle(log);
       compactLog(log, countUp, 2);
       log.putSnapshot(snapshotOf(stateAt(log, countUp, 6)));
       await under.settle(log);

@@ -18,6 +18,11 @@ export const DURABILITIES = ['memory', 'broker', 'process', 'log'] as const;
  */
 export interface EventLog {
   readonly durability: Durability;
+  /**
+   * Whether other authorities append to it as well. Then entries up to {@link durable} may be theirs; and where one of theirs comes in the
+   * place of one that was appended here and is not durable, all such are gone, {@link last} falls, and what they settled is to be decided anew.
+   */
+  readonly isShared?: boolean;
   /** Position of the oldest snapshot, whose entries before are gone; -1 before the log has begun. */
   readonly base: number;
   /** Position of the newest entry, or of the base where there is none; -1 before the log has begun. */
@@ -44,7 +49,7 @@ export interface EventLog {
   putSnapshot(snapshot: LogSnapshot): void;
   /**
    * Drops all before the snapshot at `position`.
-   * @throws SyncError `LOG_SNAPSHOT_MISSING` where there is none; {@link failure}
+   * @throws SyncError `LOG_SNAPSHOT_MISSING` where there is none, or it is not durable in a log that is shared; {@link failure}
    */
   compact(position: number): void;
 }

@@ -27,7 +27,15 @@ export {
   orderedEventSchema,
 } from './event-buffer.ts';
 export { DURABILITIES, type Durability, type EventLog } from './event-log.ts';
-export { LOG_FORMAT_VERSION, type LogContents, readLogFile } from './log-file.ts';
+export {
+  encodeFrame,
+  FRAME_KINDS,
+  joinBytes,
+  LOG_FORMAT_VERSION,
+  type LogContents,
+  readFrame,
+  readLogFile,
+} from './log-file.ts';
 export { isEntryFault, LogIndex } from './log-index.ts';
 export { checkExpected, LogTail, logError } from './log-tail.ts';
 export { MemoryEventLog } from './memory-log.ts';
@@ -51,4 +59,5 @@ export {
   stateAt,
   stateAtPosition,
 } from './replay.ts';
+export { type LogBatch, type LogChore, SharedEventLog } from './shared-log.ts';
 export { SimulatedDisk } from './simulated-disk.ts';

@@ -25,7 +25,7 @@ const HASHED_FROM = 8;
 export const FRAME_KINDS = { entry: 1, snapshot: 2, end: 3 } as const;
 export type FrameKind = (typeof FRAME_KINDS)[keyof typeof FRAME_KINDS];
 
-interface Frame {
+export interface Frame {
   readonly kind: FrameKind;
   readonly known: number;
   readonly body: Uint8Array;
@@ -55,7 +55,7 @@ function checksum(frame: Uint8Array): bigint {
 }
 
 /** The frame at an offset, or undefined where there is no whole and sound one. */
-function readFrame(bytes: Uint8Array, view: DataView, offset: number): Frame | undefined {
+export function readFrame(bytes: Uint8Array, view: DataView, offset: number): Frame | undefined {
   const left = bytes.length - offset - HEADER_LENGTH;
   if (left < 0) return undefined;
   const length = view.getUint32(offset + 8, true);

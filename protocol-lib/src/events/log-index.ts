@@ -34,6 +34,13 @@ export class LogIndex {
     return encoded;
   }
 
+  /** Appends one entry whose canonical bytes are known. @throws SyncError as `EventLog.append` */
+  appendBytes(entry: LogEntry, bytes: Uint8Array): void {
+    checkExpected(entry.position - 1, this.last);
+    this.#tail.advance(entry);
+    this.#entries.push(bytes);
+  }
+
   /** The end, for whoever writes ahead of the log. */
   get tail(): LogTail {
     return this.#tail;

@@ -1,10 +1,13 @@
-import { SyncError } from '../errors/index.ts';
+import { isSyncError, SyncError } from '../errors/index.ts';
 import {
   type Durability,
   type EventLog,
   findNondeterminism,
+  type LogEntry,
+  type LogSnapshot,
   type LogState,
   nondeterminismText,
+  reduceEvents,
   rehydrate,
   snapshotOf,
 } from '../events/index.ts';
@@ -71,6 +74,9 @@ export interface AuthorityOptions {
 /** Commits remembered by `seq`, as causes of the deltas that carry them. A trace record names at most 1,000 causes. */
 const MAX_CAUSES = 1_000;
 
+/** So often a mutation is decided again where others come before it; then it is its writer's to send it again. */
+const MAX_OVERTAKEN = 100;
+
 /**
  * The authoritative state of a session: one version for each mutation that changed it, and the versions kept for deltas.
  * With a log, this is the state that is durable; mutations are decided on the one that will be.
@@ -90,6 +96,7 @@ export class AuthorityState {
   #version: Version;
   #commits: { readonly version: Version; readonly seq: number }[] = [];
   #settled: Settled[] = [];
+  #givenUp: MutationId[] = [];
 
   /** @throws SyncError as `rehydrate`, and `LOG_NOT_DURABLE`, where the log does not come to a state */
   constructor(
@@ -128,6 +135,11 @@ export class AuthorityState {
   /** What a settled mutation survives. */
   get durability(): Durability {
     return this.#log?.durability ?? 'memory';
+  }
+
+  /** Whether other authorities settle mutations of this session too. */
+  get isShared(): boolean {
+    return this.#log?.isShared ?? false;
   }
 
   /** Why nothing can be settled any more. */
@@ -169,23 +181,49 @@ export class AuthorityState {
     cause: readonly number[],
     moment: Moment = BEGINNING,
   ): Settlement {
-    const { root, version } = this.#head;
+    return this.#carryOut(command, args, writer, counter, cause, moment);
+  }
+
+  #carryOut(
+    command: string,
+    args: Value,
+    writer: ReplicaId,
+    counter: number,
+    cause: readonly number[],
+    moment: Moment,
+    overtaken = 0,
+  ): Settlement {
+    const { root, version } = this.head;
     const decision = this.#verified(decide(this.#definition, root, command, args, writer), cause);
     const isChanged = decision.accepted && decision.root !== root;
     const after = isChanged ? { root: decision.root, version: version + 1 } : { root, version };
-    const decided = { mutation: { writer, counter }, command, decision, ...after, ...moment, cause };
+    const decided = { mutation: { writer, counter }, command, args, decision, ...after, ...moment, cause, overtaken };
     return this.#settle(decided) ?? foreseen(this.#log?.head ?? decided);
   }
 
   /** Takes a writer's mutations up to `counter` for settled, where it says so itself. @throws SyncError as {@link commit} */
   adopt(writer: ReplicaId, counter: number, moment: Moment): void {
     if (counter <= this.decided(writer)) return;
-    const { root, version } = this.#head;
+    const { root, version } = this.head;
     this.#settle({ mutation: { writer, counter }, decision: 'adopted', root, version, ...moment, cause: [] });
   }
 
-  /** What is to be decided on. */
-  get #head(): { readonly root: StateRoot; readonly version: Version } {
+  /** Settles the next mutation of a writer as refused, without running it. @throws SyncError as {@link commit} */
+  refuse(command: string, reason: string, writer: ReplicaId, counter: number, moment: Moment): void {
+    const { root, version } = this.head;
+    this.#settle({
+      mutation: { writer, counter },
+      command,
+      decision: refuse(reason),
+      root,
+      version,
+      ...moment,
+      cause: [],
+    });
+  }
+
+  /** What is to be decided on: ahead of what may be told where the log is slower. */
+  get head(): { readonly root: StateRoot; readonly version: Version } {
     const { root, version } = this.#log?.head ?? { root: this.#root, version: this.#version };
     return { root, version };
   }
@@ -193,16 +231,66 @@ export class AuthorityState {
   /** The settlement, where it may be told already. */
   #settle(decided: Decided): Settlement | undefined {
     if (!this.#log) return this.#publish(decided);
-    this.#log.write(decided, this.#head);
-    let last: Settlement | undefined;
-    for (const durable of this.#log.takeDurable()) last = this.#publish(durable);
+    this.#log.write(decided, this.head);
+    const last = this.publishDurable();
     return this.#log.head ? undefined : last;
   }
 
-  /** Settles what has become durable meanwhile. */
-  publishDurable(): void {
-    if (!this.#log) return;
-    for (const durable of this.#log.takeDurable()) this.#publish(durable);
+  /** Settles what has become durable meanwhile, by whomever, and decides again what others came before. Answers the last settlement. */
+  publishDurable(): Settlement | undefined {
+    if (!this.#log) return undefined;
+    let last: Settlement | undefined;
+    const { durable, overtaken } = this.#log.takeDurable();
+    try {
+      for (const one of durable) last = this.#publish('outcome' in one ? this.#decidedElsewhere(one) : one);
+      for (const one of overtaken) this.#decideAgain(one);
+    } catch (error) {
+      if (!isSyncError(error)) throw error;
+      this.#log.end(error);
+    }
+    return last;
+  }
+
+  /** Another authority's entry, carried out here. @throws SyncError `LOG_ROOT_MISMATCH` where it comes to another state here */
+  #decidedElsewhere(entry: LogEntry): Decided {
+    const { mutation, version, time, seen, outcome } = entry;
+    const settled = { mutation, version, time, seen, root: this.#root, cause: [] };
+    if (outcome === 'adopted') return { ...settled, decision: 'adopted' };
+    const named = { ...settled, command: entry.command ?? '' };
+    if (outcome === 'refused') return { ...named, decision: refuse(entry.reason) };
+    const { root, changes } = reduceEvents(this.#definition.reduce, this.#root, entry.events);
+    if (root.hash !== entry.root) {
+      const text = `version ${version} of another authority has the root ${entry.root}, here its events lead to ${root.hash}: the authorities of a session must run the same build`;
+      throw new SyncError('LOG_ROOT_MISMATCH', text, { origin: 'state', place: { version } });
+    }
+    return { ...named, root, decision: { accepted: true, events: entry.events, changes, root } };
+  }
+
+  /** On the state that there is now. What was settled elsewhere meanwhile stays so. @throws SyncError {@link failure} */
+  #decideAgain({ mutation, command = '', args, decision, time, seen, cause, overtaken = 0 }: Decided): void {
+    const { writer } = mutation;
+    const next = this.decided(writer) + 1;
+    const moment = { time, seen };
+    if (decision === 'adopted') {
+      this.adopt(writer, mutation.counter, moment);
+      return;
+    }
+    // The authority's own have no number that anybody knows; they take the next.
+    const counter = writer === this.#replica ? next : mutation.counter;
+    if (counter < next) return;
+    if (counter > next || overtaken >= MAX_OVERTAKEN) {
+      this.#givenUp.push(mutation);
+      return;
+    }
+    if (args === undefined && !decision.accepted) this.refuse(command, decision.reason, writer, counter, moment);
+    else this.#carryOut(command, args ?? null, writer, counter, cause, moment, overtaken + 1);
+  }
+
+  /** Mutations that others came before too often. They are not settled. */
+  takeGivenUp(): MutationId[] {
+    const givenUp = this.#givenUp;
+    this.#givenUp = [];
+    return givenUp;
   }
 
   /** What may be told now, in order, and was not taken before. */
@@ -218,6 +306,8 @@ export class AuthorityState {
     this.ledger.settle(writer, counter, isRefused ? decision.reason : undefined);
     this.#root = root;
     this.#version = version;
+    // Another authority may have sent any of them.
+    if (this.isShared) this.keep();
     if (decision === 'adopted') return undefined;
     const settlement: Settlement = decision.accepted
       ? { accepted: true, version, events: decision.events, seq: this.#traceCommit(decision, writer, counter, cause) }
@@ -229,7 +319,7 @@ export class AuthorityState {
   /** A decision that would not come out the same when the log is replayed is none. */
   #verified(decision: Decision, cause: readonly number[]): Decision {
     if (!this.#verifiesReducer || !decision.accepted) return decision;
-    const { root, version } = this.#head;
+    const { root, version } = this.head;
     const unsteady = findNondeterminism(this.#definition.reduce, root, decision.events, decision);
     if (!unsteady) return decision;
     const text = nondeterminismText(unsteady, version + 1);
@@ -364,6 +454,14 @@ function foreseen({ decision, version }: Decided): Settlement {
   if (decision === 'adopted') throw new TypeError('what was settled elsewhere is not told here');
   if (!decision.accepted) return { ...decision, seq: 0 };
   return { accepted: true, version, events: decision.events, seq: 0 };
+}
+
+/**
+ * The snapshot that a log of this session begins with.
+ * @throws SyncError `LIMIT_DEPTH` where a record cannot be sent
+ */
+export function firstSnapshot(definition: SessionDefinition, random: Random): LogSnapshot {
+  return snapshotOf(firstState(definition, random));
 }
 
 function firstState(definition: SessionDefinition, random: Random): LogState {

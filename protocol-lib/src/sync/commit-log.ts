@@ -1,7 +1,7 @@
 import { SyncError } from '../errors/index.ts';
 import { CHANGES_KEPT, type Durability, type EventLog, isEntryFault, type LogEntry } from '../events/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
-import type { ReplicaId, Version } from '../state/index.ts';
+import type { ReplicaId, Value, Version } from '../state/index.ts';
 import type { MutationId } from '../trace/index.ts';
 import { type Decision, refuse } from './decide.ts';
 
@@ -9,6 +9,8 @@ import { type Decision, refuse } from './decide.ts';
 export interface Decided {
   readonly mutation: MutationId;
   readonly command?: string;
+  /** Absent where it was decided without being carried out. */
+  readonly args?: Value;
   /** `adopted`: it and all before it of its writer were settled elsewhere. */
   readonly decision: Decision | 'adopted';
   readonly root: StateRoot;
@@ -18,6 +20,16 @@ export interface Decided {
   /** The newest version that its writer was known to have. */
   readonly seen: Version;
   readonly cause: readonly number[];
+  /** How often another's mutation came before it in a log that is shared. */
+  readonly overtaken?: number;
+}
+
+/** What has become durable, and what another authority's entries came before. */
+export interface Taken {
+  /** In order: what was decided here, and entries of others. */
+  readonly durable: readonly (Decided | LogEntry)[];
+  /** In order. They are not settled, and are to be decided on the state that there is now. */
+  readonly overtaken: readonly Decided[];
 }
 
 /** Decided mutations that may wait for their log. */
@@ -27,6 +39,8 @@ const MAX_WAITING = 10_000;
 export class CommitLog {
   readonly #log: EventLog;
   #position: number;
+  /** Of the last entry that {@link takeDurable} has answered. */
+  #taken: number;
   #time: number;
   #waiting: Decided[] = [];
   /** The last counter of each writer among those that wait. */
@@ -37,11 +51,17 @@ export class CommitLog {
   constructor(log: EventLog, time: number) {
     this.#log = log;
     this.#position = log.last;
+    this.#taken = log.last;
     this.#time = time;
   }
 
   get durability(): Durability {
     return this.#log.durability;
+  }
+
+  /** Whether other authorities append as well. */
+  get isShared(): boolean {
+    return this.#log.isShared ?? false;
   }
 
   /** Why nothing more can be settled. */
@@ -97,12 +117,45 @@ export class CommitLog {
   }
 
   /** Takes out what has become durable, in order. */
-  takeDurable(): Decided[] {
-    const first = this.#position - this.#waiting.length + 1;
-    const durable = this.#waiting.splice(0, Math.max(0, this.#log.durable - first + 1));
+  takeDurable(): Taken {
+    const { durable } = this.#log;
+    const taken = this.isShared ? this.#takeShared(durable) : this.#takeOwn(durable);
+    this.#taken = Math.max(this.#taken, durable);
     if (this.#waiting.length === 0) this.#counters.clear();
-    return durable;
+    return taken;
   }
+
+  #takeOwn(durable: number): Taken {
+    return { durable: this.#waiting.splice(0, Math.max(0, durable - this.#taken)), overtaken: [] };
+  }
+
+  /** Where another's entry came in the place of one that waits, the log has let go of all that wait. */
+  #takeShared(last: number): Taken {
+    const durable: (Decided | LogEntry)[] = [];
+    const entries = last > this.#taken ? this.#log.read(this.#taken, last - this.#taken) : [];
+    for (const entry of entries) {
+      const [mine] = this.#waiting;
+      if (mine && isOf(entry, mine)) this.#waiting.shift();
+      durable.push(mine && isOf(entry, mine) ? mine : entry);
+      this.#time = Math.max(this.#time, entry.time);
+    }
+    const overtaken = this.#log.last === last ? this.#waiting.splice(0) : [];
+    if (overtaken.length > 0) this.#counters.clear();
+    if (this.#waiting.length === 0) this.#position = last;
+    return { durable, overtaken };
+  }
+
+  /** Ends the log's use here. */
+  end(error: SyncError): void {
+    this.#failure ??= error;
+  }
+}
+
+/** Whether an entry is what was decided here, or came out the same elsewhere. */
+function isOf(entry: LogEntry, { mutation, root, version, decision }: Decided): boolean {
+  const outcome = decision === 'adopted' ? 'adopted' : decision.accepted ? 'committed' : 'refused';
+  const isSame = entry.mutation.writer === mutation.writer && entry.mutation.counter === mutation.counter;
+  return isSame && entry.outcome === outcome && entry.version === version && entry.root === root.hash;
 }
 
 function entryOf(

@@ -1,9 +1,12 @@
 export type { SyncPoint } from './authority-state.ts';
+export { firstSnapshot } from './authority-state.ts';
 export { ClientState, type ClientStateOptions, type PredictResult } from './client.ts';
 export type { ClientPhase } from './client-connection.ts';
 export type { ClientEvent } from './client-events.ts';
 export type { ClientSyncState } from './client-sync-state.ts';
-export { wholeChange } from './field-groups.ts';
+export { afterDelta, type Committed, type DeltaOutcome, fromFullSync, NOTHING, standing } from './committed.ts';
+export { type Decision, decide, isSendable } from './decide.ts';
+export { wholeChange, withWholeGroups } from './field-groups.ts';
 export {
   HEALTH_DEFAULTS,
   type HealthLimits,
@@ -17,6 +20,7 @@ export { QUEUE_DEFAULTS, type QueueLimits, type QueueState, type TrafficClass, t
 export { SyncManager, type SyncManagerOptions, type SyncStats } from './manager.ts';
 export type { LinkId, Outgoing } from './outbox.ts';
 export type { PendingMutation } from './pending.ts';
+export { type Admission, PostedMutations } from './posted.ts';
 export { type AuthorityReceipt, OWN_RECEIPTS, type OwnReceipt, type ReceiptOutcome } from './receipts.ts';
 export * from './session.ts';
 export { SYNC_DEFAULTS, type SyncSettings } from './settings.ts';

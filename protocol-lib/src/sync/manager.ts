@@ -22,6 +22,7 @@ import { type ClientSyncState, clientSyncState } from './client-sync-state.ts';
 import { type Client, DeltaSynchronizer, type SyncTotals } from './delta-synchronizer.ts';
 import { LinkQueue } from './link-queue.ts';
 import { type LinkId, Outbox, type Outgoing, STRANGER } from './outbox.ts';
+import { PostedMutations } from './posted.ts';
 import { type AuthorityReceipt, ReceiptBook } from './receipts.ts';
 import type { DomainEvent, SessionDefinition } from './session.ts';
 import { SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
@@ -71,6 +72,8 @@ interface Link {
   readonly decoder: FrameDecoder;
   lastSequence: number;
   client: Client | undefined;
+  /** A HELLO of somebody who knows more than is known here, until the log has told it. */
+  ahead?: { readonly hello: MessageOf<'HELLO'>; readonly seq: number } | undefined;
 }
 
 /**
@@ -81,6 +84,8 @@ interface Link {
 export class SyncManager {
   readonly replica: ReplicaId;
   readonly session: string;
+  /** For mutations that come by another way than a link, such as those of a device that was offline. */
+  readonly posted: PostedMutations;
   readonly #tap: Tap;
   readonly #settings: SyncSettings;
   readonly #features: readonly Feature[];
@@ -130,6 +135,14 @@ export class SyncManager {
       this.#tap,
       this.#settings,
     );
+    this.posted = new PostedMutations({
+      state: this.#state,
+      session: options.session,
+      authority: options.replica,
+      maxWriters: this.#settings.maxWriters,
+      moment: (seen, now) => this.#moment(seen, now),
+      follow: (now) => this.#followLog(now),
+    });
     this.#start = options.now;
     this.#now = options.now;
     this.#nextSync = options.now;
@@ -155,6 +168,11 @@ export class SyncManager {
 
   get clients(): ClientSyncState[] {
     return Array.from(this.#clients.values(), (client) => clientSyncState(client, this.version, this.#now));
+  }
+
+  /** Who a link is, once its HELLO was accepted. */
+  replicaOf(link: LinkId): ReplicaId | undefined {
+    return this.#links.get(link)?.client?.replica;
   }
 
   /** What is known of the last mutations, as many as the setting `receipts` says. Oldest first. */
@@ -252,6 +270,7 @@ export class SyncManager {
    * @throws SyncError `LOG_BEHIND` where too much waits for the log; why the log takes nothing any more
    */
   mutate(command: string, args: Value, now: number): Settlement {
+    this.#followLog(now);
     const { failure, isBehind } = this.#state;
     if (failure) throw failure;
     if (isBehind) throw new SyncError('LOG_BEHIND', LOG_BEHIND, { origin: 'state', retry: 'backoff' });
@@ -394,6 +413,11 @@ export class SyncManager {
       this.#refuse(link.id, refusal, [seq]);
       return;
     }
+    if (this.#isAhead(link, hello, now)) {
+      link.ahead = { hello, seq };
+      return;
+    }
+    link.ahead = undefined;
     const protocol = negotiateProtocol(hello.protocolMin, hello.protocolMax, this.#protocols);
     if (protocol === undefined) throw new TypeError('a HELLO whose versions do not meet ours was decoded');
     this.#replace(hello.replica);
@@ -421,6 +445,15 @@ export class SyncManager {
     this.#clients.set(client.replica, client);
     if (base && hello.resume) this.#synchronizer.resume(client, hello.resume, base, now);
     this.#synchronizer.sync([client], now);
+  }
+
+  /**
+   * Whether a client was told of more than has come here from a log that is shared. It waits for that, so that nothing goes back for
+   * it; not for ever, since the session may have lost it.
+   */
+  #isAhead(link: Link, { replica, resume, next }: MessageOf<'HELLO'>, now: number): boolean {
+    if (!this.#state.isShared || now - link.since >= this.#settings.helloTimeout / 2) return false;
+    return (resume?.version ?? 0) > this.version || next - 1 > this.#state.ledger.settled(replica);
   }
 
   #refusal(link: Link, hello: MessageOf<'HELLO'>): SyncError | undefined {
@@ -494,11 +527,22 @@ export class SyncManager {
   #followLog(now: number): void {
     this.#state.publishDurable();
     for (const settled of this.#state.takeSettled()) this.#tell(settled, now);
+    for (const mutation of this.#state.takeGivenUp()) this.#tellGivenUp(mutation);
+    for (const link of this.#links.values()) {
+      if (link.ahead) this.#onHello(link, link.ahead.hello, link.ahead.seq, now);
+    }
     const { failure } = this.#state;
     if (!failure || this.#hasFailed) return;
     this.#hasFailed = true;
     this.#log('error', failure.message, []);
     for (const { id } of [...this.#links.values()]) this.#refuse(id, failure, []);
+  }
+
+  #tellGivenUp({ writer, counter }: MutationId): void {
+    const client = this.#clients.get(writer);
+    const text = `others came before mutation ${counter} of ${writer} too often: send it again later`;
+    if (client) this.#outbox.send([client], { type: 'ERROR', code: 'LOG_CONTENDED', message: text }, []);
+    this.#log('warn', text, []);
   }
 
   #tell(settled: Settled, now: number): void {
