@@ -198,6 +198,45 @@ export const cases: readonly VectorCase[] = [
     },
   },
   { name: 'heartbeat', body: { type: 'HEARTBEAT', ...standing } },
+  {
+    name: 'presence',
+    body: {
+      type: 'PRESENCE',
+      incarnation: 2,
+      user: 'Alice',
+      device: 'phone',
+      activity: 'active',
+      hasMedia: true,
+      metadata: { version: '1.2' },
+      version: 9,
+      vector: [{ replica: alice, counter: 8 }],
+      root,
+    },
+  },
+  {
+    name: 'reconcile',
+    body: {
+      type: 'RECONCILE',
+      exchange: 1,
+      step: 'difference',
+      version: 9,
+      vector: [{ replica: alice, counter: 8 }],
+      root,
+      entries: [{ key: recordKey('call/alice'), record: { joined: 1 } }],
+      learned: [recordKey('call/bob')],
+    },
+  },
+  {
+    name: 'operation',
+    body: {
+      type: 'OPERATION',
+      crdt: 'call',
+      writer: alice,
+      counter: 3,
+      detail: 'mute',
+      entries: [{ key: recordKey('call/alice'), record: { joined: 1 } }],
+    },
+  },
 ];
 
 export const SENDER: Message['sender'] = server;

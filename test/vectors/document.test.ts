@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatMessage, MESSAGES, PROTOCOL_HISTORY, parseMessage, TEXT_KEYWORDS } from '@syncscope/protocol/messages';
+import { formatMessage, MESSAGES, PROTOCOL_HISTORY, parseMessage, textKeyword } from '@syncscope/protocol/messages';
 import { describe, expect, test } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
@@ -13,7 +13,7 @@ describe('docs/protocol.md', () => {
       expect(document).toMatch(
         new RegExp(`^\\| ${id} \\| ${type} \\| [a-z]+ \\| ${fields.replaceAll('?', '\\?')} \\|$`, 'm'),
       );
-      expect(document).toContain(`"${TEXT_KEYWORDS[type as keyof typeof MESSAGES]}"`);
+      expect(document).toContain(`"${textKeyword(type as keyof typeof MESSAGES)}"`);
     }
   });
 

@@ -85,7 +85,7 @@ export function summarize(record: TraceRecord, index: CaptureIndex, position: nu
     case 'presence':
       return `${body.target} ${body.state}${body.device ? ` on ${body.device}` : ''}${because(body.detail)}`;
     case 'operation':
-      return `${body.crdt} ${body.key} ${body.writer}:${body.counter}${because(body.detail)}`;
+      return `${body.crdt} ${body.writer}:${body.counter}${because(body.detail)}`;
     default:
       return unreachable(body);
   }

@@ -1,8 +1,10 @@
 import type { Infer, ObjectSchema } from '../schema/index.ts';
 import type { ReplicaId } from '../state/index.ts';
+import { acceptSchema, decidedSchema, prepareSchema, voteSchema } from './consensus.ts';
 import { byeSchema, errorSchema, helloSchema, namesSchema, upgradeRequiredSchema, welcomeSchema } from './handshake.ts';
 import { merkleAnswerSchema, merkleOfferSchema, merkleQuerySchema } from './merkle.ts';
 import { commandSchema, rejectSchema } from './mutation.ts';
+import { operationSchema, presenceSchema, reconcileSchema } from './presence.ts';
 import {
   ackSchema,
   deltaSyncSchema,
@@ -31,6 +33,13 @@ export const MESSAGES = {
   MERKLE_QUERY: { id: 15, schema: merkleQuerySchema },
   MERKLE_ANSWER: { id: 16, schema: merkleAnswerSchema },
   HEARTBEAT: { id: 17, schema: heartbeatSchema },
+  PREPARE: { id: 20, schema: prepareSchema },
+  ACCEPT: { id: 21, schema: acceptSchema },
+  VOTE: { id: 22, schema: voteSchema },
+  DECIDED: { id: 23, schema: decidedSchema },
+  PRESENCE: { id: 36, schema: presenceSchema },
+  RECONCILE: { id: 37, schema: reconcileSchema },
+  OPERATION: { id: 45, schema: operationSchema },
 } as const satisfies Readonly<Record<string, { readonly id: number; readonly schema: ObjectSchema<unknown> }>>;
 
 export type MessageType = keyof typeof MESSAGES;

@@ -24,28 +24,20 @@ export const QUEUE_DEFAULTS: QueueLimits = {
  */
 export type TrafficClass = 'state' | 'event' | 'answer' | 'control';
 
-const CLASSES: Readonly<Record<MessageType, TrafficClass>> = {
-  HELLO: 'control',
-  WELCOME: 'control',
-  UPGRADE_REQUIRED: 'control',
+/** Whatever is not named here is `control`. */
+const CLASSES: Readonly<Partial<Record<MessageType, TrafficClass>>> = {
   ERROR: 'answer',
-  BYE: 'control',
   NAMES: 'state',
   FULL_SYNC: 'state',
   DELTA_SYNC: 'state',
   EVENT: 'event',
-  SYNC_REQUEST: 'control',
-  ACK: 'control',
-  COMMAND: 'control',
   REJECT: 'answer',
   MERKLE_OFFER: 'state',
-  MERKLE_QUERY: 'control',
   MERKLE_ANSWER: 'state',
-  HEARTBEAT: 'control',
 };
 
 export function trafficClass(type: MessageType): TrafficClass {
-  return CLASSES[type];
+  return CLASSES[type] ?? 'control';
 }
 
 /** What a link has waiting and what was kept from it, in bytes and messages. */

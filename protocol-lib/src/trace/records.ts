@@ -205,15 +205,13 @@ export const traceBodySchema = variant('kind', {
     state: literal('joined', 'active', 'idle', 'problem', 'disconnected', 'left'),
     detail: string(500),
   }),
-  /** An operation of a replicated data type was made here or came in: its effect on the record under `key`. */
+  /** An operation of a replicated data type was made here or came in; the `apply` that it caused has the changes. `vector`: what was seen after it. */
   operation: object({
-    key: recordKeySchema,
     crdt: string(40),
     origin: literal('local', 'remote'),
     writer: replicaIdSchema,
     counter: uint,
     vector: vectorSchema,
-    changes: array(changeSchema),
     detail: string(500),
   }),
 });

@@ -14,10 +14,10 @@ export interface FormatOptions {
 }
 
 /**
- * The keyword of each message's first line. Those that the document names are as it has them; `ERROR:<code>` and
- * `REJECT` are apart because with several commands pending a refusal must name its command.
+ * The keyword of the first line of messages between a client and an authority. Those that the document names are as it has them;
+ * `ERROR:<code>` and `REJECT` are apart because with several commands pending a refusal must name its command.
  */
-export const TEXT_KEYWORDS: Readonly<Record<MessageType, string>> = {
+const TEXT_KEYWORDS: Readonly<Partial<Record<MessageType, string>>> = {
   HELLO: 'HELLO',
   WELCOME: 'WELCOME',
   UPGRADE_REQUIRED: 'UPGRADE_REQUIRED',
@@ -37,7 +37,13 @@ export const TEXT_KEYWORDS: Readonly<Record<MessageType, string>> = {
   HEARTBEAT: 'HEARTBEAT',
 };
 
-type Formatters = { readonly [T in MessageType]: (body: BodyOf<T>, options: FormatOptions) => string[] };
+/** The keyword of a message's first line: its type where {@link TEXT_KEYWORDS} has no other. */
+export function textKeyword(type: MessageType): string {
+  return TEXT_KEYWORDS[type] ?? type;
+}
+
+/** Messages without a line of their own here are their keyword and their fields as one JSON object. */
+type Formatters = { readonly [T in MessageType]?: (body: BodyOf<T>, options: FormatOptions) => string[] };
 
 const formatters: Formatters = {
   HELLO: ({ type: _, protocolMin, protocolMax, ...rest }) => [line('HELLO', protocolMin, protocolMax, json(rest))],
@@ -142,7 +148,8 @@ export function formatBody(body: MessageBody, options: FormatOptions = {}): stri
 function bodyLines<T extends MessageType>(body: { readonly type: T }, options: FormatOptions): string[] {
   const { type } = body;
   const checked = MESSAGES[type].schema.parse(body, type) as object;
-  return formatters[type]({ ...checked, type } as BodyOf<T>, options);
+  const format = formatters[type];
+  return format ? format({ ...checked, type } as BodyOf<T>, options) : [line(textKeyword(type), json(checked))];
 }
 
 function finish(lines: readonly string[], { limits = TEXT_LIMITS }: FormatOptions): string {

@@ -1,7 +1,7 @@
 import { compareUtf8, fromHex, MAP_MAX_FIELDS, toHex, VALUE_MAX_DEPTH } from '../../bytes/index.ts';
 import { SyncError } from '../../errors/index.ts';
 import type { Value } from '../../state/index.ts';
-import { escapeUnseen, type LineReader } from './line.ts';
+import { escapeUnseen, LineReader } from './line.ts';
 
 /**
  * Values as JSON on one line: no blanks, names ascending by their UTF-8 bytes, numbers as JavaScript writes them. What
@@ -67,6 +67,17 @@ function writeObject(value: Readonly<Record<string, unknown>>, depth: number): s
 export function readJson(reader: LineReader, what: string): Value {
   reader.begin(what);
   return readValue(reader, 0);
+}
+
+/**
+ * Reads a text that is one JSON value, as {@link writeJson} writes it.
+ * @throws SyncError as {@link readJson}
+ */
+export function parseJson(text: string, what: string): Value {
+  const reader = new LineReader(`:${text}`, 1);
+  const value = readJson(reader, what);
+  reader.end();
+  return value;
 }
 
 const NUMBER_PATTERN = /-?[0-9][0-9.eE+-]*/y;

@@ -5,7 +5,7 @@ import { OWN_PROTOCOLS, PROTOCOL_VERSION, type ProtocolRange, requireProtocol } 
 import type { SnapshotEntry } from '../replication.ts';
 import { readChangeLine, readRecordLine } from './change-lines.ts';
 import { documentHash } from './document-hash.ts';
-import { TEXT_KEYWORDS } from './format.ts';
+import { textKeyword } from './format.ts';
 import { readJson } from './json.ts';
 import { TEXT_LIMITS, type TextLimits } from './limits.ts';
 import { failAt, LineReader } from './line.ts';
@@ -17,7 +17,7 @@ export interface ParseOptions {
 }
 
 const typesByKeyword: ReadonlyMap<string, MessageType> = new Map(
-  (Object.keys(MESSAGES) as MessageType[]).map((type) => [TEXT_KEYWORDS[type], type]),
+  (Object.keys(MESSAGES) as MessageType[]).map((type) => [textKeyword(type), type]),
 );
 
 /**
@@ -97,7 +97,8 @@ function readBody(lines: readonly string[], index: number, options: ParseOptions
       0,
     );
   }
-  const fields = readers[type]({ first, more: lines.slice(line) }, options);
+  const read = readers[type] ?? readFields;
+  const fields = read({ first, more: lines.slice(line) }, options);
   return checked(type, fields, line);
 }
 
@@ -114,7 +115,7 @@ function single(read: (reader: LineReader, options: ParseOptions) => Fields): Bo
   };
 }
 
-const readers: Readonly<Record<MessageType, BodyReader>> = {
+const readers: Readonly<Partial<Record<MessageType, BodyReader>>> = {
   HELLO: single((reader, { protocols = OWN_PROTOCOLS }) => {
     const [protocolMin, protocolMax] = [reader.uint('the oldest protocol'), reader.uint('the newest protocol')];
     requireProtocol(protocolMin, protocolMax, protocols);
@@ -160,6 +161,9 @@ const readers: Readonly<Record<MessageType, BodyReader>> = {
   MERKLE_QUERY: single((reader) => ({ paths: readJson(reader, 'the paths') })),
   MERKLE_ANSWER: single((reader) => ({ nodes: readJson(reader, 'the nodes') })),
 };
+
+/** Whatever has no line of its own: all fields as one JSON object. */
+const readFields = single((reader) => withJson(reader, {}));
 
 function readStanding(reader: LineReader): Fields {
   const [version, root] = [reader.uint('the version'), reader.field('the hash')];

@@ -1,0 +1,1 @@
+export { CrdtReplica, type CrdtReplicaOptions, type JoinedState, type OperationOutcome } from './crdt-replica.ts';
