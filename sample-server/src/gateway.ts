@@ -1,27 +1,21 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { SyncError } from '@syncscope/protocol/errors';
-import { closeSocket } from '@syncscope/protocol/node';
+import { type Refusal, refuse, refuseUpgrade } from '@syncscope/protocol/node';
 import type { Clock } from '@syncscope/protocol/ports';
-import type { ReplicaId } from '@syncscope/protocol/state';
 import { replicaId } from '@syncscope/protocol/state';
 import type { LinkId, Outgoing, SyncManager } from '@syncscope/protocol/sync';
 import type { Tap } from '@syncscope/protocol/trace';
-import { type RawData, WebSocket, WebSocketServer } from 'ws';
 import type { FaultBoard } from './faults/fault-board.ts';
-import type { FaultyLink } from './faults/link.ts';
-
-export const SYNC_PATH = '/sync';
-/** The largest frame that a client may send. */
-export const CLIENT_FRAME_MAX = 64 * 1024;
-/** Frames that a client may send at once, and a second after that. */
-export const CLIENT_FRAMES = { burst: 500, perSecond: 250 } as const;
+import { Doorkeeper, FrameAllowance, GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits.ts';
+import { GatewayMetrics } from './gateway-metrics.ts';
+import { EventStreams } from './gateway-sse.ts';
+import { CLIENT_FRAME_MAX, WebSocketEntrance } from './gateway-websocket.ts';
+import type { ClientWire, Entrance, WireSink } from './gateway-wire.ts';
+import { httpListener, isGatewayPath, type Readiness, SYNC_PATH } from './http-app.ts';
 
 const TICK_MS = 20;
-const CLOSE_ENDED = 1001;
-const CLOSE_REFUSED = 1008;
-const CLOSE_TOO_SLOW = 1013;
 const STRANGER = replicaId('unknown');
 
 export interface GatewayOptions {
@@ -29,59 +23,106 @@ export interface GatewayOptions {
   readonly faults: FaultBoard;
   readonly tap: Tap;
   readonly clock: Clock;
+  readonly limits?: Partial<GatewayLimits>;
+  /** Whether a token lets clients in, asked before an event stream is answered; without it anyone is. The manager asks for itself with each HELLO. */
+  readonly authorize?: (token: string) => boolean;
+  /** What else must be well before new clients should come, such as a log or a bus: `ok`, or what is wrong. */
+  readonly parts?: () => Readonly<Record<string, string>>;
+  /** Whether a request may read the metrics; anyone may where absent. */
+  readonly mayMeasure?: (request: IncomingMessage) => Refusal | undefined;
 }
 
 interface Connection {
   readonly link: LinkId;
-  readonly socket: WebSocket;
-  readonly down: FaultyLink;
-  readonly up: FaultyLink;
-  /** Frames that it may still send now. */
-  allowance: number;
-  allowedAt: number;
+  readonly wire: ClientWire;
+  /** Takes what a fault board lets through. */
+  readonly down: (frame: Uint8Array) => void;
+  readonly up: (frame: Uint8Array) => void;
+  readonly address: string;
+  readonly visit: { greeted(): void; gone(): void };
+  readonly allowance: FrameAllowance;
+  readonly close: () => void;
+  /** Frames of this step, sent together at its end. */
+  outgoing: Uint8Array[];
 }
 
 /**
- * Carries frames between WebSockets and the authority. It gives each client so much and no more: what is too large,
- * too much or too slowly read ends that connection with a reason, and no other notices.
+ * Carries frames between clients and the authority, over WebSockets and event streams. It gives each client so much and no more: what
+ * is too large, too much or too slowly read ends that connection with a reason, and no other notices.
  */
 export class Gateway {
+  readonly metrics: GatewayMetrics;
   readonly #options: GatewayOptions;
-  readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: CLIENT_FRAME_MAX, perMessageDeflate: false });
+  readonly #limits: GatewayLimits;
+  readonly #doorkeeper: Doorkeeper;
+  readonly #webSockets: WebSocketEntrance;
+  readonly #http: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   readonly #connections = new Map<LinkId, Connection>();
   readonly #ticking: NodeJS.Timeout;
+  readonly #written = new Set<Connection>();
   #links = 0;
-  #isClosed = false;
+  #isCarrying = false;
+  #isClosing = false;
   #server: Server | undefined;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
+    this.#limits = { ...GATEWAY_LIMITS, ...options.limits };
+    const now = (): number => this.#now();
+    this.#doorkeeper = new Doorkeeper(this.#limits, now);
+    const entrance: Entrance = {
+      refusal: (address) => (this.#isClosing ? CLOSING : this.#doorkeeper.refusal(address)),
+      tokenRefusal: (address, token) => this.#tokenRefusal(address, token),
+      open: (wire, address) => this.#open(wire, address),
+    };
+    this.#webSockets = new WebSocketEntrance(entrance);
+    this.metrics = new GatewayMetrics(options.manager, () => this.#wires());
+    this.#http = httpListener({
+      entrance,
+      streams: new EventStreams(entrance, now),
+      readiness: () => this.readiness,
+      metrics: () => this.metrics.text(),
+      mayMeasure: (request) => options.mayMeasure?.(request),
+    });
     this.#ticking = setInterval(() => this.tick(), TICK_MS);
+  }
+
+  /** Whether new clients should be sent here. */
+  get readiness(): Readiness {
+    const parts = { gateway: this.#isClosing ? 'closing' : 'ok', ...this.#options.parts?.() };
+    return { isReady: Object.values(parts).every((state) => state === 'ok'), parts };
+  }
+
+  /** Whether a path is answered by {@link handle}. */
+  answers(path: string): boolean {
+    return isGatewayPath(path);
+  }
+
+  /** Answers an HTTP request that has been found to be no stranger's. */
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    return this.#http(request, response);
   }
 
   /** Takes over a WebSocket request that has been found to be no stranger's. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (this.#isClosed) socket.destroy();
-    else this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#open(opened));
+    this.#webSockets.upgrade(request, socket, head);
   }
 
   /**
-   * Opens a port of its own, for other machines. Clients show their token in their HELLO; a page of another origin
-   * is refused before.
+   * Opens a port of its own, for other machines. Clients show their token; a page of another origin is refused before.
    * @throws SyncError `SERVER_PORT_TAKEN`
    */
   async listen(host: string, port: number): Promise<number> {
-    const server = createServer((_request, response) => {
-      response.writeHead(426, { 'Content-Type': 'text/plain', Upgrade: 'websocket' });
-      response.end(`Synchronise over a WebSocket at ${SYNC_PATH}.\n`);
+    const server = createServer((request, response) => {
+      if (isOwnPage(request)) this.handle(request, response);
+      else refuse(response, STRANGE_PAGE);
     });
     this.#server = server;
     server.on('upgrade', (request, socket, head) => {
       socket.on('error', () => socket.destroy());
-      const { origin, host: asked } = request.headers;
-      const isOwnPage = origin === undefined || origin === `http://${asked}`;
-      if (request.url === SYNC_PATH && isOwnPage) this.upgrade(request, socket, head);
-      else socket.end(`HTTP/1.1 ${isOwnPage ? 404 : 403} Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+      if (!isOwnPage(request)) refuseUpgrade(socket, STRANGE_PAGE);
+      else if (request.url !== SYNC_PATH) refuseUpgrade(socket, PATH_UNKNOWN);
+      else this.upgrade(request, socket, head);
     });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => {
@@ -101,121 +142,196 @@ export class Gateway {
   tick(): void {
     const { manager } = this.#options;
     const now = this.#now();
-    for (const { link, socket } of this.#connections.values()) manager.queued(link, socket.bufferedAmount, now);
+    for (const { link, wire } of this.#connections.values()) {
+      manager.queued(link, wire.queued, now);
+      wire.tick(now);
+    }
     this.#carry(manager.tick(now));
   }
 
   /** Says goodbye to every client, and closes. */
   async close(reason: string): Promise<void> {
-    this.#isClosed = true;
+    this.#isClosing = true;
     clearInterval(this.#ticking);
-    const sockets = [...this.#connections.values()].map(({ socket }) => socket);
-    const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
-    // A goodbye is not subject to faults, nor to what they still hold back.
-    for (const { up, down } of this.#connections.values()) {
-      up.close();
-      down.close();
-    }
+    const closed: Promise<void>[] = [];
+    const frames = new Map<Connection, Uint8Array[]>();
     for (const out of this.#options.manager.stop(reason)) {
       const connection = this.#connections.get(out.link);
       if (!connection) continue;
-      if ('frame' in out) this.#send(connection, out.frame);
-      else closeSocket(connection.socket, CLOSE_ENDED, out.close);
+      // A goodbye is not subject to faults, nor to what they still hold back.
+      connection.close();
+      if ('frame' in out) frames.set(connection, [...(frames.get(connection) ?? []), out.frame]);
+      else {
+        this.#send(connection, frames.get(connection) ?? []);
+        closed.push(connection.wire.close('ended', out.close));
+      }
     }
     const ended = this.#server && new Promise((resolve) => this.#server?.close(resolve));
-    this.#server?.closeAllConnections();
     await Promise.all(closed);
+    this.#server?.closeAllConnections();
     await ended;
+    await this.metrics.close();
   }
 
   #now(): number {
     return this.#options.clock.now();
   }
 
-  #open(socket: WebSocket): void {
+  *#wires(): Iterable<ClientWire> {
+    for (const { wire } of this.#connections.values()) yield wire;
+  }
+
+  #tokenRefusal(address: string, token: string | undefined): Refusal | undefined {
+    const { authorize } = this.#options;
+    if (!authorize) return undefined;
+    if (token === undefined || token === '') return TOKEN_MISSING;
+    const refusal = this.#doorkeeper.tokenRefusal(address);
+    if (refusal) return refusal;
+    if (authorize(token)) return undefined;
+    this.#doorkeeper.wrongToken(address);
+    return TOKEN_REJECTED;
+  }
+
+  #open(wire: ClientWire, address: string): WireSink {
     const { faults, manager } = this.#options;
     const link = ++this.#links;
-    let known: ReplicaId | undefined;
-    // Asked with every frame, and all clients are looked through: once its HELLO has named it, a link keeps its replica.
-    const replica = (): ReplicaId | undefined => {
-      known ??= manager.clients.find((client) => client.link === link)?.replica;
-      return known;
-    };
+    const visit = this.#doorkeeper.opened(address);
+    const replica = () => manager.replicaOf(link);
+    const down = faults.down(replica, (frame) => this.#queue(connection, frame));
+    const up = faults.up(replica, (frame) => {
+      this.#carry(manager.receive(link, frame, this.#now()));
+      if (manager.replicaOf(link) !== undefined) visit.greeted();
+    });
     const connection: Connection = {
       link,
-      socket,
-      down: faults.down(replica, (frame) => this.#send(connection, frame)),
-      up: faults.up(replica, (frame) => this.#carry(manager.receive(link, frame, this.#now()))),
-      allowance: CLIENT_FRAMES.burst,
-      allowedAt: performance.now(),
+      wire,
+      address,
+      visit,
+      down: (frame) => down.push(frame),
+      up: (frame) => up.push(frame),
+      close: () => {
+        down.close();
+        up.close();
+      },
+      allowance: new FrameAllowance(this.#limits.frames, this.#now()),
+      outgoing: [],
     };
     this.#connections.set(link, connection);
-    socket.on('message', (data) => this.#receive(connection, data));
-    socket.on('error', (error) => this.#onError(connection, error));
-    socket.on('close', (code, reason) => this.#onClose(connection, reason.toString() || `connection closed (${code})`));
     manager.connect(link, this.#now());
     this.#carry(manager.tick(this.#now()));
+    return {
+      receive: (frame) => this.#receive(connection, frame),
+      refused: (code, message) => this.#refused(connection, code, message),
+      closed: (reason) => this.#onClose(connection, reason),
+    };
   }
 
-  #receive(connection: Connection, data: RawData): void {
-    // What still comes from one that is being sent away is not read.
-    if (connection.socket.readyState !== WebSocket.OPEN || !this.#connections.has(connection.link)) return;
-    if (!this.#isAllowed(connection)) {
-      this.#end(connection, CLOSE_REFUSED, 'LINK_FLOOD', `more than ${CLIENT_FRAMES.perSecond} frames a second`);
+  #receive(connection: Connection, frame: Uint8Array): void {
+    if (!this.#connections.has(connection.link)) return;
+    if (!connection.allowance.take(this.#now())) {
+      const { perSecond } = this.#limits.frames;
+      this.#end(connection, 'LINK_FLOOD', `more than ${perSecond} frames a second`);
       return;
     }
-    // A copy: the socket uses its buffer again, and traces keep the frame.
-    connection.up.push(new Uint8Array(data as Buffer));
-  }
-
-  #isAllowed(connection: Connection): boolean {
-    const now = performance.now();
-    const earned = ((now - connection.allowedAt) / 1_000) * CLIENT_FRAMES.perSecond;
-    connection.allowedAt = now;
-    connection.allowance = Math.min(CLIENT_FRAMES.burst, connection.allowance + earned) - 1;
-    return connection.allowance >= 0;
+    if (frame.length > CLIENT_FRAME_MAX) {
+      this.#end(connection, 'FRAME_TOO_LARGE', `a frame of more than ${CLIENT_FRAME_MAX} bytes`);
+      return;
+    }
+    this.metrics.received(frame);
+    connection.up(frame);
   }
 
   #carry(outgoing: readonly Outgoing[]): void {
+    this.#isCarrying = true;
     for (const out of outgoing) {
       const connection = this.#connections.get(out.link);
       if (!connection) continue;
-      if ('frame' in out) connection.down.push(out.frame);
-      else
-        closeSocket(
-          connection.socket,
-          out.close.startsWith('LINK_TOO_SLOW') ? CLOSE_TOO_SLOW : CLOSE_REFUSED,
-          out.close,
-        );
+      if ('frame' in out) {
+        connection.down(out.frame);
+        continue;
+      }
+      this.#flush(connection);
+      if (out.close === 'TOKEN_REJECTED') this.#doorkeeper.wrongToken(connection.address);
+      this.metrics.ended(out.close);
+      connection.wire.close(out.close.startsWith('LINK_TOO_SLOW') ? 'slow' : 'refused', out.close);
     }
+    this.#isCarrying = false;
+    for (const connection of this.#written) this.#flush(connection);
+    this.#written.clear();
   }
 
-  #send({ socket }: Connection, frame: Uint8Array): void {
-    if (socket.readyState === WebSocket.OPEN) socket.send(frame);
+  /** Frames of one step go out together; what a fault held back comes alone. */
+  #queue(connection: Connection, frame: Uint8Array): void {
+    connection.outgoing.push(frame);
+    if (this.#isCarrying) this.#written.add(connection);
+    else this.#flush(connection);
   }
 
-  /** Too large a frame is refused by the socket itself, which closes. */
-  #onError(connection: Connection, error: Error): void {
-    const isTooLarge = 'code' in error && error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
-    if (isTooLarge) this.#refused(connection, 'FRAME_TOO_LARGE', `a frame of more than ${CLIENT_FRAME_MAX} bytes`);
+  #flush(connection: Connection): void {
+    const frames = connection.outgoing;
+    if (frames.length === 0) return;
+    connection.outgoing = [];
+    this.#send(connection, frames);
   }
 
-  #end(connection: Connection, code: number, name: string, what: string): void {
-    this.#refused(connection, name, what);
-    closeSocket(connection.socket, code, name);
-    this.#onClose(connection, `${name}: ${what}`);
+  #send({ wire }: Connection, frames: readonly Uint8Array[]): void {
+    if (!wire.isOpen) return;
+    this.metrics.sent(frames);
+    wire.send(frames);
+  }
+
+  #end(connection: Connection, code: string, what: string): void {
+    this.#refused(connection, code, what);
+    this.metrics.ended(code);
+    this.#onClose(connection, `${code}: ${what}`);
+    connection.wire.close('refused', code);
   }
 
   #refused({ link }: Connection, code: string, message: string): void {
     const { tap, manager } = this.#options;
-    const from = manager.clients.find((client) => client.link === link)?.replica ?? STRANGER;
-    tap.emit(manager.replica, { kind: 'refused', from, code, message });
+    tap.emit(manager.replica, { kind: 'refused', from: manager.replicaOf(link) ?? STRANGER, code, message });
   }
 
   #onClose(connection: Connection, reason: string): void {
     if (!this.#connections.delete(connection.link)) return;
-    connection.down.close();
-    connection.up.close();
+    connection.visit.gone();
+    connection.close();
     this.#options.manager.disconnect(connection.link, reason, this.#now());
   }
 }
+
+/** A page may come only from where it was asked for; who is no browser names no origin. */
+function isOwnPage({ headers }: IncomingMessage): boolean {
+  return headers.origin === undefined || headers.origin === `http://${headers.host}`;
+}
+
+const CLOSING: Refusal = {
+  status: 503,
+  code: 'SERVER_CLOSING',
+  message: 'this server is closing',
+  fix: 'Connect to another one, or again later.',
+};
+const STRANGE_PAGE: Refusal = {
+  status: 403,
+  code: 'ORIGIN_REJECTED',
+  message: 'a page of another origin may not synchronise',
+  fix: 'Serve the page from the address that it synchronises with.',
+};
+const PATH_UNKNOWN: Refusal = {
+  status: 404,
+  code: 'PATH_UNKNOWN',
+  message: 'there is no WebSocket at this path',
+  fix: `Synchronise at ${SYNC_PATH}.`,
+};
+const TOKEN_MISSING: Refusal = {
+  status: 401,
+  code: 'TOKEN_MISSING',
+  message: 'a token is needed',
+  fix: 'Send it as Authorization: Bearer; a token in a query is not read.',
+};
+const TOKEN_REJECTED: Refusal = {
+  status: 401,
+  code: 'TOKEN_REJECTED',
+  message: 'the token does not let you in',
+  fix: 'Use the one that the server printed when it started.',
+};

@@ -6,7 +6,7 @@ import type { TraceBodyOf, TraceKind, TraceRecord } from '@syncscope/protocol/tr
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { parseFault } from './faults/specs.ts';
-import { CLIENT_FRAME_MAX } from './gateway.ts';
+import { CLIENT_FRAME_MAX } from './gateway-websocket.ts';
 import { startServer } from './server.ts';
 import { SyncClient } from './sync-client.ts';
 import { type Cleanups, clientState, running, temporaryFolder, untilEnded, Watcher } from './testing.ts';
@@ -281,7 +281,7 @@ describe('other machines', () => {
     expect(port).not.toBe(new URL(server.inspect.url).port);
     expect(new URL(server.inspect.url).hostname).toBe('127.0.0.1');
     await expect(attach({ ...server.inspect, url: `http://127.0.0.1:${port}` })).rejects.toMatchObject({
-      code: 'ATTACH_NOT_SYNCSCOPE',
+      code: 'PATH_UNKNOWN',
     });
     const reachable = { ...server, url: `ws://127.0.0.1:${port}/sync` };
     const { errors } = await untilEnded(reachable, clientState(server, 'anna', { token: 'guess' }));

@@ -10,7 +10,8 @@ import { Bot } from './bot.ts';
 import { chooseDrift } from './faults/drift.ts';
 import { FaultBoard } from './faults/fault-board.ts';
 import type { PlannedFault } from './faults/specs.ts';
-import { Gateway, SYNC_PATH } from './gateway.ts';
+import { Gateway } from './gateway.ts';
+import { SYNC_PATH } from './http-app.ts';
 import { AUTHORITY } from './scenarios/adventure.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scenario } from './scenarios/scenario.ts';
@@ -148,6 +149,7 @@ class World {
       faults: this.#faults,
       tap: this.#tap,
       clock: monotonicClock,
+      authorize: (shown) => sameToken(shown, token),
     });
   }
 
@@ -159,6 +161,10 @@ class World {
       targets: () => this.#targets(),
       injectFault: (spec) => this.#faults.inject(spec),
       upgrades: { [SYNC_PATH]: (request, socket, head) => this.gateway.upgrade(request, socket, head) },
+      app: {
+        answers: (path) => this.gateway.answers(path),
+        handle: (request, response) => this.gateway.handle(request, response),
+      },
       port,
       ...(assets === undefined ? {} : { assets }),
       ...(sessionsFolder === undefined ? {} : { sessionsFolder }),

@@ -1,28 +1,31 @@
 import type { Clock } from '@syncscope/protocol/ports';
+import { type ClientTransport, SseTransport, type TransportEvents } from '@syncscope/protocol/sse';
 import type { Value } from '@syncscope/protocol/state';
 import type { ClientState, PredictResult } from '@syncscope/protocol/sync';
-import { WebSocket } from 'ws';
+import { WebSocketTransport } from './websocket-transport.ts';
 
 const TICK_MS = 50;
 const RECONNECT_MS = { first: 250, most: 5_000 };
 const PATIENCE_MS = 2_000;
-const FRAME_MAX = 16 * 1024 * 1024;
 
 export interface SyncClientOptions {
-  /** `ws://127.0.0.1:PORT/sync`. */
+  /** `ws://127.0.0.1:PORT/sync` for a WebSocket, `http://127.0.0.1:PORT` for an event stream with POST. */
   readonly url: string;
   readonly state: ClientState;
   readonly clock: Clock;
+  /** For an event stream, which wants it before anything is said. */
+  readonly token?: string;
 }
 
 /**
- * Carries the frames of one {@link ClientState} over a WebSocket, and connects again with patience where the connection
- * breaks. What was pending is kept and sent again.
+ * Carries the frames of one {@link ClientState}, and connects again with patience where the connection breaks. What was pending is
+ * kept and sent again.
  */
 export class SyncClient {
   readonly #options: SyncClientOptions;
   readonly #ticking: NodeJS.Timeout;
-  #socket: WebSocket | undefined;
+  #transport: ClientTransport | undefined;
+  #whenClosed: (() => void) | undefined;
   #reconnecting: NodeJS.Timeout | undefined;
   #wait = RECONNECT_MS.first;
   #isClosed = false;
@@ -32,8 +35,8 @@ export class SyncClient {
     this.#ticking = setInterval(() => this.#send(options.state.tick(options.clock.now())), TICK_MS);
     options.state.on((event) => {
       if (event.type === 'committed') this.#wait = RECONNECT_MS.first;
-      // The socket may still have to carry what the state has to say about it.
-      if (event.type === 'ended') setImmediate(() => this.#socket?.close(1000));
+      // The connection may still have to carry what the state has to say about it.
+      if (event.type === 'ended') setImmediate(() => this.#transport?.close());
     });
     this.#connect();
   }
@@ -53,11 +56,13 @@ export class SyncClient {
     this.#isClosed = true;
     clearInterval(this.#ticking);
     clearTimeout(this.#reconnecting);
-    const socket = this.#socket;
-    if (!socket) return;
-    const closed = new Promise((resolve) => socket.once('close', resolve));
-    if (socket.readyState === WebSocket.CONNECTING) socket.terminate();
-    const cut = setTimeout(() => socket.terminate(), PATIENCE_MS);
+    const transport = this.#transport;
+    if (!transport) return;
+    const closed = new Promise<void>((resolve) => {
+      this.#whenClosed = resolve;
+    });
+    if (!transport.isOpen) transport.close();
+    const cut = setTimeout(() => transport.close(), PATIENCE_MS);
     await closed;
     clearTimeout(cut);
   }
@@ -66,23 +71,29 @@ export class SyncClient {
   async close(reason: string): Promise<void> {
     this.#send(this.state.close(reason));
     const ended = this.ended();
-    this.#socket?.close(1000);
+    this.#transport?.close();
     await ended;
   }
 
   #connect(): void {
-    const { url, state, clock } = this.#options;
-    const socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: FRAME_MAX });
-    this.#socket = socket;
-    socket.on('open', () => this.#send(state.open(clock.now())));
-    // A copy: what arrives lies in a buffer that the socket uses again, and traces keep it.
-    socket.on('message', (data: Buffer) => this.#send(state.receive(new Uint8Array(data), clock.now())));
-    socket.on('error', () => undefined); // A close event follows each error.
-    socket.on('close', (code, reason) => {
-      this.#socket = undefined;
-      state.closed(reason.toString() || `connection closed (${code})`, clock.now());
-      if (!this.#isClosed) this.#reconnect();
-    });
+    const { url, state, clock, token = '' } = this.#options;
+    const events: TransportEvents = {
+      opened: () => this.#send(state.open(clock.now())),
+      frame: (frame) => this.#send(state.receive(frame, clock.now())),
+      interrupted: (reason) => state.closed(reason, clock.now()),
+      closed: (reason) => this.#onClosed(reason),
+    };
+    this.#transport = url.startsWith('ws')
+      ? new WebSocketTransport(url, events)
+      : new SseTransport({ url, token }, events);
+  }
+
+  #onClosed(reason: string): void {
+    const { state, clock } = this.#options;
+    this.#transport = undefined;
+    state.closed(reason, clock.now());
+    this.#whenClosed?.();
+    if (!this.#isClosed) this.#reconnect();
   }
 
   #reconnect(): void {
@@ -91,7 +102,6 @@ export class SyncClient {
   }
 
   #send(frames: readonly Uint8Array[]): void {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return;
-    for (const frame of frames) this.#socket.send(frame);
+    this.#transport?.send(frames);
   }
 }

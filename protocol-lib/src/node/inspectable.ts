@@ -17,7 +17,7 @@ import {
 import { type AccessRole, isRefusal, type Refusal, TokenGate, tokenOf } from './access.ts';
 import { closeSocket } from './close-socket.ts';
 import { announceSession } from './discovery.ts';
-import { answerJson, LoopbackServer, refuse, refuseUpgrade } from './loopback.ts';
+import { answerJson, type LoopbackApp, LoopbackServer, refuse, refuseUpgrade } from './loopback.ts';
 import { ATTACH_CLOSE, OBSERVER_QUEUE_MAX, OBSERVERS_MAX, Observers } from './observers.ts';
 
 export interface InspectableOptions {
@@ -37,6 +37,8 @@ export interface InspectableOptions {
   readonly port?: number;
   /** Other WebSockets of the same server by path, such as the app's own; asked after `Host` and `Origin` have passed. */
   readonly upgrades?: Readonly<Record<string, UpgradeHandler>>;
+  /** HTTP requests of the same server that the app answers itself; asked after `Host` and `Origin` have passed. */
+  readonly app?: LoopbackApp;
   /** Where discovery files are; the user's own folder by default. */
   readonly sessionsFolder?: string;
 }
@@ -126,6 +128,7 @@ class AttachEndpoint {
     this.#gate = gate;
     this.#observers = new Observers(options.hub, options.describe);
     this.#http = new LoopbackServer({
+      app: options.app,
       assets: options.assets,
       answer: (_request, response, path) => this.#answer(response, path),
       upgrade: (request, socket, head, path) => this.#upgrade(request, socket, head, path),

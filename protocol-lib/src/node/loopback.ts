@@ -7,7 +7,14 @@ import { pageServer, safeHeaders } from './page.ts';
 
 const LOOPBACK = '127.0.0.1';
 
+/** What an app of the process answers on the same server, behind the checks of `Host` and `Origin`: any method, its own paths. */
+export interface LoopbackApp {
+  readonly answers: (path: string) => boolean;
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+}
+
 export interface LoopbackOptions {
+  readonly app?: LoopbackApp | undefined;
   /** The folder of the page at `/`. */
   readonly assets: string | undefined;
   /**
@@ -30,15 +37,17 @@ export class LoopbackServer {
   constructor(options: LoopbackOptions) {
     const servePage = pageServer(options.assets);
     const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-      const refusal = refuseStranger(request, this.#hosts) ?? refuseMethod(request);
+      const path = pathOf(request);
+      const isForApp = options.app?.answers(path) === true;
+      const refusal = refuseStranger(request, this.#hosts) ?? (isForApp ? undefined : refuseMethod(request));
       if (refusal) {
         response.setHeader('Connection', 'close');
         refuse(response, refusal);
         return;
       }
       response.setHeaders(new Headers(safeHeaders(request.headers.host ?? '')));
-      const path = pathOf(request);
-      if (!(await options.answer(request, response, path))) await servePage(request, response, path);
+      if (isForApp) await options.app?.handle(request, response);
+      else if (!(await options.answer(request, response, path))) await servePage(request, response, path);
     };
     // A request without Host is ours to refuse, with our own code.
     this.#http = createServer({ requireHostHeader: false }, (request, response) => {

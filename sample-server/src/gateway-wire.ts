@@ -1,0 +1,39 @@
+import type { Refusal } from '@syncscope/protocol/node';
+
+export const TRANSPORTS = ['websocket', 'sse'] as const;
+export type TransportName = (typeof TRANSPORTS)[number];
+
+/** Why a connection is ended: the session is over or goes elsewhere, the client was refused, or it does not read. */
+export type EndingKind = 'ended' | 'refused' | 'slow';
+
+/** One client's connection, whatever carries it. Frames are shared between clients and not to be changed. */
+export interface ClientWire {
+  readonly transport: TransportName;
+  readonly isOpen: boolean;
+  /** Bytes that were sent and are not yet with the operating system. */
+  readonly queued: number;
+  /** Sends the frames of one step, in order. */
+  send(frames: readonly Uint8Array[]): void;
+  /** Says why and closes. Resolves when the connection is gone, soon whatever the other side does. */
+  close(kind: EndingKind, reason: string): Promise<void>;
+  /** Called a few times a second, with nanoseconds. */
+  tick(now: number): void;
+}
+
+/** What a wire tells the gateway. */
+export interface WireSink {
+  /** A frame of the client's, the receiver's to keep. */
+  receive(frame: Uint8Array): void;
+  /** The wire itself would not take something. */
+  refused(code: string, message: string): void;
+  closed(reason: string): void;
+}
+
+/** Lets a wire in, or says why not. */
+export interface Entrance {
+  /** Asked before an upgrade or a stream is answered. */
+  refusal(address: string): Refusal | undefined;
+  /** Whether the token lets a client in; a wrong one counts against its address. */
+  tokenRefusal(address: string, token: string | undefined): Refusal | undefined;
+  open(wire: ClientWire, address: string): WireSink;
+}

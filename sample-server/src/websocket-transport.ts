@@ -1,0 +1,39 @@
+import type { ClientTransport, TransportEvents } from '@syncscope/protocol/sse';
+import { WebSocket } from 'ws';
+
+const FRAME_MAX = 16 * 1024 * 1024;
+const PATIENCE_MS = 2_000;
+
+/** Frames over one WebSocket of Node's. */
+export class WebSocketTransport implements ClientTransport {
+  readonly #socket: WebSocket;
+
+  /** `url` such as `ws://127.0.0.1:PORT/sync`. */
+  constructor(url: string, events: TransportEvents) {
+    const socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: FRAME_MAX });
+    this.#socket = socket;
+    socket.on('open', () => events.opened());
+    // A copy: what arrives lies in a buffer that the socket uses again, and traces keep it.
+    socket.on('message', (data: Buffer) => events.frame(new Uint8Array(data)));
+    socket.on('error', () => undefined); // A close event follows each error.
+    socket.on('close', (code, reason) => events.closed(reason.toString() || `connection closed (${code})`));
+  }
+
+  get isOpen(): boolean {
+    return this.#socket.readyState === WebSocket.OPEN;
+  }
+
+  send(frames: readonly Uint8Array[]): void {
+    if (this.isOpen) for (const frame of frames) this.#socket.send(frame);
+  }
+
+  /** The server is given a moment to end it as well. */
+  close(): void {
+    const socket = this.#socket;
+    if (socket.readyState === WebSocket.CONNECTING) socket.terminate();
+    else socket.close(1000);
+    const cut = setTimeout(() => socket.terminate(), PATIENCE_MS);
+    socket.once('close', () => clearTimeout(cut));
+    if (socket.readyState === WebSocket.CLOSED) clearTimeout(cut);
+  }
+}
