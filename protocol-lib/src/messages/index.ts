@@ -7,6 +7,7 @@ export {
   HEAD_LENGTH,
   messageLayout,
 } from './codec.ts';
+export * from './consensus.ts';
 export { describeFrame, type FrameField } from './describe.ts';
 export { schemaFingerprint, schemaText } from './fingerprint.ts';
 export * from './handshake.ts';
@@ -14,6 +15,7 @@ export * from './merkle.ts';
 export * from './message.ts';
 export * from './mutation.ts';
 export * from './names.ts';
+export * from './offline.ts';
 export * from './protocol.ts';
 export * from './replication.ts';
 export * from './text/index.ts';

@@ -15,5 +15,6 @@ export * from './loopback.ts';
 export { OBSERVER_QUEUE_MAX, OBSERVERS_MAX } from './observers.ts';
 export * from './record-session.ts';
 export * from './relay.ts';
+export * from './sqlite-queue.ts';
 export * from './sqlite-log.ts';
 export { SQLITE_LOG_VERSION } from './sqlite-log-file.ts';

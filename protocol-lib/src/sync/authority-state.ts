@@ -152,6 +152,11 @@ export class AuthorityState {
     return this.#log?.isFull ?? false;
   }
 
+  /** Whether all that was decided is durable. */
+  get isSettled(): boolean {
+    return this.#log?.head === undefined;
+  }
+
   get root(): StateRoot {
     return this.#root;
   }

@@ -47,6 +47,8 @@ export interface ClientStateOptions {
   readonly role?: 'client' | 'peer';
   /** When the client counts as connected but not progressing. */
   readonly health?: Partial<HealthLimits>;
+  /** What was kept of this replica before: it goes on from there, as after a cut. Nothing may be pending then. */
+  readonly kept?: { readonly committed: Committed; readonly counter: number };
 }
 
 export type PredictResult =
@@ -101,7 +103,9 @@ export class ClientState {
     this.#role = options.role ?? 'client';
     this.#connection = new ClientConnection(options.replica, options.authority ?? replicaId('server'), this.#trace);
     this.#health = new OwnHealth(options.health);
-    this.#pending = new PendingMutations(this.#definition, options.replica, NOTHING.root);
+    this.#committed = options.kept?.committed ?? NOTHING;
+    this.#counter = options.kept?.counter ?? 0;
+    this.#pending = new PendingMutations(this.#definition, options.replica, this.#committed.root);
   }
 
   get phase(): ClientPhase {
@@ -299,7 +303,7 @@ export class ClientState {
         this.#events.push({ type: 'error', code: message.code, message: message.message });
         return;
       case 'BYE':
-        this.#end('BYE', message.reason);
+        this.#end('BYE', message.reason, message.reconnect);
         return;
       case 'NAMES':
         this.#trace.names(message.sender, message.first, message.names, [seq]);
@@ -646,10 +650,10 @@ export class ClientState {
     return frames;
   }
 
-  #end(code: string, message: string): void {
+  #end(code: string, message: string, reconnect?: number): void {
     this.#connection.end(`${code}: ${message}`);
     this.#isSynced = false;
-    this.#events.push({ type: 'ended', code, message });
+    this.#events.push({ type: 'ended', code, message, ...(reconnect === undefined ? {} : { reconnect }) });
   }
 
   #refused(error: SyncError, frame?: Uint8Array, cause: readonly number[] = []): number {

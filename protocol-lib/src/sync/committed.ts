@@ -1,7 +1,8 @@
 import { VersionVector } from '../clock/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import { StateRoot } from '../merkle/index.ts';
-import type { MessageOf } from '../messages/index.ts';
+import type { deltaSyncSchema, fullSyncSchema } from '../messages/index.ts';
+import type { Infer } from '../schema/index.ts';
 import type { StateHash, Version } from '../state/index.ts';
 
 /** What a client holds of the authority's state. A value: applying a message answers another one, whole, or none. */
@@ -26,7 +27,7 @@ export function standing({ version, progress, root }: Committed): {
 }
 
 /** @throws SyncError `SNAPSHOT_ROOT_MISMATCH` where the records do not give the stated root */
-export function fromFullSync(full: MessageOf<'FULL_SYNC'>): Committed {
+export function fromFullSync(full: Infer<typeof fullSyncSchema>): Committed {
   const { version, progress, records, vector } = full;
   const root = StateRoot.from(records.map(({ key, record }) => [key, record] as const));
   if (root.hash !== full.root) {
@@ -43,7 +44,7 @@ export type DeltaOutcome =
   | { readonly fit: 'root'; readonly got: StateHash };
 
 /** The state after a delta, where it fits in every respect: base, records and root. */
-export function afterDelta(before: Committed, delta: MessageOf<'DELTA_SYNC'>): DeltaOutcome {
+export function afterDelta(before: Committed, delta: Infer<typeof deltaSyncSchema>): DeltaOutcome {
   if (delta.from !== before.version) return { fit: delta.to <= before.version ? 'stale' : 'base' };
   if (delta.since > before.progress) return { fit: 'settlements' };
   let root: StateRoot;

@@ -47,6 +47,8 @@ export interface SyncManagerOptions extends Partial<SyncSettings> {
   readonly log?: EventLog;
   /** Runs every event twice, and refuses a mutation whose two runs differ. */
   readonly verifyReducer?: boolean;
+  /** A client has acknowledged all that was sent to it, with an equal hash, so many nanoseconds after it was. */
+  readonly onAcknowledged?: (time: number) => void;
   /** What this side offers; all of {@link FEATURES} where absent. */
   readonly features?: readonly Feature[];
   /** The protocol versions that this side speaks; {@link OWN_PROTOCOLS} where absent. */
@@ -134,6 +136,7 @@ export class SyncManager {
       this.replica,
       this.#tap,
       this.#settings,
+      options.onAcknowledged,
     );
     this.posted = new PostedMutations({
       state: this.#state,
@@ -160,6 +163,16 @@ export class SyncManager {
 
   get vector(): ReturnType<AuthorityState['ledger']['entriesSince']> {
     return this.#state.ledger.entriesSince(0);
+  }
+
+  /** Why nothing can be settled any more; undefined while the session lives. */
+  get failure(): SyncError | undefined {
+    return this.#state.failure;
+  }
+
+  /** Whether all that was decided is durable and may be told. */
+  get isSettled(): boolean {
+    return this.#state.isSettled;
   }
 
   get stats(): SyncStats {
@@ -233,9 +246,19 @@ export class SyncManager {
     if (this.#tap.isOpen) this.#tap.emit(client.replica, { kind: 'gone', reason: fitText(reason, 500) });
   }
 
-  /** Ends the session: says why to every client and closes every link. */
-  stop(reason: string): Outgoing[] {
-    this.#outbox.send(this.#clients.values(), { type: 'BYE', reason: fitText(reason, 500) }, []);
+  /** As {@link tick}, and sends what is new without waiting for the next round. */
+  flush(now: number): Outgoing[] {
+    this.#nextSync = now;
+    return this.tick(now);
+  }
+
+  /**
+   * Ends the session here: says why to every client and closes every link. `reconnect`: nanoseconds after which they may come back, here or to
+   * another server of the session; where absent, it is over.
+   */
+  stop(reason: string, reconnect?: number): Outgoing[] {
+    const hint = reconnect === undefined ? {} : { reconnect };
+    this.#outbox.send(this.#clients.values(), { type: 'BYE', reason: fitText(reason, 500), ...hint }, []);
     for (const { id } of [...this.#links.values()]) this.#close(id, reason);
     return this.#outbox.drain();
   }

@@ -110,7 +110,7 @@ function moved(
   return from.root.apply(changes);
 }
 
-function sees(view: SessionView, key: RecordKey, record: SyncRecord): boolean {
+export function sees(view: SessionView, key: RecordKey, record: SyncRecord): boolean {
   try {
     return view.sees(key, record) === true;
   } catch {
