@@ -1,6 +1,11 @@
 import { isSyncError, SyncError } from '../errors/index.ts';
 import { EMPTY_HASH, type StateRoot } from '../merkle/index.ts';
-import { RECONCILE_MAX_MUTATIONS, type ReconcileRequest, reconcileAnswerSchema } from '../messages/index.ts';
+import {
+  RECONCILE_MAX_MUTATIONS,
+  type ReconcileAnswer,
+  type ReconcileRequest,
+  reconcileAnswerSchema,
+} from '../messages/index.ts';
 import type { Random } from '../ports/index.ts';
 import type { ReplicaId, Version } from '../state/index.ts';
 import { type Committed, type SessionDefinition, withWholeGroups } from '../sync/index.ts';
@@ -259,23 +264,29 @@ export class OfflineClient {
   async #exchange(): Promise<SyncError | undefined> {
     const request = await this.#nextRequest();
     this.#trace.sent(request);
-    let misfit: SyncError;
+    let answer: ReconcileAnswer;
     try {
-      const answer = reconcileAnswerSchema.parse(await this.#connection(request), 'answer');
-      const before = this.#queue.state;
-      const after = await this.#queue.change((state) => settle(state, request, answer, this.#settleContext()));
-      this.#needsSnapshot = false;
-      this.#trace.settled(before, after, answer, this.#current());
+      answer = reconcileAnswerSchema.parse(await this.#connection(request), 'answer');
+    } catch (error) {
+      return isSyncError(error) ? error : unreachable(error);
+    }
+    try {
+      await this.#takeIn(request, answer);
       return undefined;
     } catch (error) {
-      if (isSyncError(error) && error.code.startsWith('STORAGE_')) throw error;
-      misfit = isSyncError(error) ? error : unreachable(error);
+      if (isSyncError(error, 'RECONCILE_INVALID')) return error;
+      if (!isSyncError(error, 'RECONCILE_MISFIT')) throw error;
+      if (this.#needsSnapshot) return error;
     }
-    if (misfit.code === 'RECONCILE_MISFIT' && !this.#needsSnapshot) {
-      this.#needsSnapshot = true;
-      return this.#exchange();
-    }
-    return misfit;
+    this.#needsSnapshot = true;
+    return this.#exchange();
+  }
+
+  async #takeIn(request: ReconcileRequest, answer: ReconcileAnswer): Promise<void> {
+    const before = this.#queue.state;
+    const after = await this.#queue.change((state) => settle(state, request, answer, this.#settleContext()));
+    this.#needsSnapshot = false;
+    this.#trace.settled(before, after, answer, this.#current());
   }
 
   async #nextRequest(): Promise<ReconcileRequest> {
