@@ -1,5 +1,5 @@
 import { SyncError } from '@syncscope/protocol/errors';
-import { type FaultSpec, faultSpecSchema } from '@syncscope/protocol/trace';
+import { type FaultSpec, faultSpecSchema, NETWORK_PRESETS } from '@syncscope/protocol/trace';
 import * as vscode from 'vscode';
 import type { LiveSession } from './live/live-session.ts';
 
@@ -10,6 +10,9 @@ function startFaults(): Array<vscode.QuickPickItem & { readonly spec: string }> 
     { spec: 'drop-delta:bot-1@5s', label: vscode.l10n.t('Do not deliver one delta to bot-1 after 5 s') },
     { spec: 'latency:80ms±40ms', label: vscode.l10n.t('Latency of 80 ms ± 40 ms on every link') },
     { spec: 'loss:2%', label: vscode.l10n.t('Lose 2 % of all messages') },
+    { spec: 'network:train', label: vscode.l10n.t('Everybody on a train') },
+    { spec: 'partition:bot-1@5s+10s', label: vscode.l10n.t('Cut bot-1 off after 5 s, for 10 s') },
+    { spec: 'crash:bot-1@5s', label: vscode.l10n.t('Crash bot-1 after 5 s') },
   ].map((item) => ({ ...item, description: item.spec }));
 }
 
@@ -22,34 +25,84 @@ export async function askStartFaults(): Promise<string[] | undefined> {
   return chosen && chosen.length > 0 ? chosen.map(({ spec }) => spec) : undefined;
 }
 
-type FaultKind = FaultSpec['fault'];
+/** What can be asked for by hand, and the numbers that it then has. */
+function faultOffers(): Array<vscode.QuickPickItem & { readonly of: (target: string) => unknown }> {
+  const toOne = vscode.l10n.t('On the way to one client and back');
+  return [
+    {
+      label: vscode.l10n.t('Corrupt a value'),
+      detail: vscode.l10n.t("One client's copy drifts"),
+      of: (target) => ({ fault: 'corrupt', target }),
+    },
+    {
+      label: vscode.l10n.t('Drop the next delta'),
+      detail: vscode.l10n.t('One client misses an update'),
+      of: (target) => ({ fault: 'drop-delta', target }),
+    },
+    {
+      label: vscode.l10n.t('Latency of 80 ms ± 40 ms'),
+      detail: toOne,
+      of: (target) => ({ fault: 'latency', target, mean: 80, jitter: 40 }),
+    },
+    {
+      label: vscode.l10n.t('Lose 2 % of the messages'),
+      detail: toOne,
+      of: (target) => ({ fault: 'loss', target, rate: 0.02 }),
+    },
+    {
+      label: vscode.l10n.t('Deliver 5 % of the messages twice'),
+      detail: toOne,
+      of: (target) => ({ fault: 'duplication', target, rate: 0.05 }),
+    },
+    {
+      label: vscode.l10n.t('Hold 5 % of the messages back by up to 200 ms'),
+      detail: vscode.l10n.t('Those behind overtake them'),
+      of: (target) => ({ fault: 'reordering', target, rate: 0.05, by: 200 }),
+    },
+    ...NETWORK_PRESETS.map((preset) => ({
+      label: vscode.l10n.t('Network: {0}', preset),
+      detail: toOne,
+      of: (target: string) => ({ fault: 'network', target, preset }),
+    })),
+    {
+      label: vscode.l10n.t('Network: healthy'),
+      detail: vscode.l10n.t('Takes all of these away'),
+      of: (target) => ({ fault: 'network', target, preset: 'healthy' }),
+    },
+    {
+      label: vscode.l10n.t('Cut off'),
+      detail: vscode.l10n.t('Nothing passes between it and the others'),
+      of: (target) => ({ fault: 'partition', groups: [[target]] }),
+    },
+    {
+      label: vscode.l10n.t('Heal every partition'),
+      detail: vscode.l10n.t('Everybody reaches everybody again'),
+      of: () => ({ fault: 'partition', groups: [] }),
+    },
+    {
+      label: vscode.l10n.t('Crash for 2 s'),
+      detail: vscode.l10n.t('It forgets what is not on a disk'),
+      of: (target) => ({ fault: 'crash', target, downtime: 2_000 }),
+    },
+    {
+      label: vscode.l10n.t('Put the clock 30 s ahead'),
+      detail: vscode.l10n.t('Of one replica'),
+      of: (target) => ({ fault: 'clock-skew', target, by: 30_000 }),
+    },
+    {
+      label: vscode.l10n.t('Unsteady reducer for one event'),
+      detail: vscode.l10n.t('It answers something else each time'),
+      of: (target) => ({ fault: 'reducer', target, events: 1 }),
+    },
+  ];
+}
 
 /** Asks which fault and whom it strikes; `target` is not asked for where it is given. */
 export async function askFault(live: LiveSession, target?: string): Promise<FaultSpec | undefined> {
-  const kinds: Array<vscode.QuickPickItem & { readonly fault: FaultKind }> = [
-    { fault: 'corrupt', label: vscode.l10n.t('Corrupt a value'), detail: vscode.l10n.t("One client's copy drifts") },
-    {
-      fault: 'drop-delta',
-      label: vscode.l10n.t('Drop the next delta'),
-      detail: vscode.l10n.t('One client misses an update'),
-    },
-    {
-      fault: 'latency',
-      label: vscode.l10n.t('Latency of 80 ms ± 40 ms'),
-      detail: vscode.l10n.t('On the way to one client'),
-    },
-    {
-      fault: 'loss',
-      label: vscode.l10n.t('Lose 2 % of the messages'),
-      detail: vscode.l10n.t('On the way to one client'),
-    },
-  ];
-  const chosen = await vscode.window.showQuickPick(kinds, { title: vscode.l10n.t('Inject a fault') });
+  const chosen = await vscode.window.showQuickPick(faultOffers(), { title: vscode.l10n.t('Inject a fault') });
   if (!chosen) return undefined;
   const struck = target ?? (await vscode.window.showQuickPick([...live.targets], { title: vscode.l10n.t('Whom?') }));
-  if (struck === undefined) return undefined;
-  const numbers = { latency: { mean: 80, jitter: 40 }, loss: { rate: 0.02 }, corrupt: {}, 'drop-delta': {} };
-  return parseFault({ fault: chosen.fault, target: struck, ...numbers[chosen.fault] });
+  return struck === undefined ? undefined : parseFault(chosen.of(struck));
 }
 
 /** A fault from anywhere. Throws `SCHEMA_MISMATCH` with the path of what is wrong. */
@@ -57,7 +110,7 @@ export function parseFault(value: unknown): FaultSpec {
   return faultSpecSchema.parse(value, 'fault');
 }
 
-const START_FAULT = /^[a-z][a-z-]{0,30}:[\p{L}\p{N}@%±.:_-]{1,100}$/u;
+const START_FAULT = /^[a-z][a-z-]{0,30}:[\p{L}\p{N}@%±~+,|.:_-]{1,100}$/u;
 
 /** Faults for the server's command line from anywhere. Throws `SETTING_INVALID`. */
 export function parseStartFaults(value: unknown): string[] {

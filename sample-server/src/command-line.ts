@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { isSyncError, SyncError } from '@syncscope/protocol/errors';
-import { FAULT_SYNTAX, parseFault } from './faults/specs.ts';
+import { FAULT_SYNTAX, parseFaults } from './faults/specs.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import { BOTS_MAX, type ServerOptions } from './server.ts';
 
@@ -48,7 +48,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     host,
     token,
     assets,
-    faults: values.fault?.map((text) => asUsage('--fault', () => parseFault(text))),
+    faults: values.fault?.flatMap((text) => asUsage('--fault', () => parseFaults(text))),
   };
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   return { help: false, options: given, seconds: amount('--seconds', values.seconds) };

@@ -5,7 +5,7 @@ import { replicaId } from '@syncscope/protocol/state';
 import type { TraceBodyOf, TraceKind, TraceRecord } from '@syncscope/protocol/trace';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { parseFault } from './faults/specs.ts';
+import { parseFaults } from './faults/specs.ts';
 import { CLIENT_FRAME_MAX } from './gateway-websocket.ts';
 import { startServer } from './server.ts';
 import { SyncClient } from './sync-client.ts';
@@ -110,7 +110,7 @@ describe('faults', () => {
   });
 
   test('a delta that is not delivered is noticed at the next one, and made up for', async () => {
-    const server = await running(cleanups, { faults: [parseFault('drop-delta:bot-1@300ms')] });
+    const server = await running(cleanups, { faults: parseFaults('drop-delta:bot-1@300ms') });
     const watcher = await Watcher.of(server);
     const struck = await watcher.find((record) => is('fault', 'bot-1')(record) && record.body.phase === 'struck');
     expect(struck.body).toMatchObject({ fault: 'drop-delta', target: 'bot-1' });
@@ -120,7 +120,7 @@ describe('faults', () => {
   });
 
   test('slow links that lose frames keep order, and everyone gets there', async () => {
-    const faults = ['latency:20ms±20ms', 'loss:10%'].map(parseFault);
+    const faults = ['latency:20ms±20ms', 'loss:10%'].flatMap(parseFaults);
     const server = await running(cleanups, { faults });
     const watcher = await Watcher.of(server);
     await watcher.find((record) => is('fault')(record) && record.body.phase === 'struck');

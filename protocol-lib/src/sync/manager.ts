@@ -1,4 +1,4 @@
-import { isSyncError, SyncError, unreachable } from '../errors/index.ts';
+import { isSyncError, SyncError } from '../errors/index.ts';
 import type { EventLog } from '../events/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
 import {
@@ -412,19 +412,8 @@ export class SyncManager {
       case 'ERROR':
         this.#log('warn', `${client.replica} reports ${message.code}: ${message.message}`, [seq]);
         return;
-      case 'HELLO':
-      case 'WELCOME':
-      case 'UPGRADE_REQUIRED':
-      case 'FULL_SYNC':
-      case 'DELTA_SYNC':
-      case 'EVENT':
-      case 'REJECT':
-      case 'MERKLE_OFFER':
-      case 'MERKLE_ANSWER':
-        this.#refuse(link.id, protocolError('MESSAGE_UNEXPECTED', `${message.type} is not for an authority`), [seq]);
-        return;
       default:
-        unreachable(message);
+        this.#refuse(link.id, protocolError('MESSAGE_UNEXPECTED', `${message.type} is not for an authority`), [seq]);
     }
   }
 

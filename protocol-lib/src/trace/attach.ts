@@ -21,7 +21,11 @@ import { traceHeaderSchema } from './records.ts';
 export const ATTACH_SUBPROTOCOL = 'syncscope.v1';
 export const ATTACH_TOKEN_PREFIX = 'token.';
 
-/** A fault that an observer with the inject role may ask for. Times in milliseconds, rates from 0 to 1. */
+/** Networks as people have them, by name: each sets latency, loss, duplication and reordering at once. */
+export const NETWORK_PRESETS = ['home broadband', 'train', 'satellite', 'conference Wi-Fi'] as const;
+export type NetworkPreset = (typeof NETWORK_PRESETS)[number];
+
+/** A fault that an observer with the inject role may ask for. Times in milliseconds, rates from 0 to 1. Without a target it is for everybody. */
 export const faultSpecSchema = variant('fault', {
   /** Changes one value of the target's own copy, behind the protocol's back. */
   corrupt: object({ target: replicaIdSchema, key: optional(string(256)), field: optional(string(256)) }),
@@ -29,6 +33,19 @@ export const faultSpecSchema = variant('fault', {
   'drop-delta': object({ target: replicaIdSchema }),
   latency: object({ target: optional(replicaIdSchema), mean: finite, jitter: finite }),
   loss: object({ target: optional(replicaIdSchema), rate: finite }),
+  /** That share of frames arrives twice. */
+  duplication: object({ target: optional(replicaIdSchema), rate: finite }),
+  /** That share of frames is held back for up to `by`, and overtaken by those behind it. */
+  reordering: object({ target: optional(replicaIdSchema), rate: finite, by: finite }),
+  /** Nothing passes between these and everybody else, nor between two groups. Whoever is named in no group stays with the rest; no group at all heals. */
+  partition: object({ groups: array(array(replicaIdSchema, 1_000), 100) }),
+  /** The reducer of the target answers something else each time, for so many events. */
+  reducer: object({ target: replicaIdSchema, events: uint }),
+  /** The clock of the target is ahead by so much, or behind where negative. */
+  'clock-skew': object({ target: replicaIdSchema, by: finite }),
+  /** The target ends without a word, forgets what is not on a disk, and starts again after `downtime`. */
+  crash: object({ target: replicaIdSchema, downtime: finite }),
+  network: object({ target: optional(replicaIdSchema), preset: literal(...NETWORK_PRESETS, 'healthy') }),
 });
 export type FaultSpec = Infer<typeof faultSpecSchema>;
 

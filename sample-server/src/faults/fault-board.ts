@@ -1,17 +1,12 @@
 import { SyncError, unreachable } from '@syncscope/protocol/errors';
 import { type MessageType, messageType } from '@syncscope/protocol/messages';
 import type { Random } from '@syncscope/protocol/ports';
+import { fitText } from '@syncscope/protocol/schema';
 import type { ReplicaId } from '@syncscope/protocol/state';
 import type { FaultSpec, Tap } from '@syncscope/protocol/trace';
 import { FaultyLink, type LinkFate, type Timing } from './link.ts';
+import { NO_TROUBLE, PRESETS, type Trouble } from './presets.ts';
 import { checkFault } from './specs.ts';
-
-/** How the links of one replica, or of all, misbehave now. Milliseconds; the rate from 0 to 1. */
-interface Trouble {
-  latency: number;
-  jitter: number;
-  loss: number;
-}
 
 export interface FaultBoardOptions {
   readonly tap: Tap;
@@ -22,9 +17,17 @@ export interface FaultBoardOptions {
   readonly targets: () => readonly ReplicaId[];
   /** Changes a value in the target's own copy and says which; throws where the copy is not in this process. */
   readonly corrupt: (target: ReplicaId, key: string | undefined, field: string | undefined) => string;
+  /** Ends the target without a word and starts it again after `downtime` milliseconds; answers what it forgets. Throws where it is not in this process. */
+  readonly crash?: (target: ReplicaId, downtime: number) => string;
+  /** Puts the target's clock wrong by so many milliseconds; throws where it has none in this process. */
+  readonly skew?: (target: ReplicaId, by: number) => string;
+  /** Makes the target's reducer unsteady for so many events; throws where it has none in this process. */
+  readonly unsteady?: (target: ReplicaId, events: number) => string;
 }
 
-const NO_TROUBLE: Readonly<Trouble> = { latency: 0, jitter: 0, loss: 0 };
+const ONCE: readonly number[] = [0];
+const LOST: LinkFate = { delays: [], isOvertaken: false };
+const AT_ONCE: LinkFate = { delays: ONCE, isOvertaken: false };
 /** A connection that never begins shows nothing; what opens or ends one is not lost. */
 const NEVER_LOST: ReadonlySet<MessageType | undefined> = new Set(['HELLO', 'WELCOME', 'UPGRADE_REQUIRED', 'BYE']);
 
@@ -39,10 +42,12 @@ export class FaultBoard {
     now: () => performance.now(),
     later: (delay, action) => this.#later(delay, action),
   };
-  readonly #everyone: Trouble = { ...NO_TROUBLE };
+  #everyone: Trouble = NO_TROUBLE;
   readonly #single = new Map<ReplicaId, Trouble>();
   /** Deltas still to be dropped. */
   readonly #drops = new Map<ReplicaId, number>();
+  /** The group that a replica is cut off with; 0, or nothing, is that of everybody else. */
+  #groups: ReadonlyMap<ReplicaId, number> = new Map();
 
   constructor(options: FaultBoardOptions) {
     this.#options = options;
@@ -54,8 +59,8 @@ export class FaultBoard {
   }
 
   /**
-   * Starts a fault now. Latency 0 and loss 0 clear what was there.
-   * @throws SyncError `FAULT_INVALID`, `FAULT_TARGET_UNKNOWN`, and nothing was started
+   * Starts a fault now. Rates and times of 0 clear what was there.
+   * @throws SyncError `FAULT_INVALID`, `FAULT_TARGET_UNKNOWN`, `FAULT_UNSUPPORTED`, and nothing was started
    */
   inject(spec: FaultSpec): void {
     checkFault(spec);
@@ -70,19 +75,33 @@ export class FaultBoard {
         this.#drops.set(spec.target, (this.#drops.get(spec.target) ?? 0) + 1);
         this.#emitDrop(spec.target);
         return;
-      case 'latency': {
-        const trouble = this.#troubleToSet(spec.target);
-        trouble.latency = spec.mean;
-        trouble.jitter = spec.jitter;
-        this.#emitLatency(spec.target, trouble);
+      case 'latency':
+        this.#set(spec.fault, spec.target, { latency: spec.mean, jitter: spec.jitter });
         return;
-      }
-      case 'loss': {
-        const trouble = this.#troubleToSet(spec.target);
-        trouble.loss = spec.rate;
-        this.#emitLoss(spec.target, trouble);
+      case 'loss':
+        this.#set(spec.fault, spec.target, { loss: spec.rate });
         return;
-      }
+      case 'duplication':
+        this.#set(spec.fault, spec.target, { duplication: spec.rate });
+        return;
+      case 'reordering':
+        this.#set(spec.fault, spec.target, { reordering: spec.rate, reorderBy: spec.by });
+        return;
+      case 'network':
+        this.#set(spec.fault, spec.target, PRESETS[spec.preset], spec.preset);
+        return;
+      case 'partition':
+        this.#part(spec.groups);
+        return;
+      case 'crash':
+        this.#strike(spec.fault, spec.target, this.#options.crash?.(spec.target, spec.downtime));
+        return;
+      case 'clock-skew':
+        this.#strike(spec.fault, spec.target, this.#options.skew?.(spec.target, spec.by));
+        return;
+      case 'reducer':
+        this.#strike(spec.fault, spec.target, this.#options.unsteady?.(spec.target, spec.events));
+        return;
       default:
         unreachable(spec);
     }
@@ -91,9 +110,9 @@ export class FaultBoard {
   /** Tells which faults are armed, so that a capture that starts now knows them. */
   describe(): void {
     for (const [target, trouble] of [[undefined, this.#everyone] as const, ...this.#single]) {
-      if (isSlow(trouble)) this.#emitLatency(target, trouble);
-      if (trouble.loss > 0) this.#emitLoss(target, trouble);
+      if (trouble !== NO_TROUBLE) this.#emit('network', 'armed', target, troubleText(trouble));
     }
+    if (this.#groups.size > 0) this.#emit('partition', 'armed', undefined, this.#groupsText());
     for (const [target, count] of this.#drops) if (count > 0) this.#emitDrop(target);
   }
 
@@ -112,12 +131,21 @@ export class FaultBoard {
 
   /** The way of frames from the server to a replica, which may be unknown until it said its name. */
   down(replica: () => ReplicaId | undefined, deliver: (frame: Uint8Array) => void): FaultyLink {
-    return new FaultyLink(this.#timing, (frame) => this.#fate(replica(), frame, 'from'), deliver);
+    return this.link(() => this.#options.authority, replica, deliver);
   }
 
   /** The way of frames from a replica to the server. */
   up(replica: () => ReplicaId | undefined, deliver: (frame: Uint8Array) => void): FaultyLink {
-    return new FaultyLink(this.#timing, (frame) => this.#fate(replica(), frame, 'to'), deliver);
+    return this.link(replica, () => this.#options.authority, deliver);
+  }
+
+  /** The way of frames from one replica to another. */
+  link(
+    from: () => ReplicaId | undefined,
+    to: () => ReplicaId | undefined,
+    deliver: (frame: Uint8Array) => void,
+  ): FaultyLink {
+    return new FaultyLink(this.#timing, (frame) => this.#fate(from(), to(), frame), deliver);
   }
 
   close(): void {
@@ -133,33 +161,96 @@ export class FaultBoard {
     this.#timers.add(timer);
   }
 
-  #fate(replica: ReplicaId | undefined, frame: Uint8Array, way: 'from' | 'to'): LinkFate {
-    const { latency, jitter, loss } = (replica && this.#single.get(replica)) ?? this.#everyone;
-    const { random } = this.#options;
+  #fate(from: ReplicaId | undefined, to: ReplicaId | undefined, frame: Uint8Array): LinkFate {
+    if (this.#isCut(from, to)) return LOST;
+    const trouble = this.#troubleOf(from) ?? this.#troubleOf(to) ?? this.#everyone;
+    const drops = to === undefined ? 0 : (this.#drops.get(to) ?? 0);
+    if (trouble === NO_TROUBLE && drops === 0) return AT_ONCE;
     const type = typeOfFrame(frame);
-    const what = (): string => `${type ?? 'a frame'} ${way} the server, ${frame.length} bytes, not delivered`;
-    if (loss > 0 && !NEVER_LOST.has(type) && random.next() < loss) {
-      this.#emit('loss', 'struck', replica, what());
-      return { delay: 0, isLost: true };
+    const strike = (fault: FaultSpec['fault'], what: string) =>
+      this.#emit(
+        fault,
+        'struck',
+        this.#struck(from, to),
+        `${type ?? 'a frame'} from ${from} to ${to}, ${frame.length} bytes, ${what}`,
+      );
+    const isSpared = NEVER_LOST.has(type);
+    if (!isSpared && this.#draws(trouble.loss)) {
+      strike('loss', 'not delivered');
+      return LOST;
     }
-    const drops = replica && way === 'from' && type === 'DELTA_SYNC' ? (this.#drops.get(replica) ?? 0) : 0;
-    if (replica && drops > 0) {
-      this.#drops.set(replica, drops - 1);
-      this.#emit('drop-delta', 'struck', replica, what());
-      return { delay: 0, isLost: true };
+    if (to !== undefined && drops > 0 && type === 'DELTA_SYNC') {
+      this.#drops.set(to, drops - 1);
+      strike('drop-delta', 'not delivered');
+      return LOST;
     }
-    const swing = jitter > 0 ? (random.next() * 2 - 1) * jitter : 0;
-    return { delay: Math.max(0, latency + swing), isLost: false };
+    const delays = [this.#delay(trouble)];
+    if (!isSpared && this.#draws(trouble.duplication)) {
+      delays.push(this.#delay(trouble));
+      strike('duplication', 'delivered twice');
+    }
+    if (isSpared || !this.#draws(trouble.reordering)) return { delays, isOvertaken: false };
+    strike('reordering', 'held back');
+    const { random } = this.#options;
+    return { delays: delays.map((delay) => delay + random.next() * trouble.reorderBy), isOvertaken: true };
   }
 
-  #troubleToSet(target: ReplicaId | undefined): Trouble {
-    if (target === undefined) return this.#everyone;
-    let trouble = this.#single.get(target);
-    if (!trouble) {
-      trouble = { ...this.#everyone };
-      this.#single.set(target, trouble);
+  #draws(rate: number): boolean {
+    return rate > 0 && this.#options.random.next() < rate;
+  }
+
+  #delay({ latency, jitter }: Trouble): number {
+    const swing = jitter > 0 ? (this.#options.random.next() * 2 - 1) * jitter : 0;
+    return Math.max(0, latency + swing);
+  }
+
+  #isCut(from: ReplicaId | undefined, to: ReplicaId | undefined): boolean {
+    if (this.#groups.size === 0 || from === undefined || to === undefined) return false;
+    return (this.#groups.get(from) ?? 0) !== (this.#groups.get(to) ?? 0);
+  }
+
+  #troubleOf(replica: ReplicaId | undefined): Trouble | undefined {
+    return replica === undefined || replica === this.#options.authority ? undefined : this.#single.get(replica);
+  }
+
+  /** Of the two ends the one that is not the authority: it is whose link it is. */
+  #struck(from: ReplicaId | undefined, to: ReplicaId | undefined): ReplicaId | undefined {
+    return from === this.#options.authority ? to : from;
+  }
+
+  #set(fault: FaultSpec['fault'], target: ReplicaId | undefined, part: Partial<Trouble>, preset?: string): void {
+    const merged = {
+      ...(target === undefined ? this.#everyone : (this.#single.get(target) ?? this.#everyone)),
+      ...part,
+    };
+    const trouble = isHealthy(merged) ? NO_TROUBLE : merged;
+    if (target === undefined) this.#everyone = trouble;
+    else this.#single.set(target, trouble);
+    const isArmed = Object.values(part).some((value) => value > 0);
+    const name = preset === undefined ? '' : `${preset}: `;
+    this.#emit(fault, isArmed ? 'armed' : 'cleared', target, name + troubleText(trouble));
+  }
+
+  #part(groups: readonly (readonly ReplicaId[])[]): void {
+    const before = this.#groups;
+    this.#groups = new Map(groups.flatMap((group, index) => group.map((replica) => [replica, index + 1] as const)));
+    if (this.#groups.size > 0) this.#emit('partition', 'armed', undefined, this.#groupsText());
+    else if (before.size > 0) this.#emit('partition', 'cleared', undefined, 'everybody reaches everybody again');
+  }
+
+  #groupsText(): string {
+    const groups = new Map<number, string[]>();
+    for (const [replica, group] of this.#groups) groups.set(group, [...(groups.get(group) ?? []), replica]);
+    return fitText(`cut off: ${[...groups.values()].map((group) => group.join(', ')).join(' | ')}`, 500);
+  }
+
+  #strike(fault: FaultSpec['fault'], target: ReplicaId, detail: string | undefined): void {
+    if (detail === undefined) {
+      throw new SyncError('FAULT_UNSUPPORTED', `this session has nothing that ${fault} could strike`, {
+        origin: 'setting',
+      });
     }
-    return trouble;
+    this.#emit(fault, 'struck', target, detail);
   }
 
   /** Links may be told of a replica before it comes; what strikes at once needs it to be there. */
@@ -178,15 +269,6 @@ export class FaultBoard {
     this.#emit('drop-delta', 'armed', target, 'the next delta will not be delivered');
   }
 
-  #emitLatency(target: ReplicaId | undefined, trouble: Trouble): void {
-    const detail = `${trouble.latency} ms ± ${trouble.jitter} ms each way`;
-    this.#emit('latency', isSlow(trouble) ? 'armed' : 'cleared', target, detail);
-  }
-
-  #emitLoss(target: ReplicaId | undefined, { loss }: Trouble): void {
-    this.#emit('loss', loss > 0 ? 'armed' : 'cleared', target, `${Number((loss * 100).toFixed(3))} % of frames`);
-  }
-
   #emit(
     fault: FaultSpec['fault'],
     phase: 'armed' | 'struck' | 'cleared',
@@ -198,8 +280,21 @@ export class FaultBoard {
   }
 }
 
-function isSlow({ latency, jitter }: Trouble): boolean {
-  return latency > 0 || jitter > 0;
+function isHealthy({ latency, jitter, loss, duplication, reordering }: Trouble): boolean {
+  return latency === 0 && jitter === 0 && loss === 0 && duplication === 0 && reordering === 0;
+}
+
+function troubleText({ latency, jitter, loss, duplication, reordering, reorderBy }: Trouble): string {
+  const parts: string[] = [];
+  if (latency > 0 || jitter > 0) parts.push(`${latency} ms ± ${jitter} ms each way`);
+  if (loss > 0) parts.push(`${percent(loss)} of frames lost`);
+  if (duplication > 0) parts.push(`${percent(duplication)} twice`);
+  if (reordering > 0) parts.push(`${percent(reordering)} held back up to ${reorderBy} ms`);
+  return parts.join(', ') || 'a healthy line';
+}
+
+function percent(rate: number): string {
+  return `${Number((rate * 100).toFixed(3))} %`;
 }
 
 /** The type of a frame, whose number stands first in its array. */

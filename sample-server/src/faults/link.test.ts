@@ -37,7 +37,7 @@ test('what comes out is what went in and was not lost, in the same order', () =>
     fc.property(steps, (script) => {
       const timing = new FakeTiming();
       const out: number[] = [];
-      let fate: LinkFate = { delay: 0, isLost: false };
+      let fate: LinkFate = { delays: [0], isOvertaken: false };
       const link = new FaultyLink(
         timing,
         () => fate,
@@ -45,7 +45,7 @@ test('what comes out is what went in and was not lost, in the same order', () =>
       );
       script.forEach(({ wait, delay, isLost }, index) => {
         timing.runTo(timing.time + wait);
-        fate = { delay, isLost };
+        fate = { delays: isLost ? [] : [delay], isOvertaken: false };
         link.push(new Uint8Array([index]));
       });
       timing.runTo(timing.time + 1_000);
@@ -59,7 +59,7 @@ test('nothing comes out of a closed link', () => {
   const out: Uint8Array[] = [];
   const link = new FaultyLink(
     timing,
-    () => ({ delay: 10, isLost: false }),
+    () => ({ delays: [10], isOvertaken: false }),
     (frame) => out.push(frame),
   );
   link.push(new Uint8Array(1));
@@ -67,4 +67,22 @@ test('nothing comes out of a closed link', () => {
   link.push(new Uint8Array(1));
   timing.runTo(1_000);
   expect(out).toEqual([]);
+});
+
+test('what is overtaken comes later than what was behind it, and what is doubled twice', () => {
+  const timing = new FakeTiming();
+  const out: number[] = [];
+  const fates: LinkFate[] = [
+    { delays: [30], isOvertaken: true },
+    { delays: [10, 12], isOvertaken: false },
+    { delays: [0], isOvertaken: false },
+  ];
+  const link = new FaultyLink(
+    timing,
+    (frame) => fates[frame[0]!]!,
+    ([number = -1]) => out.push(number),
+  );
+  for (const number of [0, 1, 2]) link.push(new Uint8Array([number]));
+  timing.runTo(1_000);
+  expect(out).toEqual([1, 1, 2, 0]);
 });

@@ -1,7 +1,8 @@
-/** How slow a link is for the next frame, in milliseconds, and whether it loses it. */
+/** What becomes of a frame: the delays in milliseconds after which it comes out, none where it is lost, two where it comes twice. */
 export interface LinkFate {
-  readonly delay: number;
-  readonly isLost: boolean;
+  readonly delays: readonly number[];
+  /** Frames behind it may overtake it. */
+  readonly isOvertaken: boolean;
 }
 
 export interface Timing {
@@ -12,8 +13,8 @@ export interface Timing {
 }
 
 /**
- * One direction of one connection. Frames come out in the order in which they went in, later where the
- * link is slow, and not at all where it loses them; a slow frame holds up those behind it, as on a stream.
+ * One direction of one connection. Frames come out in the order in which they went in, later where the link is slow, and not at all where it
+ * loses them; a slow frame holds up those behind it, as on a stream. Only one that is to be overtaken leaves the row.
  */
 export class FaultyLink {
   readonly #timing: Timing;
@@ -30,8 +31,19 @@ export class FaultyLink {
 
   push(frame: Uint8Array): void {
     if (this.#isClosed) return;
-    const { delay, isLost } = this.#fate(frame);
-    if (isLost) return;
+    const { delays, isOvertaken } = this.#fate(frame);
+    for (const delay of delays) {
+      if (isOvertaken) this.#apart(frame, delay);
+      else this.#inRow(frame, delay);
+    }
+  }
+
+  /** Nothing comes out any more. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  #inRow(frame: Uint8Array, delay: number): void {
     const ahead = this.#waiting.at(-1);
     if (delay === 0 && !ahead) {
       this.#deliver(frame);
@@ -43,6 +55,12 @@ export class FaultyLink {
     if (!ahead) this.#waitForHead();
   }
 
+  #apart(frame: Uint8Array, delay: number): void {
+    this.#timing.later(delay, () => {
+      if (!this.#isClosed) this.#deliver(frame);
+    });
+  }
+
   #waitForHead(): void {
     const [head] = this.#waiting;
     if (!head) return;
@@ -52,10 +70,5 @@ export class FaultyLink {
       this.#deliver(head.frame);
       this.#waitForHead();
     });
-  }
-
-  /** Nothing comes out any more. */
-  close(): void {
-    this.#isClosed = true;
   }
 }
