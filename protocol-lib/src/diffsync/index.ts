@@ -76,6 +76,7 @@ export {
   type VersionLink,
   versionLinkSchema,
 } from './store.ts';
+export { type StoreContractTest, type StoreUnderTest, storeContract } from './store-contract.ts';
 export type {
   ConflictDecision,
   ConflictStrategies,

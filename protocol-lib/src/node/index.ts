@@ -15,6 +15,7 @@ export * from './loopback.ts';
 export { OBSERVER_QUEUE_MAX, OBSERVERS_MAX } from './observers.ts';
 export * from './record-session.ts';
 export * from './relay.ts';
-export * from './sqlite-queue.ts';
 export * from './sqlite-log.ts';
 export { SQLITE_LOG_VERSION } from './sqlite-log-file.ts';
+export * from './sqlite-queue.ts';
+export { openSqliteStore, SQLITE_STORE_FORMAT, SqliteStore } from './sqlite-store.ts';
