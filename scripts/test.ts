@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { ensureBrokers } from './brokers.ts';
 import { ensureChromium } from './chromium.ts';
 import { run } from './process.ts';
 
@@ -32,7 +33,7 @@ const steps: readonly Step[] = [
   { name: 'check', run: check },
   { name: 'unit', run: () => vitest('unit') },
   { name: 'build', run: build },
-  { name: 'real', run: () => vitest('real') },
+  { name: 'real', run: real },
   { name: 'browser', run: browser },
   { name: 'vscode', run: vscode },
 ];
@@ -94,6 +95,12 @@ async function check(): Promise<Counts> {
 async function build(): Promise<Counts> {
   const { code } = await run('node', ['scripts/build.ts'], { cwd: root });
   return code === 0 ? NOTHING : ONE_FAILED;
+}
+
+/** With real brokers. */
+async function real(): Promise<Counts> {
+  ensureBrokers();
+  return vitest('real');
 }
 
 async function browser(): Promise<Counts> {
