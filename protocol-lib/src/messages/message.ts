@@ -4,6 +4,8 @@ import { acceptSchema, decidedSchema, prepareSchema, voteSchema } from './consen
 import { byeSchema, errorSchema, helloSchema, namesSchema, upgradeRequiredSchema, welcomeSchema } from './handshake.ts';
 import { merkleAnswerSchema, merkleOfferSchema, merkleQuerySchema } from './merkle.ts';
 import { commandSchema, rejectSchema } from './mutation.ts';
+import { reconcileAnswerSchema, reconcileRequestSchema } from './offline.ts';
+import { peerBaseSchema, peerChangesSchema, peerRequestSchema, peerStatusSchema } from './peers.ts';
 import { operationSchema, presenceSchema, reconcileSchema } from './presence.ts';
 import {
   ackSchema,
@@ -37,8 +39,14 @@ export const MESSAGES = {
   ACCEPT: { id: 21, schema: acceptSchema },
   VOTE: { id: 22, schema: voteSchema },
   DECIDED: { id: 23, schema: decidedSchema },
+  PEER_STATUS: { id: 30, schema: peerStatusSchema },
+  PEER_REQUEST: { id: 31, schema: peerRequestSchema },
+  PEER_CHANGES: { id: 32, schema: peerChangesSchema },
+  PEER_BASE: { id: 33, schema: peerBaseSchema },
   PRESENCE: { id: 36, schema: presenceSchema },
   RECONCILE: { id: 37, schema: reconcileSchema },
+  OFFLINE_SYNC: { id: 38, schema: reconcileRequestSchema },
+  OFFLINE_SYNCED: { id: 39, schema: reconcileAnswerSchema },
   OPERATION: { id: 45, schema: operationSchema },
 } as const satisfies Readonly<Record<string, { readonly id: number; readonly schema: ObjectSchema<unknown> }>>;
 

@@ -1,1 +1,15 @@
+export * from './consensus/index.ts';
 export { CrdtReplica, type CrdtReplicaOptions, type JoinedState, type OperationOutcome } from './crdt-replica.ts';
+export { BaseRepair, prefersTheirs, type StatedBase } from './divergence.ts';
+export { type Checkpoint, PeerHistory } from './history.ts';
+export * from './partition.ts';
+export type { PeerFrame } from './peer-links.ts';
+export {
+  type MakeResult,
+  type PeerEvent,
+  PeerReplica,
+  type PeerReplicaOptions,
+  type SavedPeer,
+} from './peer-replica.ts';
+export { PEER_DEFAULTS, type PeerSettings } from './peer-settings.ts';
+export type { PeerStanding } from './peer-sync.ts';

@@ -1,0 +1,12 @@
+export { CRAPS, crapsPolicies, crapsRule, tokensIn } from './craps.ts';
+export { type Divergence, divergencesOf } from './divergence.ts';
+export { type Draft, draftMutation } from './draft.ts';
+export * from './mutation.ts';
+export * from './outcome.ts';
+export * from './policy.ts';
+export * from './queue.ts';
+export { ConflictResolver, type ConflictResolverOptions, type MergeResult } from './resolver.ts';
+export * from './rules.ts';
+export { rankOf } from './settle.ts';
+export { DECIDE, REOPEN } from './unit-history.ts';
+export { CONFLICT_COLLECTION, conflictKey, type WaitingConflict, waitingSchema } from './waiting.ts';
