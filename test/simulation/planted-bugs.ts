@@ -141,13 +141,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: 'merkle/diff.ts',
-        find: 'if (other === undefined || (one !== undefined && one.key < other.key)) {',
-        put: 'if (other === undefined) {',
-      },
-      {
-        file: 'merkle/diff.ts',
-        find: '} else if (one === undefined || other.key < one.key) {',
-        put: '} else if (one === undefined) {',
+        find: 'if (one !== null && other !== null && one.key === other.key) {',
+        put: 'if (one !== null && other !== null) {',
       },
     ],
   },
@@ -338,6 +333,23 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         file: 'bytes/writer.ts',
         find: 'if (Number.isSafeInteger(value) && !Object.is(value, -0)) {',
         put: 'if (Number.isSafeInteger(value)) {',
+      },
+    ],
+  },
+  {
+    name: 'one-diff-on-both-sides',
+    what: 'a sync in both directions gives each side what the other one was, which only swaps them',
+    by: 'property',
+    edits: [
+      {
+        file: 'diffsync/merge.ts',
+        find: 'source: diffModels(source, keeping(target, source, withheld)),',
+        put: 'source: diffModels(source, destination),',
+      },
+      {
+        file: 'diffsync/merge.ts',
+        find: 'destination: diffModels(destination, keeping(target, destination, withheld)),',
+        put: 'destination: diffModels(destination, source),',
       },
     ],
   },

@@ -2,6 +2,8 @@ export { type Choice, Choices, formatSkips, parseSkips, type Skips, Stream } fro
 export { findUnhashedChange } from './hash-property.ts';
 export { INVARIANTS, type Invariant, type Violation } from './oracle.ts';
 export { checkRecording, recordSimulation } from './recording.ts';
-export { FAULT_CLASSES, type FaultClass, type SimulationOptions } from './shape.ts';
+export { simulate } from './scenarios.ts';
+export { FAULT_CLASSES, type FaultClass, SCENARIOS, type Scenario, type SimulationOptions } from './shape.ts';
 export { optionLine, shrink } from './shrink.ts';
-export { type Failure, type Phase, type SimulationResult, simulate } from './simulation.ts';
+export type { Failure, Phase, SimulationResult } from './simulation.ts';
+export { findUnmergedSides } from './two-way-property.ts';
