@@ -42,6 +42,17 @@ export { checkHierarchy } from './hierarchy.ts';
 export { MemoryStore, type StoreContents, type StoreKeeper } from './memory-store.ts';
 export { commonState, type MergeOptions, planTwoWay, type TwoWayPlan } from './merge.ts';
 export {
+  type FieldRule,
+  type Migrated,
+  MigratingAdapter,
+  type Migration,
+  type MigrationDirection,
+  migrate,
+  migratedSide,
+  type TypeMigration,
+  type Uncarried,
+} from './migration.ts';
+export {
   type DiffModel,
   defineModel,
   diffModel,
