@@ -11,7 +11,15 @@ export interface GatewayLimits {
   /** Wrong tokens from one address in a minute, after which it is refused until the minute is over. */
   readonly wrongTokens: number;
   /** Frames that a client may send at once, and a second after that. */
-  readonly frames: { readonly burst: number; readonly perSecond: number };
+  readonly frames: Rate;
+  /** Requests to reconcile from one address. */
+  readonly reconciles: Rate;
+}
+
+/** So many at once, and so many a second after that. */
+export interface Rate {
+  readonly burst: number;
+  readonly perSecond: number;
 }
 
 export const GATEWAY_LIMITS: GatewayLimits = {
@@ -20,6 +28,7 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   strangersPerAddress: 100,
   wrongTokens: 10,
   frames: { burst: 500, perSecond: 250 },
+  reconciles: { burst: 100, perSecond: 50 },
 };
 
 const SECOND_NS = 1e9;
@@ -38,6 +47,7 @@ export class Doorkeeper {
   readonly #now: () => number;
   readonly #visitors = new Map<string, Visitor>();
   readonly #wrong = new Map<string, { count: number; readonly until: number }>();
+  readonly #reconciles = new Map<string, Allowance>();
   #connections = 0;
 
   constructor(limits: GatewayLimits, now: () => number) {
@@ -97,6 +107,25 @@ export class Doorkeeper {
     };
   }
 
+  /** Why an address may not reconcile now. */
+  reconcileRefusal(address: string): Refusal | undefined {
+    const now = this.#now();
+    let allowance = this.#reconciles.get(address);
+    if (!allowance) {
+      allowance = new Allowance(this.#limits.reconciles, now);
+      this.#reconciles.set(address, allowance);
+      forgetOldest(this.#reconciles);
+    }
+    if (allowance.take(now)) return undefined;
+    const message = 'this address asks to reconcile too often';
+    return {
+      status: 429,
+      code: 'RECONCILE_FLOOD',
+      message,
+      fix: 'Send more mutations at once, and wait between requests.',
+    };
+  }
+
   wrongToken(address: string): void {
     const now = this.#now();
     const known = this.#wrong.get(address);
@@ -106,8 +135,7 @@ export class Doorkeeper {
     }
     this.#wrong.delete(address);
     this.#wrong.set(address, { count: 1, until: now + WRONG_TOKENS_WINDOW_NS });
-    const [oldest] = this.#wrong.keys();
-    if (this.#wrong.size > ADDRESSES_MAX && oldest !== undefined) this.#wrong.delete(oldest);
+    forgetOldest(this.#wrong);
   }
 
   /** Nanoseconds for which an address is refused because of its wrong tokens. */
@@ -115,6 +143,11 @@ export class Doorkeeper {
     const known = this.#wrong.get(address);
     return known && known.count >= this.#limits.wrongTokens ? Math.max(0, known.until - this.#now()) : 0;
   }
+}
+
+function forgetOldest(byAddress: Map<string, unknown>): void {
+  const [oldest] = byAddress.keys();
+  if (byAddress.size > ADDRESSES_MAX && oldest !== undefined) byAddress.delete(oldest);
 }
 
 function full(message: string): Refusal {
@@ -126,13 +159,13 @@ function full(message: string): Refusal {
   };
 }
 
-/** A bucket that fills steadily: how many frames a client may send now. Times in nanoseconds. */
-export class FrameAllowance {
-  readonly #limits: GatewayLimits['frames'];
+/** A bucket that fills steadily: how much may be done now. Times in nanoseconds. */
+export class Allowance {
+  readonly #limits: Rate;
   #left: number;
   #at: number;
 
-  constructor(limits: GatewayLimits['frames'], now: number) {
+  constructor(limits: Rate, now: number) {
     this.#limits = limits;
     this.#left = limits.burst;
     this.#at = now;
@@ -143,7 +176,9 @@ export class FrameAllowance {
     const { burst, perSecond } = this.#limits;
     const earned = (Math.max(0, now - this.#at) / SECOND_NS) * perSecond;
     this.#at = now;
-    this.#left = Math.min(burst, this.#left + earned) - 1;
-    return this.#left >= 0;
+    this.#left = Math.min(burst, this.#left + earned);
+    if (this.#left < 1) return false;
+    this.#left--;
+    return true;
   }
 }

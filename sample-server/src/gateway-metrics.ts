@@ -2,6 +2,7 @@ import type { Attributes, Histogram, Meter } from '@opentelemetry/api';
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import { type MessageType, messageType } from '@syncscope/protocol/messages';
+import type { ReconcileAnswer } from '@syncscope/protocol/offline';
 import type { SyncManager } from '@syncscope/protocol/sync';
 import { type ClientWire, TRANSPORTS } from './gateway-wire.ts';
 
@@ -53,6 +54,7 @@ export class GatewayMetrics {
   readonly #serializer = new PrometheusSerializer(undefined, false, undefined, true, true);
   readonly #in = new Traffic();
   readonly #out = new Traffic();
+  readonly #reconciled = { applied: 0, rejected: 0, conflicts: 0, failed: 0 };
   readonly #endings = new Map<string, number>();
   readonly #latency: Histogram;
   readonly #append: Histogram;
@@ -87,6 +89,18 @@ export class GatewayMetrics {
   ended(reason: string): void {
     const code = /^[A-Z][A-Z_]{2,59}/.exec(reason)?.[0] ?? 'OTHER';
     this.#endings.set(code, (this.#endings.get(code) ?? 0) + 1);
+  }
+
+  /** A device that was offline was answered. */
+  reconciled({ applied, rejected, conflicts }: ReconcileAnswer): void {
+    this.#reconciled.applied += applied.length;
+    this.#reconciled.rejected += rejected.length;
+    this.#reconciled.conflicts += conflicts.length;
+  }
+
+  /** A request to reconcile could not be carried out. */
+  reconcileFailed(): void {
+    this.#reconciled.failed++;
   }
 
   /** A client has acknowledged what was sent to it `time` nanoseconds before. */
@@ -124,6 +138,13 @@ export class GatewayMetrics {
         }
       });
     }
+    meter
+      .createObservableCounter('sync.reconciled', {
+        description: 'Mutations of devices that were offline, their conflicts, and requests that failed, by outcome',
+      })
+      .addCallback((result) => {
+        for (const [outcome, count] of Object.entries(this.#reconciled)) result.observe(count, { outcome });
+      });
     meter
       .createObservableCounter('sync.endings', { description: 'Connections that the server has ended, by code' })
       .addCallback((result) => {

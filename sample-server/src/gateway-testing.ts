@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { get } from 'node:http';
 import { monotonicClock } from '@syncscope/protocol/node';
+import { Reconciler } from '@syncscope/protocol/offline';
 import { seededRandom } from '@syncscope/protocol/ports';
 import { type ClientTransport, SSE_EVENTS_PATH, SseTransport } from '@syncscope/protocol/sse';
 import { recordKey, replicaId } from '@syncscope/protocol/state';
-import { ClientState, type SessionDefinition, SyncManager, type SyncSettings } from '@syncscope/protocol/sync';
+import { ClientState, type SessionDefinition, SyncManager, type SyncManagerOptions } from '@syncscope/protocol/sync';
 import { TraceHub, type TraceRecord } from '@syncscope/protocol/trace';
 import { WebSocket } from 'ws';
 import { FaultBoard } from './faults/fault-board.ts';
@@ -46,7 +47,7 @@ export interface GatewayUnderTest {
 
 export async function startGateway(
   cleanups: Cleanups,
-  settings: Partial<SyncSettings> = {},
+  settings: Partial<SyncManagerOptions> = {},
   options: Partial<GatewayOptions> = {},
 ): Promise<GatewayUnderTest> {
   const hub = new TraceHub(monotonicClock);
@@ -60,6 +61,7 @@ export async function startGateway(
     tap: hub,
     syncInterval: 5_000_000,
     authorize: (shown) => sameToken(shown, TOKEN),
+    onAcknowledged: (time) => gateway.metrics.acknowledged(time),
     ...settings,
   });
   const faults = new FaultBoard({
@@ -70,7 +72,8 @@ export async function startGateway(
     corrupt: () => '',
   });
   const authorize = (shown: string): boolean => sameToken(shown, TOKEN);
-  const gateway = new Gateway({ manager, faults, tap: hub, clock, authorize, ...options });
+  const reconciler = new Reconciler({ authority: manager.posted });
+  const gateway = new Gateway({ manager, faults, tap: hub, clock, authorize, reconciler, ...options });
   cleanups.push(() => gateway.close('test over'));
   return { hub, manager, gateway, host: `127.0.0.1:${await gateway.listen('127.0.0.1', 0)}` };
 }

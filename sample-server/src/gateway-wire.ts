@@ -33,7 +33,9 @@ export interface WireSink {
 export interface Entrance {
   /** Asked before an upgrade or a stream is answered. */
   refusal(address: string): Refusal | undefined;
-  /** Whether the token lets a client in; a wrong one counts against its address. */
-  tokenRefusal(address: string, token: string | undefined): Refusal | undefined;
+  /** Why a token does not let in: a client, or who is right by `isRight`. A wrong one counts against its address. */
+  tokenRefusal(address: string, token: string | undefined, isRight?: (token: string) => boolean): Refusal | undefined;
   open(wire: ClientWire, address: string): WireSink;
+  /** Why an address may not reconcile now, whatever its token. */
+  reconcileRefusal(address: string): Refusal | undefined;
 }

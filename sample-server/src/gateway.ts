@@ -3,20 +3,37 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { SyncError } from '@syncscope/protocol/errors';
 import { type Refusal, refuse, refuseUpgrade } from '@syncscope/protocol/node';
-import type { Clock } from '@syncscope/protocol/ports';
+import type { ReconcileAnswer, ReconcileRequest, Reconciler } from '@syncscope/protocol/offline';
+import { type Clock, milliseconds } from '@syncscope/protocol/ports';
 import { replicaId } from '@syncscope/protocol/state';
 import type { LinkId, Outgoing, SyncManager } from '@syncscope/protocol/sync';
 import type { Tap } from '@syncscope/protocol/trace';
 import type { FaultBoard } from './faults/fault-board.ts';
-import { Doorkeeper, FrameAllowance, GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits.ts';
+import { Allowance, Doorkeeper, GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { EventStreams } from './gateway-sse.ts';
 import { CLIENT_FRAME_MAX, WebSocketEntrance } from './gateway-websocket.ts';
 import type { ClientWire, Entrance, WireSink } from './gateway-wire.ts';
-import { httpListener, isGatewayPath, type Readiness, SYNC_PATH } from './http-app.ts';
+import {
+  type HttpListener,
+  type HttpParts,
+  httpListener,
+  isGatewayPath,
+  type Readiness,
+  SYNC_PATH,
+} from './http-app.ts';
+import { Reconciling } from './http-reconcile.ts';
 
 const TICK_MS = 20;
 const STRANGER = replicaId('unknown');
+
+/** Milliseconds. */
+export interface DrainOptions {
+  /** How long to wait until what was decided is durable and told. */
+  readonly patience: number;
+  /** After which clients are to come back, here or to another server. */
+  readonly reconnect: number;
+}
 
 export interface GatewayOptions {
   readonly manager: SyncManager;
@@ -26,10 +43,12 @@ export interface GatewayOptions {
   readonly limits?: Partial<GatewayLimits>;
   /** Whether a token lets clients in, asked before an event stream is answered; without it anyone is. The manager asks for itself with each HELLO. */
   readonly authorize?: (token: string) => boolean;
+  /** Settles what devices did while they were offline; without it, nobody can ask for that. */
+  readonly reconciler?: Reconciler;
   /** What else must be well before new clients should come, such as a log or a bus: `ok`, or what is wrong. */
   readonly parts?: () => Readonly<Record<string, string>>;
-  /** Whether a request may read the metrics; anyone may where absent. */
-  readonly mayMeasure?: (request: IncomingMessage) => Refusal | undefined;
+  /** Whether a token lets inspect. On a port for other machines, the metrics are told only to who shows one; to anyone where absent. */
+  readonly mayInspect?: (token: string) => boolean;
 }
 
 interface Connection {
@@ -40,7 +59,7 @@ interface Connection {
   readonly up: (frame: Uint8Array) => void;
   readonly address: string;
   readonly visit: { greeted(): void; gone(): void };
-  readonly allowance: FrameAllowance;
+  readonly allowance: Allowance;
   readonly close: () => void;
   /** Frames of this step, sent together at its end. */
   outgoing: Uint8Array[];
@@ -56,13 +75,16 @@ export class Gateway {
   readonly #limits: GatewayLimits;
   readonly #doorkeeper: Doorkeeper;
   readonly #webSockets: WebSocketEntrance;
-  readonly #http: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+  /** For this machine, and for others. */
+  readonly #http: HttpListener;
+  readonly #exposed: HttpListener;
+  readonly #reconciling: Reconciling | undefined;
   readonly #connections = new Map<LinkId, Connection>();
   readonly #ticking: NodeJS.Timeout;
   readonly #written = new Set<Connection>();
   #links = 0;
   #isCarrying = false;
-  #isClosing = false;
+  #state: 'open' | 'draining' | 'closed' = 'open';
   #server: Server | undefined;
 
   constructor(options: GatewayOptions) {
@@ -71,25 +93,34 @@ export class Gateway {
     const now = (): number => this.#now();
     this.#doorkeeper = new Doorkeeper(this.#limits, now);
     const entrance: Entrance = {
-      refusal: (address) => (this.#isClosing ? CLOSING : this.#doorkeeper.refusal(address)),
-      tokenRefusal: (address, token) => this.#tokenRefusal(address, token),
+      refusal: (address) => (this.#state === 'open' ? this.#doorkeeper.refusal(address) : CLOSING),
+      tokenRefusal: (address, token, isRight = options.authorize) => this.#tokenRefusal(address, token, isRight),
       open: (wire, address) => this.#open(wire, address),
+      reconcileRefusal: (address) => (this.#state === 'open' ? this.#doorkeeper.reconcileRefusal(address) : CLOSING),
     };
     this.#webSockets = new WebSocketEntrance(entrance);
     this.metrics = new GatewayMetrics(options.manager, () => this.#wires());
-    this.#http = httpListener({
+    const reconciling = options.reconciler && new Reconciling(options.reconciler, now);
+    this.#reconciling = reconciling;
+    const parts: HttpParts = {
+      ...(reconciling ? { reconcile: (request) => this.#reconcile(reconciling, request) } : {}),
+      reconcileFailed: () => this.metrics.reconcileFailed(),
       entrance,
       streams: new EventStreams(entrance, now),
       readiness: () => this.readiness,
       metrics: () => this.metrics.text(),
-      mayMeasure: (request) => options.mayMeasure?.(request),
-    });
+    };
+    const { mayInspect } = options;
+    this.#http = httpListener(parts);
+    this.#exposed = httpListener({ ...parts, ...(mayInspect ? { mayInspect } : {}) });
     this.#ticking = setInterval(() => this.tick(), TICK_MS);
   }
 
   /** Whether new clients should be sent here. */
   get readiness(): Readiness {
-    const parts = { gateway: this.#isClosing ? 'closing' : 'ok', ...this.#options.parts?.() };
+    const { manager, parts: others } = this.#options;
+    const session = manager.failure?.code ?? 'ok';
+    const parts = { gateway: this.#state === 'open' ? 'ok' : this.#state, session, ...others?.() };
     return { isReady: Object.values(parts).every((state) => state === 'ok'), parts };
   }
 
@@ -114,7 +145,7 @@ export class Gateway {
    */
   async listen(host: string, port: number): Promise<number> {
     const server = createServer((request, response) => {
-      if (isOwnPage(request)) this.handle(request, response);
+      if (isOwnPage(request)) this.#exposed(request, response);
       else refuse(response, STRANGE_PAGE);
     });
     this.#server = server;
@@ -147,15 +178,46 @@ export class Gateway {
       wire.tick(now);
     }
     this.#carry(manager.tick(now));
+    this.#reconciling?.tick();
   }
 
-  /** Says goodbye to every client, and closes. */
-  async close(reason: string): Promise<void> {
-    this.#isClosing = true;
+  /** Links are told of it with the next tick. */
+  async #reconcile(reconciling: Reconciling, request: ReconcileRequest): Promise<ReconcileAnswer> {
+    const answer = await reconciling.settle(request);
+    this.metrics.reconciled(answer);
+    return answer;
+  }
+
+  /**
+   * Lets nobody else in, waits until what was decided is durable and told, and sends everybody elsewhere. `patience` in milliseconds is how
+   * long that waiting may take; answers false where it was not enough, and something decided was never acknowledged to anybody.
+   */
+  async drain(reason: string, { patience, reconnect }: DrainOptions): Promise<boolean> {
+    this.#state = 'draining';
+    const end = this.#now() + milliseconds(patience);
+    while (!this.#isToldAll() && this.#now() < end) await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+    const isWhole = this.#options.manager.isSettled;
+    await this.close(reason, reconnect);
+    return isWhole;
+  }
+
+  /** Whether all that was decided is durable and with every client that reads. */
+  #isToldAll(): boolean {
+    const { manager } = this.#options;
+    if (!manager.isSettled || this.#reconciling?.isBusy) return false;
+    this.#carry(manager.flush(this.#now()));
+    return manager.clients.every(({ version, queue }) => version === manager.version || queue.isSlow);
+  }
+
+  /** Says goodbye to every client, and closes. `reconnect`: milliseconds after which they may come back; it is over where absent. */
+  async close(reason: string, reconnect?: number): Promise<void> {
+    this.#state = 'closed';
+    this.#reconciling?.close();
     clearInterval(this.#ticking);
     const closed: Promise<void>[] = [];
     const frames = new Map<Connection, Uint8Array[]>();
-    for (const out of this.#options.manager.stop(reason)) {
+    const hint = reconnect === undefined ? undefined : milliseconds(reconnect);
+    for (const out of this.#options.manager.stop(reason, hint)) {
       const connection = this.#connections.get(out.link);
       if (!connection) continue;
       // A goodbye is not subject to faults, nor to what they still hold back.
@@ -181,13 +243,16 @@ export class Gateway {
     for (const { wire } of this.#connections.values()) yield wire;
   }
 
-  #tokenRefusal(address: string, token: string | undefined): Refusal | undefined {
-    const { authorize } = this.#options;
-    if (!authorize) return undefined;
+  #tokenRefusal(
+    address: string,
+    token: string | undefined,
+    isRight: ((token: string) => boolean) | undefined,
+  ): Refusal | undefined {
+    if (!isRight) return undefined;
     if (token === undefined || token === '') return TOKEN_MISSING;
     const refusal = this.#doorkeeper.tokenRefusal(address);
     if (refusal) return refusal;
-    if (authorize(token)) return undefined;
+    if (isRight(token)) return undefined;
     this.#doorkeeper.wrongToken(address);
     return TOKEN_REJECTED;
   }
@@ -213,7 +278,7 @@ export class Gateway {
         down.close();
         up.close();
       },
-      allowance: new FrameAllowance(this.#limits.frames, this.#now()),
+      allowance: new Allowance(this.#limits.frames, this.#now()),
       outgoing: [],
     };
     this.#connections.set(link, connection);
@@ -227,7 +292,7 @@ export class Gateway {
   }
 
   #receive(connection: Connection, frame: Uint8Array): void {
-    if (!this.#connections.has(connection.link)) return;
+    if (!this.#connections.has(connection.link) || this.#state === 'closed') return;
     if (!connection.allowance.take(this.#now())) {
       const { perSecond } = this.#limits.frames;
       this.#end(connection, 'LINK_FLOOD', `more than ${perSecond} frames a second`);
@@ -307,8 +372,8 @@ function isOwnPage({ headers }: IncomingMessage): boolean {
 
 const CLOSING: Refusal = {
   status: 503,
-  code: 'SERVER_CLOSING',
-  message: 'this server is closing',
+  code: 'SERVER_DRAINING',
+  message: 'this server is closing and lets nobody else in',
   fix: 'Connect to another one, or again later.',
 };
 const STRANGE_PAGE: Refusal = {

@@ -2,8 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { isSyncError } from '@syncscope/protocol/errors';
+import { parseJson, writeJson } from '@syncscope/protocol/messages';
 import { type Refusal, refusalBody } from '@syncscope/protocol/node';
+import { type ReconcileAnswer, type ReconcileRequest, reconcileRequestSchema } from '@syncscope/protocol/offline';
 import {
+  RECONCILE_PATH,
   SSE_BODY_MAX,
   SSE_CONNECTION_HEADER,
   SSE_EVENTS_PATH,
@@ -17,6 +20,8 @@ import type { EventStreams } from './gateway-sse.ts';
 import type { Entrance } from './gateway-wire.ts';
 
 export const SYNC_PATH = '/sync';
+/** Bytes of one request to reconcile. */
+export const RECONCILE_BODY_MAX = 2 * 1024 * 1024;
 
 /** How the process is: `isReady` is whether new clients should be sent here. */
 export interface Readiness {
@@ -31,9 +36,16 @@ export interface HttpParts {
   readonly readiness: () => Readiness;
   /** The metrics as Prometheus reads them. */
   readonly metrics: () => Promise<string>;
-  /** Whether a request may read the metrics. */
-  readonly mayMeasure: (request: IncomingMessage) => Refusal | undefined;
+  /** Settles what a device did while it was offline; absent where nobody can ask for that. */
+  readonly reconcile?: (request: ReconcileRequest) => Promise<ReconcileAnswer>;
+  /** A request of that kind was refused. */
+  readonly reconcileFailed?: () => void;
+  /** Whether a token lets read the metrics; anyone may where absent. */
+  readonly mayInspect?: (token: string) => boolean;
 }
+
+/** As Node's HTTP server calls it. */
+export type HttpListener = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 interface Env {
   readonly Bindings: HttpBindings;
@@ -43,6 +55,7 @@ const PATHS: ReadonlySet<string> = new Set([
   SYNC_PATH,
   SSE_EVENTS_PATH,
   SSE_MESSAGES_PATH,
+  RECONCILE_PATH,
   '/healthz',
   '/readyz',
   '/metrics',
@@ -54,12 +67,13 @@ export function isGatewayPath(path: string): boolean {
 }
 
 /** The gateway's HTTP surface as a listener of Node's. `Host` and `Origin` were checked before. */
-export function httpListener(parts: HttpParts): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
+export function httpListener(parts: HttpParts): HttpListener {
   const app = httpApp(parts);
   return getRequestListener(app.fetch, { overrideGlobalObjects: false });
 }
 
-function httpApp({ entrance, streams, readiness, metrics, mayMeasure }: HttpParts): Hono<Env> {
+function httpApp(parts: HttpParts): Hono<Env> {
+  const { entrance, streams, readiness, metrics, mayInspect } = parts;
   const app = new Hono<Env>();
   app.onError((error) => refused(refusalOf(error)));
   app.notFound(() => refused(NOT_FOUND));
@@ -87,15 +101,37 @@ function httpApp({ entrance, streams, readiness, metrics, mayMeasure }: HttpPart
     },
   );
 
+  app.post(
+    RECONCILE_PATH,
+    bodyLimit({ maxSize: RECONCILE_BODY_MAX, onError: () => refused(BODY_TOO_LARGE) }),
+    async (context) => {
+      const address = addressOf(context.env.incoming);
+      const refusal = entrance.reconcileRefusal(address) ?? entrance.tokenRefusal(address, bearer(context));
+      if (refusal) return refused(refusal);
+      if (!parts.reconcile) return refused(NOT_FOUND);
+      try {
+        const answer = await parts.reconcile(readReconcile(await context.req.text()));
+        return context.body(writeJson(answer), 200, {
+          'Content-Type': 'application/json',
+          'Cache-Control': 'no-store',
+        });
+      } catch (error) {
+        parts.reconcileFailed?.();
+        throw error;
+      }
+    },
+  );
+
   app.get('/healthz', (context) => context.json({ status: 'ok' }));
 
   app.get('/readyz', (context) => {
-    const { isReady, parts } = readiness();
-    return context.json({ status: isReady ? 'ready' : 'not ready', parts }, isReady ? 200 : 503);
+    const { isReady, parts: states } = readiness();
+    return context.json({ status: isReady ? 'ready' : 'not ready', parts: states }, isReady ? 200 : 503);
   });
 
   app.get('/metrics', async (context) => {
-    const refusal = mayMeasure(context.env.incoming);
+    const address = addressOf(context.env.incoming);
+    const refusal = mayInspect && entrance.tokenRefusal(address, bearer(context), mayInspect);
     if (refusal) return refused(refusal);
     return context.body(await metrics(), 200, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' });
   });
@@ -122,9 +158,23 @@ function refused(refusal: Refusal, headers: Readonly<Record<string, string>> = {
   });
 }
 
+/** What a device posted, checked whole. @throws SyncError `TEXT_SYNTAX`, `LIMIT_DEPTH`, `LIMIT_MAP_KEYS`, `SCHEMA_MISMATCH` */
+function readReconcile(body: string): ReconcileRequest {
+  return reconcileRequestSchema.parse(parseJson(body, 'the request'), 'reconcile');
+}
+
+/** What says that something stands against it, rather than that it is wrong. */
+const CONFLICTS: ReadonlySet<string> = new Set(['CHECKPOINT_FROM_FUTURE', 'RECONCILE_GAP', 'REPLICA_TAKEN']);
+
 function refusalOf(error: unknown): Refusal {
   if (!isSyncError(error)) return FAILED;
-  return { status: 400, code: error.code, message: error.message, fix: 'Send it as docs/server.md says.' };
+  const { code, message, retry, origin } = error;
+  if (retry === 'backoff') return { status: 503, code, message, fix: 'Try again in a few seconds.' };
+  // A log that takes nothing any more is no fault of whoever asks.
+  if (origin !== 'protocol' && origin !== 'bytes' && code.startsWith('LOG_'))
+    return { status: 503, code, message, fix: 'Connect to another server of this session.' };
+  const status = CONFLICTS.has(code) ? 409 : code === 'SESSION_UNKNOWN' ? 404 : 400;
+  return { status, code, message, fix: 'Send it as docs/server.md says.' };
 }
 
 const FAILED: Refusal = {
@@ -148,8 +198,8 @@ const UPGRADE_WANTED: Refusal = {
 const BODY_TOO_LARGE: Refusal = {
   status: 413,
   code: 'BODY_TOO_LARGE',
-  message: `a body of more than ${SSE_BODY_MAX} bytes`,
-  fix: 'Post fewer frames at once.',
+  message: `a body of more than ${SSE_BODY_MAX} bytes of frames, or ${RECONCILE_BODY_MAX} of mutations`,
+  fix: 'Post less at once.',
 };
 const CONNECTION_UNKNOWN: Refusal = {
   status: 404,

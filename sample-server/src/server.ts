@@ -2,6 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { SyncError } from '@syncscope/protocol/errors';
 import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
 import { type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
+import { Reconciler } from '@syncscope/protocol/offline';
 import { type Random, seededRandom } from '@syncscope/protocol/ports';
 import { type ReplicaId, replicaId } from '@syncscope/protocol/state';
 import { ClientState, SyncManager } from '@syncscope/protocol/sync';
@@ -10,7 +11,7 @@ import { Bot } from './bot.ts';
 import { chooseDrift } from './faults/drift.ts';
 import { FaultBoard } from './faults/fault-board.ts';
 import type { PlannedFault } from './faults/specs.ts';
-import { Gateway } from './gateway.ts';
+import { type DrainOptions, Gateway } from './gateway.ts';
 import { SYNC_PATH } from './http-app.ts';
 import { AUTHORITY } from './scenarios/adventure.ts';
 import { SCENARIOS } from './scenarios/index.ts';
@@ -49,8 +50,11 @@ export interface RunningServer {
   readonly inspect: Inspectable;
   readonly manager: SyncManager;
   readonly bots: readonly Bot[];
-  /** Says goodbye to everyone, closes all ports and removes the discovery file. Nothing is left running. */
-  close(reason?: string): Promise<void>;
+  /**
+   * Says goodbye to everyone, closes all ports and removes the discovery file. Nothing is left running. With `drain`, nobody else is let in
+   * first, what was decided is made durable and told, and clients are sent elsewhere.
+   */
+  close(reason?: string, drain?: DrainOptions): Promise<void>;
 }
 
 export const BOTS_MAX = 200;
@@ -86,7 +90,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       inspect,
       manager: world.manager,
       bots: world.bots,
-      close: (reason = 'the server ended') => world.close(reason),
+      close: (reason = 'the server ended', drain) => world.close(reason, drain),
     };
   } catch (error) {
     await world.close('the server could not start');
@@ -136,6 +140,7 @@ class World {
       now: monotonicClock.now(),
       tap: this.#tap,
       authorize: (shown) => sameToken(shown, token),
+      onAcknowledged: (time) => this.gateway.metrics.acknowledged(time),
     });
     this.#faults = new FaultBoard({
       tap: this.#tap,
@@ -150,6 +155,8 @@ class World {
       tap: this.#tap,
       clock: monotonicClock,
       authorize: (shown) => sameToken(shown, token),
+      mayInspect: (shown) => this.#mayInspect(shown),
+      reconciler: new Reconciler({ ...scenario.reconciling, authority: this.manager.posted, tap: this.#tap }),
     });
   }
 
@@ -184,17 +191,25 @@ class World {
     }, CARETAKER_MS);
   }
 
-  close(reason: string): Promise<void> {
-    this.#closing ??= this.#end(reason);
+  close(reason: string, drain?: DrainOptions): Promise<void> {
+    this.#closing ??= this.#end(reason, drain);
     return this.#closing;
   }
 
-  async #end(reason: string): Promise<void> {
+  async #end(reason: string, drain: DrainOptions | undefined): Promise<void> {
     clearInterval(this.#caretaking);
+    const bots = this.bots.map((bot) => bot.rest());
+    if (drain) await this.gateway.drain(reason, drain);
+    else await this.gateway.close(reason);
     this.#faults.close();
     // Each ends by itself within a few seconds, whatever the other side does.
-    await Promise.all([this.gateway.close(reason), ...this.bots.map((bot) => bot.rest())]);
+    await Promise.all(bots);
     await this.#inspect?.close(reason);
+  }
+
+  #mayInspect(shown: string): boolean {
+    const inspect = this.#inspect;
+    return inspect !== undefined && (sameToken(shown, inspect.token) || sameToken(shown, inspect.injectToken));
   }
 
   #random(part: string): Random {

@@ -35,8 +35,11 @@ export class SyncClient {
     this.#ticking = setInterval(() => this.#send(options.state.tick(options.clock.now())), TICK_MS);
     options.state.on((event) => {
       if (event.type === 'committed') this.#wait = RECONNECT_MS.first;
+      if (event.type !== 'ended') return;
+      // Where a server sends everybody away, they do not all come back at once.
+      if (event.reconnect !== undefined) this.#wait = (event.reconnect / 1e6) * (1 + Math.random());
       // The connection may still have to carry what the state has to say about it.
-      if (event.type === 'ended') setImmediate(() => this.#transport?.close());
+      setImmediate(() => this.#transport?.close());
     });
     this.#connect();
   }

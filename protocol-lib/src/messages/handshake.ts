@@ -46,8 +46,8 @@ export const upgradeRequiredSchema = object({ protocolMin: uint, protocolMax: ui
 /** A frame was refused and changed nothing. Codes are those of `SyncError`. */
 export const errorSchema = object({ code: string(60), message: string(2_000) });
 
-/** The sender ends the link. */
-export const byeSchema = object({ reason: string(500) });
+/** The sender ends the link. `reconnect`: nanoseconds after which a client may come back, here or to another server of the session. */
+export const byeSchema = object({ reason: string(500), reconnect: optional(uint) });
 
 /** Names that later frames of the sender refer to by number, from `first` on. */
 export const namesSchema = object({ first: uint, names: array(string(256), 65_535) });

@@ -10,6 +10,7 @@ import {
   type Value,
 } from '../state/index.ts';
 import type { MessageBody } from './message.ts';
+import { REJECTION_CODES } from './offline.ts';
 import { SYNC_REASONS } from './replication.ts';
 
 /** What the tests of this folder share: any message that the protocol can carry. */
@@ -66,6 +67,26 @@ const standing = fc.record({ version, progress: version, root });
 const optionally = <T>(arbitrary: fc.Arbitrary<T>, name: string) =>
   fc.option(arbitrary, { nil: undefined }).map((one) => (one === undefined ? {} : { [name]: one }));
 
+const touched = fc.array(fc.record({ key, record: fc.option(record) }), { maxLength: 2 });
+const mutation = fc
+  .record({
+    writer: replica,
+    counter: version,
+    time: version,
+    count: version,
+    seen: vector,
+    role: text,
+    command: text,
+    args: value,
+  })
+  .chain((one) =>
+    fc
+      .record({
+        changes: fc.array(arbitraryChange, { maxLength: 2 }),
+        before: fc.array(fc.option(record), { maxLength: 2 }),
+      })
+      .map((rest) => ({ ...one, ...rest })),
+  );
 const merklePath = fc.stringMatching(/^[0-9a-f]{0,16}$/).map((path) => path as MerklePath);
 const merkleNode = fc.oneof(
   fc.record({
@@ -131,7 +152,7 @@ export const arbitraryBody = fc.oneof(
   of('COMMAND', fc.record({ counter: version, command: text, args: value })),
   of('REJECT', fc.record({ counter: version, reason, version })),
   of('ERROR', fc.record({ code: text, message: reason })),
-  of('BYE', fc.record({ reason })),
+  of('BYE', fc.record({ reason, reconnect: version }, { requiredKeys: ['reason'] })),
   of(
     'WELCOME',
     fc.record({
@@ -176,4 +197,65 @@ export const arbitraryBody = fc.oneof(
     }),
   ),
   of('OPERATION', fc.record({ crdt: text, writer: replica, counter: version, detail: text, entries })),
+  of(
+    'OFFLINE_SYNC',
+    fc.record({
+      session: text,
+      device: replica,
+      settled: version,
+      acknowledged: fc.record({ version, progress: version, root }),
+      mutations: fc.array(
+        fc.record({
+          counter: version,
+          command: text,
+          args: record,
+          creates: fc.array(key, { maxLength: 2 }),
+          madeAt: version,
+          madeOn: version,
+          base: touched,
+          mine: touched,
+        }),
+        { maxLength: 2 },
+      ),
+    }),
+  ),
+  of(
+    'OFFLINE_SYNCED',
+    fc.record({
+      device: replica,
+      settled: version,
+      applied: fc.array(
+        fc.record({
+          counter: version,
+          version,
+          ids: fc.array(fc.record({ temporary: key, key }), { maxLength: 2 }),
+          isRepeated: fc.boolean(),
+        }),
+        { maxLength: 2 },
+      ),
+      rejected: fc.array(fc.record({ counter: version, version, code: fc.constantFrom(...REJECTION_CODES), reason }), {
+        maxLength: 2,
+      }),
+      conflicts: fc.array(
+        fc.record({
+          counter: version,
+          key,
+          policy: text,
+          state: fc.constantFrom('resolved', 'waiting'),
+          winner: fc.constantFrom('mine', 'theirs', 'merged', 'nobody'),
+          base: fc.option(record),
+          mine: fc.option(record),
+          theirs: fc.option(record),
+          result: fc.option(record),
+          reason,
+        }),
+        { maxLength: 2 },
+      ),
+      checkpoint: fc.record({ version, progress: version, root }),
+    }),
+  ),
+  of('PEER_STATUS', fc.record({ session: text, vector, root, base: vector, baseRoot: root })),
+  of('PEER_REQUEST', fc.record({ vector })),
+  of('PEER_CHANGES', fc.record({ from: vector, to: vector, root, mutations: fc.array(mutation, { maxLength: 2 }) })),
+  of('PEER_BASE', fc.record({ vector, root })),
 ) as fc.Arbitrary<MessageBody>;

@@ -26,5 +26,8 @@ export type ClientEvent =
   | { readonly type: 'refused'; readonly code: string; readonly message: string }
   /** The authority refused a frame of ours. */
   | { readonly type: 'error'; readonly code: string; readonly message: string }
-  /** The connection is of no more use: `UPGRADE_REQUIRED`, `BYE`, or `HELLO_TIMEOUT`. The driver closes it. */
-  | { readonly type: 'ended'; readonly code: string; readonly message: string };
+  /**
+   * The connection is of no more use: `UPGRADE_REQUIRED`, `BYE`, or `HELLO_TIMEOUT`. The driver closes it. `reconnect`: the nanoseconds after
+   * which the authority wants it back, here or elsewhere.
+   */
+  | { readonly type: 'ended'; readonly code: string; readonly message: string; readonly reconnect?: number };

@@ -1,3 +1,4 @@
+import type { ReconcilerOptions } from '@syncscope/protocol/offline';
 import type { Random } from '@syncscope/protocol/ports';
 import type { ReplicaId, Value } from '@syncscope/protocol/state';
 import type { SessionDefinition, StateView } from '@syncscope/protocol/sync';
@@ -35,4 +36,6 @@ export interface Scenario {
   readonly asPlayed: SessionDefinition;
   mind(self: ReplicaId, random: Random): Mind;
   caretaker(random: Random): Caretaker;
+  /** How devices that were offline are reconciled: whose write wins, what refers to what. */
+  readonly reconciling?: Omit<ReconcilerOptions, 'authority' | 'tap'>;
 }

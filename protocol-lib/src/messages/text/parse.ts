@@ -131,7 +131,10 @@ const readers: Readonly<Partial<Record<MessageType, BodyReader>>> = {
     code: reader.field('the code'),
     message: reader.hasMore ? reader.field('the message') : '',
   })),
-  BYE: single((reader) => ({ reason: reader.field('the reason') })),
+  BYE: single((reader) => ({
+    reason: reader.field('the reason'),
+    ...(reader.hasMore ? { reconnect: reader.uint('the time until it may come back') } : {}),
+  })),
   NAMES: single((reader) => ({ first: reader.uint('the first number'), names: readJson(reader, 'the names') })),
   FULL_SYNC: readSnapshot,
   DELTA_SYNC: readDelta,
@@ -248,7 +251,7 @@ function readSnapshot(lines: Lines): Fields {
   const [version, root] = [first.uint('the version'), first.field('the hash')];
   const settled = new Settled();
   const records = new Map<string, SnapshotEntry>();
-  const once = readBlock(lines, ['PROGRESS', 'HASH31'], (reader) => {
+  const once = readBlock(lines, ['PROGRESS', 'HASH31', 'PART'], (reader) => {
     const entry = readRecordLine(reader);
     if (!entry) return settled.read(reader);
     if (records.has(entry.key)) reader.fail('TEXT_DUPLICATE', `a second record ${entry.key}`, 0);
@@ -257,6 +260,9 @@ function readSnapshot(lines: Lines): Fields {
   });
   const progress = readOnce(once.get('PROGRESS'), (reader) => reader.uint('the progress')) ?? version;
   readOnce(once.get('HASH31'), (reader) => checkDocumentHash(reader, records.values(), version));
+  const part = readOnce(once.get('PART'), (reader) => {
+    return { index: reader.uint('the part'), of: reader.uint('the number of parts') };
+  });
   return {
     version,
     progress,
@@ -264,6 +270,7 @@ function readSnapshot(lines: Lines): Fields {
     vector: settled.vector,
     rejected: settled.rejected,
     root,
+    ...(part === undefined ? {} : { part }),
   };
 }
 
