@@ -27,6 +27,7 @@ export const INVARIANTS = [
   'domain',
   'bounded',
   'capture-faithful',
+  'one-decision',
   'deterministic',
   'no-throw',
   'canary',

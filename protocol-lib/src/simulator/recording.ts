@@ -5,8 +5,9 @@ import { replicaId } from '../state/index.ts';
 import { TRACE_VERSION, type TraceHeader, type TraceRecord } from '../trace/index.ts';
 import { AUTHORITY } from './bazaar.ts';
 import type { Violation } from './oracle.ts';
+import { simulate } from './scenarios.ts';
 import type { SimulationOptions } from './shape.ts';
-import { type SimulationResult, simulate } from './simulation.ts';
+import type { SimulationResult } from './simulation.ts';
 import { SESSION } from './world.ts';
 
 /** States looked up in one capture. */
@@ -67,16 +68,17 @@ function unfaithful(text: string): Violation {
   return { invariant: 'capture-faithful', text };
 }
 
-function headerOf({ seed }: SimulationOptions): TraceHeader {
+function headerOf({ seed, scenario = 'bazaar' }: SimulationOptions): TraceHeader {
+  const isGroup = scenario === 'consensus';
   return {
     sessionId: `simulation-${seed}`,
-    title: `Simulated session, seed ${seed}`,
+    title: `Simulated ${isGroup ? 'group' : 'session'}, seed ${seed}`,
     scenario: SESSION,
     traceVersion: TRACE_VERSION,
     protocolVersion: PROTOCOL_VERSION,
     // Virtual time has no date; a fixed one keeps the bytes of a seed's capture the same for ever.
     startedAt: 1_767_225_600_000,
-    authority: replicaId(AUTHORITY),
+    authority: isGroup ? null : replicaId(AUTHORITY),
     build: 'simulator',
   };
 }

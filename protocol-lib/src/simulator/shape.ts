@@ -40,11 +40,17 @@ export const FAULT_CLASSES = [
 ] as const;
 export type FaultClass = (typeof FAULT_CLASSES)[number];
 
+/** What is simulated: a bazaar with one authority, or a group that agrees among itself. */
+export const SCENARIOS = ['bazaar', 'consensus'] as const;
+export type Scenario = (typeof SCENARIOS)[number];
+
 export interface SimulationOptions {
   readonly seed: number;
+  /** `bazaar` where absent. */
+  readonly scenario?: Scenario;
   /** Fault classes that are taken out. */
   readonly without?: readonly FaultClass[];
-  /** At most so many clients. */
+  /** At most so many clients, or members. */
   readonly clients?: number;
   /** Choices that are taken out. */
   readonly skip?: Skips;

@@ -1,7 +1,8 @@
 import type { Skips } from './choices.ts';
 import { formatSkips } from './choices.ts';
-import { drawShape, type SimulationOptions } from './shape.ts';
-import { type SimulationResult, simulate } from './simulation.ts';
+import { outlineOf, simulate } from './scenarios.ts';
+import type { SimulationOptions } from './shape.ts';
+import type { SimulationResult } from './simulation.ts';
 
 const SHORTEST = 50;
 const OTHER_SEEDS = 40;
@@ -47,18 +48,18 @@ class Shrinking {
   }
 
   #dropClasses(): void {
-    for (const fault of drawShape(this.#best.options).faults) {
+    for (const fault of outlineOf(this.#best.options).faults) {
       this.#try({ without: [...(this.#best.options.without ?? []), fault] });
     }
   }
 
   #dropClients(): void {
-    const { length } = drawShape(this.#best.options).clients;
-    for (let clients = 1; clients < length; clients++) if (this.#try({ clients })) return;
+    const most = outlineOf(this.#best.options).clients;
+    for (let clients = 1; clients < most; clients++) if (this.#try({ clients })) return;
   }
 
   #shorten(): void {
-    const whole = drawShape(this.#best.options).safety / 1e6;
+    const whole = outlineOf(this.#best.options).safety / 1e6;
     let short = SHORTEST;
     while (short < whole && !this.#try({ length: short })) short = Math.ceil(short * 1.5);
   }
@@ -90,10 +91,11 @@ class Shrinking {
 
 /** The arguments of `npm run soak --` that run these options again. */
 export function optionLine(options: SimulationOptions): string {
-  const { seed, without = [], clients, length, skip = {}, canary } = options;
+  const { seed, scenario = 'bazaar', without = [], clients, length, skip = {}, canary } = options;
   const skips = formatSkips(skip);
   return [
     `--seed ${seed}`,
+    ...(scenario === 'bazaar' ? [] : [`--scenario ${scenario}`]),
     ...(without.length > 0 ? [`--without ${without.join(',')}`] : []),
     ...(clients === undefined ? [] : [`--clients ${clients}`]),
     ...(length === undefined ? [] : [`--length ${length}`]),

@@ -42,8 +42,8 @@ const SETTLING = milliseconds(1_500);
 const QUIET = milliseconds(2_100);
 const DEEP_EVERY = 200;
 
-/** Runs one seed to its end, or to the first rule that is broken. The same options give the same result. */
-export function simulate(options: SimulationOptions, listener?: (record: TraceRecord) => void): SimulationResult {
+/** Runs one seed of the bazaar to its end, or to the first rule that is broken. */
+export function simulateBazaar(options: SimulationOptions, listener?: (record: TraceRecord) => void): SimulationResult {
   return new Simulation(options, listener).run();
 }
 

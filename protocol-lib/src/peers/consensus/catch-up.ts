@@ -1,0 +1,99 @@
+import type { BodyOf } from '../../messages/index.ts';
+import type { ReplicaId, Version } from '../../state/index.ts';
+import type { Core } from './core.ts';
+import type { StateProposal } from './proposal.ts';
+import { fieldsOf } from './proposer.ts';
+
+/** The part of a member that finds out what it has missed, asks for it, and answers others that ask. */
+export class CatchUp {
+  readonly #core: Core;
+  /** The highest version that each other member is known to have. */
+  readonly #versions = new Map<ReplicaId, Version>();
+  /** Decided changes whose predecessors are missing. */
+  readonly #held = new Map<Version, StateProposal>();
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #beatAt = Number.NEGATIVE_INFINITY;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  get held(): number {
+    return this.#held.size;
+  }
+
+  heard(from: ReplicaId, version: Version): void {
+    this.#versions.set(from, Math.max(version, this.#versions.get(from) ?? 0));
+  }
+
+  tick(now: number): void {
+    const { heartbeatInterval, resendInterval } = this.#core.settings;
+    // A clock that was set back must not silence a member until it has caught up with itself.
+    if (now < this.#beatAt) this.#beatAt = now;
+    if (now < this.#askedAt) this.#askedAt = now;
+    if (now >= this.#beatAt + heartbeatInterval) {
+      this.#beatAt = now;
+      const { version, root } = this.#core.standing;
+      this.#core.send(this.#core.others, { type: 'HEARTBEAT', version, progress: version, root: root.hash });
+    }
+    if (now < this.#askedAt + resendInterval) return;
+    const ahead = this.#ahead();
+    if (ahead.length === 0) return;
+    // Any of them, so that one that does not answer holds nothing up.
+    this.#ask(ahead[Math.floor(this.#core.random.next() * ahead.length)]!, 'base', now);
+  }
+
+  /** The state here does not fit what was decided: only a whole one helps. */
+  askAll(from: ReplicaId, now: number): void {
+    this.#ask(from, 'root', now);
+  }
+
+  /** Keeps a decided change until its turn comes. */
+  hold(proposal: StateProposal): void {
+    const { perAnswer } = this.#core.settings;
+    const { version } = this.#core.standing;
+    if (proposal.version <= version + perAnswer) this.#held.set(proposal.version, proposal);
+  }
+
+  /** The held change that is next, if it is there. */
+  takeHeld(): StateProposal | undefined {
+    const { version } = this.#core.standing;
+    for (const held of this.#held.keys()) if (held <= version) this.#held.delete(held);
+    const next = this.#held.get(version + 1);
+    if (next) this.#held.delete(version + 1);
+    return next;
+  }
+
+  /** What a member lacks: the changes since its version, or the whole state where there are too many, or its state is another. */
+  answer(from: ReplicaId, { version, root, reason }: BodyOf<'SYNC_REQUEST'>): void {
+    const { standing, settings } = this.#core;
+    if (version >= standing.version) return;
+    const first = standing.recent.findIndex((one) => one.version === version + 1);
+    const missing = first < 0 ? undefined : standing.recent.slice(first, first + settings.perAnswer);
+    const fits = missing?.[0]?.base === root && reason !== 'root';
+    if (missing && fits && standing.version - version <= settings.kept) {
+      for (const proposal of missing) this.#core.send([from], { type: 'DECIDED', ...fieldsOf(proposal) });
+      return;
+    }
+    this.#core.send([from], {
+      type: 'FULL_SYNC',
+      version: standing.version,
+      progress: standing.version,
+      records: Array.from(standing.root.entries(), ([key, record]) => ({ key, record })),
+      vector: Array.from(standing.writers, ([replica, counter]) => ({ replica, counter })),
+      rejected: [],
+      root: standing.root.hash,
+    });
+  }
+
+  #ahead(): ReplicaId[] {
+    const { version } = this.#core.standing;
+    return this.#core.others.filter((one) => (this.#versions.get(one) ?? 0) > version);
+  }
+
+  #ask(from: ReplicaId, reason: 'base' | 'root', now: number): void {
+    this.#askedAt = now;
+    const { version, root } = this.#core.standing;
+    this.#core.send([from], { type: 'SYNC_REQUEST', version, progress: version, root: root.hash, reason });
+  }
+}

@@ -1,0 +1,69 @@
+import type { StateRoot } from '../../merkle/index.ts';
+import type { MessageBody } from '../../messages/index.ts';
+import type { Random } from '../../ports/index.ts';
+import type { ReplicaId } from '../../state/index.ts';
+import type { TraceBody } from '../../trace/index.ts';
+import { quorumOf } from './ballot.ts';
+import type { Effect } from './effects.ts';
+import type { StateProposal } from './proposal.ts';
+import type { ConsensusSettings } from './settings.ts';
+import type { Standing } from './standing.ts';
+
+/** What the application says of a change, beyond that it fits the state. */
+export interface ConsensusRules {
+  /**
+   * Why `after` may not follow upon `before`, or undefined where it may. A pure function of these three that is the same at every
+   * member: members that judge differently cannot agree.
+   */
+  readonly validate?: (before: StateRoot, after: StateRoot, proposal: StateProposal) => string | undefined;
+  /** Why this member has no room for the change just now, or undefined. Asked before each vote; it may differ between members. */
+  readonly admit?: (proposal: Pick<StateProposal, 'command' | 'changes' | 'writer'>) => string | undefined;
+}
+
+/** What the parts of one member's engine share. */
+export class Core {
+  readonly replica: ReplicaId;
+  /** All members, in the order of their names. */
+  readonly members: readonly ReplicaId[];
+  readonly others: readonly ReplicaId[];
+  readonly quorum: number;
+  readonly rules: ConsensusRules;
+  readonly settings: ConsensusSettings;
+  readonly random: Random;
+  standing: Standing;
+  #effects: Effect[] = [];
+
+  constructor(
+    replica: ReplicaId,
+    members: readonly ReplicaId[],
+    options: { readonly rules: ConsensusRules; readonly settings: ConsensusSettings; readonly random: Random },
+    standing: Standing,
+  ) {
+    this.replica = replica;
+    this.members = [...members].sort();
+    this.others = this.members.filter((one) => one !== replica);
+    this.quorum = quorumOf(members.length);
+    this.rules = options.rules;
+    this.settings = options.settings;
+    this.random = options.random;
+    this.standing = standing;
+  }
+
+  emit(effect: Effect): void {
+    this.#effects.push(effect);
+  }
+
+  send(to: readonly ReplicaId[], body: MessageBody): void {
+    if (to.length > 0) this.emit({ kind: 'send', to, body });
+  }
+
+  trace(body: TraceBody): void {
+    this.emit({ kind: 'trace', body });
+  }
+
+  takeEffects(): Effect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+}

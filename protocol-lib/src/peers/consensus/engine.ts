@@ -1,0 +1,221 @@
+import { SyncError } from '../../errors/index.ts';
+import { StateRoot } from '../../merkle/index.ts';
+import type { BodyOf, MessageBody } from '../../messages/index.ts';
+import type { Random } from '../../ports/index.ts';
+import type { ReplicaId, Version } from '../../state/index.ts';
+import type { Ballot } from '../../trace/index.ts';
+import { Acceptor } from './acceptor.ts';
+import { checkRound } from './ballot.ts';
+import { CatchUp } from './catch-up.ts';
+import { type ConsensusRules, Core } from './core.ts';
+import type { Effect } from './effects.ts';
+import type { Intent, ProposalReceipt, StateProposal } from './proposal.ts';
+import { Proposer } from './proposer.ts';
+import { type ConsensusSettings, consensusSettings } from './settings.ts';
+import type { Standing } from './standing.ts';
+
+/** Versions that a member may be said to be ahead: more than a group makes in centuries. */
+const MAX_AHEAD = 2 ** 40;
+
+export interface ConsensusOptions extends ConsensusRules {
+  readonly replica: ReplicaId;
+  /** All members, this one included. Fixed for the life of the group, and the same at each of them. */
+  readonly members: readonly ReplicaId[];
+  readonly random: Random;
+  readonly settings?: Partial<ConsensusSettings>;
+}
+
+/**
+ * One member of a group that agrees, by majority, on each version of the state that all of them hold. A state machine: inputs are
+ * {@link propose}, {@link receive} and {@link tick}, each with the time at this member in nanoseconds; what is to be done then
+ * is in {@link takeEffects}, in order, and every `write` must be durable before an effect behind it leaves the process.
+ *
+ * Members are trusted to follow the protocol; they may stop, lose what was not durable, be slow, and hear late, twice or not at all.
+ */
+export class ConsensusEngine {
+  readonly #core: Core;
+  readonly #acceptor: Acceptor;
+  readonly #proposer: Proposer;
+  readonly #catchUp: CatchUp;
+
+  /**
+   * @throws SyncError `MEMBER_UNKNOWN` where `replica` is not among the members, `MEMBERS_INVALID` where one is named twice
+   * @throws RangeError where a setting is not a positive integer
+   */
+  constructor(options: ConsensusOptions, standing: Standing) {
+    const { replica, members, random, settings = {}, ...rules } = options;
+    if (new Set(members).size !== members.length) {
+      throw new SyncError('MEMBERS_INVALID', 'a member is named twice', { origin: 'setting' });
+    }
+    if (!members.includes(replica)) throw strangerError(replica);
+    this.#core = new Core(replica, members, { rules, settings: consensusSettings(settings), random }, standing);
+    this.#acceptor = new Acceptor(this.#core);
+    this.#proposer = new Proposer(this.#core, this.#acceptor, (proposal, now) => this.#learn(proposal, true, now));
+    this.#catchUp = new CatchUp(this.#core);
+  }
+
+  get replica(): ReplicaId {
+    return this.#core.replica;
+  }
+
+  get members(): readonly ReplicaId[] {
+    return this.#core.members;
+  }
+
+  /** Members that must say yes. */
+  get quorum(): number {
+    return this.#core.quorum;
+  }
+
+  get settings(): ConsensusSettings {
+    return this.#core.settings;
+  }
+
+  /** What it knows to be decided and has voted, durable or not. */
+  get standing(): Standing {
+    return this.#core.standing;
+  }
+
+  /** Whether a majority has promised to it, so that its next change takes one round trip. */
+  get isLeading(): boolean {
+    return this.#proposer.isLeading;
+  }
+
+  /** Own intents that are not settled. */
+  get waiting(): number {
+    return this.#proposer.waiting;
+  }
+
+  /** Decided changes that came before those that they follow upon. */
+  get held(): number {
+    return this.#catchUp.held;
+  }
+
+  takeEffects(): Effect[] {
+    return this.#core.takeEffects();
+  }
+
+  /** Wants something changed. @throws SyncError `PROPOSAL_QUEUE_FULL` */
+  propose(intent: Intent, now: number): ProposalReceipt {
+    const receipt = this.#proposer.propose(intent);
+    this.#proposer.advance(now);
+    return receipt;
+  }
+
+  /** Time passes; a few times within a `resendInterval`. */
+  tick(now: number): void {
+    this.#catchUp.tick(now);
+    this.#proposer.tick(now);
+    this.#proposer.advance(now);
+  }
+
+  /**
+   * A message from a member. What is refused changes nothing.
+   * @throws SyncError `MEMBER_UNKNOWN` from a stranger, `BALLOT_INVALID`, `VERSION_INVALID`, `SNAPSHOT_ROOT_MISMATCH`,
+   *   `MESSAGE_UNEXPECTED` for a message that is no part of this
+   */
+  receive(from: ReplicaId, body: MessageBody, now: number): void {
+    if (!this.#core.others.includes(from)) throw strangerError(from);
+    this.#handle(from, body, now);
+    this.#proposer.advance(now);
+  }
+
+  #handle(from: ReplicaId, body: MessageBody, now: number): void {
+    switch (body.type) {
+      case 'PREPARE': {
+        const ballot = this.#ballot(from, body.round);
+        this.#heard(from, body.version - 1);
+        this.#proposer.seen(ballot);
+        this.#core.send([from], this.#acceptor.prepare(ballot, body));
+        return;
+      }
+      case 'ACCEPT': {
+        const ballot = this.#ballot(from, body.round);
+        this.#heard(from, body.version - 1);
+        this.#proposer.seen(ballot);
+        this.#core.send([from], this.#acceptor.accept(ballot, proposalOf(body)));
+        return;
+      }
+      case 'VOTE':
+        checkRound(body.round, this.#proposer.highestRound);
+        if (body.promised > 0) checkRound(body.promised, this.#proposer.highestRound);
+        this.#heard(from, body.at);
+        this.#proposer.onVote(from, body, now);
+        return;
+      case 'DECIDED':
+        this.#heard(from, body.version);
+        this.#decided(from, proposalOf(body), now);
+        return;
+      case 'HEARTBEAT':
+        this.#heard(from, body.version);
+        return;
+      case 'SYNC_REQUEST':
+        this.#catchUp.answer(from, body);
+        return;
+      case 'FULL_SYNC':
+        this.#heard(from, body.version);
+        this.#install(body, now);
+        return;
+      default:
+        throw new SyncError('MESSAGE_UNEXPECTED', `${body.type} is no message between members`, { origin: 'protocol' });
+    }
+  }
+
+  #ballot(proposer: ReplicaId, round: number): Ballot {
+    checkRound(round, this.#proposer.highestRound);
+    return { round, proposer };
+  }
+
+  /** A member says that it is, or has been, at a version. */
+  #heard(from: ReplicaId, version: Version): void {
+    const { standing } = this.#core;
+    if (!Number.isSafeInteger(version) || version < 0 || version > standing.version + MAX_AHEAD) {
+      const text = `${from} speaks of version ${version}, and this member is at ${standing.version}`;
+      throw new SyncError('VERSION_INVALID', text, { origin: 'protocol', place: { version } });
+    }
+    this.#catchUp.heard(from, version);
+  }
+
+  #decided(from: ReplicaId, proposal: StateProposal, now: number): void {
+    const learned = this.#learn(proposal, false, now);
+    if (learned === 'gap') this.#catchUp.hold(proposal);
+    else if (learned === 'misfit') this.#catchUp.askAll(from, now);
+    for (;;) {
+      const next = this.#catchUp.takeHeld();
+      if (!next || this.#learn(next, false, now) !== 'applied') return;
+    }
+  }
+
+  #learn(proposal: StateProposal, isCounted: boolean, now: number) {
+    const learned = this.#acceptor.learn(proposal, isCounted);
+    if (learned === 'applied') this.#proposer.onDecided(proposal, now);
+    return learned;
+  }
+
+  /** The whole state of a later version. */
+  #install(body: BodyOf<'FULL_SYNC'>, now: number): void {
+    const { standing } = this.#core;
+    const { version, records, vector } = body;
+    if (version <= standing.version) return;
+    const root = StateRoot.from(records.map(({ key, record }) => [key, record] as const));
+    if (root.hash !== body.root) {
+      const text = `the records of version ${version} have the hash ${root.hash}, not ${body.root}`;
+      throw new SyncError('SNAPSHOT_ROOT_MISMATCH', text, { origin: 'state', retry: 'now', place: { version } });
+    }
+    const writers = new Map(vector.map(({ replica, counter }) => [replica, counter]));
+    // What was promised stays promised. What was accepted was for a version that others have decided since.
+    this.#core.standing = { ...standing, version, root, writers, accepted: undefined, recent: [] };
+    this.#core.emit({ kind: 'rewrite' });
+    this.#core.emit({ kind: 'installed', version, root });
+    this.#proposer.onInstalled(now);
+  }
+}
+
+function proposalOf(body: BodyOf<'ACCEPT' | 'DECIDED'>): StateProposal {
+  const { version, base, writer, counter, command, changes, root } = body;
+  return { version, base, writer, counter, command, changes, root };
+}
+
+export function strangerError(replica: string): SyncError {
+  return new SyncError('MEMBER_UNKNOWN', `${replica} is not another member of this group`, { origin: 'protocol' });
+}

@@ -1,0 +1,467 @@
+import { canonicalBytes } from '../../bytes/index.ts';
+import { SyncError } from '../../errors/index.ts';
+import { fitText } from '../../schema/index.ts';
+import type { Change, ReplicaId, StateHash } from '../../state/index.ts';
+import type { Ballot, TraceBodyOf } from '../../trace/index.ts';
+import { type Acceptor, isSame, type Vote } from './acceptor.ts';
+import { compareBallots, NO_BALLOT } from './ballot.ts';
+import type { Core } from './core.ts';
+import { type Intent, ProposalReceipt, type RejectReason, type StateProposal } from './proposal.ts';
+
+/** The time for an answer doubles with each try that came to nothing, so often at most. */
+const LONGEST_PATIENCE = 5;
+
+/** An intent on its way. */
+interface Job {
+  readonly intent: Intent;
+  readonly receipt: ProposalReceipt;
+  attempts: number;
+  readonly reasons: string[];
+  /** What was made of it for the present version, and may have been accepted by somebody. */
+  offered: StateProposal | undefined;
+  /** Its attempts are used up; it waits only to know what became of it. */
+  isSpent: boolean;
+}
+
+/** One try under one ballot. */
+interface Round {
+  readonly ballot: Ballot;
+  readonly version: number;
+  readonly base: StateHash;
+  phase: 'prepare' | 'accept';
+  /** The newest answer of each member; a yes stays. */
+  votes: Map<ReplicaId, Vote>;
+  /** What is asked for: the own change, and from the accept phase on whatever must be decided. */
+  proposal: StateProposal | undefined;
+  readonly job: Job | undefined;
+  deadline: number;
+  resendAt: number;
+}
+
+/** The part of a member that brings its own changes, and those that others have left, to a decision: one at a time. */
+export class Proposer {
+  readonly #core: Core;
+  readonly #acceptor: Acceptor;
+  readonly #decide: (proposal: StateProposal, now: number) => void;
+  readonly #jobs: Job[] = [];
+  #round: Round | undefined;
+  /** The ballot that a majority has promised to, as long as nothing higher was seen: later versions need no new promise. */
+  #lead: Ballot | undefined;
+  /** The highest round of which anybody has told. */
+  #seenRound = 0;
+  #counter: number;
+  #notBefore = Number.NEGATIVE_INFINITY;
+  /** Tries in a row that came to nothing. */
+  #fruitless = 0;
+  /** What was left undecided here, and from when on this member finishes it. */
+  #left: { readonly version: number; readonly ballot: Ballot; readonly at: number } | undefined;
+
+  constructor(core: Core, acceptor: Acceptor, decide: (proposal: StateProposal, now: number) => void) {
+    this.#core = core;
+    this.#acceptor = acceptor;
+    this.#decide = decide;
+    const { writers, accepted, promised } = core.standing;
+    const offered = accepted?.proposal.writer === core.replica ? accepted.proposal.counter : 0;
+    // Whatever was ever offered to others was accepted here before: no counter is given twice.
+    this.#counter = Math.max(writers.get(core.replica) ?? 0, offered);
+    this.#seenRound = promised.round;
+  }
+
+  /** Intents that are not settled, one whose attempts are used up included. */
+  get waiting(): number {
+    return this.#jobs.length;
+  }
+
+  get isLeading(): boolean {
+    return this.#lead !== undefined;
+  }
+
+  get highestRound(): number {
+    return Math.max(this.#seenRound, this.#core.standing.promised.round);
+  }
+
+  /** @throws SyncError `PROPOSAL_QUEUE_FULL` */
+  propose(intent: Intent): ProposalReceipt {
+    const { maxQueue } = this.#core.settings;
+    if (this.#jobs.length >= maxQueue) {
+      throw new SyncError('PROPOSAL_QUEUE_FULL', `${maxQueue} proposals wait already: propose it again later`, {
+        origin: 'state',
+        retry: 'backoff',
+      });
+    }
+    const receipt = new ProposalReceipt();
+    this.#jobs.push({ intent, receipt, attempts: 0, reasons: [], offered: undefined, isSpent: false });
+    return receipt;
+  }
+
+  /** Somebody has used a ballot of this round. */
+  seen(ballot: Ballot): void {
+    this.#seenRound = Math.max(this.#seenRound, ballot.round);
+    if (this.#lead && compareBallots(ballot, this.#lead) > 0) this.#lead = undefined;
+  }
+
+  onVote(from: ReplicaId, vote: Vote, now: number): void {
+    this.#seenRound = Math.max(this.#seenRound, vote.promised);
+    const round = this.#round;
+    if (!round || vote.version !== round.version || vote.phase !== round.phase) return;
+    if (vote.round !== round.ballot.round || vote.proposer !== round.ballot.proposer) return;
+    if (round.votes.get(from)?.answer === 'accept') return;
+    round.votes.set(from, vote);
+    this.#count(round, now);
+  }
+
+  tick(now: number): void {
+    const round = this.#round;
+    if (!round) return;
+    if (now >= round.deadline) this.#fail(round, 'retried', 'no majority answered in time', now);
+    else if (now >= round.resendAt) {
+      round.resendAt = now + this.#core.settings.resendInterval;
+      this.#ask(round);
+    }
+  }
+
+  /** The present version was decided, by whomever. `writer` and `counter` name what it is. */
+  onDecided(decided: StateProposal, now: number): void {
+    const round = this.#round;
+    this.#round = undefined;
+    this.#fruitless = 0;
+    const { version, root } = decided;
+    const job = this.#jobs[0];
+    if (job?.offered && isSame(job.offered, decided)) {
+      this.#jobs.shift();
+      const outcome = { state: 'committed', version, root, isExact: true } as const;
+      this.#core.emit({ kind: 'settle', receipt: job.receipt, outcome });
+    } else if (job) {
+      this.#lost(job, version, round, now);
+    }
+  }
+
+  /** The state of a later version was taken over whole; `writers` tell whether what was offered is part of it. */
+  onInstalled(now: number): void {
+    this.#round = undefined;
+    const { version, root, writers } = this.#core.standing;
+    const job = this.#jobs[0];
+    if (!job) return;
+    if (job.offered && (writers.get(this.#core.replica) ?? 0) >= job.offered.counter) {
+      this.#jobs.shift();
+      // Which of the versions it became is not known; it is part of this one.
+      const outcome = { state: 'committed', version, root: root.hash, isExact: false } as const;
+      this.#core.emit({ kind: 'settle', receipt: job.receipt, outcome });
+    } else {
+      this.#lost(job, version, undefined, now);
+    }
+  }
+
+  /** Another change has taken the version that a job was after. */
+  #lost(job: Job, version: number, round: Round | undefined, now: number): void {
+    job.offered = undefined;
+    if (job.isSpent) {
+      this.#giveUp(job);
+      return;
+    }
+    if (round?.job !== job) return;
+    const reason = `version ${version} went to another change`;
+    this.#traceRound(round, 'superseded', reason);
+    this.#attemptFailed(job, round, reason);
+    this.#notBefore = now + this.#pause(1);
+  }
+
+  // — attempts —
+
+  /** Starts what there is to be started; after every input. A loop, as in a group of one everything is decided at once. */
+  advance(now: number): void {
+    while (!this.#round && now >= this.#notBefore && this.#startNext(now)) {}
+  }
+
+  /** False where there is nothing to do. */
+  #startNext(now: number): boolean {
+    const [job] = this.#jobs;
+    // Whoever waits to know what became of a change finishes it before anything else can be proposed.
+    if (!job || job.isSpent) return this.#finishWhatIsLeft(now);
+    this.#attempt(job, now);
+    return true;
+  }
+
+  #attempt(job: Job, now: number): void {
+    const proposal = this.#make(job);
+    if (!proposal) return;
+    const { accepted, promised } = this.#core.standing;
+    if (this.#lead && !accepted && compareBallots(promised, this.#lead) === 0) {
+      const round = this.#begin(this.#lead, proposal, job, now);
+      this.#startAccept(round, proposal, now);
+    } else {
+      this.#startPrepare(this.#begin(this.#newBallot(), proposal, job, now), now);
+    }
+  }
+
+  /** The change of an intent for the next version; undefined where the intent is settled with that. */
+  #make(job: Job): StateProposal | undefined {
+    const { standing, replica, settings } = this.#core;
+    if (job.offered) return job.offered;
+    const base = standing.root.hash;
+    const { intent } = job;
+    if (intent.base !== undefined && intent.base !== base) {
+      const detail = `it is based on ${intent.base}, the state of version ${standing.version} is ${base}`;
+      return this.#reject(job, 'state-conflict', detail, [replica]);
+    }
+    try {
+      const changes = typeof intent.changes === 'function' ? intent.changes(standing.root) : intent.changes;
+      const kept: readonly Change[] = changes.slice();
+      const size = canonicalBytes(kept).length;
+      if (kept.length > settings.maxChanges || size > settings.maxBytes) {
+        const limits = `at most ${settings.maxChanges} and ${settings.maxBytes}`;
+        return this.#reject(job, 'invalid-change', `${kept.length} changes of ${size} bytes, ${limits}`, [replica]);
+      }
+      const { root } = standing;
+      return {
+        version: standing.version + 1,
+        base,
+        writer: replica,
+        counter: this.#counter + 1,
+        command: fitText(intent.command, 80),
+        changes: kept,
+        root: root.apply(kept).hash,
+      };
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error);
+      return this.#reject(job, 'invalid-change', detail, [replica]);
+    }
+  }
+
+  /** Something was accepted here and nobody has brought it to a decision for a while. */
+  #finishWhatIsLeft(now: number): boolean {
+    const { standing, settings, random } = this.#core;
+    const { accepted, version } = standing;
+    if (!accepted) {
+      this.#left = undefined;
+      return false;
+    }
+    if (this.#left?.version !== version || compareBallots(this.#left.ballot, accepted.ballot) !== 0) {
+      const isOwn = this.#jobs[0]?.isSpent === true;
+      const wait = isOwn ? 0 : settings.takeOver * (1 + random.next());
+      this.#left = { version, ballot: accepted.ballot, at: now + wait };
+    }
+    if (now < this.#left.at) return false;
+    this.#startPrepare(this.#begin(this.#newBallot(), undefined, undefined, now), now);
+    return true;
+  }
+
+  #newBallot(): Ballot {
+    this.#seenRound = this.highestRound + 1;
+    return { round: this.#seenRound, proposer: this.#core.replica };
+  }
+
+  #begin(ballot: Ballot, proposal: StateProposal | undefined, job: Job | undefined, now: number): Round {
+    const { standing, settings } = this.#core;
+    this.#round = {
+      ballot,
+      version: standing.version + 1,
+      base: standing.root.hash,
+      phase: 'prepare',
+      votes: new Map(),
+      proposal,
+      job,
+      deadline: now + this.#patience(),
+      resendAt: now + settings.resendInterval,
+    };
+    return this.#round;
+  }
+
+  #startPrepare(round: Round, now: number): void {
+    this.#lead = undefined;
+    this.#traceRound(round, 'prepare', round.job ? '' : 'to finish what was left');
+    const vote = this.#acceptor.prepare(round.ballot, this.#prepareBody(round));
+    round.votes.set(this.#core.replica, vote);
+    if (vote.answer === 'accept') {
+      this.#ask(round);
+      this.#count(round, now);
+    } else {
+      this.#refusedHere(round, vote, now);
+    }
+  }
+
+  #startAccept(round: Round, proposal: StateProposal, now: number): void {
+    round.phase = 'accept';
+    round.proposal = proposal;
+    round.votes = new Map();
+    round.deadline = now + this.#patience();
+    round.resendAt = now + this.#core.settings.resendInterval;
+    this.#traceRound(round, 'accept', '');
+    const vote = this.#acceptor.accept(round.ballot, proposal);
+    round.votes.set(this.#core.replica, vote);
+    if (vote.answer === 'accept') {
+      this.#offered(round, proposal);
+      this.#ask(round);
+      this.#count(round, now);
+    } else {
+      this.#refusedHere(round, vote, now);
+    }
+  }
+
+  /** Nobody is asked for what the own member does not say yes to: what it offers, it has accepted and written down itself. */
+  #refusedHere(round: Round, { answer, reason }: Vote, now: number): void {
+    if (this.#isTurnedDown(round, [])) this.#turnDown(round, reason);
+    else this.#fail(round, 'retried', `${answer}: ${reason}`, now);
+  }
+
+  /** From here on somebody may have accepted it. */
+  #offered({ job }: Round, proposal: StateProposal): void {
+    if (!job || proposal.writer !== this.#core.replica) return;
+    // What an earlier life of this member offered is not this job's.
+    if (proposal.counter <= this.#counter) return;
+    this.#counter = proposal.counter;
+    job.offered = proposal;
+  }
+
+  /** Asks all that have not said yes. */
+  #ask(round: Round): void {
+    const silent = this.#core.others.filter((one) => round.votes.get(one)?.answer !== 'accept');
+    if (round.phase === 'prepare') this.#core.send(silent, this.#prepareBody(round));
+    else this.#core.send(silent, { type: 'ACCEPT', round: round.ballot.round, ...fieldsOf(round.proposal!) });
+  }
+
+  #prepareBody({ ballot, version, base, proposal }: Round) {
+    const own = proposal ?? { writer: this.#core.replica, counter: 0, command: '', changes: [] };
+    const { writer, counter, command, changes } = own;
+    const change = { writer, counter, command, changes: [...changes] };
+    return { type: 'PREPARE' as const, round: ballot.round, version, base, ...change };
+  }
+
+  // — counting —
+
+  #count(round: Round, now: number): void {
+    const { quorum, members } = this.#core;
+    const votes = [...round.votes.values()];
+    const accepts = votes.filter(({ answer }) => answer === 'accept');
+    if (accepts.length >= quorum) {
+      if (round.phase === 'prepare') this.#promised(round, accepts, now);
+      else this.#won(round, now);
+      return;
+    }
+    const refusals = votes.filter(({ answer }) => answer !== 'accept');
+    if (this.#isTurnedDown(round, refusals)) {
+      this.#turnDown(round, refusals.find(({ answer }) => answer === 'invalid-change')!.reason);
+      return;
+    }
+    // Who lags may still catch up and say yes to the same question; the others will not change their minds.
+    const lost = refusals.filter((vote) => vote.answer !== 'state-conflict' || vote.at >= round.version);
+    if (members.length - lost.length >= quorum) return;
+    const isStale = lost.some(({ answer }) => answer === 'stale-ballot');
+    const reasons = [...new Set(lost.map(({ answer, reason }) => `${answer}: ${reason}`))].join('; ');
+    this.#fail(round, isStale ? 'superseded' : 'retried', reasons, now);
+  }
+
+  /** Whether so many call an own change invalid, which nobody was asked to accept yet, that it can never have a majority. */
+  #isTurnedDown({ job, votes, proposal }: Round, refusals: readonly Vote[]): boolean {
+    if (!job || job.offered || !proposal || proposal.writer !== this.#core.replica) return false;
+    if (votes.get(this.#core.replica)?.answer === 'invalid-change') return true;
+    const invalid = refusals.filter(({ answer }) => answer === 'invalid-change').length;
+    return this.#core.members.length - invalid < this.#core.quorum;
+  }
+
+  #turnDown(round: Round, reason: string): void {
+    this.#round = undefined;
+    this.#traceRound(round, 'abandoned', reason);
+    this.#reject(round.job!, 'invalid-change', reason, votersOf(round, 'invalid-change'));
+  }
+
+  #promised(round: Round, promises: readonly Vote[], now: number): void {
+    this.#lead = round.ballot;
+    const value = highestAccepted(promises, round) ?? round.proposal;
+    if (value) {
+      this.#startAccept(round, value, now);
+    } else {
+      // What was left has been decided meanwhile, or never left its proposer.
+      this.#round = undefined;
+    }
+  }
+
+  #won(round: Round, now: number): void {
+    const proposal = round.proposal!;
+    this.#traceRound(round, 'decided', '');
+    if (this.#seenRound > round.ballot.round) this.#lead = undefined;
+    this.#core.send(this.#core.others, { type: 'DECIDED', ...fieldsOf(proposal) });
+    this.#decide(proposal, now);
+  }
+
+  // — coming to nothing —
+
+  #fail(round: Round, phase: 'retried' | 'superseded', reason: string, now: number): void {
+    this.#round = undefined;
+    this.#lead = undefined;
+    this.#fruitless++;
+    this.#traceRound(round, phase, reason);
+    if (round.job) this.#attemptFailed(round.job, round, reason);
+    this.#notBefore = now + this.#pause(this.#fruitless);
+  }
+
+  #attemptFailed(job: Job, round: Round, reason: string): void {
+    job.attempts++;
+    job.reasons.push(fitText(reason, 500));
+    if (job.attempts < this.#core.settings.maxAttempts) return;
+    this.#traceRound(round, 'abandoned', `after ${job.attempts} attempts`);
+    if (!job.offered) {
+      this.#giveUp(job);
+      return;
+    }
+    job.isSpent = true;
+    const { attempts, reasons } = job;
+    const outcome = { state: 'unknown', attempts, reasons: reasons.slice() } as const;
+    this.#core.emit({ kind: 'settle', receipt: job.receipt, outcome });
+  }
+
+  #giveUp(job: Job): void {
+    this.#jobs.splice(this.#jobs.indexOf(job), 1);
+    const { attempts, reasons } = job;
+    const outcome = { state: 'gave-up', attempts, reasons: reasons.slice() } as const;
+    this.#core.emit({ kind: 'settle', receipt: job.receipt, outcome });
+  }
+
+  #reject(job: Job, reason: RejectReason, detail: string, voters: readonly ReplicaId[]): undefined {
+    this.#jobs.splice(this.#jobs.indexOf(job), 1);
+    const outcome = { state: 'rejected', reason, detail: fitText(detail, 500), voters } as const;
+    this.#core.emit({ kind: 'settle', receipt: job.receipt, outcome });
+  }
+
+  /** A network or disk that is slower than was thought must not make every try come to nothing. */
+  #patience(): number {
+    return this.#core.settings.roundTimeout * 2 ** Math.min(this.#fruitless, LONGEST_PATIENCE);
+  }
+
+  /** Full jitter: M. Brooker, "Exponential Backoff And Jitter", 2015. */
+  #pause(attempt: number): number {
+    const { backoff, backoffMax } = this.#core.settings;
+    const most = Math.min(backoffMax, backoff * 2 ** Math.min(attempt - 1, 30));
+    return 1 + Math.floor(this.#core.random.next() * most);
+  }
+
+  #traceRound(round: Round, phase: TraceBodyOf<'proposal'>['phase'], reason: string): void {
+    const { version, ballot, base, proposal } = round;
+    const { command = '', changes = [] } = proposal ?? {};
+    const said = { command, changes: [...changes], reason: fitText(reason, 500) };
+    this.#core.trace({ kind: 'proposal', version, ballot, phase, base, ...said });
+  }
+}
+
+/** Of what the promising members have accepted, the change under the highest ballot: it may have been decided already. */
+function highestAccepted(promises: readonly Vote[], { version, base }: Round): StateProposal | undefined {
+  let highest: Ballot = NO_BALLOT;
+  let value: StateProposal | undefined;
+  for (const { accepted } of promises) {
+    if (!accepted || compareBallots(accepted, highest) <= 0) continue;
+    highest = accepted;
+    const { writer, counter, command, changes, root } = accepted;
+    value = { version, base, writer, counter, command, changes, root };
+  }
+  return value;
+}
+
+function votersOf({ votes }: Round, answer: Vote['answer']): ReplicaId[] {
+  return [...votes].filter(([, vote]) => vote.answer === answer).map(([replica]) => replica);
+}
+
+/** The fields of a proposal on the wire. */
+export function fieldsOf(proposal: StateProposal) {
+  const { version, base, writer, counter, command, changes, root } = proposal;
+  return { version, base, writer, counter, command, changes: [...changes], root };
+}
