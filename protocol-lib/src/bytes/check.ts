@@ -27,7 +27,9 @@ export const MSGPACK_LIMITS: MsgpackLimits = { depth: 64, nodes: 1_000_000, mapK
  * cannot hold, a NaN other than the canonical one, a name that is not text.
  */
 export function checkMsgpack(bytes: Uint8Array, limits: MsgpackLimits = MSGPACK_LIMITS): void {
-  const end = new Checker(bytes, limits).value(0, 0);
+  const checker = new MsgpackChecker(bytes, limits);
+  checker.count(0, 1);
+  const end = checker.value(0, 0);
   if (end < bytes.length) fail('MSGPACK_TRAILING', end, `${bytes.length - end} bytes follow the value`);
 }
 
@@ -40,16 +42,23 @@ const PROTO = [...'__proto__'].map((letter) => letter.charCodeAt(0));
 /** Above this many fields, names are sorted to find a double; below, each is compared with each. */
 const FEW_FIELDS = 16;
 
-class Checker {
+/** {@link checkMsgpack} of values that lie somewhere in bytes, all counted together. */
+export class MsgpackChecker {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #limits: MsgpackLimits;
-  #nodes = 1;
+  #nodes = 0;
 
   constructor(bytes: Uint8Array, limits: MsgpackLimits) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#limits = limits;
+  }
+
+  /** Counts values that are met at `offset`. */
+  count(offset: number, values: number): void {
+    this.#nodes += values;
+    if (this.#nodes > this.#limits.nodes) fail('LIMIT_NODES', offset, `more than ${this.#limits.nodes} values`);
   }
 
   /** Checks the value at `offset` and returns the offset after it. `depth` counts the containers around it. */
@@ -122,8 +131,7 @@ class Checker {
     // Every item takes a byte at least, so a count that lies is found before anything is done for it.
     this.#need(offset, start, items);
     if (depth >= this.#limits.depth) fail('LIMIT_DEPTH', offset, `nested deeper than ${this.#limits.depth}`);
-    this.#nodes += items;
-    if (this.#nodes > this.#limits.nodes) fail('LIMIT_NODES', offset, `more than ${this.#limits.nodes} values`);
+    this.count(offset, items);
   }
 
   #array(offset: number, start: number, count: number, depth: number): number {

@@ -2,17 +2,23 @@ export { canonicalBytes, hashKeyed, isCanonical } from './canonical.ts';
 export { checkMsgpack, MSGPACK_LIMITS, type MsgpackLimits } from './check.ts';
 export * from './hash.ts';
 export * from './hex.ts';
-export { packMsgpack, textAt, unpackMsgpack } from './msgpack.ts';
+export { packMsgpack, textAt, unpackMsgpack, ValueReader } from './msgpack.ts';
 export { CompactReader, CompactWriter } from './varint.ts';
 export {
+  beginBytes,
   beginWriting,
   compareUtf8,
+  endBytes,
   MAP_MAX_FIELDS,
   VALUE_MAX_DEPTH,
   writeArrayHeader,
+  writeCountedText,
   writeEncoded,
+  writeInt,
+  writeInts,
   writeNumber,
   writeText,
+  writeUint,
   writeValue,
   writeWords,
   writtenInSlab,

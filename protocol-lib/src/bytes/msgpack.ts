@@ -1,4 +1,4 @@
-import { checkMsgpack, MSGPACK_LIMITS, type MsgpackLimits } from './check.ts';
+import { checkMsgpack, MSGPACK_LIMITS, MsgpackChecker, type MsgpackLimits } from './check.ts';
 import { beginWriting, writeValue, writtenBytes } from './writer.ts';
 
 /**
@@ -27,13 +27,38 @@ export function unpackMsgpack(bytes: Uint8Array, limits: MsgpackLimits = MSGPACK
   return new Reader(bytes).value();
 }
 
+/** Reads values that lie somewhere in bytes of another form. The limits hold for all of them together. */
+export class ValueReader {
+  readonly #checker: MsgpackChecker;
+  readonly #reader: Reader;
+  /** Where the value that was read last ends. */
+  end = 0;
+
+  constructor(bytes: Uint8Array, limits: MsgpackLimits = MSGPACK_LIMITS) {
+    this.#checker = new MsgpackChecker(bytes, limits);
+    this.#reader = new Reader(bytes);
+  }
+
+  /** Counts values at `offset`, of whatever form. @throws SyncError `LIMIT_NODES` */
+  count(offset: number, values: number): void {
+    this.#checker.count(offset, values);
+  }
+
+  /** The value at `offset`, which was counted. @throws SyncError as {@link checkMsgpack} */
+  read(offset: number): unknown {
+    this.end = this.#checker.value(offset, 0);
+    this.#reader.at = offset;
+    return this.#reader.value();
+  }
+}
+
 const TWO_32 = 4_294_967_296;
 
 /** Reads what {@link checkMsgpack} has passed; believes it. */
 class Reader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  #at = 0;
+  at = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
@@ -41,7 +66,7 @@ class Reader {
   }
 
   value(): unknown {
-    const tag = this.#bytes[this.#at++]!;
+    const tag = this.#bytes[this.at++]!;
     if (tag < 0x80) return tag;
     if (tag < 0x90) return this.#map(tag & 0x0f);
     if (tag < 0xa0) return this.#array(tag & 0x0f);
@@ -61,11 +86,11 @@ class Reader {
       case 0xc6:
         return this.#copy(this.#uint32());
       case 0xca:
-        this.#at += 4;
-        return this.#view.getFloat32(this.#at - 4);
+        this.at += 4;
+        return this.#view.getFloat32(this.at - 4);
       case 0xcb:
-        this.#at += 8;
-        return this.#view.getFloat64(this.#at - 8);
+        this.at += 8;
+        return this.#view.getFloat64(this.at - 8);
       case 0xcc:
         return this.#uint8();
       case 0xcd:
@@ -75,17 +100,17 @@ class Reader {
       case 0xcf:
         return this.#uint32() * TWO_32 + this.#uint32();
       case 0xd0:
-        this.#at += 1;
-        return this.#view.getInt8(this.#at - 1);
+        this.at += 1;
+        return this.#view.getInt8(this.at - 1);
       case 0xd1:
-        this.#at += 2;
-        return this.#view.getInt16(this.#at - 2);
+        this.at += 2;
+        return this.#view.getInt16(this.at - 2);
       case 0xd2:
-        this.#at += 4;
-        return this.#view.getInt32(this.#at - 4);
+        this.at += 4;
+        return this.#view.getInt32(this.at - 4);
       case 0xd3:
-        this.#at += 8;
-        return this.#view.getInt32(this.#at - 8) * TWO_32 + this.#view.getUint32(this.#at - 4);
+        this.at += 8;
+        return this.#view.getInt32(this.at - 8) * TWO_32 + this.#view.getUint32(this.at - 4);
       case 0xd9:
         return this.#text(this.#uint8());
       case 0xda:
@@ -101,22 +126,22 @@ class Reader {
       case 0xdf:
         return this.#map(this.#uint32());
       default:
-        throw new TypeError(`unchecked msgpack: 0x${tag.toString(16)} at ${this.#at - 1}`);
+        throw new TypeError(`unchecked msgpack: 0x${tag.toString(16)} at ${this.at - 1}`);
     }
   }
 
   #uint8(): number {
-    return this.#bytes[this.#at++]!;
+    return this.#bytes[this.at++]!;
   }
 
   #uint16(): number {
-    this.#at += 2;
-    return this.#view.getUint16(this.#at - 2);
+    this.at += 2;
+    return this.#view.getUint16(this.at - 2);
   }
 
   #uint32(): number {
-    this.#at += 4;
-    return this.#view.getUint32(this.#at - 4);
+    this.at += 4;
+    return this.#view.getUint32(this.at - 4);
   }
 
   #array(count: number): unknown[] {
@@ -135,16 +160,16 @@ class Reader {
   }
 
   #copy(length: number): Uint8Array {
-    const from = this.#at;
-    this.#at += length;
+    const from = this.at;
+    this.at += length;
     // Not `slice`: a Node Buffer answers that with a view of itself.
-    return new Uint8Array(this.#bytes.subarray(from, this.#at));
+    return new Uint8Array(this.#bytes.subarray(from, this.at));
   }
 
   #text(length: number): string {
-    const from = this.#at;
-    this.#at += length;
-    return textAt(this.#bytes, from, this.#at);
+    const from = this.at;
+    this.at += length;
+    return textAt(this.#bytes, from, this.at);
   }
 }
 

@@ -14,18 +14,26 @@ export const MAP_MAX_FIELDS = 65_535;
 export type FieldOrder = 'sorted' | 'own';
 
 const TWO_32 = 4_294_967_296;
+const SCRATCH_WORDS = 1_024;
 
 // One scratch area for all: writing is synchronous and never re-entered, and a hash needs the bytes only for a moment.
 let scratch = new Uint8Array(4_096);
 let view = new DataView(scratch.buffer);
+/** The beginning of the same, of which small frames are copied. */
+let scratchWords = new Int32Array(scratch.buffer, 0, SCRATCH_WORDS);
 let position = 0;
+
+function useScratch(bytes: Uint8Array<ArrayBuffer>): void {
+  scratch = bytes;
+  view = new DataView(bytes.buffer);
+  scratchWords = new Int32Array(bytes.buffer, 0, SCRATCH_WORDS);
+}
 
 function reserve(length: number): void {
   if (position + length <= scratch.length) return;
   const grown = new Uint8Array(Math.max(scratch.length * 2, position + length));
   grown.set(scratch.subarray(0, position));
-  scratch = grown;
-  view = new DataView(grown.buffer);
+  useScratch(grown);
 }
 
 /** A large value must not pin its scratch area for ever. */
@@ -34,10 +42,7 @@ const SCRATCH_KEPT = 1 << 20;
 export function beginWriting(): void {
   position = 0;
   top = 0;
-  if (scratch.length > SCRATCH_KEPT) {
-    scratch = new Uint8Array(4_096);
-    view = new DataView(scratch.buffer);
-  }
+  if (scratch.length > SCRATCH_KEPT) useScratch(new Uint8Array(4_096));
 }
 
 function invalid(what: string): never {
@@ -46,6 +51,11 @@ function invalid(what: string): never {
 
 export function writeNumber(value: number): void {
   reserve(9);
+  // Most are small; 0 may be -0, which is another number.
+  if (value > 0 && value < 0x80 && (value | 0) === value) {
+    scratch[position++] = value;
+    return;
+  }
   if (Number.isSafeInteger(value) && !Object.is(value, -0)) {
     if (value >= 0) {
       if (value < 0x80) scratch[position++] = value;
@@ -109,21 +119,40 @@ export function writeText(text: string): void {
   reserve(5 + length * 3);
   const start = position;
   writeTextHeader(length);
+  if (writeNarrow(text)) return;
+  position = start;
+  const bytes = wideLength(text);
+  writeTextHeader(bytes);
+  writeWide(text);
+}
+
+/** Text behind its length as a {@link writeUint}. @throws SyncError `VALUE_INVALID` for a lone surrogate */
+export function writeCountedText(text: string): void {
+  const length = text.length;
+  reserve(5 + length * 3);
+  const start = position;
+  writeUint(length);
+  if (writeNarrow(text)) return;
+  position = start;
+  writeUint(wideLength(text));
+  writeWide(text);
+}
+
+/** Writes what is ASCII throughout; else nothing, and says so. */
+function writeNarrow(text: string): boolean {
   const into = scratch;
+  const { length } = text;
   let at = position;
   for (let index = 0; index < length; index++) {
     const unit = text.charCodeAt(index);
-    if (unit > 0x7f) {
-      position = start;
-      writeWideText(text);
-      return;
-    }
+    if (unit > 0x7f) return false;
     into[at++] = unit;
   }
   position = at;
+  return true;
 }
 
-function writeWideText(text: string): void {
+function wideLength(text: string): number {
   if (!text.isWellFormed()) invalid('a string with a lone surrogate');
   let bytes = 0;
   for (let index = 0; index < text.length; index++) {
@@ -131,7 +160,10 @@ function writeWideText(text: string): void {
     // Each half of a surrogate pair counts two of its four bytes.
     bytes += unit < 0x80 ? 1 : unit < 0x800 || (unit & 0xf800) === 0xd800 ? 2 : 3;
   }
-  writeTextHeader(bytes);
+  return bytes;
+}
+
+function writeWide(text: string): void {
   for (let index = 0; index < text.length; index++) {
     const point = text.codePointAt(index)!;
     if (point < 0x80) {
@@ -160,6 +192,81 @@ export function writeBytes(bytes: Uint8Array): void {
   else writeTagged32(0xc6, bytes.length);
   scratch.set(bytes, position);
   position += bytes.length;
+}
+
+/** An integer from 0 to 2^53 - 1 in groups of seven bits, as `CompactWriter.uint` writes it. */
+export function writeUint(value: number): void {
+  reserve(8);
+  if (value < 0x80) {
+    scratch[position++] = value;
+    return;
+  }
+  if (value < 0x4000) {
+    scratch[position] = value | 0x80;
+    scratch[position + 1] = value >> 7;
+    position += 2;
+    return;
+  }
+  let rest = value;
+  while (rest > 0x7fff_ffff) {
+    scratch[position++] = (rest % 128) | 0x80;
+    rest = Math.floor(rest / 128);
+  }
+  while (rest > 0x7f) {
+    scratch[position++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  scratch[position++] = rest;
+}
+
+/** An integer from -2^52 to 2^52 - 1, as `CompactWriter.int` writes it. */
+export function writeInt(value: number): void {
+  writeUint(value < 0 ? -value * 2 - 1 : value * 2);
+}
+
+/** {@link writeInt} of `count` values from `start` on. */
+export function writeInts(values: readonly unknown[], start: number, count: number): void {
+  reserve(count * 8);
+  const into = scratch;
+  let at = position;
+  for (let index = start; index < start + count; index++) {
+    const value = values[index] as number;
+    const zigzag = value < 0 ? -value * 2 - 1 : value * 2;
+    if (zigzag < 0x80) {
+      into[at++] = zigzag;
+    } else if (zigzag < 0x4000) {
+      into[at] = zigzag | 0x80;
+      into[at + 1] = zigzag >> 7;
+      at += 2;
+    } else {
+      position = at;
+      writeUint(zigzag);
+      at = position;
+    }
+  }
+  position = at;
+}
+
+/** Begins bytes of which the length is not known yet. Answers what {@link endBytes} needs. */
+export function beginBytes(): number {
+  reserve(2);
+  position += 2;
+  return position;
+}
+
+/** Ends the bytes that began at `start`: puts their header before them. */
+export function endBytes(start: number): void {
+  const length = position - start;
+  const wider = length < 0x100 ? 0 : length < 0x10000 ? 1 : 3;
+  if (wider > 0) {
+    reserve(wider);
+    scratch.copyWithin(start + wider, start, position);
+  }
+  position = start - 2;
+  if (wider === 0) writeTagged8(0xc4, length);
+  else if (wider === 1) writeTagged16(0xc5, length);
+  else writeTagged32(0xc6, length);
+  position += length;
 }
 
 /** The start of an array of `count` items, to be written next. */
@@ -343,7 +450,8 @@ export function writtenBytes(): Uint8Array {
 // A memory of its own costs an engine far more than the few bytes of a usual frame, so that small ones lie side by side in one.
 const SLAB = 4_096;
 const SLAB_PART_MAX = 512;
-let slab = new Uint8Array(SLAB);
+let slab = new Int32Array(SLAB / 4);
+/** Words in use. */
 let slabUsed = 0;
 
 /**
@@ -353,16 +461,18 @@ let slabUsed = 0;
 export function writtenInSlab(): Uint8Array {
   const length = position;
   if (length > SLAB_PART_MAX) return writtenBytes();
-  if (slabUsed + length > SLAB) {
-    slab = new Uint8Array(SLAB);
+  // Word by word, which is a quarter of the steps; what lies behind the last byte does not matter.
+  const words = (length + 3) >> 2;
+  if (slabUsed + words > slab.length) {
+    slab = new Int32Array(SLAB / 4);
     slabUsed = 0;
   }
-  const from = scratch;
+  const from = scratchWords;
   const into = slab;
   const start = slabUsed;
-  for (let at = 0; at < length; at++) into[start + at] = from[at]!;
-  slabUsed = start + length;
-  return new Uint8Array(into.buffer, start, length);
+  for (let at = 0; at < words; at++) into[start + at] = from[at]!;
+  slabUsed = start + words;
+  return new Uint8Array(into.buffer, start * 4, length);
 }
 
 /** Bytes that are msgpack already. */

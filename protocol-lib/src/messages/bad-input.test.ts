@@ -4,6 +4,8 @@ import { isSyncError, type SyncError } from '../errors/index.ts';
 import { schemaKind } from '../schema/index.ts';
 import { replicaId } from '../state/index.ts';
 import { FrameDecoder, FrameEncoder, HEAD_LENGTH, messageLayout } from './codec.ts';
+import { compact, head } from './compact.test-helper.ts';
+import { COLUMN, WIRE_OP } from './compact.ts';
 import { goldenFrames } from './golden.test-helper.ts';
 import { MESSAGES, type MessageType } from './message.ts';
 
@@ -75,7 +77,9 @@ test('there is a good frame of every message', () => {
 });
 
 describe.each(goods.map((good) => ({ type: good.type, good })))('$type', ({ type, good }) => {
-  const layout = messageLayout(type).map(({ name, schema }, index) => ({ name, schema, at: HEAD_LENGTH + index }));
+  const layout = messageLayout(type).map(({ name, schema, base }, index) => {
+    return { name, schema, base, at: HEAD_LENGTH + index };
+  });
 
   test('every field missing', () => {
     for (const { name, schema, at } of layout) {
@@ -91,9 +95,11 @@ describe.each(goods.map((good) => ({ type: good.type, good })))('$type', ({ type
   });
 
   test('every field of the wrong type and out of range', () => {
-    for (const { name, schema, at } of layout) {
+    for (const { name, schema, base, at } of layout) {
       const kind = schemaKind(schema).replace(/\?$/, '');
-      for (const wrong of wrongFor(kind)) {
+      // A difference may be below 0, but not so far that it leads there.
+      const wrongs = base === undefined ? wrongFor(kind) : wrongFor(kind).map((wrong) => (wrong === -1 ? -100 : wrong));
+      for (const wrong of wrongs) {
         const error = refusal(good, packMsgpack(good.tuple.with(at, wrong)));
         // A HELLO's range is looked at first of all, and may be one that we do not meet.
         expectPlaced(error, error?.code === 'PROTOCOL_UNSUPPORTED' ? 'HELLO/protocolMin' : `${type}/${name}`);
@@ -171,7 +177,8 @@ test('every field of every message twice', () => {
 
 describe('what a message names twice', () => {
   const hash = new Uint8Array(8);
-  const full = (records: unknown, vector: unknown = [], rejected: unknown = []) => [
+  const none = new Uint8Array(0);
+  const full = (records: unknown, vector: unknown = none, rejected: unknown = []) => [
     7,
     'server',
     2,
@@ -182,41 +189,31 @@ describe('what a message names twice', () => {
     rejected,
     hash,
   ];
+  const { put } = WIRE_OP;
+  const one = (field: string) => compact(head(1, put), 1, 0, field, COLUMN.int, 0, 'a/b', 2);
   const cases: readonly (readonly [what: string, tuple: readonly unknown[], path: string])[] = [
-    ['a record, in one run', full([[['x'], 'a/b', 1, 'a/b', 1]]), 'FULL_SYNC/records/1'],
     [
-      'a record, in two runs',
-      full([
-        [['x'], 'a/b', 1],
-        [['y'], 'a/b', 1],
-      ]),
+      'a record, in one run',
+      full(compact(head(2, put), 1, 0, 'x', COLUMN.int, 0, 'a/b', 2, 0, 'a/b', 2)),
       'FULL_SYNC/records/1',
     ],
-    ['a field', full([[['x', 'x'], 'a/b', 1, 2]]), 'FULL_SYNC/records/0'],
+    ['a record, in two runs', full(compact(one('x'), one('y'))), 'FULL_SYNC/records/1'],
     [
-      'a writer',
-      full(
-        [],
-        [
-          ['bob', 1],
-          ['bob', 1],
-        ],
-      ),
-      'FULL_SYNC/vector/1',
+      'a field',
+      full(compact(head(1, put), 2, 0, 'x', 0, 'x', COLUMN.int, COLUMN.int, 0, 'a/b', 2, 4)),
+      'FULL_SYNC/records/0',
     ],
+    ['a writer', full(none, compact(0, 'bob', 1, 0, 'bob', 1)), 'FULL_SYNC/vector/1'],
     [
       'a refusal',
-      full(
-        [],
-        [],
-        [
-          ['bob', 1, 'x'],
-          ['amy', 1, 'x'],
-          ['bob', 1, 'y'],
-        ],
-      ),
+      full(none, none, [
+        ['bob', 1, 'x'],
+        ['amy', 1, 'x'],
+        ['bob', 1, 'y'],
+      ]),
       'FULL_SYNC/rejected/2',
     ],
+    ['a record, as a change', full(compact(head(1, WIRE_OP.remove), 0, 'a/b')), 'FULL_SYNC/records/0'],
   ];
 
   test.each(cases.map(([what, tuple, path]) => ({ what, tuple, path })))('$what', ({ tuple, path }) => {
@@ -232,32 +229,48 @@ describe('what a message names twice', () => {
   });
 
   test('more writers and refusals than the schemas allow', () => {
-    const many = (item: (index: number) => unknown) => Array.from({ length: 65_536 }, (_, index) => item(index));
+    const many = <T>(item: (index: number) => T) => Array.from({ length: 65_536 }, (_, index) => item(index));
     const good = goods.find(({ type }) => type === 'FULL_SYNC')!;
-    expectPlaced(
-      refusal(
-        good,
-        packMsgpack(
-          full(
-            [],
-            many((index) => [`r${index}`, 1]),
-          ),
-        ),
-      ),
-      'FULL_SYNC/vector',
-    );
-    expectPlaced(
-      refusal(
-        good,
-        packMsgpack(
-          full(
-            [],
-            [],
-            many((index) => ['r', index, 'x']),
-          ),
-        ),
-      ),
-      'FULL_SYNC/rejected',
-    );
+    const writers = compact(...many((index) => compact(0, `r${index}`, 1)));
+    expectPlaced(refusal(good, packMsgpack(full(none, writers))), 'FULL_SYNC/vector');
+    const refusals = many((index) => ['r', index, 'x']);
+    expectPlaced(refusal(good, packMsgpack(full(none, none, refusals))), 'FULL_SYNC/rejected');
+  });
+});
+
+describe('the bytes of compact fields', () => {
+  const fields = goods.flatMap((good) =>
+    good.tuple.flatMap((field, at) => (field instanceof Uint8Array && field.length !== 8 ? [{ good, field, at }] : [])),
+  );
+
+  test('each replaced, left out, doubled, or cut: a message or a typed error with its place', () => {
+    let [taken, refused] = [0, 0];
+    for (const { good, field, at } of fields) {
+      const others = field.length > 64 ? [0, 1, 0x7f, 0x80, 0xff] : Array.from({ length: 256 }, (_, byte) => byte);
+      const wrongs = [...field.keys()].flatMap((index) => [
+        ...others.map((byte) => field.with(index, byte)),
+        field.slice(0, index),
+        Uint8Array.from([...field.slice(0, index), ...field.slice(index + 1)]),
+        Uint8Array.from([...field.slice(0, index), ...field.slice(index)]),
+      ]);
+      for (const wrong of wrongs) {
+        const error = refusal(good, packMsgpack(good.tuple.with(at, wrong)));
+        if (error === undefined) taken++;
+        else expectPlaced(error, good.type);
+        if (error !== undefined) refused++;
+      }
+    }
+    expect(taken).toBeGreaterThan(100);
+    expect(refused).toBeGreaterThan(1_000);
+  });
+
+  test('names that were never announced, or are announced under other numbers: refused, or another name, and no name is learnt', () => {
+    const good = goods.find(({ type }) => type === 'DELTA_SYNC')!;
+    const stranger = new FrameDecoder();
+    expect(() => stranger.decode(packMsgpack(good.tuple))).toThrow('never announced');
+    expect(stranger.names.slice(0)).toEqual([]);
+    stranger.decode(packMsgpack([6, 'server', 1, 0, ['only']]));
+    expect(() => stranger.decode(packMsgpack(good.tuple))).toThrow('never announced');
+    expect(stranger.names.slice(0)).toEqual(['only']);
   });
 });

@@ -31,13 +31,27 @@ interface FieldLayout {
   readonly name: string;
   readonly schema: Schema<unknown>;
   readonly form: WireForm<unknown>;
+  /** The counter before it that this one is written as the difference to. */
+  readonly base?: string;
 }
+
+/** In a delta, the message that is sent most, these are small beside the ones that they are told from. */
+const DIFFERENCES: Readonly<Partial<Record<MessageType, Readonly<Record<string, string>>>>> = {
+  DELTA_SYNC: { to: 'from', since: 'from', progress: 'since' },
+};
 
 const layouts = new Map<MessageType, readonly FieldLayout[]>(
   (Object.keys(MESSAGES) as MessageType[]).map((type) => [
     type,
-    MESSAGES[type].schema.fields.map(([name, schema]) => ({ name, schema, form: wireForm(schema) })),
+    MESSAGES[type].schema.fields.map(([name, schema]) => {
+      const base = DIFFERENCES[type]?.[name];
+      return { name, schema, form: wireForm(schema), ...(base === undefined ? {} : { base }) };
+    }),
   ]),
+);
+
+const heads = new Map(
+  [...layouts].map(([type, layout]) => [type, { id: MESSAGES[type].id, length: HEAD_LENGTH + layout.length }] as const),
 );
 
 /** The fields of a message in wire order. */
@@ -112,8 +126,9 @@ export class FrameEncoder {
   }
 
   #writeHead(type: MessageType): void {
-    writeArrayHeader(HEAD_LENGTH + layouts.get(type)!.length);
-    writeNumber(MESSAGES[type].id);
+    const { length, id } = heads.get(type)!;
+    writeArrayHeader(length);
+    writeNumber(id);
     writeText(this.sender);
     writeNumber(this.#sequence + 1);
   }
@@ -219,9 +234,10 @@ export function decodePlainly(frame: Uint8Array, names: NameSource, protocols: P
     }
     const layout = layouts.get(type)!;
     for (let index = 0; index < layout.length; index++) {
-      const { name, form } = layout[index]!;
+      const { name, form, base } = layout[index]!;
       part = name;
-      const wire = tuple[HEAD_LENGTH + index];
+      let wire = tuple[HEAD_LENGTH + index];
+      if (base !== undefined && Number.isSafeInteger(wire)) wire = (message[base] as number) + (wire as number);
       const value = form.decode(wire === undefined ? null : wire, names, `${type}/${name}`);
       if (value !== undefined) message[name] = value;
     }

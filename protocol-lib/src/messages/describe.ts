@@ -1,13 +1,14 @@
 import { checkMsgpack, toHex, unpackMsgpack } from '../bytes/index.ts';
 import { vectorEntriesSchema } from '../clock/index.ts';
+import { isSyncError } from '../errors/index.ts';
 import type { Schema } from '../schema/index.ts';
 import { stateHashSchema } from '../state/index.ts';
 import { HEAD_LENGTH, messageLayout } from './codec.ts';
+import { type NamePart, type Part, type RowPart, type RunPart, readRuns, readVector, WIRE_OP } from './compact.ts';
 import { type MessageType, messageType } from './message.ts';
 import type { NameSource, NameTables } from './names.ts';
 import { changesSchema, entriesSchema, rejectionsSchema } from './replication.ts';
 import { type MsgpackNode, nodeEnd, walkMsgpack } from './walk.ts';
-import { WIRE_OP } from './wire-write.ts';
 
 /** A part of a frame: what it is called, what it says, and which bytes say it. */
 export interface FrameField {
@@ -33,7 +34,7 @@ export function describeFrame(frame: Uint8Array, tables: NameTables): FrameField
   const type = messageType(id);
   const sender = root.items[1] && scalar(root.items[1], frame);
   const view: View = { frame, names: tables.of(typeof sender === 'string' ? sender : '') };
-  const children = root.items.map((item, index) => describeElement(item, index, type, view));
+  const children = root.items.map((item, index) => describeElement(item, index, type, root.items, view));
   const name = type ?? 'unknown message';
   const text = children.slice(1).map(({ name: part, text: says }) => `${part} ${says}`);
   return { name, text: short(text.join(' · ')), offset: root.offset, length: root.length, children };
@@ -44,11 +45,18 @@ interface View {
   readonly names: NameSource;
 }
 
-function describeElement(item: MsgpackNode, index: number, type: MessageType | undefined, view: View): FrameField {
+function describeElement(
+  item: MsgpackNode,
+  index: number,
+  type: MessageType | undefined,
+  items: readonly MsgpackNode[],
+  view: View,
+): FrameField {
   if (index === 0) return { ...plain('type', item, view.frame), text: type ?? text(item, view.frame) };
   if (index < HEAD_LENGTH) return plain(index === 1 ? 'sender' : 'sequence', item, view.frame);
   const field = type && messageLayout(type)[index - HEAD_LENGTH];
   if (!field) return plain(`element ${index}`, item, view.frame);
+  if (field.base !== undefined) return part(field.name, counterText(type, field.name, items, view), item, []);
   const describer = describers.get(field.schema);
   return describer ? describer(field.name, item, view) : plain(field.name, item, view.frame);
 }
@@ -56,9 +64,9 @@ function describeElement(item: MsgpackNode, index: number, type: MessageType | u
 type Describer = (name: string, node: MsgpackNode, view: View) => FrameField;
 
 const describers = new Map<Schema<unknown>, Describer>([
-  [changesSchema, (name, node, view) => listOf(name, node, view, 'run', describeRun)],
-  [entriesSchema, (name, node, view) => listOf(name, node, view, 'run', describeSnapshotRun)],
-  [vectorEntriesSchema, (name, node, view) => listOf(name, node, view, 'entry', describeVectorEntry)],
+  [changesSchema, (name, node, view) => binOf(name, node, view, 'run', runsIn)],
+  [entriesSchema, (name, node, view) => binOf(name, node, view, 'run', snapshotRunsIn)],
+  [vectorEntriesSchema, (name, node, view) => binOf(name, node, view, 'entry', vectorEntriesIn)],
   [rejectionsSchema, (name, node, view) => listOf(name, node, view, 'rejection', describeRejection)],
   [stateHashSchema, describeHash],
 ]);
@@ -78,81 +86,138 @@ function counted(count: number, noun: string): string {
   return `${count} ${noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`}`;
 }
 
-const OPS: ReadonlyMap<unknown, string> = new Map([
+/** What a counter is that lies there as the difference to one before it, and as what it lies there. */
+function counterText(type: MessageType, name: string, items: readonly MsgpackNode[], view: View): string {
+  const value = counterOf(type, name, items, view);
+  const item = items[HEAD_LENGTH + messageLayout(type).findIndex((field) => field.name === name)]!;
+  const base = messageLayout(type).find((field) => field.name === name)?.base;
+  return Number.isNaN(value) ? text(item, view.frame) : `${value} (${base} and ${text(item, view.frame)})`;
+}
+
+function counterOf(type: MessageType, name: string, items: readonly MsgpackNode[], view: View): number {
+  const layout = messageLayout(type);
+  const index = layout.findIndex((field) => field.name === name);
+  const item = items[HEAD_LENGTH + index];
+  const value = item && scalar(item, view.frame);
+  if (typeof value !== 'number') return Number.NaN;
+  const base = layout[index]?.base;
+  return base === undefined ? value : value + counterOf(type, base, items, view);
+}
+
+/** The bytes of a compact field, and where they begin in the frame. */
+interface Bin extends View {
+  readonly start: number;
+  readonly bytes: Uint8Array;
+}
+
+function binOf(
+  name: string,
+  node: MsgpackNode,
+  view: View,
+  noun: string,
+  partsIn: (bin: Bin) => readonly FrameField[],
+): FrameField {
+  const bytes = scalar(node, view.frame);
+  if (!(bytes instanceof Uint8Array)) return plain(name, node, view.frame);
+  try {
+    const children = partsIn({ ...view, bytes, start: nodeEnd(node) - bytes.length });
+    return part(name, counted(children.length, noun), node, children);
+  } catch (error) {
+    // What does not have the form is shown as it is.
+    if (isSyncError(error)) return plain(name, node, view.frame);
+    throw error;
+  }
+}
+
+const OPS: ReadonlyMap<number, string> = new Map([
   [WIRE_OP.put, 'put'],
   [WIRE_OP.patch, 'patch'],
   [WIRE_OP.patchAndRemove, 'patch and remove'],
   [WIRE_OP.remove, 'remove'],
 ]);
 
-/** A run of changes of one shape: operation, field names, then each key with its values. */
-function describeRun(items: readonly MsgpackNode[], node: MsgpackNode, view: View): FrameField {
-  const [op] = items;
-  const code = op && scalar(op, view.frame);
-  const opName = OPS.get(code);
-  if (!op || opName === undefined) return plain('run', node, view.frame);
-  const head = [part('op', opName, op, [])];
-  if (code === WIRE_OP.remove) {
-    const keys = items.slice(1).map((key) => nameField('key', key, view));
-    return part(`${opName} ${counted(keys.length, 'record')}`, listing(keys), node, [...head, ...keys]);
-  }
-  const start = code === WIRE_OP.patchAndRemove ? 3 : 2;
-  return describeShaped(opName, items, start, node, head, view);
+const TYPES = ['value', 'int', 'text', 'repeated text'] as const;
+
+function runsIn(bin: Bin): FrameField[] {
+  return readRuns(bin.bytes, 'changes').map((run) => describeRun(run, `${OPS.get(run.op)} `, bin));
 }
 
-function describeSnapshotRun(items: readonly MsgpackNode[], node: MsgpackNode, view: View): FrameField {
-  return describeShaped('', items, 1, node, [], view);
+function snapshotRunsIn(bin: Bin): FrameField[] {
+  return readRuns(bin.bytes, 'records').map((run) => describeRun(run, '', bin));
 }
 
-/** What comes before `start` are lists of field names; the last before it that of the removed ones where there are two. */
-function describeShaped(
-  verb: string,
-  items: readonly MsgpackNode[],
-  start: number,
-  node: MsgpackNode,
-  head: readonly FrameField[],
-  view: View,
-): FrameField {
-  const [fields, removed] = items.slice(head.length, start);
-  if (fields?.kind !== 'array') return plain('run', node, view.frame);
-  const lists = [namesField('fields', fields, view), ...(removed ? [namesField('removed', removed, view)] : [])];
-  const records: FrameField[] = [];
-  const stride = fields.items.length + 1;
-  for (let at = start; at + stride <= items.length; at += stride) {
-    records.push(describeRecord(items.slice(at, at + stride), fields.items, view));
-  }
-  const name = `${verb} ${counted(records.length, 'record')}`.trim();
-  return part(name, listing(records), node, [...head, ...lists, ...records]);
+/** A run of changes of one shape: operation and number of rows, fields, then each key with its values. */
+function describeRun(run: RunPart, verb: string, bin: Bin): FrameField {
+  const head = within(bin, 'op', `${verb}${counted(run.rows.length, 'record')}`, {
+    offset: run.offset,
+    end: run.headEnd,
+  });
+  const rows = run.rows.map((row) =>
+    run.op === WIRE_OP.remove ? nameIn('key', row.key, bin) : describeRow(row, run.fields, bin),
+  );
+  const lists = [
+    ...namesIn('fields', run.fields, bin),
+    ...(run.fields.length === 0 ? [] : [typesIn(run.types, bin)]),
+    ...namesIn('removed', run.removed, bin),
+  ];
+  const children = [head, ...lists, ...rows];
+  return within(bin, `${verb}${counted(run.rows.length, 'record')}`, listing(rows), run, children);
 }
 
-function describeRecord(items: readonly MsgpackNode[], fields: readonly MsgpackNode[], view: View): FrameField {
-  const [key, ...values] = items as [MsgpackNode, ...MsgpackNode[]];
-  const children = values.map((value, index) => plain(nameText(fields[index]!, view), value, view.frame));
-  const last = values.at(-1) ?? key;
-  return {
-    name: nameText(key, view),
-    text: short(children.map((field) => `${field.name}=${field.text}`).join(', ')),
-    offset: key.offset,
-    length: nodeEnd(last) - key.offset,
-    children: [nameField('key', key, view), ...children],
-  };
+function typesIn(types: Part<readonly number[]>, bin: Bin): FrameField {
+  return within(bin, 'types', short(types.value.map((type) => TYPES[type]).join(', ')), types);
 }
 
-function namesField(name: string, node: MsgpackNode, view: View): FrameField {
-  if (node.kind !== 'array') return plain(name, node, view.frame);
-  const children = node.items.map((item) => nameField('field', item, view));
-  return part(name, short(node.items.map((item) => nameText(item, view)).join(', ')), node, children);
+function describeRow({ key, values }: RowPart, fields: readonly NamePart[], bin: Bin): FrameField {
+  const children = values.map((value, index) =>
+    within(bin, nameOf(fields[index]!, bin), valueText(value.value), value),
+  );
+  const end = values.at(-1)?.end ?? key.end;
+  const says = children.map((field) => `${field.name}=${field.text}`).join(', ');
+  return within(bin, nameOf(key, bin), short(says), { offset: key.offset, end }, [
+    nameIn('key', key, bin),
+    ...children,
+  ]);
+}
+
+function namesIn(name: string, parts: readonly NamePart[], bin: Bin): FrameField[] {
+  const [first, last] = [parts[0], parts.at(-1)];
+  if (!first || !last) return [];
+  const children = parts.map((one) => nameIn('field', one, bin));
+  const says = short(parts.map((one) => nameOf(one, bin)).join(', '));
+  return [within(bin, name, says, { offset: first.offset, end: last.end }, children)];
 }
 
 function listing(fields: readonly FrameField[]): string {
   return short(fields.map((field) => (field.name === 'key' ? field.text : field.name)).join(', '));
 }
 
-function describeVectorEntry(items: readonly MsgpackNode[], node: MsgpackNode, view: View): FrameField {
-  const [replica, counter] = items;
-  if (!replica || !counter) return plain('entry', node, view.frame);
-  const children = [nameField('replica', replica, view), plain('counter', counter, view.frame)];
-  return part(nameText(replica, view), text(counter, view.frame), node, children);
+function vectorEntriesIn(bin: Bin): FrameField[] {
+  return readVector(bin.bytes, 'vector').map(({ replica, counter }) => {
+    const count = within(bin, 'counter', String(counter.value), counter);
+    const span = { offset: replica.offset, end: counter.end };
+    return within(bin, nameOf(replica, bin), count.text, span, [nameIn('replica', replica, bin), count]);
+  });
+}
+
+function nameIn(what: string, name: NamePart, bin: Bin): FrameField {
+  const says = typeof name.value === 'number' ? `#${name.value} ${nameOf(name, bin)}` : JSON.stringify(name.value);
+  return within(bin, what, short(says), name);
+}
+
+function nameOf({ value }: NamePart, { names }: View): string {
+  return typeof value === 'string' ? short(value) : (names.nameAt(value) ?? `name ${value} (unknown)`);
+}
+
+/** A part of a compact field. */
+function within(
+  { start }: Bin,
+  name: string,
+  says: string,
+  { offset, end }: { readonly offset: number; readonly end: number },
+  children: readonly FrameField[] = [],
+): FrameField {
+  return { name: short(name), text: says, offset: start + offset, length: end - offset, children };
 }
 
 function describeRejection(items: readonly MsgpackNode[], node: MsgpackNode, view: View): FrameField {
@@ -217,8 +282,13 @@ function scalar(node: MsgpackNode, frame: Uint8Array): unknown {
 function text(node: MsgpackNode, frame: Uint8Array): string {
   if (node.kind === 'array') return `${node.items.length} items`;
   if (node.kind === 'map') return `${node.items.length} fields`;
-  const value = scalar(node, frame);
+  return valueText(scalar(node, frame));
+}
+
+function valueText(value: unknown): string {
+  if (Array.isArray(value)) return `${value.length} items`;
   if (value instanceof Uint8Array) return `${value.length} bytes ${short(toHex(value.subarray(0, 64)))}`;
+  if (typeof value === 'object' && value !== null) return `${Object.keys(value).length} fields`;
   if (Object.is(value, -0)) return '-0';
   return short(typeof value === 'number' ? String(value) : JSON.stringify(value));
 }

@@ -1,36 +1,37 @@
-import { MSGPACK_LIMITS, textAt, wordsToHex } from '../bytes/index.ts';
+import { MSGPACK_LIMITS, textAt, ValueReader, wordsToHex } from '../bytes/index.ts';
 import type { VectorEntry } from '../clock/index.ts';
 import {
   type Change,
   type RecordKey,
+  type ReplicaId,
   recordKey,
   replicaId,
   type StateHash,
   type SyncRecord,
   type Value,
 } from '../state/index.ts';
+import { COLUMN, WIRE_OP } from './compact.ts';
 import { MESSAGES, type MessageOf } from './message.ts';
 import type { NameSource } from './names.ts';
-import type { Rejection, SnapshotEntry } from './replication.ts';
-import { WIRE_OP } from './wire-write.ts';
+import { type Rejection, type SnapshotEntry, snapshotPartSchema } from './replication.ts';
+import { rejectionsForm } from './wire.ts';
 
 /**
  * Reads the frames that carry states, DELTA_SYNC and FULL_SYNC, from bytes to changes in one pass, checking on the way. It knows only
  * what such frames usually look like and gives up at anything else, be it wrong or merely rare: then the codec reads the frame in its
  * plain way, step by step, which accepts it or says what is wrong. So whatever this accepts must be read the same by that.
+ *
+ * Past the end, bytes read as nothing, and no step goes back: that a field ends where it was said to is checked once, at its end.
  */
 
 /** Thrown to give up; never leaves this file. */
 const GIVE_UP = new Error('not a usual frame');
 
-/** Longer frames could pass limits that are not counted here. */
-const FRAME_MAX = MSGPACK_LIMITS.nodes;
-/** Containers within a record's value. */
-const DEPTH_MAX = 8;
 /** Names that are compared each with each. */
 const FEW = 32;
-/** As the schema of rejections has it. */
-const REASON_MAX = 500;
+
+/** In shorter frames the limit of values cannot be passed, so that they are not counted. */
+const FEW_VALUES = MSGPACK_LIMITS.nodes;
 
 const DELTA_HEAD = [0x90 | (3 + MESSAGES.DELTA_SYNC.schema.fields.length), MESSAGES.DELTA_SYNC.id] as const;
 const FULL_HEAD = [0x90 | (3 + MESSAGES.FULL_SYNC.schema.fields.length), MESSAGES.FULL_SYNC.id] as const;
@@ -42,7 +43,6 @@ export function decodeDirectly(
   frame: Uint8Array,
   names: NameSource,
 ): MessageOf<'DELTA_SYNC'> | MessageOf<'FULL_SYNC'> | undefined {
-  if (frame.length > FRAME_MAX) return undefined;
   const isDelta = frame[0] === DELTA_HEAD[0] && frame[1] === DELTA_HEAD[1];
   if (!isDelta && (frame[0] !== FULL_HEAD[0] || frame[1] !== FULL_HEAD[1])) return undefined;
   const reader = new FrameReader(frame, names);
@@ -54,31 +54,47 @@ export function decodeDirectly(
   }
 }
 
+// The sender of the last frame, which is mostly that of the next.
+let lastSender = '' as ReplicaId;
+
+function senderOf(text: string): ReplicaId {
+  if (text !== lastSender) lastSender = replicaId(text);
+  return lastSender;
+}
+
 class FrameReader {
   declare readonly bytes: Uint8Array;
-  declare readonly view: DataView;
   declare readonly names: NameSource;
   declare at: number;
+  /** Of what is not of the compact form; made where something is met. */
+  declare values: ValueReader | undefined;
+  /** The number of the last key that had one. */
+  declare lastKey: number;
 
   constructor(bytes: Uint8Array, names: NameSource) {
     this.bytes = bytes;
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.names = names;
     this.at = 2;
+    this.values = undefined;
+    this.lastKey = 0;
   }
 
   delta(): MessageOf<'DELTA_SYNC'> {
-    const sender = replicaId(this.text());
+    const sender = senderOf(this.shortText());
     const sequence = this.counter();
     if (sequence === 0) throw GIVE_UP;
+    const from = this.counter();
+    const to = this.difference(from);
+    const since = this.difference(from);
+    const progress = this.difference(since);
     const message: MessageOf<'DELTA_SYNC'> = {
       type: 'DELTA_SYNC',
       sender,
       sequence,
-      from: this.counter(),
-      to: this.counter(),
-      since: this.counter(),
-      progress: this.counter(),
+      from,
+      to,
+      since,
+      progress,
       changes: this.changes(),
       vector: this.vector(),
       rejected: this.rejections(),
@@ -88,7 +104,7 @@ class FrameReader {
   }
 
   full(): MessageOf<'FULL_SYNC'> {
-    const sender = replicaId(this.text());
+    const sender = senderOf(this.shortText());
     const sequence = this.counter();
     if (sequence === 0) throw GIVE_UP;
     const message: MessageOf<'FULL_SYNC'> = {
@@ -102,58 +118,63 @@ class FrameReader {
       rejected: this.rejections(),
       root: this.stateHash(),
     };
-    return this.whole(message);
+    const part = this.value();
+    if (part === null) return this.whole(message);
+    return this.whole({ ...message, part: snapshotPartSchema.parse(part, '') });
   }
 
   whole<T>(message: T): T {
-    // Past the end, bytes read as nothing; that is found here at the latest.
     if (this.at !== this.bytes.length) throw GIVE_UP;
     return message;
   }
 
-  /** The number of items in an array. Every item takes a byte at least. */
-  list(): number {
-    const tag = this.bytes[this.at++]!;
-    let count: number;
-    if (tag >= 0x90 && tag < 0xa0) count = tag & 0x0f;
-    else if (tag === 0xdc) count = this.uint16();
-    else if (tag === 0xdd) count = this.uint32();
-    else throw GIVE_UP;
-    if (count > this.bytes.length - this.at) throw GIVE_UP;
-    return count;
-  }
+  // — msgpack —
 
-  uint16(): number {
-    this.at += 2;
-    return this.view.getUint16(this.at - 2);
-  }
-
-  uint32(): number {
-    this.at += 4;
-    return this.view.getUint32(this.at - 4);
-  }
-
-  int32(): number {
-    this.at += 4;
-    return this.view.getInt32(this.at - 4);
+  /** Any msgpack value of the profile, checked. */
+  value(): unknown {
+    const tag = this.bytes[this.at]!;
+    if (tag < 0x80 || tag === 0xc0 || tag === 0xc2 || tag === 0xc3) {
+      this.at++;
+      return tag < 0x80 ? tag : tag === 0xc0 ? null : tag === 0xc3;
+    }
+    this.values ??= new ValueReader(this.bytes);
+    const value = this.values.read(this.at);
+    this.at = this.values.end;
+    return value;
   }
 
   /** An integer from 0 to 2^53 - 1. */
   counter(): number {
-    const tag = this.bytes[this.at]!;
+    const { bytes, at } = this;
+    const tag = bytes[at]!;
     if (tag < 0x80) {
-      this.at++;
+      this.at = at + 1;
       return tag;
     }
-    if (tag < 0xcc || tag > 0xcf) throw GIVE_UP;
-    return this.value(0) as number;
+    if (tag === 0xcd) {
+      this.at = at + 3;
+      return (bytes[at + 1]! << 8) | bytes[at + 2]!;
+    }
+    const value = this.value();
+    if (!Number.isSafeInteger(value) || (value as number) < 0) throw GIVE_UP;
+    return value as number;
   }
 
-  text(): string {
+  /** A counter that lies there as its difference to `base`. */
+  difference(base: number): number {
+    const tag = this.bytes[this.at]!;
+    if (tag < 0x80) this.at++;
+    const difference = tag < 0x80 ? tag : this.value();
+    if (!Number.isSafeInteger(difference)) throw GIVE_UP;
+    const value = base + (difference as number);
+    if (!(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) throw GIVE_UP;
+    return value;
+  }
+
+  shortText(): string {
     const tag = this.bytes[this.at++]!;
-    if (tag >= 0xa0 && tag < 0xc0) return this.textOf(tag & 0x1f);
-    if (tag === 0xd9) return this.textOf(this.bytes[this.at++]!);
-    throw GIVE_UP;
+    if (tag < 0xa0 || tag >= 0xc0) throw GIVE_UP;
+    return this.textOf(tag & 0x1f);
   }
 
   textOf(length: number): string {
@@ -163,23 +184,104 @@ class FrameReader {
     return textAt(this.bytes, from, this.at);
   }
 
-  /** The number of a name, or -1 where a name is written out. */
-  number(): number {
-    const tag = this.bytes[this.at]!;
-    return tag < 0x80 || (tag >= 0xcc && tag <= 0xce) ? this.counter() : -1;
+  /** Where the `bin` that begins here ends. */
+  binEnd(): number {
+    const { bytes, at } = this;
+    const tag = bytes[at];
+    let length: number;
+    if (tag === 0xc4) {
+      length = bytes[at + 1]!;
+      this.at = at + 2;
+    } else if (tag === 0xc5) {
+      length = (bytes[at + 1]! << 8) | bytes[at + 2]!;
+      this.at = at + 3;
+    } else if (tag === 0xc6) {
+      length = bytes[at + 1]! * 0x1000000 + ((bytes[at + 2]! << 16) | (bytes[at + 3]! << 8) | bytes[at + 4]!);
+      this.at = at + 5;
+    } else {
+      throw GIVE_UP;
+    }
+    const end = this.at + length;
+    if (!(end <= bytes.length)) throw GIVE_UP;
+    return end;
+  }
+
+  rejections(): Rejection[] {
+    if (this.bytes[this.at] !== 0x90) return rejectionsForm.decode(this.value(), this.names, '');
+    this.at++;
+    return [];
+  }
+
+  stateHash(): StateHash {
+    const { bytes, at } = this;
+    if (bytes[at] !== 0xc4 || bytes[at + 1] !== 8) throw GIVE_UP;
+    this.at = at + 10;
+    return wordsToHex(this.word(at + 2), this.word(at + 6)) as StateHash;
+  }
+
+  word(at: number): number {
+    const { bytes } = this;
+    return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+  }
+
+  // — the compact form —
+
+  uint(): number {
+    const { bytes, at } = this;
+    const first = bytes[at]!;
+    if (first < 0x80) {
+      this.at = at + 1;
+      return first;
+    }
+    const second = bytes[at + 1]!;
+    if (second < 0x80 && second > 0) {
+      this.at = at + 2;
+      return (first & 0x7f) | (second << 7);
+    }
+    return this.longUint();
+  }
+
+  longUint(): number {
+    const { bytes } = this;
+    let value = 0;
+    let scale = 1;
+    for (let count = 0; count < 8; count++) {
+      const byte = bytes[this.at++]!;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        // In the fewest bytes, and a number that a number can hold.
+        if (byte === 0 || value > Number.MAX_SAFE_INTEGER) throw GIVE_UP;
+        return value;
+      }
+      scale *= 128;
+    }
+    throw GIVE_UP;
+  }
+
+  int(): number {
+    const value = this.uint();
+    if (value <= 0x7fff_ffff) return (value >>> 1) ^ -(value & 1);
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+  }
+
+  text(): string {
+    return this.textOf(this.uint());
   }
 
   name(): string {
-    const number = this.number();
-    if (number < 0) return this.text();
-    const known = this.names.nameAt(number);
+    const number = this.uint();
+    if (number === 0) return this.text();
+    const known = this.names.nameAt(number - 1);
     if (known === undefined) throw GIVE_UP;
     return known;
   }
 
   key(): RecordKey {
-    const number = this.number();
-    if (number < 0) return recordKey(this.text());
+    const step = this.uint();
+    if (step === 0) return recordKey(this.text());
+    const number = this.lastKey + (step % 2 === 1 ? (step - 1) / 2 : -step / 2);
+    if (number < 0) throw GIVE_UP;
+    this.lastKey = number;
     const known = this.names.keyAt?.(number);
     if (known !== undefined) return known;
     const name = this.names.nameAt(number);
@@ -187,9 +289,19 @@ class FrameReader {
     return recordKey(name);
   }
 
+  replica(): ReplicaId {
+    const number = this.uint();
+    if (number === 0) return replicaId(this.text());
+    const known = this.names.replicaAt?.(number - 1);
+    if (known !== undefined) return known;
+    const name = this.names.nameAt(number - 1);
+    if (name === undefined) throw GIVE_UP;
+    return replicaId(name);
+  }
+
   /** Field names, each once. */
   fieldNames(): string[] {
-    const count = this.list();
+    const count = this.uint();
     if (count > FEW) throw GIVE_UP;
     const fields: string[] = [];
     for (let index = 0; index < count; index++) {
@@ -201,183 +313,120 @@ class FrameReader {
     return fields;
   }
 
-  record(fields: readonly string[]): SyncRecord {
-    const record: Record<string, Value> = {};
-    for (let index = 0; index < fields.length; index++) record[fields[index]!] = this.value(0);
-    return record;
-  }
-
-  /** How many keys with a record each are in the rest of a run of `items`. */
-  records(items: number, fields: readonly string[]): number {
-    const stride = fields.length + 1;
-    if (items < 0 || items % stride !== 0) throw GIVE_UP;
-    return items / stride;
-  }
-
   changes(): Change[] {
+    const end = this.binEnd();
     const changes: Change[] = [];
-    for (let runs = this.list(); runs > 0; runs--) this.run(changes);
+    this.lastKey = 0;
+    while (this.at < end) this.run(changes, end);
+    if (this.at !== end) throw GIVE_UP;
     return changes;
   }
 
-  run(changes: Change[]): void {
-    const items = this.list();
-    const op = items === 0 ? -1 : this.bytes[this.at++]!;
+  run(changes: Change[], end: number): void {
+    const head = this.uint();
+    const op = head % 4;
+    const count = Math.floor(head / 4);
     if (op === WIRE_OP.remove) {
-      for (let index = 1; index < items; index++) changes.push({ op: 'remove', key: this.key() });
+      this.countRows(count, 0, end);
+      for (let row = 0; row < count; row++) changes.push({ op: 'remove', key: this.key() });
       return;
     }
-    if (op !== WIRE_OP.put && op !== WIRE_OP.patch && op !== WIRE_OP.patchAndRemove) throw GIVE_UP;
     const fields = this.fieldNames();
+    const types = this.types(fields.length);
     const removed = op === WIRE_OP.patchAndRemove ? this.fieldNames() : NONE;
-    const count = this.records(items - (op === WIRE_OP.patchAndRemove ? 3 : 2), fields);
-    for (let index = 0; index < count; index++) {
+    this.countRows(count, fields.length, end);
+    const seen: string[][] = [];
+    for (let row = 0; row < count; row++) {
       const key = this.key();
-      const record = this.record(fields);
+      const record = this.record(fields, types, seen);
       changes.push(op === WIRE_OP.put ? { op: 'put', key, record } : { op: 'patch', key, fields: record, removed });
     }
   }
 
   entries(): SnapshotEntry[] {
+    const end = this.binEnd();
     const entries: SnapshotEntry[] = [];
-    const seen = new Set<RecordKey>();
-    for (let runs = this.list(); runs > 0; runs--) {
-      const items = this.list();
+    const keys = new Set<RecordKey>();
+    this.lastKey = 0;
+    while (this.at < end) {
+      const head = this.uint();
+      if (head % 4 !== WIRE_OP.put) throw GIVE_UP;
+      const count = Math.floor(head / 4);
       const fields = this.fieldNames();
-      const count = this.records(items - 1, fields);
-      for (let index = 0; index < count; index++) {
+      const types = this.types(fields.length);
+      this.countRows(count, fields.length, end);
+      const seen: string[][] = [];
+      for (let row = 0; row < count; row++) {
         const key = this.key();
-        seen.add(key);
-        entries.push({ key, record: this.record(fields) });
+        keys.add(key);
+        entries.push({ key, record: this.record(fields, types, seen) });
       }
     }
-    if (seen.size < entries.length) throw GIVE_UP;
+    if (this.at !== end || keys.size < entries.length) throw GIVE_UP;
     return entries;
+  }
+
+  /** Where the types of so many fields lie. */
+  types(count: number): number {
+    const from = this.at;
+    this.at = from + count;
+    for (let at = from; at < this.at; at++) if (!(this.bytes[at]! <= COLUMN.again)) throw GIVE_UP;
+    return from;
+  }
+
+  /** Every row has a key and its values, and each of them takes a byte at least. */
+  countRows(rows: number, fields: number, end: number): void {
+    const values = rows * (fields + 1);
+    if (rows === 0 || values > end - this.at) throw GIVE_UP;
+    if (this.values === undefined && this.bytes.length < FEW_VALUES) return;
+    this.values ??= new ValueReader(this.bytes);
+    this.values.count(this.at, values);
+  }
+
+  record(fields: readonly string[], types: number, seen: string[][]): SyncRecord {
+    const record: Record<string, Value> = {};
+    const { bytes } = this;
+    for (let index = 0; index < fields.length; index++) {
+      const type = bytes[types + index];
+      const value =
+        type === COLUMN.int
+          ? this.int()
+          : type === COLUMN.text
+            ? this.text()
+            : type === COLUMN.value
+              ? (this.value() as Value)
+              : this.again(seen, index);
+      record[fields[index]!] = value;
+    }
+    return record;
+  }
+
+  again(seen: string[][], column: number): string {
+    let texts = seen[column];
+    if (texts === undefined) {
+      while (seen.length <= column) seen.push([]);
+      texts = seen[column]!;
+    }
+    const number = this.uint();
+    if (number === 0) {
+      const text = this.text();
+      texts.push(text);
+      return text;
+    }
+    if (number > texts.length) throw GIVE_UP;
+    return texts[number - 1]!;
   }
 
   vector(): VectorEntry[] {
-    const count = this.list();
-    if (count > FEW) throw GIVE_UP;
+    const end = this.binEnd();
     const entries: VectorEntry[] = [];
-    for (let index = 0; index < count; index++) {
-      if (this.bytes[this.at++] !== 0x92) throw GIVE_UP;
-      const replica = replicaId(this.name());
-      for (let other = 0; other < index; other++) if (entries[other]!.replica === replica) throw GIVE_UP;
-      entries.push({ replica, counter: this.counter() });
+    while (this.at < end) {
+      const replica = this.replica();
+      for (let other = 0; other < entries.length; other++) if (entries[other]!.replica === replica) throw GIVE_UP;
+      entries.push({ replica, counter: this.uint() });
+      if (entries.length > FEW) throw GIVE_UP;
     }
+    if (this.at !== end) throw GIVE_UP;
     return entries;
-  }
-
-  rejections(): Rejection[] {
-    const count = this.list();
-    if (count > FEW) throw GIVE_UP;
-    const rejections: Rejection[] = [];
-    for (let index = 0; index < count; index++) {
-      if (this.bytes[this.at++] !== 0x93) throw GIVE_UP;
-      const replica = replicaId(this.name());
-      const counter = this.counter();
-      const reason = this.text();
-      if (reason.length > REASON_MAX) throw GIVE_UP;
-      for (const other of rejections) if (other.replica === replica && other.counter === counter) throw GIVE_UP;
-      rejections.push({ replica, counter, reason });
-    }
-    return rejections;
-  }
-
-  stateHash(): StateHash {
-    const { bytes, view, at } = this;
-    if (bytes[at] !== 0xc4 || bytes[at + 1] !== 8) throw GIVE_UP;
-    this.at = at + 10;
-    return wordsToHex(view.getInt32(at + 2), view.getInt32(at + 6)) as StateHash;
-  }
-
-  value(depth: number): Value {
-    const tag = this.bytes[this.at++]!;
-    if (tag < 0x80) return tag;
-    if (tag >= 0xe0) return tag - 0x100;
-    if (tag >= 0xa0 && tag < 0xc0) return this.textOf(tag & 0x1f);
-    if (tag < 0x90) return this.map(tag & 0x0f, depth);
-    if (tag < 0xa0) return this.array(tag & 0x0f, depth);
-    const { view } = this;
-    switch (tag) {
-      case 0xc0:
-        return null;
-      case 0xc2:
-        return false;
-      case 0xc3:
-        return true;
-      case 0xc4:
-        return this.copy(this.bytes[this.at++]!);
-      case 0xc5:
-        return this.copy(this.uint16());
-      case 0xcb: {
-        this.at += 8;
-        const value = view.getFloat64(this.at - 8);
-        // Of all NaNs only one is canonical.
-        if (Number.isNaN(value) && !this.isCanonicalNaN()) throw GIVE_UP;
-        return value;
-      }
-      case 0xcc:
-        return this.bytes[this.at++]!;
-      case 0xcd:
-        return this.uint16();
-      case 0xce:
-        return this.uint32();
-      case 0xcf: {
-        const value = this.uint32() * 4_294_967_296 + this.uint32();
-        if (value > Number.MAX_SAFE_INTEGER) throw GIVE_UP;
-        return value;
-      }
-      case 0xd0:
-        this.at += 1;
-        return view.getInt8(this.at - 1);
-      case 0xd1:
-        this.at += 2;
-        return view.getInt16(this.at - 2);
-      case 0xd2:
-        return this.int32();
-      case 0xd3: {
-        const value = this.int32() * 4_294_967_296 + this.uint32();
-        if (!Number.isSafeInteger(value)) throw GIVE_UP;
-        return value;
-      }
-      case 0xd9:
-        return this.textOf(this.bytes[this.at++]!);
-      case 0xda:
-        return this.textOf(this.uint16());
-      default:
-        throw GIVE_UP;
-    }
-  }
-
-  /** Of the eight bytes before. */
-  isCanonicalNaN(): boolean {
-    return this.view.getUint32(this.at - 8) === 0x7ff80000 && this.view.getUint32(this.at - 4) === 0;
-  }
-
-  copy(length: number): Uint8Array {
-    const from = this.at;
-    if (!(length <= this.bytes.length - from)) throw GIVE_UP;
-    this.at = from + length;
-    // Not `slice`: a Node Buffer answers that with a view of itself.
-    return new Uint8Array(this.bytes.subarray(from, this.at));
-  }
-
-  array(count: number, depth: number): Value {
-    if (depth >= DEPTH_MAX) throw GIVE_UP;
-    const items: Value[] = [];
-    for (let index = 0; index < count; index++) items.push(this.value(depth + 1));
-    return items;
-  }
-
-  map(count: number, depth: number): Value {
-    if (depth >= DEPTH_MAX) throw GIVE_UP;
-    const map: Record<string, Value> = {};
-    for (let index = 0; index < count; index++) {
-      const name = this.text();
-      if (name === '__proto__' || Object.hasOwn(map, name)) throw GIVE_UP;
-      map[name] = this.value(depth + 1);
-    }
-    return map;
   }
 }

@@ -1,5 +1,5 @@
 import { SyncError } from '../errors/index.ts';
-import { type RecordKey, type ReplicaId, recordKey } from '../state/index.ts';
+import { type RecordKey, type ReplicaId, recordKey, replicaId } from '../state/index.ts';
 
 /** Limits of one sender's table. What does not fit is written out in full each time. */
 export const MAX_NAMES = 65_535;
@@ -19,6 +19,8 @@ export interface NameSource {
   nameAt(index: number): string | undefined;
   /** The name as a record key, where it is known to be one: saves checking it each time it is met. */
   keyAt?(index: number): RecordKey | undefined;
+  /** The name as a replica, likewise. @throws SyncError `REPLICA_INVALID` where it is none */
+  replicaAt?(index: number): ReplicaId | undefined;
 }
 
 /** For frames whose fields refer to no names. */
@@ -33,6 +35,8 @@ export class NameTable implements NameSink, NameSource {
   readonly #numbers = new Map<string, number>();
   /** Those names that were found to be record keys, in their places. */
   readonly #keys: (RecordKey | undefined)[] = [];
+  /** Those that were found to be replicas. */
+  readonly #replicas = new Map<number, ReplicaId>();
   #units = 0;
   #isSealed = false;
 
@@ -51,6 +55,16 @@ export class NameTable implements NameSink, NameSource {
     if (name === undefined || !isRecordKey(name)) return undefined;
     this.#keys[index] = name;
     return name;
+  }
+
+  replicaAt(index: number): ReplicaId | undefined {
+    const known = this.#replicas.get(index);
+    if (known !== undefined) return known;
+    const name = this.#names[index];
+    if (name === undefined) return undefined;
+    const replica = replicaId(name);
+    this.#replicas.set(index, replica);
+    return replica;
   }
 
   reference(name: string): number | string {

@@ -1,5 +1,5 @@
 import { vectorEntriesSchema } from '../clock/index.ts';
-import { array, type Infer, literal, object, type Schema, string, uint } from '../schema/index.ts';
+import { array, type Infer, literal, object, optional, type Schema, string, uint } from '../schema/index.ts';
 import {
   type Change,
   changeSchema,
@@ -29,7 +29,13 @@ export type Rejection = Infer<typeof rejectionsSchema>[number];
  * changed the state made a version.
  */
 
-/** The whole state at a version. */
+/** Which part of a snapshot this is, from 0, and how many there are. */
+export const snapshotPartSchema = object({ index: uint, of: uint });
+
+/**
+ * The whole state at a version. One that is too large for a frame comes as parts, one behind the other: each says the same version, progress
+ * and root, the last what was settled, and all of them together are the records. They are taken whole or not at all.
+ */
 export const fullSyncSchema = object({
   version: uint,
   progress: uint,
@@ -38,6 +44,8 @@ export const fullSyncSchema = object({
   /** Mutations of the receiver that the vector covers but that were refused. */
   rejected: rejectionsSchema,
   root: stateHashSchema,
+  /** Absent where this is all of it. */
+  part: optional(snapshotPartSchema),
 });
 
 /**

@@ -1,42 +1,146 @@
-import { writeArrayHeader, writeNumber, writeText, writeValue, writeWords } from '../bytes/index.ts';
+import {
+  beginBytes,
+  endBytes,
+  writeArrayHeader,
+  writeCountedText,
+  writeInt,
+  writeInts,
+  writeNumber,
+  writeText,
+  writeUint,
+  writeValue,
+  writeWords,
+} from '../bytes/index.ts';
 import type { VectorEntry } from '../clock/index.ts';
 import type { Change, StateHash, SyncRecord, Value } from '../state/index.ts';
+import { COLUMN, VALUE_DEPTH, WIRE_OP } from './compact.ts';
 import type { BodyOf } from './message.ts';
 import type { NameSink } from './names.ts';
 import type { Rejection, SnapshotEntry } from './replication.ts';
 
 /**
- * Writes the fields that have a wire form of their own (`wire.ts` says which) onto the frame that is being written. Names get
- * their numbers in the order in which a reader meets them, entry by entry.
+ * Writes the fields that have a wire form of their own (`compact.ts` and `wire.ts` say which) onto the frame that is being written.
+ * Names get their numbers in the order in which a reader meets them.
  */
-
-export const WIRE_OP = { put: 0, patch: 1, patchAndRemove: 2, remove: 3 } as const;
-
-/** Containers around a value of a record: the frame, the field, the run. */
-const RUN_DEPTH = 3;
 
 const NONE: readonly string[] = [];
 const NO_FIELDS: SyncRecord = {};
 
-function writeReference(reference: number | string): void {
-  if (typeof reference === 'number') writeNumber(reference);
-  else writeText(reference);
+/** From so many rows on it pays to look whether the texts of a field repeat themselves; looked at are the first of these at most. */
+const AGAIN_ROWS = 16;
+const AGAIN_SAMPLE = 256;
+
+/** What a field's values were found to be, as bits. */
+const IS_INT = 1;
+const IS_TEXT = 2;
+const IS_OTHER = 4;
+
+// One run at a time, gathered here before it is written: writing is synchronous and never re-entered.
+let fields: readonly string[] = NONE;
+/** The values of all rows, row by row. */
+const values: unknown[] = [];
+let used = 0;
+/** The keys of all rows: their numbers, or themselves. */
+const references: (number | string)[] = [];
+/** One a field: the bits of its values, then its type. */
+const kinds: number[] = [];
+let hasOnlyInts = false;
+/** One a field whose texts repeat: the number of each. */
+const numbers: (Map<string, number> | undefined)[] = [];
+/** The numbers of the fields that were looked up last, and whose table they are of: a table never gives a name another one. */
+let knownFields: readonly string[] = NONE;
+let knownNumbers: readonly number[] = [];
+let knownBy: NameSink | undefined;
+/** The number of the key that was written last. */
+let lastKey = 0;
+/** Values of long runs are given back to the collector with their array. */
+const VALUES_KEPT = 4_096;
+
+function writeName(name: string, names: NameSink): void {
+  const reference = names.reference(name);
+  if (typeof reference === 'number') {
+    writeUint(reference + 1);
+    return;
+  }
+  writeUint(0);
+  writeCountedText(reference);
 }
 
-function writeReferences(list: readonly string[], names: NameSink): void {
-  writeArrayHeader(list.length);
-  for (let index = 0; index < list.length; index++) writeReference(names.reference(list[index]!));
+function writeNames(list: readonly string[], names: NameSink): void {
+  writeUint(list.length);
+  for (let index = 0; index < list.length; index++) writeName(list[index]!, names);
 }
 
-function writeFields(fields: readonly string[], record: SyncRecord): void {
-  for (let index = 0; index < fields.length; index++) writeValue(record[fields[index]!], 'own', RUN_DEPTH);
+/** The names of the run's fields. */
+function writeFieldNames(names: NameSink): void {
+  if (knownFields !== fields || knownBy !== names) {
+    const references = fields.map((field) => names.reference(field));
+    if (!references.every((reference) => typeof reference === 'number')) {
+      writeNames(fields, names);
+      return;
+    }
+    knownFields = fields;
+    knownNumbers = references;
+    knownBy = names;
+  }
+  writeUint(knownNumbers.length);
+  for (let index = 0; index < knownNumbers.length; index++) writeUint(knownNumbers[index]! + 1);
 }
 
-/** Whether these are the names of a record, in its order. */
-function isShapeOf(fields: readonly string[], record: SyncRecord): boolean {
+function writeKey(reference: number | string): void {
+  if (typeof reference !== 'number') {
+    writeUint(0);
+    writeCountedText(reference);
+    return;
+  }
+  const step = reference - lastKey;
+  lastKey = reference;
+  writeUint(step < 0 ? -step * 2 : step * 2 + 1);
+}
+
+function kindOf(value: unknown): number {
+  if (typeof value === 'number') {
+    // Small ones first: most are.
+    if ((value | 0) === value) return value === 0 && Object.is(value, -0) ? IS_OTHER : IS_INT;
+    return Number.isInteger(value) && value >= -(2 ** 52) && value < 2 ** 52 ? IS_INT : IS_OTHER;
+  }
+  return typeof value === 'string' ? IS_TEXT : IS_OTHER;
+}
+
+/** Begins a run with a record, of which the shape is mostly that of the run before. */
+function beginRun(first: SyncRecord): void {
+  used = 0;
+  resetKinds();
+  if (gather(first)) return;
+  fields = Object.keys(first);
+  resetKinds();
+  gather(first);
+}
+
+function resetKinds(): void {
+  for (let index = 0; index < fields.length; index++) kinds[index] = 0;
+}
+
+/** Takes the values of a record that has the names of this run, in their order; of another it takes nothing and says so. */
+function gather(record: SyncRecord): boolean {
+  const names = fields;
+  const width = names.length;
+  const start = used;
   let index = 0;
-  for (const name in record) if (fields[index++] !== name) return false;
-  return index === fields.length;
+  for (const name in record) {
+    if (index >= width || names[index] !== name) return drop(start, index);
+    values[start + index] = record[name];
+    index++;
+  }
+  if (index !== width) return drop(start, index);
+  for (index = 0; index < width; index++) kinds[index]! |= kindOf(values[start + index]);
+  used = start + width;
+  return true;
+}
+
+function drop(start: number, count: number): false {
+  for (let index = 0; index < count; index++) values[start + index] = undefined;
+  return false;
 }
 
 function isSameList(left: readonly string[], right: readonly string[]): boolean {
@@ -46,120 +150,167 @@ function isSameList(left: readonly string[], right: readonly string[]): boolean 
   return true;
 }
 
-/** Changes that follow upon each other with one shape: from `start` up to the next run's. */
-interface Run {
-  readonly op: number;
-  readonly start: number;
-  readonly fields: readonly string[];
-  readonly removed: readonly string[];
-}
-
-function opOf(change: Change): number {
-  if (change.op === 'patch' && change.removed.length > 0) return WIRE_OP.patchAndRemove;
-  return WIRE_OP[change.op];
-}
-
 function recordOf(change: Change): SyncRecord {
   return change.op === 'put' ? change.record : change.op === 'patch' ? change.fields : NO_FIELDS;
 }
 
-function runsOf(changes: readonly Change[]): Run[] {
-  const runs: Run[] = [];
-  let open: Run | undefined;
-  for (let index = 0; index < changes.length; index++) {
-    const change = changes[index]!;
-    const op = opOf(change);
-    const record = recordOf(change);
-    const removed = change.op === 'patch' ? change.removed : NONE;
-    if (open?.op === op && isShapeOf(open.fields, record) && isSameList(open.removed, removed)) continue;
-    open = { op, start: index, fields: Object.keys(record), removed };
-    runs.push(open);
+/** Gathers the changes from `start` on that follow upon each other with one shape. Answers where the next run begins. */
+function gatherRun(changes: readonly Change[], start: number): number {
+  const first = changes[start]!;
+  const { op } = first;
+  const removed = first.op === 'patch' ? first.removed : NONE;
+  beginRun(recordOf(first));
+  let end = start + 1;
+  while (end < changes.length) {
+    const change = changes[end]!;
+    if (change.op !== op || (change.op === 'patch' && !isSameList(change.removed, removed))) break;
+    if (!gather(recordOf(change))) break;
+    end++;
   }
-  return runs;
+  return end;
 }
 
 export function writeChanges(changes: readonly Change[], names: NameSink): void {
-  const runs = runsOf(changes);
-  writeArrayHeader(runs.length);
-  for (let index = 0; index < runs.length; index++) {
-    writeRun(runs[index]!, changes, runs[index + 1]?.start ?? changes.length, names);
+  const bytes = beginBytes();
+  lastKey = 0;
+  for (let start = 0; start < changes.length; ) {
+    const end = gatherRun(changes, start);
+    const first = changes[start]!;
+    const removed = first.op === 'patch' ? first.removed : NONE;
+    const op = removed.length > 0 ? WIRE_OP.patchAndRemove : WIRE_OP[first.op];
+    writeHead(op, end - start, removed, names);
+    // One after the other, so that a processor waits for several at once: tables of names are larger than its nearest memory.
+    for (let row = start; row < end; row++) references[row - start] = names.reference(changes[row]!.key);
+    writeRows(end - start);
+    forget();
+    start = end;
   }
-}
-
-function writeRun({ op, start, fields, removed }: Run, changes: readonly Change[], end: number, names: NameSink): void {
-  const count = end - start;
-  if (op === WIRE_OP.remove) {
-    writeArrayHeader(1 + count);
-    writeNumber(op);
-  } else {
-    const heads = op === WIRE_OP.patchAndRemove ? 3 : 2;
-    writeArrayHeader(heads + count * (fields.length + 1));
-    writeNumber(op);
-    writeReferences(fields, names);
-    if (op === WIRE_OP.patchAndRemove) writeReferences(removed, names);
-  }
-  for (let index = start; index < end; index++) {
-    const change = changes[index]!;
-    writeReference(names.reference(change.key));
-    writeFields(fields, recordOf(change));
-  }
-}
-
-interface EntryRun {
-  readonly fields: readonly string[];
-  readonly fieldReferences: readonly (number | string)[];
-  readonly keyReferences: (number | string)[];
-  readonly records: SyncRecord[];
+  endBytes(bytes);
 }
 
 /** A snapshot has no order of its own, so all records of one shape lie in one run. */
 export function writeEntries(entries: readonly SnapshotEntry[], names: NameSink): void {
-  const runs = new Map<string, EntryRun>();
-  let last: EntryRun | undefined;
-  for (const { key, record } of entries) {
-    const run: EntryRun = last !== undefined && isShapeOf(last.fields, record) ? last : runFor(record, runs, names);
-    run.keyReferences.push(names.reference(key));
-    run.records.push(record);
-    last = run;
+  const bytes = beginBytes();
+  lastKey = 0;
+  for (const run of runsByShape(entries)) {
+    beginRun(run[0]!.record);
+    for (let row = 1; row < run.length; row++) gather(run[row]!.record);
+    writeHead(WIRE_OP.put, run.length, NONE, names);
+    for (let row = 0; row < run.length; row++) references[row] = names.reference(run[row]!.key);
+    writeRows(run.length);
+    forget();
   }
-  writeArrayHeader(runs.size);
-  for (const run of runs.values()) {
-    writeArrayHeader(1 + run.records.length * (run.fields.length + 1));
-    writeArrayHeader(run.fieldReferences.length);
-    run.fieldReferences.forEach(writeReference);
-    for (let index = 0; index < run.records.length; index++) {
-      writeReference(run.keyReferences[index]!);
-      writeFields(run.fields, run.records[index]!);
+  endBytes(bytes);
+}
+
+function runsByShape(entries: readonly SnapshotEntry[]): Iterable<SnapshotEntry[]> {
+  const runs = new Map<string, SnapshotEntry[]>();
+  let last: SnapshotEntry[] | undefined;
+  for (const entry of entries) {
+    if (last === undefined || !hasShapeOf(last[0]!.record, entry.record)) {
+      const shape = JSON.stringify(Object.keys(entry.record));
+      last = runs.get(shape) ?? [];
+      runs.set(shape, last);
+    }
+    last.push(entry);
+  }
+  return runs.values();
+}
+
+function hasShapeOf(left: SyncRecord, right: SyncRecord): boolean {
+  return isSameList(Object.keys(left), Object.keys(right));
+}
+
+function writeHead(op: number, rows: number, removed: readonly string[], names: NameSink): void {
+  writeUint(rows * 4 + op);
+  hasOnlyInts = true;
+  if (op === WIRE_OP.remove) return;
+  writeFieldNames(names);
+  for (let index = 0; index < fields.length; index++) {
+    const type = typeOf(kinds[index]!);
+    const isAgain = type === COLUMN.text && isRepeating(index, rows);
+    numbers[index] = isAgain ? new Map() : undefined;
+    kinds[index] = isAgain ? COLUMN.again : type;
+    hasOnlyInts &&= type === COLUMN.int;
+    writeUint(kinds[index]!);
+  }
+  if (op === WIRE_OP.patchAndRemove) writeNames(removed, names);
+}
+
+function typeOf(kind: number): number {
+  if (kind === IS_INT) return COLUMN.int;
+  return kind === IS_TEXT ? COLUMN.text : COLUMN.value;
+}
+
+function isRepeating(column: number, rows: number): boolean {
+  if (rows < AGAIN_ROWS) return false;
+  const looked = Math.min(rows, AGAIN_SAMPLE);
+  const seen = new Set<unknown>();
+  for (let row = 0; row < looked; row++) seen.add(values[row * fields.length + column]);
+  return seen.size * 2 <= looked;
+}
+
+function writeRows(rows: number): void {
+  const width = fields.length;
+  for (let row = 0; row < rows; row++) {
+    writeKey(references[row]!);
+    if (hasOnlyInts) writeInts(values, row * width, width);
+    else writeRow(row * width);
+  }
+}
+
+function writeRow(start: number): void {
+  for (let index = 0; index < fields.length; index++) {
+    const value = values[start + index];
+    switch (kinds[index]) {
+      case COLUMN.int:
+        writeInt(value as number);
+        break;
+      case COLUMN.text:
+        writeCountedText(value as string);
+        break;
+      case COLUMN.again:
+        writeAgain(value as string, numbers[index]!);
+        break;
+      default:
+        writeValue(value, 'own', VALUE_DEPTH);
     }
   }
 }
 
-function runFor(record: SyncRecord, runs: Map<string, EntryRun>, names: NameSink): EntryRun {
-  const fields = Object.keys(record);
-  const shape = JSON.stringify(fields);
-  let run = runs.get(shape);
-  if (!run) {
-    const fieldReferences = fields.map((field) => names.reference(field));
-    run = { fields, fieldReferences, keyReferences: [], records: [] };
-    runs.set(shape, run);
-  }
-  return run;
+function writeAgain(text: string, seen: Map<string, number>): void {
+  const number = seen.get(text);
+  writeUint(number ?? 0);
+  if (number !== undefined) return;
+  writeCountedText(text);
+  seen.set(text, seen.size + 1);
+}
+
+/** Nothing that was written is kept alive by having been written. */
+function forget(): void {
+  if (references.length > VALUES_KEPT) references.length = 0;
+  if (used > VALUES_KEPT) values.length = 0;
+  else for (let index = 0; index < used; index++) values[index] = undefined;
+  used = 0;
 }
 
 export function writeVector(entries: readonly VectorEntry[], names: NameSink): void {
-  writeArrayHeader(entries.length);
-  for (const { replica, counter } of entries) {
-    writeArrayHeader(2);
-    writeReference(names.reference(replica));
-    writeNumber(counter);
+  const bytes = beginBytes();
+  for (let index = 0; index < entries.length; index++) {
+    const { replica, counter } = entries[index]!;
+    writeName(replica, names);
+    writeUint(counter);
   }
+  endBytes(bytes);
 }
 
 export function writeRejections(entries: readonly Rejection[], names: NameSink): void {
   writeArrayHeader(entries.length);
   for (const { replica, counter, reason } of entries) {
     writeArrayHeader(3);
-    writeReference(names.reference(replica));
+    const reference = names.reference(replica);
+    if (typeof reference === 'number') writeNumber(reference);
+    else writeText(reference);
     writeNumber(counter);
     writeText(reason);
   }
@@ -181,10 +332,11 @@ function wordAt(hash: string, start: number): number {
 
 /** All fields of a delta: the message that is sent most, so it is not looked up field by field. */
 export function writeDelta(delta: BodyOf<'DELTA_SYNC'>, names: NameSink): void {
-  writePlain(delta.from);
-  writePlain(delta.to);
-  writePlain(delta.since);
-  writePlain(delta.progress);
+  const { from, to, since, progress } = delta;
+  writeNumber(from);
+  writeNumber(to - from);
+  writeNumber(since - from);
+  writeNumber(progress - since);
   writeChanges(delta.changes, names);
   writeVector(delta.vector, names);
   writeRejections(delta.rejected, names);

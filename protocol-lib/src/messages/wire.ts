@@ -11,30 +11,17 @@ import {
   type SyncRecord,
   stateHashSchema,
   type Value,
-  valueSchema,
 } from '../state/index.ts';
+import { type NamePart, type RowPart, type RunPart, readRuns, readVector, WIRE_OP } from './compact.ts';
 import type { NameSink, NameSource } from './names.ts';
 import { changesSchema, entriesSchema, rejectionsSchema, type SnapshotEntry } from './replication.ts';
-import {
-  WIRE_OP,
-  writeChanges,
-  writeEntries,
-  writePlain,
-  writeRejections,
-  writeStateHash,
-  writeVector,
-} from './wire-write.ts';
+import { writeChanges, writeEntries, writePlain, writeRejections, writeStateHash, writeVector } from './wire-write.ts';
 
 /**
  * How a field lies in a frame where that is not simply its value. A name (record key, field name, replica) is an
  * integer where it refers to the sender's table and text where it is written out; nothing else stands in its place.
  *
- * Records and changes of one shape that follow upon each other lie together, and their field names once before them:
- *
- * - changes: runs `[0, [field…], key, value…, key, value…]` put · `[1, [field…], key, value…, …]` patch ·
- *   `[2, [field…], [removed…], key, value…, …]` patch that also removes fields · `[3, key, key, …]` remove
- * - records: runs `[[field…], key, value…, key, value…]`
- * - vector: `[replica, counter]` each
+ * - changes, records, vector: one `bin` each, in the form of `compact.ts`
  * - rejected: `[replica, counter, reason]` each
  * - state hash: its 8 bytes
  */
@@ -87,9 +74,14 @@ function counter(wire: unknown, path: string): number {
   return wire as number;
 }
 
+function bin(wire: unknown, path: string): Uint8Array {
+  if (!(wire instanceof Uint8Array)) mismatch(path, 'bytes');
+  return wire;
+}
+
 /** Field names, each once. */
-function readFieldNames(wire: unknown, names: NameSource, path: string): string[] {
-  const fields = list(wire, path).map((field) => name(field, names, path));
+function fieldNames(parts: readonly NamePart[], names: NameSource, path: string): string[] {
+  const fields = parts.map(({ value }) => name(value, names, path));
   if (new Set(fields).size < fields.length) mismatch(path, 'each field once');
   // An assignment to this name would change a prototype instead of a field.
   if (fields.includes('__proto__')) {
@@ -101,85 +93,46 @@ function readFieldNames(wire: unknown, names: NameSource, path: string): string[
   return fields;
 }
 
-/** The keys and records of a run, each handed to `take`, from `start` on. */
-function readRecords(
-  run: readonly unknown[],
-  start: number,
-  fields: readonly string[],
-  names: NameSource,
-  path: string,
-  take: (key: RecordKey, record: SyncRecord) => void,
-): void {
-  const stride = fields.length + 1;
-  if ((run.length - start) % stride !== 0 || run.length < start)
-    mismatch(path, 'a value for each field after each key');
-  for (let at = start; at < run.length; at += stride) {
-    const record: Record<string, Value> = {};
-    for (let index = 0; index < fields.length; index++) {
-      const field = fields[index]!;
-      record[field] = readValue(run[at + 1 + index], path, field);
-    }
-    take(readKey(run[at], names, path), record);
-  }
+function recordOf(row: RowPart, fields: readonly string[]): SyncRecord {
+  const record: Record<string, Value> = {};
+  fields.forEach((field, index) => {
+    // What lies in a bin was checked as it was read.
+    record[field] = row.values[index]!.value as Value;
+  });
+  return record;
 }
 
-function readValue(wire: unknown, path: string, field: string): Value {
-  if (typeof wire === 'number' || typeof wire === 'boolean' || wire === null) return wire;
-  return valueSchema.parse(wire, `${path}/${field}`);
+function keyOf({ key }: RowPart, names: NameSource, path: string): RecordKey {
+  const known = typeof key.value === 'number' ? names.keyAt?.(key.value) : undefined;
+  return known ?? recordKey(name(key.value, names, path));
 }
 
 const changesForm: WireForm<Change[]> = {
   write: writeChanges,
   decode(wire, names, path) {
-    const changes: Change[] = [];
-    list(wire, path).forEach((one, index) => {
-      const at = `${path}/${index}`;
-      decodeRun(list(one, at), names, at, changes);
-    });
-    return changes;
+    return readRuns(bin(wire, path), path).flatMap((run, index) => changesOf(run, names, `${path}/${index}`));
   },
 };
 
-function decodeRun(run: readonly unknown[], names: NameSource, path: string, changes: Change[]): void {
-  switch (run[0]) {
-    case WIRE_OP.put: {
-      const fields = readFieldNames(run[1], names, path);
-      readRecords(run, 2, fields, names, path, (key, record) => changes.push({ op: 'put', key, record }));
-      return;
-    }
-    case WIRE_OP.patch: {
-      const set = readFieldNames(run[1], names, path);
-      readRecords(run, 2, set, names, path, (key, fields) => changes.push({ op: 'patch', key, fields, removed: [] }));
-      return;
-    }
-    case WIRE_OP.patchAndRemove: {
-      const set = readFieldNames(run[1], names, path);
-      const removed = readFieldNames(run[2], names, path);
-      readRecords(run, 3, set, names, path, (key, fields) => changes.push({ op: 'patch', key, fields, removed }));
-      return;
-    }
-    case WIRE_OP.remove:
-      for (let at = 1; at < run.length; at++) changes.push({ op: 'remove', key: readKey(run[at], names, path) });
-      return;
-    default:
-      mismatch(path, 'put, patch or remove (0 to 3)');
-  }
-}
-
-function readKey(wire: unknown, names: NameSource, path: string): RecordKey {
-  const known = typeof wire === 'number' ? names.keyAt?.(wire) : undefined;
-  return known ?? recordKey(name(wire, names, path));
+function changesOf(run: RunPart, names: NameSource, path: string): Change[] {
+  const fields = fieldNames(run.fields, names, path);
+  const removed = fieldNames(run.removed, names, path);
+  return run.rows.map((row) => {
+    const key = keyOf(row, names, path);
+    if (run.op === WIRE_OP.remove) return { op: 'remove', key };
+    const record = recordOf(row, fields);
+    return run.op === WIRE_OP.put ? { op: 'put', key, record } : { op: 'patch', key, fields: record, removed };
+  });
 }
 
 const entriesForm: WireForm<SnapshotEntry[]> = {
   write: writeEntries,
   decode(wire, names, path) {
-    const entries: SnapshotEntry[] = [];
-    list(wire, path).forEach((one, index) => {
+    const entries = readRuns(bin(wire, path), path).flatMap((run, index) => {
       const at = `${path}/${index}`;
-      const run = list(one, at);
-      const fields = readFieldNames(run[0], names, at);
-      readRecords(run, 1, fields, names, at, (key, record) => entries.push({ key, record }));
+      if (run.op !== WIRE_OP.put) mismatch(at, 'records');
+      const fields = fieldNames(run.fields, names, at);
+      return run.rows.map((row) => ({ key: keyOf(row, names, at), record: recordOf(row, fields) }));
     });
     eachOnce(entries.length, (index) => entries[index]!.key, path);
     return entries;
@@ -189,17 +142,17 @@ const entriesForm: WireForm<SnapshotEntry[]> = {
 const vectorForm: WireForm<VectorEntry[]> = {
   write: writeVector,
   decode(wire, names, path) {
-    const entries = list(wire, path, REPLICAS_MAX).map((one, index) => {
-      const at = `${path}/${index}`;
-      const entry = list(one, at);
-      return { replica: replicaId(name(entry[0], names, at)), counter: counter(entry[1], at) };
+    const parts = readVector(bin(wire, path), path);
+    if (parts.length > REPLICAS_MAX) mismatch(path, `at most ${REPLICAS_MAX} entries`);
+    const entries = parts.map((part, index) => {
+      return { replica: replicaId(name(part.replica.value, names, `${path}/${index}`)), counter: part.counter.value };
     });
     eachOnce(entries.length, (index) => entries[index]!.replica, path);
     return entries;
   },
 };
 
-const rejectionsForm: WireForm<Infer<typeof rejectionsSchema>> = {
+export const rejectionsForm: WireForm<Infer<typeof rejectionsSchema>> = {
   write: writeRejections,
   decode(wire, names, path) {
     const rejections = list(wire, path, REPLICAS_MAX).map((one, index) => {

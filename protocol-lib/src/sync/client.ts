@@ -30,6 +30,7 @@ import { type PendingMutation, PendingMutations } from './pending.ts';
 import { type OwnReceipt, OwnReceipts, ownReceipt } from './receipts.ts';
 import type { SessionDefinition } from './session.ts';
 import { MAX_PENDING } from './settings.ts';
+import { SnapshotAssembly } from './snapshot-parts.ts';
 import { SyncRequest } from './sync-request.ts';
 
 export interface ClientStateOptions {
@@ -84,6 +85,7 @@ export class ClientState {
   /** Whether the authority has said that it starts anew, so that an older version may replace ours. */
   #mayReset = false;
   readonly #request = new SyncRequest();
+  readonly #assembly = new SnapshotAssembly();
   #repair: MerkleRepair | undefined;
   /** `seq` of the `mismatch` that is not yet put right; 0 where that was not traced. */
   #mismatch: number | undefined;
@@ -152,6 +154,7 @@ export class ClientState {
       this.phase === 'live' &&
       this.#isSynced &&
       !this.#request.isOpen &&
+      !this.#assembly.isOpen &&
       !this.#repair &&
       this.#pending.list.length === 0
     );
@@ -176,6 +179,7 @@ export class ClientState {
     this.#isSynced = false;
     this.#mayReset = this.version === 0;
     this.#request.end();
+    this.#assembly.drop();
     this.#repair = undefined;
     this.#trace.replica(this.#role);
     this.#send(
@@ -256,6 +260,7 @@ export class ClientState {
     if (!this.#connection.end(reason)) return;
     this.#isSynced = false;
     this.#request.end();
+    this.#assembly.drop();
     this.#repair = undefined;
   }
 
@@ -373,8 +378,14 @@ export class ClientState {
       return;
     }
     let committed: Committed;
+    let whole: MessageOf<'FULL_SYNC'> | undefined;
     try {
-      committed = fromFullSync(full);
+      whole = this.#assembly.take(full);
+      if (whole === undefined) {
+        this.#request.answering(now);
+        return;
+      }
+      committed = fromFullSync(whole);
     } catch (error) {
       if (!isSyncError(error)) throw error;
       this.#refused(error, undefined, [seq]);
@@ -390,7 +401,7 @@ export class ClientState {
     this.#repair = undefined;
     this.#mayReset = false;
     const cause = this.#trace.snapshot('full-sync', committed, [seq]);
-    this.#commit(committed, full.rejected, cause, now);
+    this.#commit(committed, whole.rejected, cause, now);
     this.#repaired('snapshot', cause, 0);
     this.#acknowledge(cause);
   }

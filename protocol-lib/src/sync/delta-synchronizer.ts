@@ -8,6 +8,7 @@ import { ClientHealth } from './client-health.ts';
 import type { Outbox, Receiver } from './outbox.ts';
 import type { ReceiptBook } from './receipts.ts';
 import { MAX_BACKOFF, type SyncSettings } from './settings.ts';
+import { splitSnapshot } from './snapshot-parts.ts';
 import type { StateSnapshot } from './snapshots.ts';
 
 /** What is kept of one client while its connection lasts. */
@@ -321,7 +322,9 @@ export class DeltaSynchronizer {
 
   #fullSync(client: Client, now: number): void {
     this.#traceView(client);
-    this.#outbox.send([client], this.#state.fullSync(client.replica), [client.cause]);
+    for (const part of splitSnapshot(this.#state.fullSync(client.replica), this.#settings.snapshotPart)) {
+      this.#outbox.send([client], part, [client.cause]);
+    }
     client.unacknowledged = [];
     client.needsFullSync = false;
     this.#markSent(client, now);

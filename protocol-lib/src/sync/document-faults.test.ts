@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
+import { compact, head } from '../messages/compact.test-helper.ts';
+import { COLUMN, WIRE_OP } from '../messages/compact.ts';
 import { FrameDecoder, type MessageOf, type MessageType, messageType } from '../messages/index.ts';
 import { recordKey, replicaId, type StateHash } from '../state/index.ts';
 import { TraceHub, type TraceRecord } from '../trace/index.ts';
@@ -149,19 +151,22 @@ describe('faults of the documents', () => {
     session.run(100);
     const before = alice.committed;
     const root = Buffer.from('0123456789abcdef', 'hex');
-    const put = [0, ['worth'], 'coin/new', 1];
-    const cases: [from: number, changes: unknown[]][] = [
-      [7, [put]],
+    const put = compact(head(1, WIRE_OP.put), 1, 0, 'worth', COLUMN.int, 0, 'coin/new', 2);
+    const cases: [from: number, changes: Uint8Array, reason: string][] = [
+      [7, put, 'base'],
       // The second change does not fit, so the first must not stay either.
-      [1, [put, [3, 'coin/missing']]],
+      [1, compact(put, head(1, WIRE_OP.remove), 0, 'coin/missing'), 'record'],
       // All changes fit, but make another root than the one stated.
-      [1, [put]],
+      [1, put, 'root'],
     ];
-    cases.forEach(([from, changes], index) => {
-      alice.receive(
-        packMsgpack([8, 'server', 1_000 + index, from, 9, 0, 0, changes, [['alice', 5]], [], root]),
+    const vector = compact(0, 'alice', 5);
+    cases.forEach(([from, changes, reason], index) => {
+      session.now += 60_000_000_000;
+      const answer = alice.receive(
+        packMsgpack([8, 'server', 1_000 + index, from, 9 - from, -from, 0, changes, vector, [], root]),
         session.now,
       );
+      expect(answer.map((frame) => (unpackMsgpack(frame) as unknown[]).at(-1))).toContain(reason);
       expect(alice.committed).toBe(before);
       expect([alice.version, alice.vector.size]).toEqual([1, 0]);
     });
@@ -175,7 +180,8 @@ describe('faults of the documents', () => {
     const alice = session.join('alice');
     const before = alice.committed;
     const root = 'ffffffffffffffff' as StateHash;
-    const frame = [7, 'server', 1_000, 50, 0, [[['worth'], 'coin/1', 5]], [], [], Buffer.from(root, 'hex')];
+    const coins = compact(head(1, WIRE_OP.put), 1, 0, 'worth', COLUMN.int, 0, 'coin/1', 10);
+    const frame = [7, 'server', 1_000, 50, 0, coins, new Uint8Array(0), [], Buffer.from(root, 'hex')];
     const answer = alice.receive(packMsgpack(frame), session.now);
     expect(answer.map(typeOf)).toEqual(['SYNC_REQUEST']);
     expect(alice.committed).toBe(before);

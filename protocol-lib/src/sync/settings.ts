@@ -17,6 +17,8 @@ export interface SyncSettings extends HealthLimits, QueueLimits {
   readonly maxClients: number;
   /** Bytes of a frame from a client. */
   readonly maxFrame: number;
+  /** Bytes, about, of a frame of a snapshot; a larger one goes out in parts. */
+  readonly snapshotPart: number;
   /** A link that has not said HELLO by then is closed. */
   readonly helloTimeout: number;
   /** A Merkle exchange that has not ended by then is given up for a full sync. */
@@ -39,6 +41,7 @@ export const SYNC_DEFAULTS: SyncSettings = {
   periodicSnapshots: 100,
   maxClients: 1_000,
   maxFrame: 1024 * 1024,
+  snapshotPart: 256 * 1024,
   helloTimeout: milliseconds(10_000),
   repairTimeout: milliseconds(5_000),
   maxRepairQueries: 200,

@@ -42,6 +42,11 @@ export class SyncRequest {
     return this.#open && now >= this.#open.retryAt ? this.#open.reason : undefined;
   }
 
+  /** The answer has begun to come: the time for it begins again. */
+  answering(now: number): void {
+    if (this.#open) this.#open = { ...this.#open, retryAt: now + this.#open.wait };
+  }
+
   end(): void {
     this.#open = undefined;
   }
