@@ -7,6 +7,7 @@ import type { AuthorityState, SyncPoint } from './authority-state.ts';
 import { ClientHealth } from './client-health.ts';
 import type { Outbox, Receiver } from './outbox.ts';
 import type { ReceiptBook } from './receipts.ts';
+import { isSnapshotSmaller, planRepair, planText, type RepairPlan } from './repair-cost.ts';
 import { MAX_BACKOFF, type SyncSettings } from './settings.ts';
 import { splitSnapshot } from './snapshot-parts.ts';
 import type { StateSnapshot } from './snapshots.ts';
@@ -22,6 +23,8 @@ export interface Client extends Receiver {
   acknowledged: SyncPoint;
   lastSyncTime: number;
   sent: SyncPoint;
+  /** When that was sent; 0 where it is acknowledged. */
+  sentAt: number;
   /** What was sent and not acknowledged, oldest first. */
   unacknowledged: SyncPoint[];
   /** When what it has not acknowledged is sent again, and how long to wait after that. */
@@ -65,6 +68,7 @@ export class DeltaSynchronizer {
   readonly #replica: ReplicaId;
   readonly #tap: Tap;
   readonly #settings: SyncSettings;
+  readonly #onAcknowledged: ((time: number) => void) | undefined;
   readonly #totals: { -readonly [K in keyof SyncTotals]: number } = {
     syncs: 0,
     deltas: 0,
@@ -80,6 +84,7 @@ export class DeltaSynchronizer {
     replica: ReplicaId,
     tap: Tap,
     settings: SyncSettings,
+    onAcknowledged?: (time: number) => void,
   ) {
     this.#state = state;
     this.#outbox = outbox;
@@ -87,6 +92,7 @@ export class DeltaSynchronizer {
     this.#replica = replica;
     this.#tap = tap;
     this.#settings = settings;
+    this.#onAcknowledged = onAcknowledged;
   }
 
   get totals(): SyncTotals {
@@ -102,6 +108,7 @@ export class DeltaSynchronizer {
       acknowledged: NOWHERE,
       lastSyncTime: now,
       sent: NOWHERE,
+      sentAt: 0,
       unacknowledged: [],
       resendAt: 0,
       resendWait: this.#settings.resendTimeout,
@@ -153,6 +160,10 @@ export class DeltaSynchronizer {
       client.resendAt = now + client.resendWait;
     }
     this.#acknowledged(client, point);
+    if (client.sentAt > 0 && !isBefore(point, client.sent)) {
+      this.#onAcknowledged?.(now - client.sentAt);
+      client.sentAt = 0;
+    }
     client.unacknowledged = client.unacknowledged.filter((sent) => isBefore(point, sent));
     if (client.unacknowledged.length === 0) client.isStalled = false;
   }
@@ -182,17 +193,36 @@ export class DeltaSynchronizer {
     }
   }
 
-  /** Carries on from the state that a client says it has, where that is ours; has it repaired where it is not. */
+  /** Carries on from the state that a client says it has, in whichever way is expected to cost least. */
   resume(client: Client, at: SyncPoint & { readonly root: StateHash }, snapshot: StateSnapshot, now: number): void {
-    if (this.#state.rootFor(client.replica, snapshot).hash === at.root) {
-      this.#traceView(client);
-      this.#restart(client, at, client.cause);
-      // Even a delta of nothing, so that whoever asked has an answer.
-      client.isDue = true;
-      return;
+    const isDifferent = this.#state.rootFor(client.replica, snapshot).hash !== at.root;
+    if (isDifferent) this.#totals.mismatches++;
+    const plan = planRepair({
+      isDifferent,
+      changes: this.#state.deltaFrom({ version: at.version, progress: at.progress }, client.replica)?.changes,
+      root: this.#state.rootFor(client.replica),
+      mayDescend: client.features.includes('merkle') && !client.queue.isSlow,
+    });
+    this.#tracePlan(client, at.version, plan);
+    switch (plan.way) {
+      case 'delta':
+        this.#traceView(client);
+        this.#restart(client, at, client.cause);
+        // Even a delta of nothing, so that whoever asked has an answer.
+        client.isDue = true;
+        return;
+      case 'merkle':
+        this.#offerRepair(client, at.version, client.cause, now);
+        return;
+      case 'snapshot':
+        client.needsFullSync = true;
     }
-    this.#totals.mismatches++;
-    this.#offerRepair(client, at.version, client.cause, now);
+  }
+
+  #tracePlan(client: Client, version: Version, plan: RepairPlan): void {
+    if (!this.#tap.isOpen) return;
+    const text = `${client.replica} at version ${version} goes on by ${planText(plan)}`;
+    client.cause = this.#tap.emit(this.#replica, { kind: 'log', level: 'debug', text }, [client.cause]);
   }
 
   /** The next round sends what is new since this point. */
@@ -285,7 +315,7 @@ export class DeltaSynchronizer {
   #syncGroup(first: Client, others: readonly Client[], now: number): void {
     const clients = [first, ...others];
     const delta = this.#state.deltaFrom(first.sent, first.replica);
-    if (delta && !isMostlyRemovals(delta, this.#state.rootFor(first.replica).size))
+    if (delta && !isSnapshotSmaller(delta.changes, this.#state.rootFor(first.replica)))
       this.#sendDelta(clients, delta, now);
     else for (const client of clients) this.#fullSync(client, now);
   }
@@ -351,19 +381,11 @@ export class DeltaSynchronizer {
   #markSent(client: Client, now: number): void {
     if (client.unacknowledged.length === 0) client.resendAt = now + client.resendWait;
     client.sent = this.#state.point;
+    client.sentAt = now;
     client.unacknowledged.push(client.sent);
     client.isDue = false;
     client.cause = 0;
   }
-}
-
-/** Records that are soon sent, whatever else is to be said. */
-const FEW_RECORDS = 16;
-
-/** Whether a delta names so many records that are gone that what is left is soon said. */
-function isMostlyRemovals({ changes }: BodyOf<'DELTA_SYNC'>, size: number): boolean {
-  const limit = 2 * Math.max(size, FEW_RECORDS);
-  return changes.length > limit && changes.filter(({ op }) => op === 'remove').length > limit;
 }
 
 /** Before anything was sent. */
