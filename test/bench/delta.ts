@@ -5,12 +5,14 @@ import { type RecordKey, recordKey, replicaId } from '@syncscope/protocol/state'
 import type { Bench, Figure } from './types.ts';
 
 /**
- * One delta from end to end: 10 of 10,000 records get two new fields each, the delta is made from the two kept
+ * One delta from end to end: 10 records of many get two new fields each, the delta is made from the two kept
  * versions, encoded as a whole DELTA_SYNC frame, decoded with all its checks, and applied on a second replica whose
  * version is kept as well. `@colyseus/schema` does the same work in its own way: it tracks changes as they are made,
  * encodes and decodes in place, and has neither versions nor history nor a hash.
  */
-const RECORDS = 10_000;
+const SIZES = [100, 1_000, 10_000, 100_000];
+/** The size that is compared; figures of the others are named by theirs. */
+const COMPARED = 10_000;
 const CHANGED = 10;
 const PEER = '@colyseus/schema';
 const ROUNDS = 4_000;
@@ -30,15 +32,15 @@ function fieldsOf(index: number): Fields {
 }
 
 /** The records that a round writes to: spread, and never twice in a round. */
-function indexesOf(round: number): number[] {
-  return Array.from({ length: CHANGED }, (_, place) => (place * (RECORDS / CHANGED) + round * 7_919) % RECORDS);
+function indexesOf(round: number, size: number): number[] {
+  return Array.from({ length: CHANGED }, (_, place) => (place * (size / CHANGED) + round * 7_919) % size);
 }
 
 const valueAt = (round: number, place: number) => (round * 31 + place * 17) % 5_000;
 
 /** Ours. Answers the bytes of the DELTA_SYNC frame. */
-function ownTrip(isHashed: boolean): { trip: Trip; check: () => void } {
-  const keys: RecordKey[] = Array.from({ length: RECORDS }, (_, index) => recordKey(`thing/${index}`));
+function ownTrip(size: number, isHashed: boolean): { trip: Trip; check: () => void } {
+  const keys: RecordKey[] = Array.from({ length: size }, (_, index) => recordKey(`thing/${index}`));
   const entries = () => keys.map((key, index) => [key, { ...fieldsOf(index) }] as const);
   const authority = new StateMerkleTree(StateRoot.from(entries()));
   let replica = StateRoot.from(entries());
@@ -52,7 +54,7 @@ function ownTrip(isHashed: boolean): { trip: Trip; check: () => void } {
   encoder.encode({ type: 'BYE', reason: '' });
 
   const trip: Trip = (round) => {
-    indexesOf(round).forEach((index, place) => {
+    indexesOf(round, size).forEach((index, place) => {
       authority.patch(keys[index]!, { x: valueAt(round, place), y: -valueAt(round, place) });
     });
     const root = authority.root();
@@ -85,10 +87,10 @@ const Thing = schema({ name: t.string(), room: t.string(), x: t.number(), y: t.n
 const World = schema({ things: t.map(Thing) }, 'World');
 
 /** The peer's. Answers the bytes of its patch. */
-function peerTrip(): { trip: Trip; check: () => void } {
-  PeerEncoder.BUFFER_SIZE = 4 * 1024 * 1024;
+function peerTrip(size: number): { trip: Trip; check: () => void } {
+  PeerEncoder.BUFFER_SIZE = 32 * 1024 * 1024;
   const world = new World();
-  const keys = Array.from({ length: RECORDS }, (_, index) => `thing/${index}`);
+  const keys = Array.from({ length: size }, (_, index) => `thing/${index}`);
   keys.forEach((key, index) => {
     world.things.set(key, new Thing(fieldsOf(index)));
   });
@@ -99,7 +101,7 @@ function peerTrip(): { trip: Trip; check: () => void } {
   encoder.discardChanges();
 
   const trip: Trip = (round) => {
-    indexesOf(round).forEach((index, place) => {
+    indexesOf(round, size).forEach((index, place) => {
       const thing = world.things.get(keys[index]!)!;
       thing.x = valueAt(round, place);
       thing.y = -valueAt(round, place);
@@ -120,8 +122,8 @@ function peerTrip(): { trip: Trip; check: () => void } {
 }
 
 /** Median microseconds of a trip for one changed record, and mean bytes of its frame. Trips alternate, so that both meet the same machine. */
-function measure(): { plain: number; hashed: number; peer: number; bytes: number; peerBytes: number } {
-  const sides = [ownTrip(false), ownTrip(true), peerTrip()];
+function measure(size: number): { plain: number; hashed: number; peer: number; bytes: number; peerBytes: number } {
+  const sides = [ownTrip(size, false), ownTrip(size, true), peerTrip(size)];
   const times: number[][] = sides.map(() => []);
   const bytes = sides.map(() => 0);
   const warm = ROUNDS / 2;
@@ -140,12 +142,13 @@ function measure(): { plain: number; hashed: number; peer: number; bytes: number
   return { plain: plain!, hashed: hashed!, peer: peer!, bytes: bytes[0]!, peerBytes: bytes[2]! };
 }
 
-async function run(): Promise<Figure[]> {
-  const { plain, hashed, peer, bytes, peerBytes } = measure();
-  const setting = `${CHANGED} of ${RECORDS} records, 2 fields each, a record`;
+function figuresOf(size: number): Figure[] {
+  const { plain, hashed, peer, bytes, peerBytes } = measure(size);
+  const setting = `${CHANGED} of ${size} records, 2 fields each, a record`;
+  const named = (name: string) => (size === COMPARED ? name : `${name}.${size}`);
   return [
     {
-      name: 'delta.trip',
+      name: named('delta.trip'),
       value: plain,
       unit: 'us',
       peer: PEER,
@@ -153,7 +156,7 @@ async function run(): Promise<Figure[]> {
       note: `${setting}, both roots kept; peer ${peer.toFixed(2)} us without history`,
     },
     {
-      name: 'delta.trip.hashed',
+      name: named('delta.trip.hashed'),
       value: hashed,
       unit: 'us',
       peer: PEER,
@@ -161,7 +164,7 @@ async function run(): Promise<Figure[]> {
       note: `the same with the root read and verified; peer ${peer.toFixed(2)} us without any hash`,
     },
     {
-      name: 'delta.bytes',
+      name: named('delta.bytes'),
       value: bytes,
       unit: 'B',
       peer: PEER,
@@ -171,4 +174,4 @@ async function run(): Promise<Figure[]> {
   ];
 }
 
-export const benches: readonly Bench[] = [{ name: 'delta', run }];
+export const benches: readonly Bench[] = [{ name: 'delta', run: async () => SIZES.flatMap(figuresOf) }];

@@ -1,16 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  canonicalBytes,
-  checkMsgpack,
-  compareUtf8,
-  fastHasher,
-  fromHex,
-  hashKeyed,
-  isCanonical,
-  toHex,
-  unpackMsgpack,
-} from './index.ts';
+import { canonicalBytes, checkMsgpack, compareUtf8, fromHex, isCanonical, toHex, unpackMsgpack } from './index.ts';
 import { arbitraryPlain, isSame } from './testing.ts';
 
 const hex = (value: unknown) => toHex(canonicalBytes(value));
@@ -132,24 +122,6 @@ describe('compareUtf8', () => {
         const bytes = Buffer.compare(encoder.encode(one), encoder.encode(other));
         expect(Math.sign(compareUtf8(one, other))).toBe(bytes);
       }),
-    );
-  });
-});
-
-describe('hashKeyed', () => {
-  it('is the hash of the canonical bytes of key and record', () => {
-    fc.assert(
-      fc.property(
-        fc.string({ unit: 'binary' }),
-        fc.dictionary(fc.constantFrom('a', 'b', 'é'), arbitraryPlain),
-        (key, record) => {
-          const [own, expected] = [new Int32Array(2), new Int32Array(2)];
-          hashKeyed(fastHasher, key, record, own);
-          const bytes = canonicalBytes([key, record]);
-          fastHasher.hash(new DataView(bytes.buffer), bytes.length, expected);
-          expect(own).toEqual(expected);
-        },
-      ),
     );
   });
 });

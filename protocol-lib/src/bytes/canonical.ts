@@ -1,15 +1,4 @@
-import type { Hasher, HashWords } from './hash.ts';
-import {
-  beginWriting,
-  hashWritten,
-  MAP_MAX_FIELDS,
-  VALUE_MAX_DEPTH,
-  writeArrayHeader,
-  writeMap,
-  writeText,
-  writeValue,
-  writtenBytes,
-} from './writer.ts';
+import { beginWriting, MAP_MAX_FIELDS, VALUE_MAX_DEPTH, writeValue, writtenBytes } from './writer.ts';
 
 /**
  * The canonical profile: one and only one msgpack encoding of a value, over which hashes are taken.
@@ -34,19 +23,6 @@ export function canonicalBytes(value: unknown): Uint8Array {
   beginWriting();
   writeValue(value, 'sorted', 0);
   return writtenBytes();
-}
-
-/**
- * Hash of the canonical bytes of the array `[key, record]`, made without handing the bytes out.
- * @throws SyncError as {@link canonicalBytes}
- */
-export function hashKeyed(hasher: Hasher, key: string, record: object, out: HashWords): void {
-  beginWriting();
-  writeArrayHeader(2);
-  writeText(key);
-  // A record counts as depth 0, as the schema of records counts it.
-  writeMap(record, 'sorted', 0);
-  hashWritten(hasher, out);
 }
 
 /** Whether a value has canonical bytes; says nothing of why not. Much cheaper than writing them. */

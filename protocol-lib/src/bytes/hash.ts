@@ -9,8 +9,8 @@
 
 const LANE_1 = 0x9e3779b1 | 0;
 const LANE_2 = 0x85ebca77 | 0;
-const SEED_1 = 0x27d4eb2f | 0;
-const SEED_2 = 0x165667b1 | 0;
+export const SEED_1 = 0x27d4eb2f | 0;
+export const SEED_2 = 0x165667b1 | 0;
 
 /** Two signed 32-bit words: `out[0]` is the high one. Results are written here so that a hash allocates nothing. */
 export type HashWords = Int32Array;
@@ -23,7 +23,20 @@ export interface Hasher {
   hash(view: DataView, length: number, out: HashWords): void;
 }
 
-function finish(first: number, second: number, length: number, out: HashWords): void {
+/** The first lane after one more word. */
+export function laneFirst(a: number, word: number): number {
+  const mixed = Math.imul(a ^ word, LANE_1);
+  return mixed ^ (mixed >>> 15);
+}
+
+/** The second lane after one more word, which the first, `a`, has had already. */
+export function laneSecond(b: number, word: number, a: number): number {
+  const mixed = Math.imul((b + word) | 0, LANE_2);
+  return (((mixed << 13) | (mixed >>> 19)) + a) | 0;
+}
+
+/** The hash of `length` bytes that led the lanes here. */
+export function finish(first: number, second: number, length: number, out: HashWords): void {
   let a = first ^ length;
   let b = second ^ Math.imul(length, LANE_1);
   a = (a + b) | 0;

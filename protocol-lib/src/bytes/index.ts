@@ -1,8 +1,9 @@
-export { canonicalBytes, hashKeyed, isCanonical } from './canonical.ts';
+export { canonicalBytes, isCanonical } from './canonical.ts';
 export { checkMsgpack, MSGPACK_LIMITS, type MsgpackLimits } from './check.ts';
-export * from './hash.ts';
+export { fastHasher, type Hasher, type HashWords, hashBytes, hashText, wordsToHex } from './hash.ts';
 export * from './hex.ts';
 export { packMsgpack, textAt, unpackMsgpack, ValueReader } from './msgpack.ts';
+export { hashPatch, hashRecord } from './record-hash.ts';
 export { CompactReader, CompactWriter } from './varint.ts';
 export {
   beginBytes,

@@ -199,7 +199,7 @@ class Step {
 
   #entry(key: RecordKey, record: SyncRecord): Entry {
     hashKey(key, words);
-    return makeEntry(key, record, words[1]!, this.#root.hasher);
+    return makeEntry(key, record, words[0]!, words[1]!, this.#root.hasher);
   }
 }
 

@@ -1,4 +1,4 @@
-import { fastHasher, type Hasher, hashKeyed, wordsToHex } from '../bytes/index.ts';
+import { fastHasher, type Hasher, wordsToHex } from '../bytes/index.ts';
 import { SyncError, unreachable } from '../errors/index.ts';
 import { type Change, type RecordKey, recordSchema, type StateHash, type SyncRecord } from '../state/index.ts';
 import {
@@ -11,6 +11,7 @@ import {
   hashKey,
   hashOf,
   makeEntry,
+  makePatched,
   type Node,
   putEntry,
   removeEntry,
@@ -81,11 +82,11 @@ export class StateRoot {
   }
 }
 
-/** Hash of one record under its key, as a leaf has it: 16 hex digits over the canonical bytes of `[key, record]`. */
+/** Hash of one record under its key, as a leaf has it: 16 hex digits. */
 export function recordHash(key: RecordKey, record: SyncRecord, hasher: Hasher = fastHasher): string {
-  const words = new Int32Array(2);
-  hashKeyed(hasher, key, record, words);
-  return wordsToHex(words[0]!, words[1]!);
+  hashKey(key, words);
+  const { high, low } = makeEntry(key, record, words[0]!, words[1]!, hasher);
+  return wordsToHex(high, low);
 }
 
 function nodeHash(node: Node | null): StateHash {
@@ -142,7 +143,8 @@ export class StateMerkleTree {
   put(key: RecordKey, record: SyncRecord): boolean {
     const before = this.#find(key);
     if (before !== undefined && sameRecord(before.record, record)) return false;
-    this.#put(key, record, before);
+    const high = words[0]!;
+    this.#put(entryOf(key, record, high, words[1]!, this.hasher), before, high);
     return true;
   }
 
@@ -155,7 +157,8 @@ export class StateMerkleTree {
     if (before === undefined) throw missing(key, 'patch');
     const after = patched(before.record, fields, removed);
     if (after === before.record) return false;
-    this.#put(key, after, before);
+    const high = words[0]!;
+    this.#put(patchedEntry(before, after, fields, removed, high, this.hasher), before, high);
     return true;
   }
 
@@ -207,10 +210,8 @@ export class StateMerkleTree {
     return findHashed(this.#node, key, words[0]!, words[1]!);
   }
 
-  /** Right after {@link StateMerkleTree.#find} of the same key. */
-  #put(key: RecordKey, record: SyncRecord, before: Entry | undefined): void {
-    const entry = entryOf(key, record, words[1]!, this.hasher);
-    this.#write(putEntry(this.#node, entry, before, words[0]!, this.#edit));
+  #put(entry: Entry, before: Entry | undefined, keyHigh: number): void {
+    this.#write(putEntry(this.#node, entry, before, keyHigh, this.#edit));
   }
 
   #write(node: Node | null): void {
@@ -222,14 +223,33 @@ export class StateMerkleTree {
 /** The hash of the key that is being written: high and low word. */
 const words = new Int32Array(2);
 
-function entryOf(key: RecordKey, record: SyncRecord, tag: number, hasher: Hasher): Entry {
+function entryOf(key: RecordKey, record: SyncRecord, high: number, low: number, hasher: Hasher): Entry {
   try {
-    return makeEntry(key, record, tag, hasher);
+    return makeEntry(key, record, high, low, hasher);
   } catch (error) {
-    // The schema says in which field it is, at a cost that only a failure is worth.
-    recordSchema.parse(record, key);
-    throw error;
+    explain(key, record, error);
   }
+}
+
+function patchedEntry(
+  before: Entry,
+  after: SyncRecord,
+  fields: SyncRecord,
+  removed: readonly string[],
+  high: number,
+  hasher: Hasher,
+): Entry {
+  try {
+    return makePatched(before, after, fields, removed, high, hasher);
+  } catch (error) {
+    explain(before.key, after, error);
+  }
+}
+
+/** The schema says in which field it is, at a cost that only a failure is worth. */
+function explain(key: RecordKey, record: SyncRecord, error: unknown): never {
+  recordSchema.parse(record, key);
+  throw error;
 }
 
 function applyChange(tree: StateMerkleTree, change: Change): void {

@@ -1,4 +1,4 @@
-import { type Hasher, type HashWords, hashKeyed, hashText } from '../bytes/index.ts';
+import { type Hasher, type HashWords, hashPatch, hashRecord, hashText } from '../bytes/index.ts';
 import type { RecordKey, SyncRecord } from '../state/index.ts';
 
 /**
@@ -12,7 +12,7 @@ import type { RecordKey, SyncRecord } from '../state/index.ts';
  * edit that made it. An edit changes its own branches in place and copies any other on the first write, so
  * whoever kept the old root still sees the old state.
  *
- * A leaf's hash is that of the canonical bytes of `[key, record]`; a branch's is the sum of those below,
+ * A leaf's hash is the sum of its fields' (`bytes/record-hash.ts`); a branch's is the sum of those below,
  * word by word modulo 2^32. So a write takes the old leaf's words from each branch on its way and adds the
  * new one's, and every branch's hash is always known.
  */
@@ -76,28 +76,27 @@ export class Branch {
   declare ce: Node | null;
   declare cf: Node | null;
 
-  /** Without children; or with those of `like`. */
-  constructor(edit: Edit, count: number, high: number, low: number, like: Branch | null) {
+  constructor(edit: Edit, count: number, high: number, low: number) {
     this.edit = edit;
     this.count = count;
     this.high = high;
     this.low = low;
-    this.c0 = like === null ? null : like.c0;
-    this.c1 = like === null ? null : like.c1;
-    this.c2 = like === null ? null : like.c2;
-    this.c3 = like === null ? null : like.c3;
-    this.c4 = like === null ? null : like.c4;
-    this.c5 = like === null ? null : like.c5;
-    this.c6 = like === null ? null : like.c6;
-    this.c7 = like === null ? null : like.c7;
-    this.c8 = like === null ? null : like.c8;
-    this.c9 = like === null ? null : like.c9;
-    this.ca = like === null ? null : like.ca;
-    this.cb = like === null ? null : like.cb;
-    this.cc = like === null ? null : like.cc;
-    this.cd = like === null ? null : like.cd;
-    this.ce = like === null ? null : like.ce;
-    this.cf = like === null ? null : like.cf;
+    this.c0 = null;
+    this.c1 = null;
+    this.c2 = null;
+    this.c3 = null;
+    this.c4 = null;
+    this.c5 = null;
+    this.c6 = null;
+    this.c7 = null;
+    this.c8 = null;
+    this.c9 = null;
+    this.ca = null;
+    this.cb = null;
+    this.cc = null;
+    this.cd = null;
+    this.ce = null;
+    this.cf = null;
   }
 }
 
@@ -247,10 +246,31 @@ export function findHashed(root: Node | null, key: string, high: number, low: nu
   return undefined;
 }
 
-/** A leaf for a record, in no place yet. `tag` is the low word of the key's hash. @throws SyncError where the record has no canonical bytes */
-export function makeEntry(key: RecordKey, record: SyncRecord, tag: number, hasher: Hasher): Entry {
-  hashKeyed(hasher, key, record, words);
-  return new Entry(key, record, null, tag, words[0]!, words[1]!);
+/**
+ * A leaf for a record, in no place yet. `high` and `low` are the key's hash.
+ * @throws SyncError where the record has no canonical bytes
+ */
+export function makeEntry(key: RecordKey, record: SyncRecord, high: number, low: number, hasher: Hasher): Entry {
+  hashRecord(hasher, key, high, low, record, words);
+  return new Entry(key, record, null, low, words[0]!, words[1]!);
+}
+
+/**
+ * A leaf in no place yet, for the record that comes of `before` by setting `fields` and taking `removed` away. `high` is the high word
+ * of the key's hash. @throws SyncError as {@link makeEntry}
+ */
+export function makePatched(
+  before: Entry,
+  record: SyncRecord,
+  fields: SyncRecord,
+  removed: readonly string[],
+  high: number,
+  hasher: Hasher,
+): Entry {
+  words[0] = before.high;
+  words[1] = before.low;
+  hashPatch(hasher, before.key, high, before.tag, before.record, fields, removed, words);
+  return new Entry(before.key, record, null, before.tag, words[0]!, words[1]!);
 }
 
 /**
@@ -334,7 +354,7 @@ function upTo(first: Entry, end: Entry | null, rest: Entry | null): Entry {
 /** A full bucket as a branch with the same entries, on the way to one more. */
 function split(first: Entry, depth: number, edit: Edit): Branch {
   hashOf(first, words);
-  const branch = new Branch(edit, countOf(first), words[0]!, words[1]!, null);
+  const branch = new Branch(edit, countOf(first), words[0]!, words[1]!);
   for (let slot = 0; slot < FAN_OUT; slot++) setChild(branch, slot, partOf(first, slot, depth));
   return branch;
 }
@@ -395,7 +415,25 @@ function collapsed(branch: Branch, entry: Entry): Entry | null {
 }
 
 function ownBranch(node: Branch, edit: Edit): Branch {
-  return node.edit === edit ? node : new Branch(edit, node.count, node.high, node.low, node);
+  if (node.edit === edit) return node;
+  const copy = new Branch(edit, node.count, node.high, node.low);
+  copy.c0 = node.c0;
+  copy.c1 = node.c1;
+  copy.c2 = node.c2;
+  copy.c3 = node.c3;
+  copy.c4 = node.c4;
+  copy.c5 = node.c5;
+  copy.c6 = node.c6;
+  copy.c7 = node.c7;
+  copy.c8 = node.c8;
+  copy.c9 = node.c9;
+  copy.ca = node.ca;
+  copy.cb = node.cb;
+  copy.cc = node.cc;
+  copy.cd = node.cd;
+  copy.ce = node.ce;
+  copy.cf = node.cf;
+  return copy;
 }
 
 /** Every entry below, in the trie's order, which follows from the records alone. */
