@@ -26,7 +26,7 @@ const EXPECTED_DIFFERENCES = 2;
 const FAN_OUT = 16;
 const BUCKET = 8;
 /** Of a frame without its records: type, sender, sequence, versions, root. */
-const FRAME_BYTES = 40;
+const FRAME_BYTES = 32;
 /** A child of a branch in an answer: its hash and its count. */
 const CHILD_BYTES = 10;
 /** A record in an answer: its hash and its tag. */
