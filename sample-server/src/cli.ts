@@ -1,11 +1,21 @@
 #!/usr/bin/env node
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { isSyncError } from '@syncscope/protocol/errors';
+import { isSyncError, type SyncError } from '@syncscope/protocol/errors';
+import type { Durability } from '@syncscope/protocol/events';
 import { parseCommandLine, USAGE } from './command-line.ts';
+import { logCommand } from './log/log-command.ts';
 import { type RunningServer, startServer } from './server.ts';
 
 /** The sample server as a program: runs until a signal, the end of `--seconds`, or the end of whoever started it. */
+
+/** What an acknowledged change does. */
+const SURVIVES: Readonly<Record<Durability, string>> = {
+  memory: 'nothing: it is kept in memory alone (--log FILE keeps it)',
+  broker: 'a crash of this server, not of the broker',
+  process: 'a crash of any process, not of the machine',
+  log: 'a crash of the machine',
+};
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -15,6 +25,10 @@ process.exitCode = await main(process.argv.slice(2));
 if (process.connected) process.disconnect();
 
 async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === 'log') {
+    const [out, error] = [process.stdout, process.stderr];
+    return logCommand(args.slice(1), { out: (text) => out.write(text), error: (text) => error.write(text) });
+  }
   try {
     const commandLine = parseCommandLine(args);
     if (commandLine.help) {
@@ -23,7 +37,7 @@ async function main(args: readonly string[]): Promise<number> {
     }
     // Asked for before anything runs, so that no signal is missed.
     const end = endAsked(commandLine.seconds);
-    const server = await startServer({ ...builtPage(), ...commandLine.options });
+    const server = await startServer({ ...builtPage(), ...commandLine.options, onRetry: told });
     process.stdout.write(introduction(server, commandLine.options.bots ?? 4));
     const reason = await end;
     await server.close(reason);
@@ -34,6 +48,10 @@ async function main(args: readonly string[]): Promise<number> {
     if (error.code === 'USAGE') process.stderr.write(`\n${USAGE}`);
     return error.origin === 'setting' ? EXIT_USAGE : EXIT_FAILED;
   }
+}
+
+function told(error: SyncError): void {
+  process.stderr.write(`${error.code}: ${error.message}; trying again\n`);
 }
 
 /** The reason why the server is to end, once there is one. */
@@ -54,12 +72,13 @@ function builtPage(): { readonly assets?: string } {
   return existsSync(join(assets, 'index.html')) ? { assets } : {};
 }
 
-function introduction({ url, inspect, seed, session }: RunningServer, bots: number): string {
+function introduction({ url, inspect, seed, session, durability }: RunningServer, bots: number): string {
   return `Session ${session}, ${bots} ${bots === 1 ? 'bot' : 'bots'}, seed ${seed}
 
   inspector   ${inspect.injectPageUrl}
   read only   ${inspect.pageUrl}
   clients     ${url}
+  survives    ${SURVIVES[durability]}
   record      npm run -s syncscope -- record --session ${session} -o session.mcap
 
 Ctrl-C ends it.

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { isSyncError, SyncError } from '@syncscope/protocol/errors';
+import { BUS_SYNTAX } from './bus/index.ts';
 import { FAULT_SYNTAX, parseFaults } from './faults/specs.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import { BOTS_MAX, type ServerOptions } from './server.ts';
@@ -11,11 +12,19 @@ export const USAGE = `Usage: npm run -s server -- [options]
   --port P          of the server, 0 to 65535; 0 takes a free one and prints it (default 0)
   --seed S          a whole number; the same one gives the same world and bots (default: a new one, printed)
   --fault SPEC      repeatable: ${FAULT_SYNTAX.join('\n                    ')}
+  --log FILE        keeps the session: it survives kill -9, and the next server on the file goes on
+  --bus URL         shares the session with other servers, which name the same bus, --session and --token:
+                    ${BUS_SYNTAX}
+  --session NAME    of the session (default: a new one, or that of the log)
+  --durable         refuse to start unless what is acknowledged survives a crash of the machine
+  --wait N          seconds to wait for a bus that is down (default 0)
   --seconds N       end after so long
   --host H          where clients may connect (default 127.0.0.1); any other needs --token
   --token T         what clients must show, 16 characters or more (default: a new one)
   --assets DIR      the folder of the built inspector page
   --help            this text
+
+  log verify|backup|replay FILE   looks into a log: npm run -s server -- log --help
 `;
 
 export type CommandLine =
@@ -40,8 +49,14 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   if (token !== undefined && token.length < TOKEN_MIN_LENGTH) {
     throw usage(`--token: at least ${TOKEN_MIN_LENGTH} characters, or it can be guessed`);
   }
+  const wait = amount('--wait', values.wait);
   const options = {
     scenario,
+    log: values.log,
+    bus: values.bus,
+    session: sessionName(values.session),
+    durable: values.durable,
+    patience: wait === undefined ? undefined : wait * 1_000,
     bots: whole('--bots', values.bots, BOTS_MAX),
     port: whole('--port', values.port, 65_535),
     seed: whole('--seed', values.seed, SEED_MAX),
@@ -66,6 +81,11 @@ function parse(args: readonly string[]) {
         seed: { type: 'string' },
         fault: { type: 'string', multiple: true },
         seconds: { type: 'string' },
+        log: { type: 'string' },
+        bus: { type: 'string' },
+        session: { type: 'string' },
+        durable: { type: 'boolean' },
+        wait: { type: 'string' },
         host: { type: 'string' },
         token: { type: 'string' },
         assets: { type: 'string' },
@@ -75,6 +95,11 @@ function parse(args: readonly string[]) {
   } catch (error) {
     throw usage(error instanceof Error ? error.message : String(error));
   }
+}
+
+function sessionName(text: string | undefined): string | undefined {
+  if (text === undefined || /^[\w.-]{1,60}$/.test(text)) return text;
+  throw usage('--session: up to 60 letters, digits, dots, dashes and underscores');
 }
 
 function whole(name: string, text: string | undefined, most: number): number | undefined {

@@ -1,10 +1,11 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { SyncError } from '@syncscope/protocol/errors';
+import type { Durability } from '@syncscope/protocol/events';
 import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
 import { type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
 import { Reconciler } from '@syncscope/protocol/offline';
 import { type Random, seededRandom } from '@syncscope/protocol/ports';
-import { type ReplicaId, replicaId } from '@syncscope/protocol/state';
+import { type ReplicaId, replicaId, type Value } from '@syncscope/protocol/state';
 import { ClientState, SyncManager } from '@syncscope/protocol/sync';
 import { type Tap, TRACE_VERSION, type TraceHeader, TraceHub } from '@syncscope/protocol/trace';
 import { Bot } from './bot.ts';
@@ -13,13 +14,15 @@ import { FaultBoard } from './faults/fault-board.ts';
 import type { PlannedFault } from './faults/specs.ts';
 import { type DrainOptions, Gateway } from './gateway.ts';
 import { SYNC_PATH } from './http-app.ts';
+import { isTrouble, openPersistence, type Persistence, type PersistenceOptions } from './log/persistence.ts';
 import { AUTHORITY } from './scenarios/adventure.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scenario } from './scenarios/scenario.ts';
 import { SyncClient } from './sync-client.ts';
 import { sameToken, withoutToken } from './token.ts';
 
-export interface ServerOptions {
+export interface ServerOptions
+  extends Pick<PersistenceOptions, 'log' | 'bus' | 'session' | 'durable' | 'patience' | 'onRetry'> {
   /** A name of {@link SCENARIOS}; `adventure` by default. */
   readonly scenario?: string;
   /** 4 by default. */
@@ -47,6 +50,8 @@ export interface RunningServer {
   /** What a HELLO shows. */
   readonly token: string;
   readonly seed: number;
+  /** What an acknowledged mutation survives. */
+  readonly durability: Durability;
   readonly inspect: Inspectable;
   readonly manager: SyncManager;
   readonly bots: readonly Bot[];
@@ -59,6 +64,8 @@ export interface RunningServer {
 
 export const BOTS_MAX = 200;
 const CARETAKER_MS = 1_000;
+/** From which clients go on by deltas where the session is kept, so that one that comes from another server, or after a restart, can. */
+const KEPT_VERSIONS = 5_000;
 const LOOPBACK_HOSTS: readonly string[] = ['127.0.0.1', '::1', 'localhost'];
 
 /**
@@ -76,7 +83,15 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       { origin: 'setting' },
     );
   }
-  const world = new World(scenario, seed, options.token ?? randomBytes(32).toString('hex'));
+  const { definition, name } = scenario;
+  const kept = await openPersistence({
+    ...options,
+    scenario: name,
+    definition,
+    seed,
+    random: (own) => randomOf(own, 'world'),
+  });
+  const world = await worldOf(scenario, kept, options.token ?? randomBytes(32).toString('hex'));
   try {
     const inspect = await world.open(options, isLoopback ? port : 0);
     const opened = isLoopback ? new URL(inspect.url).host : `${host}:${await world.gateway.listen(host, port)}`;
@@ -86,7 +101,8 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       url: `ws://${opened}${SYNC_PATH}`,
       session: world.session,
       token: world.token,
-      seed,
+      seed: kept.seed,
+      durability: kept.log?.durability ?? 'memory',
       inspect,
       manager: world.manager,
       bots: world.bots,
@@ -94,6 +110,15 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     };
   } catch (error) {
     await world.close('the server could not start');
+    throw error;
+  }
+}
+
+async function worldOf(scenario: Scenario, kept: Persistence, token: string): Promise<World> {
+  try {
+    return new World(scenario, kept, token);
+  } catch (error) {
+    await kept.close();
     throw error;
   }
 }
@@ -116,7 +141,7 @@ class World {
   readonly gateway: Gateway;
   readonly bots: Bot[] = [];
   readonly #scenario: Scenario;
-  readonly #seed: number;
+  readonly #kept: Persistence;
   readonly #hub = new TraceHub(monotonicClock);
   /** What the session's own parts report to. */
   readonly #tap: Tap;
@@ -124,13 +149,14 @@ class World {
   readonly #faults: FaultBoard;
   #inspect: Inspectable | undefined;
   #caretaking: NodeJS.Timeout | undefined;
+  #carrying: NodeJS.Immediate | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(scenario: Scenario, seed: number, token: string) {
+  constructor(scenario: Scenario, kept: Persistence, token: string) {
     this.#scenario = scenario;
-    this.#seed = seed;
+    this.#kept = kept;
     this.token = token;
-    this.session = `${scenario.name}-${randomBytes(4).toString('hex')}`;
+    this.session = kept.session;
     this.#tap = withoutToken(this.#hub, token);
     this.manager = new SyncManager({
       definition: scenario.definition,
@@ -140,6 +166,7 @@ class World {
       now: monotonicClock.now(),
       tap: this.#tap,
       authorize: (shown) => sameToken(shown, token),
+      ...(kept.log ? { log: kept.log, ring: KEPT_VERSIONS } : {}),
       onAcknowledged: (time) => this.gateway.metrics.acknowledged(time),
     });
     this.#faults = new FaultBoard({
@@ -156,6 +183,7 @@ class World {
       clock: monotonicClock,
       authorize: (shown) => sameToken(shown, token),
       mayInspect: (shown) => this.#mayInspect(shown),
+      parts: () => kept.parts(),
       reconciler: new Reconciler({ ...scenario.reconciling, authority: this.manager.posted, tap: this.#tap }),
     });
   }
@@ -180,15 +208,40 @@ class World {
   }
 
   start(url: string, { bots = 4, faults = [] }: ServerOptions): void {
-    for (let number = 1; number <= bots; number++) this.bots.push(this.#bot(url, replicaId(`bot-${number}`)));
+    const { presence } = this.#kept;
+    // Servers that share a session have bots of their own.
+    const prefix = presence ? `bot-${presence.gateway.slice(0, 4)}-` : 'bot-';
+    for (let number = 1; number <= bots; number++) this.bots.push(this.#bot(url, replicaId(`${prefix}${number}`)));
     for (const { spec, at } of faults) this.#faults.schedule(at / 1_000_000, spec);
     const caretaker = this.#scenario.caretaker(this.#random('caretaker'));
+    presence?.start(() => this.#targets());
+    this.#kept.onChange(() => this.#carrySoon());
     this.#caretaking = setInterval(() => {
-      const connected = new Set<string>(this.#targets());
+      this.#kept.maintain();
+      // One server is enough.
+      if (presence && !presence.isFirst) return;
+      const connected = new Set<string>([...this.#targets(), ...(presence?.elsewhere ?? [])]);
       for (const { command, args } of caretaker.due(this.manager.root, connected, performance.now())) {
-        this.manager.mutate(command, args, monotonicClock.now());
+        this.#mutate(command, args);
       }
     }, CARETAKER_MS);
+  }
+
+  /** What is due comes again; why it cannot be done now, health says. */
+  #mutate(command: string, args: Value): void {
+    try {
+      this.manager.mutate(command, args, monotonicClock.now());
+    } catch (error) {
+      if (!isTrouble(error)) throw error;
+    }
+  }
+
+  /** Tells what has become durable, once a turn. */
+  #carrySoon(): void {
+    this.#carrying ??= setImmediate(() => {
+      this.#carrying = undefined;
+      this.gateway.tick();
+    });
   }
 
   close(reason: string, drain?: DrainOptions): Promise<void> {
@@ -205,6 +258,8 @@ class World {
     // Each ends by itself within a few seconds, whatever the other side does.
     await Promise.all(bots);
     await this.#inspect?.close(reason);
+    await this.#kept.close();
+    clearImmediate(this.#carrying);
   }
 
   #mayInspect(shown: string): boolean {
@@ -213,15 +268,13 @@ class World {
   }
 
   #random(part: string): Random {
-    let seed = this.#seed >>> 0;
-    for (const letter of part) seed = (Math.imul(seed ^ letter.charCodeAt(0), 0x01000193) + 0x9e3779b9) >>> 0;
-    return seededRandom(seed);
+    return randomOf(this.#kept.seed, part);
   }
 
   #header(): TraceHeader {
     return {
       sessionId: this.session,
-      title: `${this.#scenario.title} (seed ${this.#seed})`,
+      title: `${this.#scenario.title} (seed ${this.#kept.seed})`,
       scenario: this.#scenario.name,
       traceVersion: TRACE_VERSION,
       protocolVersion: PROTOCOL_VERSION,
@@ -265,4 +318,11 @@ class World {
     bot.corrupt(change);
     return `${drift.key} ${drift.field}: ${JSON.stringify(before)} became ${JSON.stringify(after)}`;
   }
+}
+
+/** A stream of its own for each part of a seeded server. */
+function randomOf(whole: number, part: string): Random {
+  let seed = whole >>> 0;
+  for (const letter of part) seed = (Math.imul(seed ^ letter.charCodeAt(0), 0x01000193) + 0x9e3779b9) >>> 0;
+  return seededRandom(seed);
 }
