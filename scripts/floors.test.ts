@@ -64,6 +64,22 @@ describe('imports', () => {
   });
 });
 
+describe('what stands beside the floors', () => {
+  const BROWSER = 'protocol-lib/src/browser/a.ts';
+
+  it('lets browser/ use a browser and every floor, and nothing of Node', () => {
+    expect(messages(BROWSER, "indexedDB.open('a'); navigator.locks; setTimeout(() => {}, Date.now());")).toEqual([]);
+    expect(messages(BROWSER, "import { openDB } from 'idb'; import { a } from '../simulator/a.ts';")).toEqual([]);
+    expect(messages(BROWSER, "import { readFileSync } from 'node:fs';")).toHaveLength(1);
+    expect(messages(BROWSER, "import { a } from '../node/a.ts';")).toHaveLength(1);
+  });
+
+  it('lets no floor import browser/, and nobody else IndexedDB', () => {
+    expect(messages(MERKLE, "import { a } from '../browser/a.ts';")).toHaveLength(1);
+    expect(messages('protocol-lib/src/offline/a.ts', "import { openDB } from 'idb';")).toHaveLength(1);
+  });
+});
+
 describe('the core', () => {
   it.each([
     'const t = Date.now();',

@@ -17,6 +17,9 @@ export const FLOORS: ReadonlyArray<readonly string[]> = [
   ['simulator'],
 ];
 
+/** Folders that stand beside the floors: the only ones that may touch Node, and a browser. They import every floor, and none imports them. */
+const BESIDE = new Set(['node', 'browser']);
+
 /** Globals that exist in Node or a browser but that the core must be handed as ports, or do without. */
 const AMBIENT = new Set(
   (
@@ -40,6 +43,7 @@ const CONFINED: ReadonlyArray<{ readonly name: RegExp; readonly within: RegExp; 
   { name: /^@vscode\/webview-ui-toolkit/, within: /^webview\/src\/ui\//, where: 'webview/src/ui' },
   { name: /^vscode$/, within: /^extension\//, where: 'extension' },
   { name: /^(react|react-dom)(\/|$)/, within: /^webview\/src\//, where: 'webview/src' },
+  { name: /^idb$/, within: /^protocol-lib\/src\/browser\//, where: 'protocol-lib/src/browser' },
   {
     name: /^ws$/,
     within: /^(protocol-lib\/src\/node|sample-server|webview\/host)\//,
@@ -80,7 +84,7 @@ export function findViolations(files: readonly SourceFile[]): Violation[] {
       const to = resolveImport(file.path, found.source);
       if (to !== undefined && !found.isTypeOnly) edges.push({ from: file.path, to, line: found.line });
     }
-    if (folder !== undefined && folder !== 'node' && !isTest(file.path)) {
+    if (folder !== undefined && !BESIDE.has(folder) && !isTest(file.path)) {
       for (const { line, name } of ambientUses(program, file.text)) {
         report(line, `${name} in the core: take it through a port`);
       }
@@ -134,11 +138,16 @@ function checkCoreImport(
   { source, line }: Import,
   report: (line: number, message: string) => void,
 ): void {
-  if (folder === 'node' || isTest(path)) return;
+  if (folder === 'browser' && !isTest(path)) {
+    if (isBuiltin(source)) report(line, `${source} cannot run in a browser`);
+    if (coreFolder(resolveImport(path, source) ?? '') === 'node')
+      report(line, `${source}: browser/ does not import node/`);
+  }
+  if (BESIDE.has(folder) || isTest(path)) return;
   if (floorOf(folder) < 0) report(1, `${folder} has no floor: give it one in scripts/floors.ts and ARCHITECTURE.md`);
   if (isBuiltin(source)) report(line, `${source} in the core: only node/ may use Node`);
   const target = coreFolder(resolveImport(path, source) ?? '');
-  if (target === 'node') report(line, `${source}: no floor imports node/`);
+  if (target && BESIDE.has(target)) report(line, `${source}: no floor imports ${target}/`);
   else if (target && floorOf(target) > floorOf(folder)) {
     report(line, `${folder} (floor ${floorOf(folder)}) imports upwards from ${target} (floor ${floorOf(target)})`);
   }

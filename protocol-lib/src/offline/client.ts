@@ -181,6 +181,8 @@ export class OfflineClient {
    *   a storage that died in the middle may have it.
    */
   async mutate(make: IntentMaker): Promise<MutateResult> {
+    // What another tab has brought in may allow what the state known here does not.
+    await this.#queue.refresh();
     const made: { result: MutateResult } = { result: { rejected: '' } };
     await this.#queue.change((state) => {
       const { root } = this.#current(state);
