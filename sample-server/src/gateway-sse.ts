@@ -18,6 +18,9 @@ const STREAM_HEADERS = {
   Connection: 'keep-alive',
 } as const;
 
+/** Of the bytes of a stream. */
+const FRAME_SHARE = 3 / 4;
+
 /** Why a stream is not carried on with: told in the opening of the one that begins instead. */
 type ResumeFailure = 'SSE_RESUME_UNKNOWN' | 'SSE_RESUME_COMPACTED' | 'SSE_RESUME_AHEAD';
 
@@ -105,8 +108,9 @@ class EventStream implements ClientWire {
     return !this.#isEnded;
   }
 
+  /** In bytes of frames, which base64 makes longer. */
   get queued(): number {
-    return this.#response ? this.#response.writableLength : this.#missed;
+    return this.#response ? Math.floor(this.#response.writableLength * FRAME_SHARE) : this.#missed;
   }
 
   begin(
