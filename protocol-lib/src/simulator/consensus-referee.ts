@@ -38,6 +38,7 @@ export interface Visible {
   readonly version: number;
   readonly root: StateRoot;
   readonly waiting: number;
+  decidedSince(version: number): readonly StateProposal[] | undefined;
   readonly backlog: { readonly effects: number; readonly held: number };
 }
 
@@ -237,6 +238,12 @@ export class ConsensusReferee {
     if (member.version < version) {
       const text = `${member.replica} had shown version ${version}, and comes back with ${member.version}`;
       this.report('acked-durable', text);
+    }
+    // What was decided and written, but shown to nobody before the crash, is decided all the same.
+    for (const proposal of member.decidedSince(this.version) ?? []) {
+      // Alone, it has counted its own vote before anybody could see it.
+      if (this.#quorum === 1) this.#counted.add(proposal.version);
+      this.#onDecided(member.replica, proposal);
     }
     this.look(member, true);
   }

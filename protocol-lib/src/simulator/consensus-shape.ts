@@ -56,7 +56,7 @@ export function drawConsensusShape(options: SimulationOptions): ConsensusShape {
   const datagrams = base.pick([0, 0.5, 1]);
   const members = NAMES.map((name) => drawMember(name, stream.fork(), faults, isRace));
   const links = Array.from({ length: NAMES.length ** 2 }, () => drawLink(stream.fork(), faults, datagrams));
-  const safety = milliseconds(Math.min(base.pick([1_500, 3_000, 5_000]), options.length ?? Number.POSITIVE_INFINITY));
+  const safety = milliseconds(Math.min(base.pick([1_000, 2_500, 4_000]), options.length ?? Number.POSITIVE_INFINITY));
   const settings = {
     roundTimeout: milliseconds(base.pick([500, 1_000, 2_000])),
     resendInterval: milliseconds(base.pick([100, 250, 400])),
@@ -64,7 +64,8 @@ export function drawConsensusShape(options: SimulationOptions): ConsensusShape {
     backoffMax: milliseconds(base.pick([500, 2_000])),
     maxAttempts: base.pick([2, 5, 12, 30]),
     takeOver: milliseconds(base.pick([300, 1_000, 2_000])),
-    kept: base.pick([1, 3, 16, 256]),
+    // A group of one decides much at once that it has shown to nobody: all of it must be found after a crash.
+    kept: base.pick([1, 3, 16, 256]) + (count === 1 ? 256 : 0),
     perAnswer: base.pick([1, 4, 32]),
     maxQueue: base.pick([3, 1_000]),
     maxUndurable: base.pick([2, 50, 1_000]),

@@ -103,7 +103,7 @@ class ConsensusSimulation {
   #healAll(): void {
     this.#phase = 'healed';
     this.#converge(this.#world.members);
-    this.#advance(this.#world.now + SETTLING);
+    this.#advance(Math.max(this.#world.now, this.#world.heldUntil) + SETTLING);
     this.#world.chatter = [];
     this.#advance(this.#world.now + QUIET);
     const chatter = [...new Set(this.#world.chatter)];

@@ -61,6 +61,8 @@ export class ConsensusWorld {
   readonly ways: readonly Way[];
   frames = 0;
   isWorking = true;
+  /** When the last frame that some partition held up comes out, however early it is healed. */
+  heldUntil = 0;
   /** Types of frames other than heartbeats, collected while it is there: when the group should be quiet. */
   chatter: string[] | undefined;
   readonly #options: SimulationOptions;
@@ -287,6 +289,7 @@ export class ConsensusWorld {
   /** Some are cut from the others, in one direction or both. */
   #partition(member: MemberNode, stream: Stream): void {
     const until = this.now + milliseconds(stream.pick([300, 1_000, 3_000, 8_000]));
+    this.heldUntil = Math.max(this.heldUntil, until);
     const side = new Set(this.members.filter((one) => one === member || stream.chance(0.35)));
     const ways = stream.pick(['both', 'both', 'out', 'in'] as const);
     for (const { from, to, conditions } of this.ways) {
@@ -306,7 +309,7 @@ export class ConsensusWorld {
   /** Somebody who is no member votes, and says that this and that was decided: refused, and nothing changes. */
   #speakAsStranger(member: MemberNode, stream: Stream): void {
     const { peer } = member;
-    if (!peer || member.isPaused) return;
+    if (!peer || member.isPaused || peer.failure) return;
     const { version, root } = peer;
     const asked = { version: version + 1, base: root.hash, writer: STRANGER, counter: 1, command: 'x', changes: [] };
     const vote = { at: version, own: root.hash, promised: 0, reason: '', answer: 'accept' as const };

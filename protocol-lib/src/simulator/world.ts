@@ -363,6 +363,7 @@ export class World implements FaultTarget {
       session: SESSION,
       random: Stream.of(this.#options.seed, 'authority'),
       now: clock.now(),
+      incarnation: ++this.#lives,
       tap: this.#hub,
       ...this.shape.settings,
     };

@@ -133,6 +133,12 @@ export class ConsensusPeer {
     return this.#engine.waiting;
   }
 
+  /** The decided changes after `version`, oldest first; undefined where they are not kept any more. */
+  decidedSince(version: Version): readonly StateProposal[] | undefined {
+    const recent = this.#engine.standing.recent.filter((one) => one.version > version && one.version <= this.#version);
+    return recent.length === Math.max(0, this.#version - version) ? recent : undefined;
+  }
+
   /** Whether something was accepted here of which it is not known whether it will be decided. */
   get hasUndecided(): boolean {
     return this.#engine.standing.accepted !== undefined;
