@@ -57,7 +57,7 @@ const value = fc.oneof(
 
 const record = fc.dictionary(fieldName, value, { maxKeys: 6, noNullPrototype: true });
 
-/** The hash as the comment of the module and docs/protocol.md define it, word by word. */
+/** The hash as the comment of the module and docs/root-hash.md define it, word by word. */
 function fromScratch(hasher: Hasher, key: string, fields: Fields): string {
   const hash = (bytes: Uint8Array): Int32Array => {
     const out = new Int32Array(2);
