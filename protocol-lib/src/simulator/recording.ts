@@ -69,7 +69,7 @@ function unfaithful(text: string): Violation {
 }
 
 function headerOf({ seed, scenario = 'bazaar' }: SimulationOptions): TraceHeader {
-  const isGroup = scenario === 'consensus';
+  const isGroup = scenario !== 'bazaar';
   return {
     sessionId: `simulation-${seed}`,
     title: `Simulated ${isGroup ? 'group' : 'session'}, seed ${seed}`,

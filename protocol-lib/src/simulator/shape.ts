@@ -40,8 +40,8 @@ export const FAULT_CLASSES = [
 ] as const;
 export type FaultClass = (typeof FAULT_CLASSES)[number];
 
-/** What is simulated: a bazaar with one authority, or a group that agrees among itself. */
-export const SCENARIOS = ['bazaar', 'consensus'] as const;
+/** What is simulated: a bazaar with one authority, a group that agrees among itself, or one that is cut and merges. */
+export const SCENARIOS = ['bazaar', 'consensus', 'partition'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
 export interface SimulationOptions {
