@@ -59,7 +59,7 @@ export const cases: readonly VectorCase[] = [
       features: ['merkle', 'events'],
       next: 1,
       role: 'client',
-      resume: { version: 42, progress: 57, root },
+      resume: { version: 42, progress: 57, root, incarnation: 3 },
     },
   },
   {
@@ -87,6 +87,7 @@ export const cases: readonly VectorCase[] = [
       durability: 'memory',
       syncInterval: 100_000_000,
       resumed: false,
+      incarnation: 3,
     },
   },
   {
@@ -123,6 +124,21 @@ export const cases: readonly VectorCase[] = [
   {
     name: 'full-sync-empty',
     body: { type: 'FULL_SYNC', version: 0, progress: 0, records: [], ...nothingSettled, root },
+  },
+  {
+    name: 'full-sync-part',
+    body: {
+      type: 'FULL_SYNC',
+      version: 7,
+      progress: 9,
+      // Texts that come again are told once.
+      records: Array.from({ length: 20 }, (_, index) =>
+        entry(`thing/${index}`, { room: index % 2 ? 'hall' : 'attic' }),
+      ),
+      ...nothingSettled,
+      root,
+      part: { index: 1, of: 3 },
+    },
   },
   {
     name: 'delta-sync',
@@ -227,6 +243,28 @@ export const cases: readonly VectorCase[] = [
     },
   },
   {
+    name: 'model-push',
+    body: {
+      type: 'MODEL_PUSH',
+      base: root,
+      from: root,
+      root,
+      changes: [patch('device/s1', { vlan: 20 }, ['note']), remove('device/s2')],
+    },
+  },
+  {
+    name: 'model-result',
+    body: {
+      type: 'MODEL_RESULT',
+      pushed: root,
+      root,
+      changes: [put('device/s3', { serial: 's3', vlan: 1 })],
+      common: [patch('device/s1', { vlan: 10 })],
+      open: [{ key: recordKey('device/s1'), fields: ['vlan'] }],
+    },
+  },
+  { name: 'model-unknown', body: { type: 'MODEL_UNKNOWN', root } },
+  {
     name: 'operation',
     body: {
       type: 'OPERATION',
@@ -237,6 +275,128 @@ export const cases: readonly VectorCase[] = [
       entries: [{ key: recordKey('call/alice'), record: { joined: 1 } }],
     },
   },
+  {
+    name: 'offline-sync',
+    body: {
+      type: 'OFFLINE_SYNC',
+      session: 'notes',
+      device: alice,
+      settled: 4,
+      acknowledged: standing,
+      mutations: [
+        {
+          counter: 5,
+          command: 'create',
+          args: { key: 'note/~alice-1', text: 'Tür' },
+          creates: [recordKey('note/~alice-1')],
+          madeAt: 1_700_000_000_000,
+          madeOn: 9,
+          base: [{ key: recordKey('note/~alice-1'), record: null }],
+          mine: [{ key: recordKey('note/~alice-1'), record: { text: 'Tür' } }],
+        },
+        {
+          counter: 6,
+          command: 'edit',
+          args: { key: 'note/7', text: 'mine' },
+          creates: [],
+          madeAt: 1_700_000_000_001,
+          madeOn: 9,
+          base: [{ key: recordKey('note/7'), record: { text: 'old' } }],
+          mine: [{ key: recordKey('note/7'), record: { text: 'mine' } }],
+        },
+      ],
+    },
+  },
+  {
+    name: 'offline-synced',
+    body: {
+      type: 'OFFLINE_SYNCED',
+      device: alice,
+      settled: 6,
+      applied: [
+        {
+          counter: 5,
+          version: 10,
+          ids: [{ temporary: recordKey('note/~alice-1'), key: recordKey('note/alice-1') }],
+          isRepeated: false,
+        },
+      ],
+      rejected: [{ counter: 6, version: 10, code: 'waiting', reason: 'somebody must decide' }],
+      conflicts: [
+        {
+          counter: 6,
+          key: recordKey('note/7'),
+          policy: 'human',
+          state: 'waiting',
+          winner: 'nobody',
+          base: { text: 'old' },
+          mine: { text: 'mine' },
+          theirs: { text: 'theirs' },
+          result: { text: 'theirs' },
+          reason: 'somebody must decide',
+        },
+      ],
+      checkpoint: { version: 10, progress: 14, root },
+      delta: {
+        from: 9,
+        to: 10,
+        since: 12,
+        progress: 14,
+        changes: [put('note/alice-1', { text: 'Tür' })],
+        vector: [{ replica: alice, counter: 6 }],
+        rejected: [{ replica: alice, counter: 6, reason: 'somebody must decide' }],
+        root,
+      },
+    },
+  },
+  {
+    name: 'peer-status',
+    body: {
+      type: 'PEER_STATUS',
+      session: 'table',
+      vector: [{ replica: alice, counter: 8 }],
+      root,
+      base: [{ replica: alice, counter: 4 }],
+      baseRoot: root,
+    },
+  },
+  { name: 'peer-request', body: { type: 'PEER_REQUEST', vector: [{ replica: alice, counter: 7 }] } },
+  {
+    name: 'peer-changes',
+    body: {
+      type: 'PEER_CHANGES',
+      from: [{ replica: alice, counter: 7 }],
+      to: [{ replica: alice, counter: 9 }],
+      root,
+      mutations: [
+        {
+          writer: alice,
+          counter: 8,
+          time: 1_700_000_000_000,
+          count: 0,
+          seen: [{ replica: server, counter: 3 }],
+          role: 'owner',
+          command: 'write',
+          args: null,
+          changes: [{ op: 'patch', key: recordKey('note/7'), fields: { text: 'Tür' }, removed: ['color'] }],
+          before: [{ text: 'old', color: 'red' }],
+        },
+        {
+          writer: alice,
+          counter: 9,
+          time: 1_700_000_000_000,
+          count: 1,
+          seen: [],
+          role: '',
+          command: 'transfer',
+          args: { from: 'alice', to: 'bob', amount: 5 },
+          changes: [],
+          before: [],
+        },
+      ],
+    },
+  },
+  { name: 'peer-base', body: { type: 'PEER_BASE', vector: [{ replica: alice, counter: 4 }], root } },
 ];
 
 export const SENDER: Message['sender'] = server;

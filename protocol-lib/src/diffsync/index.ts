@@ -66,6 +66,15 @@ export {
 } from './model.ts';
 export { type Projection, type ProjectionRefusal, project, unproject } from './projection.ts';
 export {
+  type ModelAnswer,
+  ModelClient,
+  type ModelClientOptions,
+  type ModelRequest,
+  ModelServer,
+  type ModelServerOptions,
+  type ModelStep,
+} from './remote.ts';
+export {
   type ApplyOptions,
   reportText,
   type SyncFlags,

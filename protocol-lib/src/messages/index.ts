@@ -9,6 +9,7 @@ export {
 } from './codec.ts';
 export * from './consensus.ts';
 export { describeFrame, type FrameField } from './describe.ts';
+export * from './diffsync.ts';
 export { schemaFingerprint, schemaText } from './fingerprint.ts';
 export * from './handshake.ts';
 export * from './merkle.ts';

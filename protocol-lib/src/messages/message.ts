@@ -1,6 +1,7 @@
 import type { Infer, ObjectSchema } from '../schema/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import { acceptSchema, decidedSchema, prepareSchema, voteSchema } from './consensus.ts';
+import { modelPushSchema, modelResultSchema, modelUnknownSchema } from './diffsync.ts';
 import { byeSchema, errorSchema, helloSchema, namesSchema, upgradeRequiredSchema, welcomeSchema } from './handshake.ts';
 import { merkleAnswerSchema, merkleOfferSchema, merkleQuerySchema } from './merkle.ts';
 import { commandSchema, rejectSchema } from './mutation.ts';
@@ -47,6 +48,9 @@ export const MESSAGES = {
   RECONCILE: { id: 37, schema: reconcileSchema },
   OFFLINE_SYNC: { id: 38, schema: reconcileRequestSchema },
   OFFLINE_SYNCED: { id: 39, schema: reconcileAnswerSchema },
+  MODEL_PUSH: { id: 40, schema: modelPushSchema },
+  MODEL_RESULT: { id: 41, schema: modelResultSchema },
+  MODEL_UNKNOWN: { id: 42, schema: modelUnknownSchema },
   OPERATION: { id: 45, schema: operationSchema },
 } as const satisfies Readonly<Record<string, { readonly id: number; readonly schema: ObjectSchema<unknown> }>>;
 

@@ -64,6 +64,7 @@ const rejected = fc.uniqueArray(fc.record({ replica, counter: version, reason })
 });
 const features = fc.array(fc.constantFrom('merkle', 'events', 'later'), { maxLength: 3 });
 const standing = fc.record({ version, progress: version, root });
+const held = fc.record({ version, progress: version, root, incarnation: version });
 const optionally = <T>(arbitrary: fc.Arbitrary<T>, name: string) =>
   fc.option(arbitrary, { nil: undefined }).map((one) => (one === undefined ? {} : { [name]: one }));
 
@@ -117,20 +118,25 @@ export const arbitraryBody = fc.oneof(
       .tuple(
         fc.record({ session: text, replica, token: text, features, next: version }),
         optionally(fc.constantFrom('client', 'peer'), 'role'),
-        optionally(standing, 'resume'),
+        optionally(held, 'resume'),
       )
       .map(([fields, role, resume]) => ({ protocolMin: 1, protocolMax: 3, ...fields, ...role, ...resume })),
   ),
   of(
     'FULL_SYNC',
-    fc.record({
-      version,
-      progress: version,
-      records: fc.uniqueArray(fc.record({ key, record }), { selector: (entry) => entry.key }),
-      vector,
-      rejected,
-      root,
-    }),
+    fc
+      .tuple(
+        fc.record({
+          version,
+          progress: version,
+          records: fc.uniqueArray(fc.record({ key, record }), { selector: (entry) => entry.key }),
+          vector,
+          rejected,
+          root,
+        }),
+        optionally(fc.record({ index: version, of: version }), 'part'),
+      )
+      .map(([fields, part]) => ({ ...fields, ...part })),
   ),
   of(
     'DELTA_SYNC',
@@ -164,6 +170,7 @@ export const arbitraryBody = fc.oneof(
       durability: fc.constantFrom('memory', 'broker', 'process', 'log'),
       syncInterval: version,
       resumed: fc.boolean(),
+      incarnation: version,
     }),
   ),
   of('UPGRADE_REQUIRED', fc.record({ protocolMin: version, protocolMax: version, message: reason })),
@@ -196,6 +203,18 @@ export const arbitraryBody = fc.oneof(
       learned: fc.array(key, { maxLength: 3 }),
     }),
   ),
+  of('MODEL_PUSH', fc.record({ base: root, from: root, root, changes: fc.array(arbitraryChange, { maxLength: 4 }) })),
+  of(
+    'MODEL_RESULT',
+    fc.record({
+      pushed: root,
+      root,
+      changes: fc.array(arbitraryChange, { maxLength: 4 }),
+      common: fc.array(arbitraryChange, { maxLength: 4 }),
+      open: fc.array(fc.record({ key, fields: fc.array(text, { maxLength: 3 }) }), { maxLength: 3 }),
+    }),
+  ),
+  of('MODEL_UNKNOWN', fc.record({ root })),
   of('OPERATION', fc.record({ crdt: text, writer: replica, counter: version, detail: text, entries })),
   of(
     'OFFLINE_SYNC',
