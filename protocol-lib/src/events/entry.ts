@@ -64,6 +64,8 @@ export const logSnapshotSchema = object({
   records: array(object({ key: recordKeySchema, record: recordSchema }), 100_000_000),
   /** Ascending by writer. */
   writers: array(writerStandingSchema, 65_535),
+  /** Which life of the session this is the log of; 0 where absent. */
+  incarnation: optional(uint),
 });
 export type LogSnapshot = Infer<typeof logSnapshotSchema>;
 

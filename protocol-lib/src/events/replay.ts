@@ -15,6 +15,8 @@ export interface LogState {
   /** Nanoseconds since the session began. */
   readonly time: number;
   readonly writers: ReadonlyMap<ReplicaId, WriterStanding>;
+  /** Which life of the session this is: within one, a version is one state. */
+  readonly incarnation?: number | undefined;
 }
 
 /** Told of each state on the way, the first one included, and of the entry that led to it. */
@@ -103,7 +105,7 @@ export function stateAtPosition(log: EventLog, reduce: Reducer, position: number
 }
 
 /** A snapshot of what a log comes to. */
-export function snapshotOf({ position, version, root, time, writers }: LogState): LogSnapshot {
+export function snapshotOf({ position, version, root, time, writers, incarnation }: LogState): LogSnapshot {
   return {
     position,
     version,
@@ -111,6 +113,7 @@ export function snapshotOf({ position, version, root, time, writers }: LogState)
     time,
     records: Array.from(root.entries(), ([key, record]) => ({ key, record })).sort((a, b) => (a.key < b.key ? -1 : 1)),
     writers: [...writers.values()].sort((a, b) => (a.writer < b.writer ? -1 : 1)),
+    ...(incarnation === undefined ? {} : { incarnation }),
   };
 }
 
@@ -126,10 +129,10 @@ export function compactLog(log: EventLog, reduce: Reducer, position: number): vo
 
 function beginning(snapshot: LogSnapshot | undefined): LogState {
   if (!snapshot) throw logError('LOG_NOT_BEGUN', 'the log has no snapshot to begin with');
-  const { position, version, time, records, writers } = snapshot;
+  const { position, version, time, records, writers, incarnation } = snapshot;
   const root = StateRoot.from(records.map(({ key, record }) => [key, record] as const));
   if (root.hash !== snapshot.root) snapshotMismatch(snapshot, root);
-  return { position, version, root, time, writers: new Map(writers.map((one) => [one.writer, one])) };
+  return { position, version, root, time, writers: new Map(writers.map((one) => [one.writer, one])), incarnation };
 }
 
 function snapshotMismatch(snapshot: LogSnapshot, root: StateRoot): never {
@@ -147,11 +150,12 @@ function replayFrom(
   toVersion = Number.POSITIVE_INFINITY,
 ): LogState {
   const writers = new Map(start.writers);
+  const { incarnation } = start;
   let { position, version, root, time } = start;
   while (position < last) {
     const entries = log.read(position, Math.min(CHUNK, last - position));
     for (const entry of entries) {
-      if (entry.version > toVersion) return { position, version, root, time, writers };
+      if (entry.version > toVersion) return { position, version, root, time, writers, incarnation };
       root = afterEntry(entry, root, reduce);
       ({ position, version, time } = entry);
       writers.set(entry.mutation.writer, standingAfter(writers.get(entry.mutation.writer), entry));
@@ -159,7 +163,7 @@ function replayFrom(
     }
     if (entries.length === 0) throw logError('LOG_DAMAGED', `the log has no entry ${position + 1} of ${last}`);
   }
-  return { position, version, root, time, writers };
+  return { position, version, root, time, writers, incarnation };
 }
 
 /** The state after an entry, where it is the recorded one. */

@@ -18,8 +18,8 @@ export const helloSchema = object({
   /** The lowest counter that a COMMAND of this client may still carry: all below are settled for it. */
   next: uint,
   role: optional(literal('client', 'peer')),
-  /** The committed state that the client still holds. */
-  resume: optional(object({ version: uint, progress: uint, root: stateHashSchema })),
+  /** The committed state that the client still holds, and of which life of the session it is. */
+  resume: optional(object({ version: uint, progress: uint, root: stateHashSchema, incarnation: uint })),
 });
 
 /** The answer to an accepted HELLO. The state follows: a delta where `resumed`, a FULL_SYNC where not. */
@@ -36,8 +36,10 @@ export const welcomeSchema = object({
   durability: literal('memory', 'broker', 'process', 'log'),
   /** Nanoseconds between two deltas. */
   syncInterval: uint,
-  /** Whether the client's own state is carried on from. */
+  /** Whether the client's own state is carried on from. Never where it is of another life of the session. */
   resumed: boolean,
+  /** Which life of the session this is: within one, a version is one state; an authority that has lost the session's history begins another. */
+  incarnation: uint,
 });
 
 /** The answer to a HELLO whose protocol versions do not meet ours; the link is closed after. */

@@ -51,6 +51,8 @@ export class World implements FaultTarget {
   /** Of authorities that were lost. */
   #commits = 0;
   #nextLink = 1;
+  /** Authorities so far: each that begins without a log is another life of the session. */
+  #lives = 0;
   /** The disk for which something is on its way to become durable. */
   #drivenDisk: SimulatedDisk | undefined;
 

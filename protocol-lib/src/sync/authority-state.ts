@@ -69,6 +69,8 @@ export interface AuthorityOptions {
   readonly log?: EventLog | undefined;
   /** Runs every event twice, and refuses a mutation whose two runs differ. */
   readonly verifyReducer?: boolean | undefined;
+  /** Which life of the session begins here, where the log does not carry one on. */
+  readonly incarnation?: number | undefined;
 }
 
 /** Commits remembered by `seq`, as causes of the deltas that carry them. A trace record names at most 1,000 causes. */
@@ -92,6 +94,8 @@ export class AuthorityState {
   readonly ledger: MutationLedger;
   /** Nanoseconds since the session began, when this authority took it over. */
   readonly startTime: number;
+  /** Which life of the session this is. */
+  readonly incarnation: number;
   #root: StateRoot;
   #version: Version;
   #commits: { readonly version: Version; readonly seq: number }[] = [];
@@ -105,7 +109,7 @@ export class AuthorityState {
     random: Random,
     tap: Tap,
     settings: SyncSettings,
-    { log, verifyReducer = false }: AuthorityOptions = {},
+    { log, verifyReducer = false, incarnation }: AuthorityOptions = {},
   ) {
     this.#definition = withWholeGroups(definition);
     this.#views = definition.view && new Views(definition.view);
@@ -113,11 +117,13 @@ export class AuthorityState {
     this.#tap = tap;
     this.#verifiesReducer = verifyReducer;
     this.#ring = new SnapshotRing(settings.ring, settings.periodicSnapshots);
-    const state = log && log.base >= 0 ? this.#recover(log, settings.ring) : firstState(definition, random);
+    const state =
+      log && log.base >= 0 ? this.#recover(log, settings.ring) : firstState(definition, random, incarnation);
     if (log && log.base < 0) log.putSnapshot(snapshotOf(state));
     this.#root = state.root;
     this.#version = state.version;
     this.startTime = state.time;
+    this.incarnation = state.incarnation ?? 0;
     this.ledger = new MutationLedger(MAX_PENDING, state);
     this.#log = log && new CommitLog(log, state.time);
   }
@@ -469,7 +475,7 @@ export function firstSnapshot(definition: SessionDefinition, random: Random): Lo
   return snapshotOf(firstState(definition, random));
 }
 
-function firstState(definition: SessionDefinition, random: Random): LogState {
+function firstState(definition: SessionDefinition, random: Random, incarnation?: number): LogState {
   const root = StateRoot.from(definition.initialRecords(random));
   for (const [key, record] of root.entries()) {
     if (isSendableRecord(record)) continue;
@@ -479,7 +485,8 @@ function firstState(definition: SessionDefinition, random: Random): LogState {
     });
   }
   // Version 0 is the empty state, so that no client can hold the first one by accident.
-  return { position: 0, version: 1, root, time: 0, writers: new Map() };
+  const drawn = incarnation ?? Math.floor(random.next() * 2 ** 48);
+  return { position: 0, version: 1, root, time: 0, writers: new Map(), incarnation: drawn };
 }
 
 /** An event as messages and trace records carry it. */

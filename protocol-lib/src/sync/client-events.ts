@@ -5,8 +5,8 @@ import type { SyncHealth } from './health.ts';
 
 /** What a client tells those who listen to it, after its state is consistent again. */
 export type ClientEvent =
-  /** The authority let it in. The state follows. */
-  | { readonly type: 'welcomed'; readonly resumed: boolean }
+  /** The authority let it in. The state follows. `isRestart`: the session has another life than the state that is here: its history was lost. */
+  | { readonly type: 'welcomed'; readonly resumed: boolean; readonly isRestart: boolean }
   /** The committed state moved on, or was replaced or repaired. */
   | { readonly type: 'committed'; readonly version: Version; readonly root: StateHash }
   | { readonly type: 'confirmed'; readonly mutation: MutationId; readonly version: Version }

@@ -82,6 +82,9 @@ export class ClientState {
   #counter = 0;
   /** Whether this connection has brought the state up to the authority's, or will: only then may commands follow. */
   #isSynced = false;
+  /** Which life of the session the committed state is of, and which the authority has said that this is. */
+  #incarnation = 0;
+  #authorityIncarnation = 0;
   /** Whether the authority has said that it starts anew, so that an older version may replace ours. */
   #mayReset = false;
   readonly #request = new SyncRequest();
@@ -193,7 +196,7 @@ export class ClientState {
         features: [...this.#features],
         next: this.#pending.list[0]?.mutation.counter ?? this.#counter + 1,
         role: this.#role,
-        ...(this.version > 0 ? { resume: standing(this.#committed) } : {}),
+        ...(this.version > 0 ? { resume: { ...standing(this.#committed), incarnation: this.#incarnation } } : {}),
       },
       [],
     );
@@ -364,10 +367,13 @@ export class ClientState {
     }
     this.#connection.welcome(welcome.authority);
     this.#mayReset = !welcome.resumed;
+    this.#authorityIncarnation = welcome.incarnation;
     this.#nextHeartbeat = now + HEARTBEAT_INTERVAL;
     // The state comes unasked; should it be lost, this asks for it.
     this.#request.begin('silence', now);
-    this.#events.push({ type: 'welcomed', resumed: welcome.resumed });
+    // Before the first state there is nothing that could be of another life.
+    const isRestart = this.version > 0 && welcome.incarnation !== this.#incarnation;
+    this.#events.push({ type: 'welcomed', resumed: welcome.resumed, isRestart });
   }
 
   // — committed state —
@@ -469,6 +475,7 @@ export class ClientState {
   /** Swaps in a new committed state, settles what it covers and runs the rest again on top. */
   #commit(committed: Committed, rejected: readonly Rejection[], cause: number, now: number): void {
     this.#committed = committed;
+    this.#incarnation = this.#authorityIncarnation;
     this.#counter = Math.max(this.#counter, committed.vector.get(this.replica));
     this.#request.end();
     this.#health.verified(this.version, now);

@@ -178,7 +178,7 @@ describe('reconnecting', () => {
     const before = session.manager.stats;
     session.connect('alice');
     session.run(100);
-    expect(welcomes).toEqual([{ type: 'welcomed', resumed: true }]);
+    expect(welcomes).toEqual([{ type: 'welcomed', resumed: true, isRestart: false }]);
     expect(session.manager.stats.fullSyncs).toBe(before.fullSyncs);
     expect(owner(session.manager.root, 2)).toBe('alice');
     expect(alice.committed.hash).toBe(session.manager.root.hash);

@@ -47,6 +47,11 @@ export interface SyncManagerOptions extends Partial<SyncSettings> {
   readonly log?: EventLog;
   /** Runs every event twice, and refuses a mutation whose two runs differ. */
   readonly verifyReducer?: boolean;
+  /**
+   * Which life of the session begins here, a number that no other has, where no log carries one on; drawn from `random` where absent, which
+   * must then differ from start to start.
+   */
+  readonly incarnation?: number;
   /** A client has acknowledged all that was sent to it, with an equal hash, so many nanoseconds after it was. */
   readonly onAcknowledged?: (time: number) => void;
   /** What this side offers; all of {@link FEATURES} where absent. */
@@ -117,10 +122,11 @@ export class SyncManager {
     this.#features = options.features ?? FEATURES;
     this.#protocols = options.protocols ?? OWN_PROTOCOLS;
     this.#authorize = options.authorize ?? (() => true);
-    const { definition, random, log, verifyReducer } = options;
+    const { definition, random, log, verifyReducer, incarnation } = options;
     this.#state = new AuthorityState(definition, this.replica, random, this.#tap, this.#settings, {
       log,
       verifyReducer,
+      incarnation,
     });
     this.#outbox = new Outbox(
       options.replica,
@@ -433,7 +439,10 @@ export class SyncManager {
     const protocol = negotiateProtocol(hello.protocolMin, hello.protocolMax, this.#protocols);
     if (protocol === undefined) throw new TypeError('a HELLO whose versions do not meet ours was decoded');
     this.#replace(hello.replica);
-    const base = hello.resume && this.#state.snapshot(hello.resume.version);
+    const { resume } = hello;
+    // A version of another life is another state, even where the two have one hash: the ledgers differ.
+    const isOurs = resume?.incarnation === this.#state.incarnation;
+    const base = resume && isOurs ? this.#state.snapshot(resume.version) : undefined;
     const features = negotiateFeatures(this.#features, hello.features);
     const queue = new LinkQueue(this.#settings);
     const receiver = { link: link.id, replica: hello.replica, bytes: 0, queue };
@@ -451,11 +460,12 @@ export class SyncManager {
       durability: this.#state.durability,
       syncInterval: this.#settings.syncInterval,
       resumed: base !== undefined,
+      incarnation: this.#state.incarnation,
     };
     this.#outbox.send([client], { type: 'WELCOME', ...welcome }, [seq]);
     this.#outbox.sendNames(client, [seq]);
     this.#clients.set(client.replica, client);
-    if (base && hello.resume) this.#synchronizer.resume(client, hello.resume, base, now);
+    if (base && resume) this.#synchronizer.resume(client, resume, base, now);
     this.#synchronizer.sync([client], now);
   }
 

@@ -31,6 +31,7 @@ const bodies: readonly MessageBody[] = [
     vector: [{ replica: server, counter: 1 }],
     rejected: [{ replica: server, counter: 1, reason: 'no' }],
   },
+  { ...snapshot, part: { index: 1, of: 3 } },
   {
     ...delta,
     changes: [
@@ -150,7 +151,7 @@ describe.each(texts)('$type', ({ lines }) => {
     for (const [line, [keyword]] of fields.entries()) {
       const result = parse(lines.toSpliced(line, 1));
       // These have a meaning when they are not there, or are missed by the hash of the state alone.
-      const isOptional = ['PROGRESS', 'HASH31', 'SEEN', 'REFUSED', 'VISITED', 'RECORD'].includes(keyword!);
+      const isOptional = ['PROGRESS', 'HASH31', 'PART', 'SEEN', 'REFUSED', 'VISITED', 'RECORD'].includes(keyword!);
       if (isOptional && lines[1]!.startsWith('SNAPSHOT')) expect(isSyncError(result), keyword).toBe(false);
       else if (!isOptional) expectRefused(lines.toSpliced(line, 1), keyword!);
     }
