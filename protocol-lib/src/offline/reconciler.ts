@@ -1,5 +1,5 @@
 import { canonicalBytes, hashBytes } from '../bytes/index.ts';
-import { SyncError } from '../errors/index.ts';
+import { isSyncError, SyncError } from '../errors/index.ts';
 import type {
   IdMapping,
   OfflineMutation,
@@ -10,7 +10,7 @@ import type {
 } from '../messages/index.ts';
 import { fitText } from '../schema/index.ts';
 import type { RecordKey, ReplicaId, SyncRecord, Value } from '../state/index.ts';
-import type { PostedMutations } from '../sync/index.ts';
+import { isSendable, type PostedMutations } from '../sync/index.ts';
 import { closedTap, type Tap } from '../trace/index.ts';
 import {
   type ConflictDecision,
@@ -125,7 +125,8 @@ export class Reconciler {
       const text = `${device} holds version ${acknowledged.version}, this authority has made ${version}: it has lost some, or is another`;
       fail('CHECKPOINT_FROM_FUTURE', `${text}; give up the device's copy of the state and start from a snapshot`);
     }
-    mutations.forEach(({ counter, creates }, index) => {
+    mutations.forEach(({ counter, command, args, creates }, index) => {
+      if (!isSendable(command, args)) fail('RECONCILE_INVALID', `mutation ${counter}: no device makes such arguments`);
       const expected = settled + 1 + index;
       if (counter !== expected) fail('RECONCILE_GAP', `mutation ${expected} of ${device} is missing before ${counter}`);
       const stranger = creates.find((key) => parseTemporary(key)?.device !== device);
@@ -174,7 +175,12 @@ export class Reconciler {
       refuse('temp-unmapped', `${JSON.stringify(unmapped.slice(0, 80))} names no record that this device has made`);
       return;
     }
-    const { args, base, mine } = run.renamed(mutation);
+    const renamed = run.renamed(mutation);
+    if ('unfit' in renamed) {
+      refuse('temp-unmapped', renamed.unfit);
+      return;
+    }
+    const { args, base, mine } = renamed;
     const conflicts = findConflicts(id, command, base, mine, (key) => this.#authority.get(key, device));
     const decisions = conflicts.map((conflict) => ({ conflict, ...this.#decide(conflict) }));
     const told = decisions.map((one) => toldConflict(counter, one.policy, one.conflict, one.decision));
@@ -328,15 +334,20 @@ class Run {
   }
 
   /** The mutation as it is to be carried out: with the authority's ids, also for what it makes itself. */
-  renamed(mutation: OfflineMutation): Pick<OfflineMutation, 'args' | 'base' | 'mine'> {
+  renamed(mutation: OfflineMutation): Pick<OfflineMutation, 'args' | 'base' | 'mine'> | { readonly unfit: string } {
     const own = new IdMap();
     for (const mapping of this.#mappings(mutation)) own.set(mapping);
     const rename = (text: string): string => own.rename(this.#map.rename(text));
-    return {
-      args: renameInArgs(this.#references, mutation.command, mutation.args, rename),
-      base: renameTouched(this.#references, mutation.base, rename),
-      mine: renameTouched(this.#references, mutation.mine, rename),
-    };
+    try {
+      return {
+        args: renameInArgs(this.#references, mutation.command, mutation.args, rename),
+        base: renameTouched(this.#references, mutation.base, rename),
+        mine: renameTouched(this.#references, mutation.mine, rename),
+      };
+    } catch (error) {
+      if (isSyncError(error)) return { unfit: error.message };
+      throw error;
+    }
   }
 
   apply(mutation: OfflineMutation, version: number, isRepeated: boolean): void {
@@ -351,12 +362,21 @@ class Run {
 
   /** What makes a mutation the one that it is. With the authority's ids: the device may have come to know some since it sent it first. */
   bodyOf({ command, args, creates, madeAt }: OfflineMutation): string {
-    const named = renameInArgs(this.#references, command, args, (text) => {
-      const id = parseTemporary(text);
-      const isOwn = id?.device === this.request.device;
-      return id && isOwn ? text.slice(0, text.lastIndexOf('/') + 1) + this.#assign(id) : text;
-    });
-    return hashBytes(canonicalBytes([command, named, creates, madeAt]));
+    return hashBytes(canonicalBytes([command, this.#named(command, args), creates, madeAt]));
+  }
+
+  #named(command: string, args: Value): Value {
+    try {
+      return renameInArgs(this.#references, command, args, (text) => {
+        const id = parseTemporary(text);
+        const isOwn = id?.device === this.request.device;
+        return id && isOwn ? text.slice(0, text.lastIndexOf('/') + 1) + this.#assign(id) : text;
+      });
+    } catch (error) {
+      // Ids that cannot be told apart then: such a mutation is refused, and its device never renames in it.
+      if (isSyncError(error)) return args;
+      throw error;
+    }
   }
 
   #mappings({ creates }: OfflineMutation): IdMapping[] {

@@ -93,7 +93,8 @@ function mapped(items: readonly Value[], change: (item: Value) => Value): readon
 
 function renamedNames(map: ValueMap, rename: Rename): ValueMap {
   const entries = Object.entries(map).map(([name, value]) => [rename(name), value] as const);
-  if (entries.every(([name]) => Object.hasOwn(map, name))) return map;
+  const before = Object.keys(map);
+  if (entries.every(([name], index) => name === before[index])) return map;
   if (new Set(entries.map(([name]) => name)).size < entries.length || entries.some(([name]) => name === '__proto__')) {
     throw new SyncError('TEMP_ID_INVALID', 'two names of a map would become one by their ids', { origin: 'state' });
   }

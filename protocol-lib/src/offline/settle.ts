@@ -1,6 +1,6 @@
 import { isSyncError, SyncError } from '../errors/index.ts';
 import { changesBetween } from '../merkle/index.ts';
-import type { ReconcileAnswer, ReconcileRequest } from '../messages/index.ts';
+import type { OfflineMutation, ReconcileAnswer, ReconcileRequest } from '../messages/index.ts';
 import { afterDelta, type Committed, fromFullSync } from '../sync/index.ts';
 import type { QueueLimits } from './add.ts';
 import {
@@ -162,13 +162,26 @@ function renamedEntries(
   const after = new Map(entries);
   for (const [counter, entry] of entries) {
     if (entry.state === 'reconciled') continue;
-    const { mutation } = entry;
-    const args = renameInArgs(references, mutation.command, mutation.args, rename);
-    const base = renameTouched(references, mutation.base, rename);
-    const mine = renameTouched(references, mutation.mine, rename);
-    after.set(counter, { ...entry, mutation: { ...mutation, args, base, mine } });
+    const renamed = renamedMutation(entry.mutation, rename, references);
+    if (renamed) after.set(counter, { ...entry, mutation: renamed });
   }
   return after;
+}
+
+/** Undefined where two names in it would become one: the authority refuses it then for its temporary id. */
+function renamedMutation(
+  mutation: OfflineMutation,
+  rename: (text: string) => string,
+  references: References,
+): OfflineMutation | undefined {
+  try {
+    const args = renameInArgs(references, mutation.command, mutation.args, rename);
+    const base = renameTouched(references, mutation.base, rename);
+    return { ...mutation, args, base, mine: renameTouched(references, mutation.mine, rename) };
+  } catch (error) {
+    if (isSyncError(error, 'TEMP_ID_INVALID')) return undefined;
+    throw error;
+  }
 }
 
 /** Counts, of what still waits, that it was run again, and whether it came to do something else. */
