@@ -17,6 +17,8 @@ const SURVIVES: Readonly<Record<Durability, string>> = {
   log: 'a crash of the machine',
 };
 
+/** Milliseconds: for telling all that was decided, and until clients come back. */
+const DRAIN = { patience: 5_000, reconnect: 1_000 } as const;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
@@ -39,8 +41,8 @@ async function main(args: readonly string[]): Promise<number> {
     const end = endAsked(commandLine.seconds);
     const server = await startServer({ ...builtPage(), ...commandLine.options, onRetry: told });
     process.stdout.write(introduction(server, commandLine.options.bots ?? 4));
-    const reason = await end;
-    await server.close(reason);
+    const { reason, isMoved } = await end;
+    await server.close(reason, isMoved ? DRAIN : undefined);
     return 0;
   } catch (error) {
     if (!isSyncError(error)) throw error;
@@ -54,16 +56,22 @@ function told(error: SyncError): void {
   process.stderr.write(`${error.code}: ${error.message}; trying again\n`);
 }
 
-/** The reason why the server is to end, once there is one. */
-function endAsked(seconds: number | undefined): Promise<string> {
+interface End {
+  readonly reason: string;
+  /** Whether clients are to go on elsewhere: whoever runs servers says SIGTERM, whoever sits before one says SIGINT. */
+  readonly isMoved: boolean;
+}
+
+/** Why the server is to end, once there is a reason. */
+function endAsked(seconds: number | undefined): Promise<End> {
   return new Promise((resolve) => {
+    const end = (reason: string, isMoved = false): void => resolve({ reason, isMoved });
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-      process.once(signal, () => resolve(`the server was stopped (${signal})`));
+      process.once(signal, () => end(`the server was stopped (${signal})`, signal === 'SIGTERM'));
     }
     // An editor that forked us has gone.
-    process.once('disconnect', () => resolve('whoever started the server has ended'));
-    if (seconds !== undefined)
-      setTimeout(() => resolve(`the server ended after ${seconds} s`), seconds * 1_000).unref();
+    process.once('disconnect', () => end('whoever started the server has ended'));
+    if (seconds !== undefined) setTimeout(() => end(`the server ended after ${seconds} s`), seconds * 1_000).unref();
   });
 }
 

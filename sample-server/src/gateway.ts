@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { SyncError } from '@syncscope/protocol/errors';
+import { MESSAGES } from '@syncscope/protocol/messages';
 import { type Refusal, refuse, refuseUpgrade } from '@syncscope/protocol/node';
 import type { ReconcileAnswer, ReconcileRequest, Reconciler } from '@syncscope/protocol/offline';
 import { type Clock, milliseconds } from '@syncscope/protocol/ports';
@@ -10,7 +11,7 @@ import type { LinkId, Outgoing, SyncManager } from '@syncscope/protocol/sync';
 import type { Tap } from '@syncscope/protocol/trace';
 import type { FaultBoard } from './faults/fault-board.ts';
 import { Allowance, Doorkeeper, GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits.ts';
-import { GatewayMetrics } from './gateway-metrics.ts';
+import { GatewayMetrics, typeNumber } from './gateway-metrics.ts';
 import { EventStreams } from './gateway-sse.ts';
 import { CLIENT_FRAME_MAX, WebSocketEntrance } from './gateway-websocket.ts';
 import type { ClientWire, Entrance, WireSink } from './gateway-wire.ts';
@@ -303,6 +304,8 @@ export class Gateway {
       return;
     }
     this.metrics.received(frame);
+    // Nothing new is decided while draining: what is not acknowledged is sent again, to whoever takes over.
+    if (this.#state === 'draining' && typeNumber(frame) === MESSAGES.COMMAND.id) return;
     connection.up(frame);
   }
 
