@@ -93,7 +93,6 @@ test('client and server come together, whatever both change, even while a push i
         expect(wire.client.store.root().hash).toBe(wire.server.store.root().hash);
       }
     }),
-    { numRuns: 50 },
   );
 });
 

@@ -108,6 +108,47 @@ test('two-way brings both systems together, and goes on from what they had in co
   );
 });
 
+test('what failed in a two-way sync is made up for by the next one, and nothing of it is lost', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      states,
+      steps,
+      steps,
+      fc.array(fc.nat(40), { maxLength: 6 }),
+      async (base, first, second, refused) => {
+        const sidesOf = () => {
+          const systems = [FakeSystem.of(base), FakeSystem.of(base)] as const;
+          return { systems, sides: [sideWith('left', systems[0]), sideWith('right', systems[1])] as const };
+        };
+        const options = { strategies: { default: 'source' }, continueOnFailure: true } as const;
+        const [smooth, troubled] = [sidesOf(), sidesOf()];
+        const reports = [];
+        for (const { systems, sides } of [smooth, troubled]) {
+          await sync.twoWay(...sides, options);
+          for (const [index, list] of [first, second].entries()) {
+            const changed = FakeSystem.of(afterSteps(base, list)).content;
+            systems[index]!.content.clear();
+            for (const [key, model] of changed) systems[index]!.content.set(key, model);
+          }
+          const keys = [...systems[0].content.keys(), ...systems[1].content.keys()];
+          const isTroubled = sides === troubled.sides;
+          for (const system of systems)
+            system.refuses = new Set(isTroubled ? refused.flatMap((at) => keys[at] ?? []) : []);
+          reports.push(await sync.twoWay(...sides, options));
+          for (const system of systems) system.refuses.clear();
+          reports.push(await sync.twoWay(...sides, options));
+        }
+        const [left, right] = troubled.systems;
+        expect([reports.at(-1)!.isEqual, left.root().hash]).toEqual([true, right.root().hash]);
+        checkHierarchy(inventory, left.root());
+        if (reports.every(({ mended }) => mended.length === 0)) {
+          expect(left.root().hash).toBe(smooth.systems[0].root().hash);
+        }
+      },
+    ),
+  );
+});
+
 test('syncing by events ends where syncing from scratch does, in both directions and in one', async () => {
   await fc.assert(
     fc.asyncProperty(
