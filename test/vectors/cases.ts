@@ -133,7 +133,7 @@ export const cases: readonly VectorCase[] = [
       progress: 9,
       // Texts that come again are told once.
       records: Array.from({ length: 20 }, (_, index) =>
-        entry(`thing/${index}`, { room: index % 2 ? 'hall' : 'attic' }),
+        entry(`thing/${index + 10}`, { room: index % 2 ? 'hall' : 'attic' }),
       ),
       ...nothingSettled,
       root,

@@ -1,6 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatMessage, MESSAGES, PROTOCOL_HISTORY, parseMessage, textKeyword } from '@syncscope/protocol/messages';
+import {
+  decodeMessage,
+  FrameEncoder,
+  formatMessage,
+  MESSAGES,
+  PROTOCOL_HISTORY,
+  parseMessage,
+  textKeyword,
+} from '@syncscope/protocol/messages';
+import { replicaId } from '@syncscope/protocol/state';
 import { describe, expect, test } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
@@ -29,6 +38,19 @@ describe('docs/protocol.md', () => {
     for (const text of texts) {
       expect(formatMessage(parseMessage(text), { documentHash: text.includes('HASH31') })).toBe(text);
     }
+  });
+
+  test('takes a frame apart that is written and read so', () => {
+    const block = /```\n(9b 08 [^`]*)```/.exec(document)?.[1] ?? '';
+    const hex = block.split('\n').flatMap((line) => /^ *((?:[0-9a-f]{2} )*[0-9a-f]{2})/.exec(line)?.[1] ?? []);
+    const frame = new Uint8Array(Buffer.from(hex.join('').replaceAll(' ', ''), 'hex'));
+    const encoder = new FrameEncoder(replicaId('server'));
+    for (const name of ['room', 'player/alice']) encoder.names.reference(name);
+    const message = decodeMessage(frame, encoder.names);
+    expect(message).toMatchObject({ from: 7, to: 9, since: 9, progress: 12, vector: [], rejected: [] });
+    expect(message).toMatchObject({ changes: [{ op: 'patch', key: 'player/alice', fields: { room: 'hall' } }] });
+    const { sender: _, sequence, ...body } = message;
+    expect(encoder.encode(body).at(-1)).toMatchObject({ frame, sequence });
   });
 
   test('explains every code that a frame can be refused with', () => {

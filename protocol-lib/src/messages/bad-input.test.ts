@@ -60,6 +60,7 @@ function wrongFor(kind: string): readonly unknown[] {
   if (kind === 'uint') return [...not(7), -1, -0.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY];
   if (kind === 'boolean') return [...not(true), 0, 'true'];
   if (kind === 'value') return [];
+  if (kind === 'record') return everyKind.slice(0, -1);
   if (kind.startsWith('<a state hash')) return [...everyKind, new Uint8Array(7), new Uint8Array(9), '0123456789abcdef'];
   if (kind.startsWith('<a replica id'))
     return [...not(...strings), '', '../x', 'a b', 'é', 'x'.repeat(65), '__proto__ '];

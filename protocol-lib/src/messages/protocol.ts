@@ -14,7 +14,7 @@ export const PROTOCOL_HISTORY = [
   {
     version: 1,
     what: 'HELLO to HEARTBEAT; frames are msgpack tuples with interned names, or lines of text.',
-    schema: 'ad9d4ce91dd97650',
+    schema: 'ca56c1614e2a4a6b',
   },
 ] as const;
 
