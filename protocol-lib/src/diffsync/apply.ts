@@ -177,7 +177,8 @@ class ApplyRun {
 
   #settle(entry: DiffEntry, status: 'failure' | 'error' | 'skipped', code: SyncStatusCode, reason: string): void {
     const { key, action } = entry;
-    this.#failed.add(key);
+    // To be left alone on purpose is no reason against a child.
+    if (code !== 'FLAG') this.#failed.add(key);
     this.statuses.push({ key, action, status, code, reason });
     if (status !== 'skipped' && !this.#options.continueOnFailure) this.#isStopped = true;
     const waiting = this.#waiting.get(key) ?? [];
@@ -208,7 +209,7 @@ class ApplyRun {
         ? skip('PARENT_FAILED', `its parent ${parent} could not be created`)
         : skip('PARENT_MISSING', `its parent ${parent} is not there`);
     }
-    if (this.#failed.has(parent) && !this.#isFlagged(parent)) {
+    if (this.#failed.has(parent)) {
       return skip('PARENT_FAILED', `its parent ${parent} was not brought up to date`);
     }
     if (!isMove(entry)) return undefined;
@@ -217,11 +218,6 @@ class ApplyRun {
     return findCycle(entry.key, above, new Set()) === undefined
       ? undefined
       : skip('MODEL_CYCLE', `it would stand below itself, under ${parent}`);
-  }
-
-  /** Whether a model was left alone on purpose, which is no reason against its children. */
-  #isFlagged(key: RecordKey): boolean {
-    return this.#options.ignore?.includes(typeName(key)) === true;
   }
 
   #deletionObstacle(key: RecordKey): Obstacle | undefined {

@@ -22,7 +22,7 @@ export class EventSync {
   readonly #options: EventSyncOptions;
   readonly #marked = new Set<RecordKey>();
   readonly #unsubscribe: (() => void)[];
-  /** Told when there is something to flush, the first time after there was nothing. */
+  /** Told when there is something to flush and there was nothing before; after a flush, `pending` says whether something is left. */
   readonly #onMarked: (() => void) | undefined;
   #running: Promise<unknown> = Promise.resolve();
   #isClosed = false;

@@ -1,7 +1,7 @@
 import { SyncError } from '../errors/index.ts';
 import { changesBetween, StateRoot } from '../merkle/index.ts';
 import { array } from '../schema/index.ts';
-import { type Change, changeSchema } from '../state/index.ts';
+import { type Change, changeSchema, replicaId } from '../state/index.ts';
 import { carryCounts } from './diff.ts';
 import {
   type Store,
@@ -44,8 +44,9 @@ export class MemoryStore implements Store {
   #root: StateRoot;
   #revision = 0;
 
+  /** @throws SyncError `REPLICA_INVALID` for a name that no replica could have: in a trace the store is one */
   constructor(name: string, contents?: Partial<StoreContents>, keeper?: StoreKeeper) {
-    this.name = name;
+    this.name = replicaId(name);
     this.#keeper = keeper;
     this.#root = contents?.root ?? StateRoot.empty;
     for (const [version, root] of contents?.versions ?? []) this.#addVersion(version, root);

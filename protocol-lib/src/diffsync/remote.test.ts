@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { StateRoot } from '../merkle/index.ts';
 import { FrameDecoder, FrameEncoder } from '../messages/index.ts';
 import { replicaId } from '../state/index.ts';
+import { TraceHub } from '../trace/index.ts';
 import type { Side } from './adapter.ts';
 import { diffChanges, diffModels } from './diff.ts';
 import {
@@ -131,7 +132,11 @@ test('only what changed is sent', async () => {
 
 test('what waits for a human stays open on both sides, until the server has a decision', async () => {
   const decisions = new Map<ReturnType<typeof deviceKey>, 'source'>();
+  const tap = new TraceHub({ now: () => 0 });
+  const kinds: string[] = [];
+  tap.listen(({ body }) => kinds.push(body.kind === 'conflict' ? `conflict ${body.state}` : body.kind));
   const wire = new Wire(sideOf('client', stateOf(aDevice('s'))), sideOf('server'), {
+    tap,
     strategies: { default: 'ask' },
     decisions,
   });
@@ -139,6 +144,7 @@ test('what waits for a human stays open on both sides, until the server has a de
   edit(wire.client, stateOf(aDevice('s', { vlan: 2 })));
   edit(wire.server, stateOf(aDevice('s', { vlan: 3 }), aDevice('t')));
   const { open } = await wire.sync();
+  expect(kinds).toContain('conflict waiting');
   expect(open).toEqual([{ key: deviceKey('s'), fields: ['vlan'] }]);
   expect([wire.client.store.root().hash, wire.server.store.root().hash]).toEqual([
     stateOf(aDevice('s', { vlan: 2 }), aDevice('t')).hash,
@@ -147,6 +153,8 @@ test('what waits for a human stays open on both sides, until the server has a de
   expect((await wire.sync()).open.length).toBe(1);
   decisions.set(deviceKey('s'), 'source');
   expect((await wire.sync()).open).toEqual([]);
+  expect(kinds).toContain('conflict decided');
+  expect(kinds).toContain('apply');
   expect(wire.server.store.root().get(deviceKey('s'))?.vlan).toBe(2);
 });
 
@@ -184,6 +192,7 @@ test('what does not fit is refused with a code, and nothing has changed', async 
   for (const [wrong, code] of codes) {
     await expect(wire.other.answer('client', { ...push, ...wrong })).rejects.toMatchObject({ code });
   }
+  await expect(wire.other.answer('no name', push)).rejects.toMatchObject({ code: 'REPLICA_INVALID' });
   await expect(wire.other.answer('client', { type: 'MERKLE_QUERY', paths: [] })).rejects.toMatchObject({
     code: 'MODEL_NOT_OFFERED',
   });

@@ -2,7 +2,8 @@ import { SyncError } from '../errors/index.ts';
 import { answerMerkleQuery, changesBetween, EMPTY_HASH, MerkleDescent, StateRoot } from '../merkle/index.ts';
 import type { BodyOf } from '../messages/index.ts';
 import type { Clock } from '../ports/index.ts';
-import type { Change, RecordKey, StateHash } from '../state/index.ts';
+import { type Change, type RecordKey, replicaId, type StateHash } from '../state/index.ts';
+import type { Tap } from '../trace/index.ts';
 import { loadSide, type Side } from './adapter.ts';
 import { applyDiff, applyToState } from './apply.ts';
 import { checkHierarchy } from './hierarchy.ts';
@@ -11,6 +12,7 @@ import type { ModelSet } from './model.ts';
 import type { ApplyOptions, SyncReport } from './report.ts';
 import { commonBranch, newestOf, type Store } from './store.ts';
 import type { ConflictDecision, ConflictStrategies, ModelConflict } from './strategy.ts';
+import { SyncTrace } from './sync-trace.ts';
 
 /**
  * Differential sync between a client and a server, over any channel that carries its messages. The client says what changed at its
@@ -28,6 +30,7 @@ export interface ModelServerOptions extends ApplyOptions {
   readonly strategies: ConflictStrategies;
   readonly decisions?: ReadonlyMap<RecordKey, ConflictDecision>;
   readonly clock?: Clock;
+  readonly tap?: Tap;
   /** Told of each merge. */
   readonly onMerged?: (client: string, report: SyncReport, open: readonly ModelConflict[]) => void;
 }
@@ -36,18 +39,20 @@ export interface ModelServerOptions extends ApplyOptions {
 export class ModelServer {
   readonly #side: Side;
   readonly #options: ModelServerOptions;
+  readonly #trace: SyncTrace;
   /** The state against which each client descends. */
   readonly #offered = new Map<string, StateRoot>();
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(side: Side, options: ModelServerOptions) {
     this.#side = side;
+    this.#trace = new SyncTrace(options.tap);
     this.#options = options;
   }
 
   /**
    * Answers a client of this name, one request after the other. A client's name must have been made sure of before.
-   * @throws SyncError `MODEL_PUSH_INVALID` where the changes do not lead to the state that is said; `MODEL_NOT_OFFERED` for a query without
+   * @throws SyncError `REPLICA_INVALID`; `MODEL_PUSH_INVALID` where the changes do not lead to the state that is said; `MODEL_NOT_OFFERED` for a query without
    * an offer; and as `ModelSet.read`, {@link checkHierarchy}, `planTwoWay` and {@link loadSide}. Nothing has changed then
    */
   answer(client: string, request: ModelRequest): Promise<ModelAnswer> {
@@ -62,6 +67,7 @@ export class ModelServer {
   }
 
   async #answer(client: string, request: ModelRequest): Promise<ModelAnswer> {
+    replicaId(client);
     if (request.type === 'MODEL_PUSH') return this.#push(client, request);
     const offered = this.#offered.get(client);
     if (offered !== undefined) return { type: 'MERKLE_ANSWER', ...answerMerkleQuery(offered, request) };
@@ -81,7 +87,13 @@ export class ModelServer {
     }
     const theirs = stateAfter(from, push.changes, push.root, models);
     const plan = planTwoWay(base, theirs, store.root(), { ...this.#options, models });
+    const named = { store: { name: client } };
+    this.#trace.begin(this.#side);
+    for (const one of plan.decided) this.#trace.decided(named, this.#side, one);
+    for (const one of plan.open) this.#trace.waiting(named, this.#side, one);
+    for (const key of plan.mended) this.#trace.mended(this.#side, key);
     const report = await applyDiff(plan.destination, this.#side, this.#options);
+    this.#trace.end(this.#side, report);
     const merged = applyToState(plan.source, theirs);
     const common = commonState(base, merged, store.root());
     keepCommon(store, client, common, this.#options.clock);
@@ -111,6 +123,7 @@ export class ModelServer {
 
 export interface ModelClientOptions extends ApplyOptions {
   readonly clock?: Clock;
+  readonly tap?: Tap;
 }
 
 /** What an answer led to: something more to ask, or the end. */
@@ -123,6 +136,7 @@ export class ModelClient {
   readonly #side: Side;
   readonly #server: string;
   readonly #options: ModelClientOptions;
+  readonly #trace: SyncTrace;
   /** What the push that is out says the client is. */
   #pushed: StateRoot | undefined;
   #descent: { readonly tree: MerkleDescent; readonly own: StateRoot; readonly root: StateHash } | undefined;
@@ -130,7 +144,8 @@ export class ModelClient {
   /** `server` names the branch of the client's store that keeps what both have in common. */
   constructor(side: Side, server: string, options: ModelClientOptions = {}) {
     this.#side = side;
-    this.#server = server;
+    this.#server = replicaId(server);
+    this.#trace = new SyncTrace(options.tap);
     this.#options = options;
   }
 
@@ -196,7 +211,9 @@ export class ModelClient {
     const common = merged.apply(result.common);
     // What was changed here since the push is newer, and the server has not seen it.
     const plan = planTwoWay(pushed, store.root(), merged, { models, strategies: { default: 'source' } });
+    this.#trace.begin(this.#side);
     const report = await applyDiff(plan.source, this.#side, this.#options);
+    this.#trace.end(this.#side, report);
     this.#pushed = undefined;
     const failed = new Set(report.statuses.filter(({ status }) => status !== 'success').map(({ key }) => key));
     keepCommon(store, this.#server, without(common, pushed, failed), this.#options.clock);

@@ -12,6 +12,9 @@ const TEXT_MAX = 500;
 const NAMES_MAX = 80;
 const TOLD_MAX = 200;
 
+/** A side as far as a conflict names it. */
+type Named = { readonly store: Pick<Side['store'], 'name'> };
+
 /** Writes syncs into a trace, each store as a replica of its name, so that the inspector shows them as any session. */
 export class SyncTrace {
   readonly #tap: Tap;
@@ -23,7 +26,7 @@ export class SyncTrace {
   }
 
   /** Before a run: says what a store is, where the trace does not know. */
-  begin({ store }: Side): void {
+  begin({ store }: Pick<Side, 'store'>): void {
     if (!this.#tap.isOpen) {
       this.#known.clear();
       return;
@@ -45,7 +48,7 @@ export class SyncTrace {
   }
 
   /** After a run: what it changed on a side, and what it could not do. */
-  end({ store }: Side, report: SyncReport): void {
+  end({ store }: Pick<Side, 'store'>, report: SyncReport): void {
     const known = this.#known.get(store.name);
     if (!this.#tap.isOpen || known === undefined) return;
     const replica = replicaId(store.name);
@@ -59,7 +62,7 @@ export class SyncTrace {
       this.#known.set(store.name, { root, revision: store.revision });
     } else {
       // Somebody else wrote to the store in the middle of the run.
-      this.begin({ store } as Side);
+      this.begin({ store });
     }
     const told = report.statuses.filter(({ status, code }) => isTrouble(status) && code !== 'FLAG');
     for (const status of told.slice(0, TOLD_MAX)) {
@@ -70,27 +73,27 @@ export class SyncTrace {
     this.#tap.emit(replica, { kind: 'log', level: 'info', text }, cause);
   }
 
-  decided(source: Side, destination: Side, { conflict, strategy, decision }: DecidedConflict): void {
+  decided(source: Named, destination: Named, { conflict, strategy, decision }: DecidedConflict): void {
     const winner = decision === 'source' ? source : decision === 'destination' ? destination : undefined;
     this.#conflict(source, destination, conflict, strategy, winner);
   }
 
-  waiting(source: Side, destination: Side, conflict: ModelConflict): void {
+  waiting(source: Named, destination: Named, conflict: ModelConflict): void {
     this.#conflict(source, destination, conflict, 'ask', undefined, 'waiting');
   }
 
-  mended({ store }: Side, key: RecordKey): void {
+  mended({ store }: Named, key: RecordKey): void {
     if (!this.#tap.isOpen) return;
     const text = `${key} was put back: the changes of both sides together left no hierarchy`;
     this.#tap.emit(replicaId(store.name), { kind: 'log', level: 'warn', text });
   }
 
   #conflict(
-    source: Side,
-    destination: Side,
+    source: Named,
+    destination: Named,
     conflict: ModelConflict,
     strategy: string,
-    winner: Side | undefined,
+    winner: Named | undefined,
     waiting?: 'waiting',
   ): void {
     if (!this.#tap.isOpen) return;

@@ -289,6 +289,9 @@ test('flags leave the extras of one side alone, and say so', async () => {
     [folderKey(2)]: 'success',
     [folderKey(3)]: 'FLAG',
   });
+  const moving = sideOf('moving', stateOf(aFolder(1), aFolder(2, 1)));
+  const unmoved = await sync.oneWay(moving, sideOf('right', stateOf(aFolder(2))), { skipUnmatchedSource: true });
+  expect(statusesOf(unmoved)).toEqual({ [folderKey(1)]: 'FLAG', [folderKey(2)]: 'PARENT_MISSING' });
   const ignored = await sync.oneWay(source, destination(), { ignore: ['folder'] });
   expect(ignored.counts).toMatchObject({ success: 0, skipped: 3 });
   const equal = await sync.oneWay(source, sideOf('right', source.store.root()), { logUnchanged: true });
@@ -365,6 +368,7 @@ test('an adapter that breaks in the middle of reading changes nothing', async ()
   await expect(sync.twoWay(side, sideOf('right'))).rejects.toEqual(failed);
   expect(side.store.root().size).toBe(2);
   await expect(sync.oneWay(side, sideOf('left'))).rejects.toMatchObject({ code: 'STORES_ALIKE' });
+  expect(() => sideOf('no name')).toThrowError(expect.objectContaining({ code: 'REPLICA_INVALID' }));
 });
 
 test('versions on both sides are linked, and an equal state makes no new one', async () => {
