@@ -4,6 +4,8 @@ import {
   FAULT_CLASSES,
   type FaultClass,
   parseSkips,
+  SCENARIOS,
+  type Scenario,
   type SimulationOptions,
   simulate,
 } from '@syncscope/protocol/simulator';
@@ -16,8 +18,8 @@ import { run } from './process.ts';
 /**
  * `npm run soak -- …`, which takes as long as it takes:
  *
- *     --seeds N [--from S] [--workers W]    simulate seeds S to S + N - 1 (from 1, two threads)
- *     --seed S [--without CLASS,…] [--clients N] [--length MS] [--skip …] [--canary]    one seed, as a failure prints it
+ *     --seeds N [--from S] [--workers W] [--scenario NAME]    simulate seeds S to S + N - 1 (from 1, two threads) of each scenario
+ *     --seed S [--scenario NAME] [--without CLASS,…] [--clients N] [--length MS] [--skip …] [--canary]    one seed, as a failure prints it
  *     --planted [--sample N]                plant every bug and print which of them die
  *     nothing, or arguments of vitest       every property test, 100 times as often
  */
@@ -28,7 +30,18 @@ const TOLD = 20;
 const REPORTED = 5;
 const PLANTED_LIMIT = 10_000;
 
-const names = ['seeds', 'from', 'workers', 'seed', 'without', 'clients', 'length', 'skip', 'sample'] as const;
+const names = [
+  'seeds',
+  'from',
+  'workers',
+  'seed',
+  'without',
+  'clients',
+  'length',
+  'skip',
+  'sample',
+  'scenario',
+] as const;
 const isSimulation = process.argv.slice(2).some((one) => /^--(seeds?|planted)(=|$)/.test(one));
 process.exitCode = isSimulation ? await simulation() : await properties();
 
@@ -56,10 +69,17 @@ async function simulation(): Promise<number> {
     if (values.planted) return await planted(count(values.sample ?? '200', 'sample'));
     if (values.seeds !== undefined) {
       const first = count(values.from ?? '1', 'from');
-      return await many(first, count(values.seeds, 'seeds'), count(values.workers ?? '2', 'workers'));
+      const seeds = count(values.seeds, 'seeds');
+      const workers = count(values.workers ?? '2', 'workers');
+      let code = 0;
+      for (const name of values.scenario ? [scenario(values.scenario)] : SCENARIOS) {
+        code = Math.max(code, await many(name, first, seeds, workers));
+      }
+      return code;
     }
     return await one({
       seed: count(values.seed ?? '', 'seed'),
+      ...(values.scenario ? { scenario: scenario(values.scenario) } : {}),
       ...(values.without ? { without: values.without.split(',').map(faultClass) } : {}),
       ...(values.clients ? { clients: count(values.clients, 'clients') } : {}),
       ...(values.length ? { length: count(values.length, 'length') } : {}),
@@ -87,15 +107,16 @@ async function one(options: SimulationOptions): Promise<number> {
   return result.failure || again.hash !== hash ? 1 : 0;
 }
 
-async function many(first: number, seeds: number, workers: number): Promise<number> {
+async function many(name: Scenario, first: number, seeds: number, workers: number): Promise<number> {
   const start = performance.now();
   let shown = 0;
-  const sum = await soak(first, seeds, workers, (sofar) => {
+  const sum = await soak(name, first, seeds, workers, (sofar) => {
     for (const failed of sofar.failures.slice(shown, TOLD)) for (const line of failureLines(failed)) console.log(line);
     shown = sofar.failures.length;
     if (process.stderr.isTTY)
       process.stderr.write(`\r${sofar.seeds} of ${seeds} seeds, ${sofar.failures.length} failed `);
   });
+  console.log(`${name}:`);
   console.log(summaryText(sum, (performance.now() - start) / 1_000));
   for (const failed of sum.failures.slice(0, REPORTED)) {
     for (const line of await reportFailure(failed, SHRINK_BUDGET)) console.log(line);
@@ -127,6 +148,12 @@ function count(text: string, name: string): number {
   if (text === '' || !Number.isSafeInteger(value) || value < 0)
     throw new RangeError(`--${name} takes a number, not ${JSON.stringify(text)}`);
   return value;
+}
+
+function scenario(text: string): Scenario {
+  const known = SCENARIOS.find((name) => name === text);
+  if (!known) throw new RangeError(`--scenario takes one of ${SCENARIOS.join(', ')}, not ${text}`);
+  return known;
 }
 
 function faultClass(text: string): FaultClass {

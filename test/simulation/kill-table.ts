@@ -27,7 +27,7 @@ export async function killOne(bug: PlantedBug, limit: number, sample: number): P
     const by =
       bug.by === 'property'
         ? (findUnhashedChange(seed) ?? findUnmergedSides(seed)) && 'the property'
-        : simulate({ seed }).failure?.invariant;
+        : simulate(bug.scenario ? { seed, scenario: bug.scenario } : { seed }).failure?.invariant;
     tried = seed;
     if (by === undefined) continue;
     found++;

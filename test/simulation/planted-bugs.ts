@@ -1,3 +1,7 @@
+import type { Scenario } from '@syncscope/protocol/simulator';
+import { CONSENSUS_BUGS } from './planted-consensus-bugs.ts';
+import { PARTITION_BUGS } from './planted-partition-bugs.ts';
+
 /** A bug that is put into the code on its way into the interpreter; the files themselves stay as they are. */
 export interface PlantedBug {
   readonly name: string;
@@ -5,6 +9,8 @@ export interface PlantedBug {
   readonly what: string;
   /** Each text must occur exactly once in its file, below `protocol-lib/src`. */
   readonly edits: readonly { readonly file: string; readonly find: string; readonly put: string }[];
+  /** Where it is looked for; the bazaar where absent. */
+  readonly scenario?: Scenario;
   /** `property`: no simulation can see it, so that a property must. */
   readonly by?: 'property';
 }
@@ -353,4 +359,6 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       },
     ],
   },
+  ...CONSENSUS_BUGS,
+  ...PARTITION_BUGS,
 ];

@@ -31,7 +31,8 @@ export async function reportFailure(failed: SimulationResult, budget: number): P
     );
   }
   const { capture } = await recordSimulation(shrunk.options);
-  const path = join(FAILURES_FOLDER, `seed-${failed.options.seed}.mcap`);
+  const { seed, scenario = 'bazaar' } = failed.options;
+  const path = join(FAILURES_FOLDER, `${scenario === 'bazaar' ? '' : `${scenario}-`}seed-${seed}.mcap`);
   mkdirSync(FAILURES_FOLDER, { recursive: true });
   writeFileSync(path, capture);
   lines.push(`  capture: npm run syncscope -- inspect ${relative(root, path)}`);

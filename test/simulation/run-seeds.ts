@@ -1,4 +1,4 @@
-import { checkRecording, type SimulationResult, simulate } from '@syncscope/protocol/simulator';
+import { checkRecording, type Scenario, type SimulationResult, simulate } from '@syncscope/protocol/simulator';
 
 /** What many seeds came to. Sums only, so that those of several workers add up. */
 export interface SeedsSummary {
@@ -22,6 +22,8 @@ export function emptySummary(): SeedsSummary {
 }
 
 export interface SeedsOptions {
+  /** The bazaar where absent. */
+  readonly scenario?: Scenario;
   /** One seed in so many is run twice and compared, as is every one that fails. */
   readonly repeatEvery?: number;
   /** One seed in so many has its capture written, opened and compared; 0 for none. */
@@ -30,13 +32,13 @@ export interface SeedsOptions {
 
 /** Runs `count` seeds from `first` on. Failing seeds are part of the answer, not an error. */
 export async function runSeeds(first: number, count: number, options: SeedsOptions = {}): Promise<SeedsSummary> {
-  const { repeatEvery = 20, recordEvery = 0 } = options;
+  const { repeatEvery = 20, recordEvery = 0, scenario = 'bazaar' } = options;
   const summary = emptySummary();
   for (let seed = first; seed < first + count; seed++) {
-    let result = simulate({ seed });
+    let result = simulate({ seed, scenario });
     add(summary, result);
     if (result.failure || seed % repeatEvery === 0) {
-      const again = simulate({ seed });
+      const again = simulate({ seed, scenario });
       summary.repeated++;
       if (again.hash !== result.hash || again.failure?.text !== result.failure?.text) {
         result = failed(
@@ -47,7 +49,7 @@ export async function runSeeds(first: number, count: number, options: SeedsOptio
       }
     }
     if (!result.failure && recordEvery > 0 && seed % recordEvery === 0) {
-      const violation = await checkRecording({ seed });
+      const violation = await checkRecording({ seed, scenario });
       summary.recorded++;
       if (violation) result = failed(result, violation.invariant, violation.text);
     }

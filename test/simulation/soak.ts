@@ -1,11 +1,13 @@
 import { Worker } from 'node:worker_threads';
+import type { Scenario } from '@syncscope/protocol/simulator';
 import { addSummary, emptySummary, type SeedsSummary } from './run-seeds.ts';
 import type { SeedRange } from './soak-worker.ts';
 
 const RANGE = 200;
 
-/** Runs `count` seeds from `first` on, in `workers` threads. `told` hears of every range that is done. */
+/** Runs `count` seeds of a scenario from `first` on, in `workers` threads. `told` hears of every range that is done. */
 export async function soak(
+  scenario: Scenario,
   first: number,
   count: number,
   workers: number,
@@ -16,7 +18,7 @@ export async function soak(
   const end = first + count;
   const takeRange = (): SeedRange | undefined => {
     if (next >= end) return undefined;
-    const range = { first: next, count: Math.min(RANGE, end - next), repeatEvery: 20, recordEvery: 1_000 };
+    const range = { first: next, count: Math.min(RANGE, end - next), repeatEvery: 20, recordEvery: 1_000, scenario };
     next += range.count;
     return range;
   };
