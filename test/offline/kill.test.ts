@@ -8,7 +8,7 @@ import { NotesWorld } from '../../protocol-lib/src/offline/notes.test-helper.ts'
 import type { FromDevice, ToDevice } from './messages.ts';
 
 /** How often the device is killed; more in a soak. */
-const KILLS = Math.max(24, Math.floor(Number(process.env.SYNCSCOPE_RUNS ?? 0) / 20));
+const KILLS = Math.max(20, Math.floor(Number(process.env.SYNCSCOPE_RUNS ?? 0) / 20));
 
 let folder = '';
 beforeAll(() => {
@@ -16,7 +16,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-it(`keeps every mutation once through ${KILLS} kills of its process`, { timeout: 60_000 + KILLS * 2_000 }, async () => {
+it(`keeps every mutation once through ${KILLS} kills of its process`, { timeout: 60_000 + KILLS * 6_000 }, async () => {
   const world = new NotesWorld();
   const path = join(folder, 'queue.db');
   const random = seededRandom(20_260);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { MemoryEventLog } from '../events/index.ts';
 import { EMPTY_HASH } from '../merkle/index.ts';
 import { type OfflineMutation, type ReconcileRequest, reconcileAnswerSchema } from '../messages/index.ts';
 import { recordKey, replicaId, type SyncRecord } from '../state/index.ts';
@@ -165,7 +166,40 @@ function request(rest: Partial<ReconcileRequest> = {}): ReconcileRequest {
   return { session: 'notes', device: replicaId('phone'), settled: 0, acknowledged, mutations: [], ...rest };
 }
 
+/** A log that makes durable what it is told to, and no more. */
+class SlowLog extends MemoryEventLog {
+  isHeld = false;
+  #durable = -1;
+
+  override get durable(): number {
+    if (!this.isHeld) this.#durable = super.last;
+    return this.#durable;
+  }
+}
+
 describe('requests', () => {
+  it('are answered when what they settled is durable, and settled once', () => {
+    const log = new SlowLog();
+    const world = new NotesWorld({}, { log });
+    const mutations = [edit(1), edit(2, { command: 'remove', args: { key: 'note/none' } }), edit(3)];
+    expect(log.durable).toBe(0);
+    log.isHeld = true;
+    for (let tries = 0; tries < 3; tries++) {
+      expect(world.reconciler.handle(request({ mutations }), 0)).toBeUndefined();
+      expect([world.manager.version, log.last]).toEqual([1, 3]);
+    }
+    log.isHeld = false;
+    const answer = world.reconciler.handle(request({ mutations }), 0);
+    expect(answer).toMatchObject({ settled: 3, applied: [{ counter: 1 }, { counter: 3 }], rejected: [{ counter: 2 }] });
+    expect(log.last).toBe(3);
+    expect(answer?.checkpoint.root).toBe(world.manager.root.hash);
+    // A restart of the authority from its log knows every name still.
+    const again = new NotesWorld({}, { log });
+    const known = again.reconciler.handle(request({ mutations }), 0);
+    expect(known).toMatchObject({ applied: [{ isRepeated: true }, { isRepeated: true }], rejected: [{ counter: 2 }] });
+    expect([again.manager.root.hash, log.last]).toEqual([world.manager.root.hash, 3]);
+  });
+
   const refused = (rest: Partial<ReconcileRequest>): string => {
     const world = new NotesWorld();
     const before = world.manager.root.hash;
