@@ -513,6 +513,8 @@ export class PeerReplica {
     this.#repair = undefined;
     const before = this.#history;
     const isSame = repair.base.vector.compare(before.base.vector) === 'equal';
+    // Overtaken: what it was to bring has come in another way, or our own checkpoint has moved. Taken over now, it would undo that.
+    if (!isSame && this.vector.covers(repair.base.vector)) return true;
     this.#history = isSame
       ? before.rebased(root)
       : PeerHistory.from(this.#resolver, { vector: repair.base.vector, root });

@@ -78,7 +78,7 @@ export function drawPartitionShape(options: SimulationOptions): PartitionShape {
 }
 
 function drawSafety(stream: Stream, { length }: SimulationOptions): number {
-  const drawn = stream.int(6_000, 16_000);
+  const drawn = stream.int(4_000, 10_000);
   return milliseconds(length ?? drawn);
 }
 

@@ -19,7 +19,7 @@ import { makeTable, perform, recordsOf, tableProblem } from './partition-table.t
 import type { SimulationOptions } from './shape.ts';
 import { TraceDigest } from './trace-digest.ts';
 
-const TICK = milliseconds(100);
+const TICK = milliseconds(200);
 const SESSION = 'table';
 const EPOCH = 1_767_225_600_000;
 
@@ -145,9 +145,12 @@ export class PartitionWorld {
         return;
       case 'corrupt': {
         const key = recordKey('note/0');
-        // Only in a member of which others can be a majority against it.
-        if (this.nodes.length > 2 && node === this.nodes.at(-1)) {
-          node.peer.corruptCheckpoint([{ op: 'put', key, record: { text: `corrupt ${stream.int(0, 99)}` } }]);
+        // Only where two others stand against it, and where all begin at one checkpoint: only such states can be compared.
+        const isComparable = this.nodes.length > 2 && this.shape.settings.keepHistory >= 1_000;
+        if (isComparable && node === this.nodes.at(-1)) {
+          const text = `corrupt ${stream.int(0, 99)}`;
+          const strange = ['note/7', 'note/8', 'note/9'].map(recordKey);
+          node.peer.corruptCheckpoint([key, ...strange].map((one) => ({ op: 'put', key: one, record: { text } })));
         }
       }
     }
