@@ -16,6 +16,8 @@ import {
 } from '../events/index.ts';
 import { checkedTail, fileError, logFault, numberOf, openLogFile, rowBytes } from './sqlite-log-file.ts';
 
+const ALL_PAGES = 2 ** 31 - 1;
+
 export interface SqliteLogOptions {
   /**
    * `log`, the default: what is durable is on the medium (`synchronous=FULL`). `process`: it is the operating system's, and is lost
@@ -45,6 +47,9 @@ export class SqliteEventLog implements EventLog {
   readonly #insert: StatementSync;
   readonly #select: StatementSync;
   readonly #selectSnapshot: StatementSync;
+  readonly #selectEnd: StatementSync;
+  readonly #begins: StatementSync;
+  readonly #commits: StatementSync;
   readonly #tail: LogTail;
   #base: number;
   #durable: number;
@@ -76,6 +81,12 @@ export class SqliteEventLog implements EventLog {
         this.#database.prepare(`SELECT position, bytes, crc FROM ${table} WHERE ${rest}`);
       this.#select = select('entry', 'position > ? ORDER BY position LIMIT ?');
       this.#selectSnapshot = select('snapshot', 'position <= ? ORDER BY position DESC LIMIT 1');
+      // At the end of a compacted log there is a snapshot and no entry.
+      this.#selectEnd = this.#database.prepare(
+        'SELECT max((SELECT max(position) FROM entry), (SELECT max(position) FROM snapshot)) AS last, (SELECT max(position) FROM snapshot) AS least',
+      );
+      this.#begins = this.#database.prepare('BEGIN IMMEDIATE');
+      this.#commits = this.#database.prepare('COMMIT');
       this.#insert = this.#database.prepare('INSERT INTO entry (position, bytes, crc) VALUES (?, ?, ?)');
       if (!readOnly) this.#keepSettings(settings, maxBytes);
     } catch (error) {
@@ -192,12 +203,16 @@ export class SqliteEventLog implements EventLog {
    */
   async backup(to: string): Promise<void> {
     if (this.#isInTransaction) this.#onCommit();
+    // A connection of its own, which this one does not disturb, and one step: one moment of the log.
+    const source = openLogFile(this.path, { readOnly: true, durability: this.durability });
     try {
-      await backup(this.#database, to);
+      await backup(source, to, { rate: ALL_PAGES });
       chmodSync(to, 0o600);
     } catch (error) {
       const said = error instanceof Error ? error.message : String(error);
       throw fileError('LOG_BACKUP_FAILED', to, `cannot be written (${said})`, error);
+    } finally {
+      source.close();
     }
   }
 
@@ -228,11 +243,11 @@ export class SqliteEventLog implements EventLog {
   /** Takes the right to write, and looks whether somebody else had it meanwhile. */
   #begin(): void {
     if (this.#isInTransaction) return;
-    this.#database.exec('BEGIN IMMEDIATE');
+    this.#begins.run();
     this.#isInTransaction = true;
     this.#commit = setImmediate(() => this.#onCommit());
-    const entry = numberOf(this.#database, 'SELECT max(position) AS value FROM entry');
-    const last = Math.max(entry, numberOf(this.#database, 'SELECT max(position) AS value FROM snapshot'));
+    const end = this.#selectEnd.get();
+    const last = Number(end?.last ?? end?.least ?? -1);
     checkEnd(this.last, last);
   }
 
@@ -241,7 +256,7 @@ export class SqliteEventLog implements EventLog {
     this.#isInTransaction = false;
     const { last } = this;
     try {
-      this.#database.exec('COMMIT');
+      this.#commits.run();
       this.#durable = last;
     } catch (error) {
       this.#fail(error);
