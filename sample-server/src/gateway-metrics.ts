@@ -69,7 +69,7 @@ export class GatewayMetrics {
       advice: { explicitBucketBoundaries: LATENCY_BOUNDS },
     });
     this.#append = meter.createHistogram('sync.log.append', {
-      description: 'From handing an entry to the log until it is durable',
+      description: 'From deciding on a mutation until it is durable in the log and may be told',
       unit: 's',
       advice: { explicitBucketBoundaries: APPEND_BOUNDS },
     });
@@ -108,7 +108,7 @@ export class GatewayMetrics {
     this.#latency.record(time / NS_PER_SECOND);
   }
 
-  /** An entry has become durable `time` nanoseconds after it was handed to the log. */
+  /** A mutation has become durable `time` nanoseconds after it was decided. */
   appended(time: number): void {
     this.#append.record(time / NS_PER_SECOND);
   }

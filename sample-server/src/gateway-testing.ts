@@ -62,6 +62,7 @@ export async function startGateway(
     syncInterval: 5_000_000,
     authorize: (shown) => sameToken(shown, TOKEN),
     onAcknowledged: (time) => gateway.metrics.acknowledged(time),
+    onDurable: (time) => gateway.metrics.appended(time),
     ...settings,
   });
   const faults = new FaultBoard({

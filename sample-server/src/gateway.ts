@@ -26,6 +26,8 @@ import {
 import { Reconciling } from './http-reconcile.ts';
 
 const TICK_MS = 20;
+/** How long an event waits for its delta: a round, and some more. */
+const EVENT_WAIT_NS = milliseconds(120);
 const STRANGER = replicaId('unknown');
 
 /** Milliseconds. */
@@ -83,6 +85,9 @@ export class Gateway {
   readonly #connections = new Map<LinkId, Connection>();
   readonly #ticking: NodeJS.Timeout;
   readonly #written = new Set<Connection>();
+  /** Connections of which nothing but events waits. */
+  readonly #held = new Set<Connection>();
+  #heldSince = 0;
   #links = 0;
   #isCarrying = false;
   #state: 'open' | 'draining' | 'closed' = 'open';
@@ -213,6 +218,7 @@ export class Gateway {
   /** Says goodbye to every client, and closes. `reconnect`: milliseconds after which they may come back; it is over where absent. */
   async close(reason: string, reconnect?: number): Promise<void> {
     this.#state = 'closed';
+    this.#flushHeld(0);
     this.#reconciling?.close();
     clearInterval(this.#ticking);
     const closed: Promise<void>[] = [];
@@ -326,18 +332,34 @@ export class Gateway {
     this.#isCarrying = false;
     for (const connection of this.#written) this.#flush(connection);
     this.#written.clear();
+    this.#flushHeld(EVENT_WAIT_NS);
   }
 
-  /** Frames of one step go out together; what a fault held back comes alone. */
+  /** What was held back for so long goes out without what it waited for. */
+  #flushHeld(wait: number): void {
+    if (this.#held.size === 0 || this.#now() - this.#heldSince < wait) return;
+    for (const connection of this.#held) this.#flush(connection);
+    this.#held.clear();
+  }
+
+  /**
+   * Frames of one step go out together; what a fault held back comes alone. An event waits for the delta with what it did to the state, which
+   * follows within a round: one write for both.
+   */
   #queue(connection: Connection, frame: Uint8Array): void {
     connection.outgoing.push(frame);
-    if (this.#isCarrying) this.#written.add(connection);
-    else this.#flush(connection);
+    if (!this.#isCarrying) this.#flush(connection);
+    else if (typeNumber(frame) !== MESSAGES.EVENT.id) this.#written.add(connection);
+    else {
+      if (this.#held.size === 0) this.#heldSince = this.#now();
+      this.#held.add(connection);
+    }
   }
 
   #flush(connection: Connection): void {
     const frames = connection.outgoing;
     if (frames.length === 0) return;
+    this.#held.delete(connection);
     connection.outgoing = [];
     this.#send(connection, frames);
   }
@@ -364,6 +386,7 @@ export class Gateway {
     if (!this.#connections.delete(connection.link)) return;
     connection.visit.gone();
     connection.close();
+    this.#held.delete(connection);
     this.#options.manager.disconnect(connection.link, reason, this.#now());
   }
 }

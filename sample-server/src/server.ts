@@ -168,6 +168,7 @@ class World {
       authorize: (shown) => sameToken(shown, token),
       ...(kept.log ? { log: kept.log, ring: KEPT_VERSIONS } : {}),
       onAcknowledged: (time) => this.gateway.metrics.acknowledged(time),
+      onDurable: (time) => this.gateway.metrics.appended(time),
     });
     this.#faults = new FaultBoard({
       tap: this.#tap,

@@ -23,6 +23,9 @@ const TURNS = [
   ['rest', {}],
 ] as const;
 
+/** What the documents allow: bytes a second to a client of a typical session, and bytes of a delta. */
+const BUDGET = { typical: 1_000, delta: 500 } as const;
+
 /** To the clients' process; without a session they are bare sockets. */
 export type FanoutOrder =
   | {
@@ -74,9 +77,21 @@ async function measureFanout(clients: number): Promise<Figure[]> {
       unit: 'B/s',
       peer: null,
       ratio: null,
-      note: 'to a client, 10 changes a second',
+      note: `to a client, 10 changes a second; ${verdict(own.bytes / clients / seconds, BUDGET.typical, 'B/s')}`,
+    },
+    {
+      name: `fanout.${clients}.delta`,
+      value: own.frame.length,
+      unit: 'B',
+      peer: null,
+      ratio: null,
+      note: `the longest frame; ${verdict(own.frame.length, BUDGET.delta, 'B')}`,
     },
   ];
+}
+
+function verdict(value: number, budget: number, unit: string): string {
+  return `budget < ${budget.toLocaleString('en-US')} ${unit}: ${value < budget ? 'pass' : 'fail'}`;
 }
 
 async function measureSession(clients: number): Promise<Reading> {

@@ -4,17 +4,18 @@ import type { Bench, Figure } from './types.ts';
 
 /**
  * Runs every benchmark of this folder, one after the other, and prints a table; with `--json` one line a figure:
- * `{"name","value","unit","peer","ratio"}`. `--only PREFIX` picks by name and may be repeated.
+ * `{"name","value","unit","peer","ratio"}`. `--only NAME` picks by whole name or by what stands before a dot of it, and may be repeated.
  */
 const { values } = parseArgs({
   options: { json: { type: 'boolean', default: false }, only: { type: 'string', multiple: true, default: [] } },
 });
 
 const chosen = (await loadBenches()).filter(
-  (bench) => values.only.length === 0 || values.only.some((prefix) => bench.name.startsWith(prefix)),
+  (bench) =>
+    values.only.length === 0 || values.only.some((only) => bench.name === only || bench.name.startsWith(`${only}.`)),
 );
 if (chosen.length === 0) {
-  console.error(`no benchmark's name starts with ${values.only.join(' or ')}`);
+  console.error(`no benchmark is named, or begins with, ${values.only.join(' or ')}`);
   process.exit(2);
 }
 

@@ -13,7 +13,7 @@ export interface Figure {
 
 /** Measures one subject. A file of this folder offers its benchmarks as `export const benches: readonly Bench[]`. */
 export interface Bench {
-  /** What `--only` selects by, as a prefix: figures are named `name` or `name.something`. */
+  /** What `--only` selects by, whole or up to a dot: figures are named `name` or `name.something`. */
   readonly name: string;
   run(): Promise<Figure[]>;
 }

@@ -54,6 +54,8 @@ export interface SyncManagerOptions extends Partial<SyncSettings> {
   readonly incarnation?: number;
   /** A client has acknowledged all that was sent to it, with an equal hash, so many nanoseconds after it was. */
   readonly onAcknowledged?: (time: number) => void;
+  /** A mutation is settled and durable, so many nanoseconds after it was decided: what the log took. */
+  readonly onDurable?: (time: number) => void;
   /** What this side offers; all of {@link FEATURES} where absent. */
   readonly features?: readonly Feature[];
   /** The protocol versions that this side speaks; {@link OWN_PROTOCOLS} where absent. */
@@ -101,10 +103,13 @@ export class SyncManager {
   readonly #state: AuthorityState;
   readonly #outbox: Outbox;
   readonly #links = new Map<LinkId, Link>();
+  /** Links of which a HELLO waits. */
+  readonly #ahead = new Set<Link>();
   readonly #clients = new Map<ReplicaId, Client>();
   readonly #synchronizer: DeltaSynchronizer;
   readonly #receipts: ReceiptBook;
   readonly #totals = { commits: 0, rejections: 0, refused: 0, passedOver: 0, tooSlow: 0 };
+  readonly #onDurable: ((time: number) => void) | undefined;
   readonly #start: number;
   /** The last time that the driver has told. */
   #now: number;
@@ -152,6 +157,7 @@ export class SyncManager {
       moment: (seen, now) => this.#moment(seen, now),
       follow: (now) => this.#followLog(now),
     });
+    this.#onDurable = options.onDurable;
     this.#start = options.now;
     this.#now = options.now;
     this.#nextSync = options.now;
@@ -433,9 +439,11 @@ export class SyncManager {
     }
     if (this.#isAhead(link, hello, now)) {
       link.ahead = { hello, seq };
+      this.#ahead.add(link);
       return;
     }
     link.ahead = undefined;
+    this.#ahead.delete(link);
     const protocol = negotiateProtocol(hello.protocolMin, hello.protocolMax, this.#protocols);
     if (protocol === undefined) throw new TypeError('a HELLO whose versions do not meet ours was decoded');
     this.#replace(hello.replica);
@@ -550,14 +558,20 @@ export class SyncManager {
     this.#state.publishDurable();
     for (const settled of this.#state.takeSettled()) this.#tell(settled, now);
     for (const mutation of this.#state.takeGivenUp()) this.#tellGivenUp(mutation);
-    for (const link of this.#links.values()) {
-      if (link.ahead) this.#onHello(link, link.ahead.hello, link.ahead.seq, now);
-    }
+    if (this.#ahead.size > 0) this.#greetAgain(now);
     const { failure } = this.#state;
     if (!failure || this.#hasFailed) return;
     this.#hasFailed = true;
     this.#log('error', failure.message, []);
     for (const { id } of [...this.#links.values()]) this.#refuse(id, failure, []);
+  }
+
+  /** Those whose HELLO had to wait for the log. */
+  #greetAgain(now: number): void {
+    for (const link of [...this.#ahead]) {
+      if (this.#links.get(link.id) !== link) this.#ahead.delete(link);
+      else if (link.ahead) this.#onHello(link, link.ahead.hello, link.ahead.seq, now);
+    }
   }
 
   #tellGivenUp({ writer, counter }: MutationId): void {
@@ -570,6 +584,7 @@ export class SyncManager {
   #tell(settled: Settled, now: number): void {
     const { mutation, settlement, progress, time, cause } = settled;
     this.#receipts.settle(settled, this.version);
+    this.#onDurable?.(Math.max(0, this.#moment(0, now).time - time));
     const client = this.#clients.get(mutation.writer);
     client?.health.settled(progress, now);
     if (!settlement.accepted) {
