@@ -46,6 +46,15 @@ const values: SyncRecord = {
 /** Paths come from the schema that alone may make them. */
 const paths = (...all: readonly string[]) => all as unknown as MessageOf<'MERKLE_QUERY'>['paths'];
 
+const proposed = {
+  version: 7,
+  base: root,
+  writer: alice,
+  counter: 3,
+  command: 'increment',
+  changes: [put('counter/clicks', { value: 3 })],
+};
+
 export const cases: readonly VectorCase[] = [
   {
     name: 'hello',
@@ -397,6 +406,48 @@ export const cases: readonly VectorCase[] = [
     },
   },
   { name: 'peer-base', body: { type: 'PEER_BASE', vector: [{ replica: alice, counter: 4 }], root } },
+  { name: 'prepare', body: { type: 'PREPARE', round: 4, ...proposed } },
+  { name: 'accept', body: { type: 'ACCEPT', round: 4, ...proposed, root } },
+  {
+    name: 'vote',
+    body: {
+      type: 'VOTE',
+      version: 7,
+      round: 4,
+      proposer: alice,
+      phase: 'prepare',
+      answer: 'accept',
+      at: 6,
+      own: root,
+      promised: 4,
+      reason: '',
+      accepted: {
+        round: 3,
+        proposer: bob,
+        writer: bob,
+        counter: 2,
+        command: 'increment',
+        changes: [...proposed.changes, patch('player/bob', values, ['gone']), remove('note/1')],
+        root,
+      },
+    },
+  },
+  {
+    name: 'vote-stale',
+    body: {
+      type: 'VOTE',
+      version: 7,
+      round: 4,
+      proposer: alice,
+      phase: 'accept',
+      answer: 'stale-ballot',
+      at: 6,
+      own: root,
+      promised: 9,
+      reason: 'promised to 9/bob',
+    },
+  },
+  { name: 'decided', body: { type: 'DECIDED', ...proposed, root } },
 ];
 
 export const SENDER: Message['sender'] = server;

@@ -9,6 +9,7 @@ import {
   type SyncRecord,
   type Value,
 } from '../state/index.ts';
+import { VOTE_ANSWERS } from './consensus.ts';
 import type { MessageBody } from './message.ts';
 import { REJECTION_CODES } from './offline.ts';
 import { SYNC_REASONS } from './replication.ts';
@@ -110,6 +111,14 @@ const entries = fc.uniqueArray(fc.record({ key, record }), { maxLength: 4, selec
 function of<T extends MessageBody['type'], F>(type: T, fields: fc.Arbitrary<F>): fc.Arbitrary<{ type: T } & F> {
   return fields.map((one) => ({ type, ...one }));
 }
+
+const valued = {
+  writer: replica,
+  counter: version,
+  command: text,
+  changes: fc.array(arbitraryChange, { maxLength: 4 }),
+};
+const proposed = { version, base: root, ...valued };
 
 export const arbitraryBody = fc.oneof(
   of(
@@ -277,4 +286,18 @@ export const arbitraryBody = fc.oneof(
   of('PEER_REQUEST', fc.record({ vector })),
   of('PEER_CHANGES', fc.record({ from: vector, to: vector, root, mutations: fc.array(mutation, { maxLength: 2 }) })),
   of('PEER_BASE', fc.record({ vector, root })),
+  of('PREPARE', fc.record({ round: version, ...proposed })),
+  of('ACCEPT', fc.record({ round: version, ...proposed, root })),
+  of('DECIDED', fc.record({ ...proposed, root })),
+  of(
+    'VOTE',
+    fc
+      .tuple(
+        fc.record({ version, round: version, proposer: replica, at: version, own: root, promised: version, reason }),
+        fc.constantFrom('prepare', 'accept'),
+        fc.constantFrom(...VOTE_ANSWERS),
+        optionally(fc.record({ round: version, proposer: replica, ...valued, root }), 'accepted'),
+      )
+      .map(([fields, phase, answer, accepted]) => ({ ...fields, phase, answer, ...accepted })),
+  ),
 ) as fc.Arbitrary<MessageBody>;
