@@ -20,6 +20,7 @@ import { run } from './process.ts';
  *
  *     --seeds N [--from S] [--workers W] [--scenario NAME]    simulate seeds S to S + N - 1 (from 1, two threads) of each scenario
  *     --seed S [--scenario NAME] [--without CLASS,…] [--clients N] [--length MS] [--skip …] [--canary]    one seed, as a failure prints it
+ *     --kills N [--seed S]                  kill a real server N times while it works, and compare its log with what was told
  *     --planted [--sample N]                plant every bug and print which of them die
  *     nothing, or arguments of vitest       every property test, 100 times as often
  */
@@ -43,7 +44,18 @@ const names = [
   'scenario',
 ] as const;
 const isSimulation = process.argv.slice(2).some((one) => /^--(seeds?|planted)(=|$)/.test(one));
-process.exitCode = isSimulation ? await simulation() : await properties();
+const isKilling = process.argv.slice(2).some((one) => /^--kills(=|$)/.test(one));
+process.exitCode = isKilling ? await kills() : isSimulation ? await simulation() : await properties();
+
+async function kills(): Promise<number> {
+  const { values } = parseArgs({ options: { kills: { type: 'string' }, seed: { type: 'string' } } });
+  const env = { SYNCSCOPE_KILLS: values.kills ?? '50', SYNCSCOPE_KILL_SEED: values.seed ?? '1' };
+  const { code } = await run('vitest', ['run', '--project', 'real', 'test/durability/kill.test.ts'], {
+    cwd: root,
+    env,
+  });
+  return code;
+}
 
 async function properties(): Promise<number> {
   const args = ['run', '--project', 'unit', '--testTimeout=3600000', ...process.argv.slice(2)];

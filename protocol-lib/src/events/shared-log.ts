@@ -117,6 +117,11 @@ export class SharedEventLog implements EventLog {
     this.#chore({ kind: 'compact', position });
   }
 
+  /** As {@link putSnapshot} of an agreed position, in memory alone: the common log has one from another, or needs none. */
+  noteSnapshot(snapshot: LogSnapshot): void {
+    this.#index.putSnapshot(snapshot);
+  }
+
   /** Drops from memory what is before the snapshot at `position`; the common log keeps it. @throws SyncError as {@link compact} */
   forget(position: number): void {
     this.#index.compact(position);

@@ -188,11 +188,15 @@ function sharedPersistence({ session, seed, bus, shared, presence, listeners, de
     maintain() {
       const position = snapshotDue(log, snapshotAt);
       if (position === undefined || log.failure) return;
-      // One gateway is enough; the others only forget.
-      if (presence.isFirst) log.putSnapshot(snapshotOf(stateAtPosition(log, definition.reduce, position)));
+      const snapshot = snapshotOf(stateAtPosition(log, definition.reduce, position));
+      // On the bus, one gateway's is enough.
+      if (presence.isFirst) log.putSnapshot(snapshot);
+      else log.noteSnapshot(snapshot);
       snapshotAt = position;
       const old = log.snapshot(position - KEPT);
-      if (old && old.position > log.base) presence.isFirst ? log.compact(old.position) : log.forget(old.position);
+      if (!old || old.position <= log.base) return;
+      if (presence.isFirst) log.compact(old.position);
+      else log.forget(old.position);
     },
     async close() {
       await presence.close();
