@@ -157,7 +157,10 @@ describe('a queue in IndexedDB', () => {
       await ask(other, 'makes', ['last']);
       await one.close();
       if (!lock) return;
-      expect(await ask(other, 'sync')).toBe('done');
+      // The browser frees the lock once it has taken the tab down.
+      let outcome = await ask(other, 'sync');
+      while (outcome === 'elsewhere') outcome = await ask(other, 'sync');
+      expect(outcome).toBe('done');
       expect(world.done.at(-1)).toBe('last');
     },
   );
