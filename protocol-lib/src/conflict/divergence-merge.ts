@@ -98,7 +98,7 @@ export class DivergenceMerge {
   /** Decides, and applies what was accepted. A rule that fails, or writes where it may not, rejects. */
   #decide(mutation: Mutation, rule: DomainRule): DomainDecision {
     const rivals = this.#mutations.filter((one) => rule.commands.includes(one.command) && areConcurrent(one, mutation));
-    const context: DomainContext = { mutation, state: this.#tree, divergence: this.#base, rivals };
+    const context: DomainContext = { mutation, state: this.#tree.root(), divergence: this.#base, rivals };
     try {
       const decision = rule.decide(context);
       if ('rejected' in decision) return decision;

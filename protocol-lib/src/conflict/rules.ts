@@ -1,4 +1,5 @@
 import { SyncError } from '../errors/index.ts';
+import type { StateRoot } from '../merkle/index.ts';
 import type { Change, RecordKey, SyncRecord } from '../state/index.ts';
 import type { MutationId } from '../trace/index.ts';
 import type { Mutation } from './mutation.ts';
@@ -12,9 +13,9 @@ export interface RuleState {
 export interface DomainContext {
   readonly mutation: Mutation;
   /** With all mutations before this one, in the order of the merge. */
-  readonly state: RuleState;
+  readonly state: StateRoot;
   /** As it was when the writers last agreed: the base of everything concurrent. */
-  readonly divergence: RuleState;
+  readonly divergence: StateRoot;
   /** The commands of the same rule that neither knew of this one nor were known to it, before and after it in the order of the merge. */
   readonly rivals: readonly Mutation[];
 }

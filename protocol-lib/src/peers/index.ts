@@ -13,3 +13,4 @@ export {
 } from './peer-replica.ts';
 export { PEER_DEFAULTS, type PeerSettings } from './peer-settings.ts';
 export type { PeerStanding } from './peer-sync.ts';
+export { openSession, type Session, type SessionOptions, type SessionOutcome, sessionRule } from './source-of-truth.ts';
