@@ -56,8 +56,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: client,
-        find: 'this.#commit(committed, full.rejected, cause, now);',
-        put: 'this.#pending.remove(() => true, now); this.#commit(committed, full.rejected, cause, now);',
+        find: 'this.#commit(committed, whole.rejected, cause, now);',
+        put: 'this.#pending.remove(() => true, now); this.#commit(committed, whole.rejected, cause, now);',
       },
     ],
   },
