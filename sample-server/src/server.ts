@@ -14,7 +14,13 @@ import { FaultBoard } from './faults/fault-board.ts';
 import type { PlannedFault } from './faults/specs.ts';
 import { type DrainOptions, Gateway } from './gateway.ts';
 import { SYNC_PATH } from './http-app.ts';
-import { isTrouble, openPersistence, type Persistence, type PersistenceOptions } from './log/persistence.ts';
+import {
+  isTrouble,
+  newIncarnation,
+  openPersistence,
+  type Persistence,
+  type PersistenceOptions,
+} from './log/persistence.ts';
 import { AUTHORITY } from './scenarios/adventure.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scenario } from './scenarios/scenario.ts';
@@ -167,6 +173,7 @@ class World {
       tap: this.#tap,
       authorize: (shown) => sameToken(shown, token),
       ...(kept.log ? { log: kept.log, ring: KEPT_VERSIONS } : {}),
+      incarnation: newIncarnation(),
       onAcknowledged: (time) => this.gateway.metrics.acknowledged(time),
       onDurable: (time) => this.gateway.metrics.appended(time),
     });

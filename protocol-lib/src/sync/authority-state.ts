@@ -471,8 +471,8 @@ function foreseen({ decision, version }: Decided): Settlement {
  * The snapshot that a log of this session begins with.
  * @throws SyncError `LIMIT_DEPTH` where a record cannot be sent
  */
-export function firstSnapshot(definition: SessionDefinition, random: Random): LogSnapshot {
-  return snapshotOf(firstState(definition, random));
+export function firstSnapshot(definition: SessionDefinition, random: Random, incarnation?: number): LogSnapshot {
+  return snapshotOf(firstState(definition, random, incarnation));
 }
 
 function firstState(definition: SessionDefinition, random: Random, incarnation?: number): LogState {

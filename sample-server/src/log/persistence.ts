@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isSyncError, SyncError } from '@syncscope/protocol/errors';
@@ -80,6 +80,11 @@ function newName(scenario: string): string {
   return `${scenario}-${randomBytes(4).toString('hex')}`;
 }
 
+/** Which life of a session begins: a number that no other has, whatever the seed. */
+export function newIncarnation(): number {
+  return randomInt(2 ** 48 - 1);
+}
+
 /** Opens a log's file for a server. */
 export function openLog(
   path: string,
@@ -147,7 +152,7 @@ async function openShared(options: PersistenceOptions, url: string): Promise<Per
     shared = await openSharedLog({
       bus,
       session: name,
-      first: () => firstSnapshot(definition, random(seed)),
+      first: () => firstSnapshot(definition, random(seed), newIncarnation()),
       random: seededRandom(randomBytes(4).readUInt32LE()),
       onChange: () => {
         for (const listener of listeners) listener();
