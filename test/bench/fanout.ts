@@ -14,6 +14,7 @@ import type { Bench, Figure } from './types.ts';
  */
 const CLIENTS = [100, 1_000];
 const SYNCS = 40;
+const WARM = 40;
 const SYNC_MS = 100;
 const TURNS = [
   ['join', {}],
@@ -132,10 +133,10 @@ async function withClients(order: FanoutOrder, clients: number, step: (round: nu
   try {
     await answer(child, order, 'ready');
     // The first rounds compile what is measured, and whatever connecting left behind passes by.
-    for (let round = 0; round < 10; round++) await turn(step, round);
+    for (let round = 0; round < WARM; round++) await turn(step, round);
     child.send({ type: 'reset' } satisfies FanoutOrder);
     const before = process.cpuUsage();
-    for (let round = 10; round < 10 + SYNCS; round++) await turn(step, round);
+    for (let round = WARM; round < WARM + SYNCS; round++) await turn(step, round);
     await pause(SYNC_MS * 3);
     const { user, system } = process.cpuUsage(before);
     const counted = (await answer(child, { type: 'count' }, 'counted')) as Counted;
