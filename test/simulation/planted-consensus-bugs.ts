@@ -152,18 +152,6 @@ const bugs: readonly Omit<PlantedBug, 'scenario'>[] = [
     ],
   },
   {
-    name: 'ballot-used-again',
-    what: 'a member that comes back uses its last ballot once more',
-    edits: [
-      {
-        file: proposer,
-        find: 'return Math.max(this.#seenRound, this.#core.standing.promised.round);',
-        put: 'return this.#seenRound;',
-      },
-      { file: proposer, find: 'this.#seenRound = promised.round;', put: 'this.#seenRound = promised.round - 1;' },
-    ],
-  },
-  {
     name: 'told-rejected-too-soon',
     what: 'a proposer that used up its attempts says that it gave up, though some have accepted its change',
     edits: [
@@ -180,17 +168,6 @@ const bugs: readonly Omit<PlantedBug, 'scenario'>[] = [
     edits: [
       { file: acceptor, find: 'if (base === standing.root.hash) return undefined;', put: 'return undefined;' },
       { file: acceptor, find: 'if (version !== standing.version + 1) {', put: 'if (version < standing.version + 1) {' },
-    ],
-  },
-  {
-    name: 'snapshot-breaks-promise',
-    what: 'a member that takes over a whole state forgets what it has promised',
-    edits: [
-      {
-        file: engine,
-        find: '{ ...standing, version, root, writers, accepted: undefined, recent: [] }',
-        put: '{ ...standing, version, root, writers, accepted: undefined, recent: [], promised: { round: 0, proposer: standing.promised.proposer } }',
-      },
     ],
   },
   {
