@@ -4,8 +4,7 @@ import type { StateRoot } from '../merkle/index.ts';
 import { decodeMessage, type MessageType, messageType, noNames } from '../messages/index.ts';
 import { recordKey } from '../state/index.ts';
 import type { ClientEvent } from './client-events.ts';
-import { coinSession, MemorySession } from './memory-link.test-helper.ts';
-import type { SessionDefinition } from './session.ts';
+import { MemorySession } from './memory-link.test-helper.ts';
 
 const coin = (index: number) => recordKey(`coin/${index}`);
 const owner = (root: StateRoot, index: number) => root.get(coin(index))?.owner;
@@ -252,14 +251,6 @@ describe('reconnecting', () => {
   });
 });
 
-/** So many that a descent costs less than to say all of them. */
-const manyCoins: SessionDefinition = {
-  ...coinSession,
-  *initialRecords() {
-    for (let index = 0; index < 400; index++) yield [coin(index), { owner: null, worth: index }];
-  },
-};
-
 describe('repair', () => {
   test('a corrupted value is found by the heartbeat and repaired record by record', () => {
     const session = new MemorySession();
@@ -288,7 +279,7 @@ describe('repair', () => {
   });
 
   test('a delta that no longer fits a corrupted state is not applied, and the state is repaired first', () => {
-    const session = new MemorySession({ definition: manyCoins });
+    const session = new MemorySession();
     const alice = session.join('alice');
     session.run(100);
     alice.corruptCommitted([{ op: 'remove', key: coin(7) }]);
@@ -361,7 +352,7 @@ describe('repair', () => {
   });
 
   test('a client that comes back with a corrupted copy is repaired at the door', () => {
-    const session = new MemorySession({ definition: manyCoins });
+    const session = new MemorySession();
     const alice = session.join('alice');
     session.run(100);
     session.cut('alice');

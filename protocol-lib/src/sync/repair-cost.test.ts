@@ -34,8 +34,13 @@ describe('the way that is expected to cost least', () => {
     expect(planRepair({ ...usual, isDifferent: true }).way).toBe('merkle');
   });
 
-  test('a snapshot, where a small state is different, or nobody can descend, or nothing is known of its version', () => {
-    expect(planRepair({ ...usual, isDifferent: true, root: state(5) }).way).toBe('snapshot');
+  test('a snapshot, where a different state is small and much has changed since', () => {
+    const changes = Array.from({ length: 400 }, (_, index) => patch(index % 20));
+    expect(planRepair({ ...usual, isDifferent: true, changes, root: state(20) }).way).toBe('snapshot');
+    expect(planRepair({ ...usual, isDifferent: true, changes: [], root: state(20) }).way).toBe('merkle');
+  });
+
+  test('a snapshot, where nobody can descend, or nothing is known of its version', () => {
     expect(planRepair({ ...usual, isDifferent: true, mayDescend: false }).way).toBe('snapshot');
     expect(planRepair({ ...usual, changes: undefined }).way).toBe('snapshot');
   });

@@ -38,7 +38,13 @@ const KEY_BYTES = 3;
 /** Records that are looked at to know how large they are. */
 const SAMPLE = 32;
 
-/** Chooses by expected bytes; of equal ones the way that needs fewer rounds. */
+/**
+ * So many times the bytes of a snapshot may a descent cost: it tells what differed and leaves all else as it is, where a snapshot only
+ * makes the difference go away.
+ */
+const DESCENT_WORTH = 3;
+
+/** Chooses by expected bytes, a descent at its {@link DESCENT_WORTH}; of equal ones the way that needs fewer rounds. */
 export function planRepair({ isDifferent, changes, root, mayDescend }: RepairCase): RepairPlan {
   const record = averageRecord(root);
   const snapshot = FRAME_BYTES + root.size * (record + KEY_BYTES);
@@ -46,9 +52,9 @@ export function planRepair({ isDifferent, changes, root, mayDescend }: RepairCas
   const bytes: { -readonly [W in RepairWay]?: number } = { snapshot };
   if (!isDifferent && delta !== undefined) bytes.delta = delta;
   if (isDifferent && mayDescend) bytes.merkle = descentSize(root.size, record) + (delta ?? snapshot);
-  let way: RepairWay = 'snapshot';
-  for (const other of ['delta', 'merkle'] as const)
-    if ((bytes[other] ?? Infinity) < (bytes[way] ?? Infinity)) way = other;
+  const isDeltaLeast = bytes.delta !== undefined && bytes.delta < snapshot;
+  const isDescentWorth = bytes.merkle !== undefined && bytes.merkle < DESCENT_WORTH * snapshot;
+  const way = isDeltaLeast ? 'delta' : isDescentWorth ? 'merkle' : 'snapshot';
   return { way, bytes };
 }
 

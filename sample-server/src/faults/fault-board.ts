@@ -110,7 +110,11 @@ export class FaultBoard {
   /** Tells which faults are armed, so that a capture that starts now knows them. */
   describe(): void {
     for (const [target, trouble] of [[undefined, this.#everyone] as const, ...this.#single]) {
-      if (trouble !== NO_TROUBLE) this.#emit('network', 'armed', target, troubleText(trouble));
+      const { latency, jitter, loss, duplication, reordering } = trouble;
+      const armed = { latency: latency + jitter, loss, duplication, reordering };
+      for (const fault of ['latency', 'loss', 'duplication', 'reordering'] as const) {
+        if (armed[fault] > 0) this.#emit(fault, 'armed', target, troubleText(trouble));
+      }
     }
     if (this.#groups.size > 0) this.#emit('partition', 'armed', undefined, this.#groupsText());
     for (const [target, count] of this.#drops) if (count > 0) this.#emitDrop(target);
