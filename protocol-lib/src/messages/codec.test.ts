@@ -26,12 +26,20 @@ const delta: MessageBody = {
   root,
 };
 
-/** A snapshot has no order; all else has. */
+/** Records under keys have no order, in whichever message; all else has. */
 function ordered(body: object): object {
-  if (!('records' in body) || !Array.isArray(body.records)) return body;
-  const shape = (one: { record: object }) => JSON.stringify(Object.keys(one.record));
-  const shapes = [...new Set(body.records.map(shape))];
-  return { ...body, records: shapes.flatMap((known) => (body.records as []).filter((one) => shape(one) === known)) };
+  return Object.fromEntries(
+    Object.entries(body).map(([name, value]) => [
+      name,
+      (name === 'records' || name === 'entries') && Array.isArray(value) ? byShape(value) : value,
+    ]),
+  );
+}
+
+function byShape(entries: readonly { readonly record: object }[]): object[] {
+  const shape = (one: { readonly record: object }) => JSON.stringify(Object.keys(one.record));
+  const shapes = [...new Set(entries.map(shape))];
+  return shapes.flatMap((known) => entries.filter((one) => shape(one) === known));
 }
 
 /** The code of the error that `act` throws. */

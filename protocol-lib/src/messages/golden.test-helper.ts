@@ -164,8 +164,8 @@ export const goldenFrames: readonly GoldenFrame[] = [
     body: { type: 'HEARTBEAT', version: 9, progress: 12, root: root },
   },
   {
-    names: [],
-    hex: 'HEX0',
+    names: ['alice'],
+    hex: '9c24a67365727665720202a5416c696365a570686f6e65a6616374697665c381a776657273696f6ea3312e3209c4020108c4080123456789abcdef',
     body: {
       type: 'PRESENCE',
       incarnation: 2,
@@ -180,8 +180,8 @@ export const goldenFrames: readonly GoldenFrame[] = [
     },
   },
   {
-    names: [],
-    hex: 'HEX1',
+    names: ['alice', 'joined', 'call/alice'],
+    hex: '9a25a67365727665720201aa646966666572656e636509c4020108c4080123456789abcdefc40604010201050291a863616c6c2f626f62',
     body: {
       type: 'RECONCILE',
       exchange: 1,
@@ -194,8 +194,8 @@ export const goldenFrames: readonly GoldenFrame[] = [
     },
   },
   {
-    names: [],
-    hex: 'HEX2',
+    names: ['joined', 'call/alice'],
+    hex: '982da673657276657202a463616c6ca5616c69636503a46d757465c406040101010302',
     body: {
       type: 'OPERATION',
       crdt: 'call',
