@@ -1,6 +1,7 @@
 import { fieldsBetween, sameRecord, sameValue } from '../merkle/index.ts';
 import type { Touched } from '../messages/index.ts';
 import type { RecordKey, SyncRecord, Value } from '../state/index.ts';
+import type { FieldGroup } from '../sync/index.ts';
 import type { MutationId } from '../trace/index.ts';
 
 /** A record that a device changed without knowing that somebody else had changed it too. Null where there is none. */
@@ -18,11 +19,21 @@ export interface WriteConflict {
 
 /**
  * `mine`: the command is carried out on the present state, as if it came now. `theirs`: the record stays. `merged`: it becomes
- * `record`. `nobody`: somebody must decide first, and nothing changes until then.
+ * `record`, and the records of `waiting` are put beside it. `nobody`: somebody must decide first, and nothing changes until then.
  */
-export type ConflictDecision =
-  | { readonly winner: 'mine' | 'theirs' | 'nobody'; readonly reason: string }
-  | { readonly winner: 'merged'; readonly record: SyncRecord | null; readonly reason: string };
+export type ConflictDecision = {
+  readonly reason: string;
+  /** What decided, where that is more than the policy's name. */
+  readonly policy?: string;
+} & (
+  | { readonly winner: 'mine' | 'theirs' | 'nobody' }
+  | {
+      readonly winner: 'merged';
+      readonly record: SyncRecord | null;
+      /** Conflicts that wait for a human. */
+      readonly waiting?: readonly Touched[];
+    }
+);
 
 /** Pure: one conflict always gets one decision. */
 export interface ConflictPolicy {
@@ -59,19 +70,24 @@ export function byCollection(
   };
 }
 
-/** The conflicts between what a mutation touches and a state. What both changed alike is none, nor are changes to different fields. */
+/**
+ * The conflicts between what a mutation touches and a state. What both changed alike is none, nor are changes to different fields, unless
+ * these are of one group.
+ */
 export function findConflicts(
   mutation: MutationId,
   command: string,
   base: readonly Touched[],
   mine: readonly Touched[],
   present: (key: RecordKey) => SyncRecord | undefined,
+  groups: readonly FieldGroup[] = [],
 ): WriteConflict[] {
   const before = new Map(base.map(({ key, record }) => [key, record]));
   const conflicts: WriteConflict[] = [];
   for (const { key, record } of mine) {
     const sides = { base: before.get(key) ?? null, mine: record, theirs: present(key) ?? null };
-    const fields = conflictingFields(sides.base, sides.mine, sides.theirs);
+    const own = groups.filter(({ collection }) => key.startsWith(collection));
+    const fields = conflictingFields(sides.base, sides.mine, sides.theirs, own);
     if (fields) conflicts.push({ mutation, command, key, ...sides, fields });
   }
   return conflicts;
@@ -82,12 +98,20 @@ function conflictingFields(
   base: SyncRecord | null,
   mine: SyncRecord | null,
   theirs: SyncRecord | null,
+  groups: readonly FieldGroup[],
 ): string[] | undefined {
   if (isSame(base, theirs) || isSame(mine, theirs)) return undefined;
   if (!base || !mine || !theirs) return [];
-  const changed = changedFields(base, mine);
-  const fields = changedFields(base, theirs).filter((name) => changed.includes(name) && !sameField(mine, theirs, name));
-  return fields.length > 0 ? fields : undefined;
+  const changed = withGroups(changedFields(base, mine), groups);
+  const fields = withGroups(changedFields(base, theirs), groups).filter((name) => changed.includes(name));
+  const differ = fields.filter((name) => !sameField(mine, theirs, name));
+  return differ.length > 0 ? differ : undefined;
+}
+
+/** The fields, and with one of a group all of it. */
+function withGroups(fields: readonly string[], groups: readonly FieldGroup[]): readonly string[] {
+  const touched = groups.filter((group) => group.fields.some((field) => fields.includes(field)));
+  return touched.length === 0 ? fields : [...new Set([...fields, ...touched.flatMap((group) => group.fields)])];
 }
 
 function isSame(left: SyncRecord | null, right: SyncRecord | null): boolean {

@@ -31,6 +31,14 @@ export { MutationQueue, type QueueStatus, type WallClock } from './queue.ts';
 export type { OfflineReceipt } from './receipt.ts';
 export { Reconciler, type ReconcilerOptions } from './reconciler.ts';
 export { NO_REFERENCES, type References } from './references.ts';
+export {
+  type ResolvedSides,
+  type ResolverPolicyOptions,
+  resolverPolicies,
+  resolveSides,
+  type SideWriter,
+  type TwoSides,
+} from './resolver-policy.ts';
 export { ENTRY_STATES, type EntryState, type OfflineEntry } from './rows.ts';
 export { LEASE_MS, type SendRight, StorageLease } from './send-right.ts';
 export * from './storage.ts';

@@ -7,10 +7,11 @@ import type {
   ReconcileConflict,
   ReconcileRequest,
   RejectionCode,
+  Touched,
 } from '../messages/index.ts';
 import { fitText } from '../schema/index.ts';
-import type { RecordKey, ReplicaId, SyncRecord, Value } from '../state/index.ts';
-import { isSendable, type PostedMutations } from '../sync/index.ts';
+import type { RecordKey, ReplicaId, Value } from '../state/index.ts';
+import { type FieldGroup, isSendable, type PostedMutations } from '../sync/index.ts';
 import { closedTap, type Tap } from '../trace/index.ts';
 import {
   type ConflictDecision,
@@ -36,8 +37,13 @@ export interface ReconcilerOptions {
    */
   readonly writeMerged?: {
     readonly command: string;
-    args(records: readonly { readonly key: RecordKey; readonly record: SyncRecord | null }[]): Value;
+    /** `records` as they are to be, conflicts that wait for a human included; `sides` as the device saw them and meant them. */
+    args(records: readonly Touched[], sides: Pick<OfflineMutation, 'base' | 'mine'>): Value;
   };
+  /** As the session's definition has them: who changed one field of a group is in conflict with who changed another. */
+  readonly groups?: readonly FieldGroup[];
+  /** Records which commands merge by themselves, such as those of a CRDT: they are in no conflict. */
+  readonly mergesItself?: (key: RecordKey) => boolean;
   readonly tap?: Tap;
   /** Settled mutations of each device of which the body is remembered, for telling one that comes again from another under its name. */
   readonly remembered?: number;
@@ -181,7 +187,10 @@ export class Reconciler {
       return;
     }
     const { args, base, mine } = renamed;
-    const conflicts = findConflicts(id, command, base, mine, (key) => this.#authority.get(key, device));
+    const { mergesItself = () => false, groups } = this.#options;
+    const disputed = mine.filter(({ key }) => !mergesItself(key));
+    const present = (key: RecordKey) => this.#authority.get(key, device);
+    const conflicts = findConflicts(id, command, base, disputed, present, groups);
     const decisions = conflicts.map((conflict) => ({ conflict, ...this.#decide(conflict) }));
     const told = decisions.map((one) => toldConflict(counter, one.policy, one.conflict, one.decision));
     const waits = decisions.find(({ decision }) => decision.winner === 'nobody');
@@ -189,7 +198,7 @@ export class Reconciler {
       refuse('waiting', waits.decision.reason, told);
       return;
     }
-    const plan = this.#plan(command, args, mine, decisions);
+    const plan = this.#plan(command, args, { base, mine }, decisions);
     if ('refusal' in plan) {
       refuse('conflict', plan.refusal, told);
       return;
@@ -211,7 +220,8 @@ export class Reconciler {
   #decide(conflict: WriteConflict): { readonly policy: string; readonly decision: ConflictDecision } {
     const policy = this.#options.policyOf?.(conflict.key) ?? lastWriteWins;
     try {
-      return { policy: policy.name, decision: policy.decide(conflict) };
+      const decision = policy.decide(conflict);
+      return { policy: decision.policy ?? policy.name, decision };
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
       return { policy: policy.name, decision: { winner: 'nobody', reason: `the policy failed: ${text}` } };
@@ -222,7 +232,7 @@ export class Reconciler {
   #plan(
     command: string,
     args: Value,
-    mine: OfflineMutation['mine'],
+    sides: Pick<OfflineMutation, 'base' | 'mine'>,
     decisions: readonly { readonly conflict: WriteConflict; readonly decision: ConflictDecision }[],
   ): { readonly command: string; readonly args: Value } | { readonly refusal: string } {
     const lost = decisions.find(({ decision }) => decision.winner !== 'mine');
@@ -233,12 +243,13 @@ export class Reconciler {
     }
     const { writeMerged } = this.#options;
     if (!writeMerged) return { refusal: `${lost.decision.reason}, and nothing here can write a merge` };
-    const records = mine.flatMap(({ key, record }) => {
+    const records = sides.mine.flatMap(({ key, record }): Touched[] => {
       const decision = decisions.find(({ conflict }) => conflict.key === key)?.decision;
       if (decision?.winner === 'theirs') return [];
-      return [{ key, record: decision?.winner === 'merged' ? decision.record : record }];
+      if (decision?.winner !== 'merged') return [{ key, record }];
+      return [{ key, record: decision.record }, ...(decision.waiting ?? [])];
     });
-    return { command: writeMerged.command, args: writeMerged.args(records) };
+    return { command: writeMerged.command, args: writeMerged.args(records, sides) };
   }
 
   // — what is remembered —
@@ -388,9 +399,11 @@ function toldConflict(
   counter: number,
   policy: string,
   { key, base, mine, theirs }: WriteConflict,
-  { winner, reason }: ConflictDecision,
+  decision: ConflictDecision,
 ): ReconcileConflict {
-  const state = winner === 'nobody' ? ('waiting' as const) : ('resolved' as const);
+  const { winner, reason } = decision;
+  const isWaiting = winner === 'nobody' || (winner === 'merged' && (decision.waiting ?? []).length > 0);
+  const state = isWaiting ? ('waiting' as const) : ('resolved' as const);
   const told = { counter, key, policy: policy.slice(0, 80), state, winner, base, mine, theirs };
   return { ...told, result: theirs, reason: fitText(reason, 500) };
 }
