@@ -1,73 +1,17 @@
 import type { ReplicaId } from '../state/index.ts';
-import { TRACE_KINDS, type TraceKind, type VectorEntries } from '../trace/index.ts';
+import { TRACE_KINDS, type TraceKind } from '../trace/index.ts';
+import { AuthorityRoots } from './authority-roots.ts';
 import { ByteNames } from './byte-names.ts';
-import { Columns, IntegerList } from './columns.ts';
-import { ABSENT, Envelope, KIND, LEVELS, REASONS } from './envelope.ts';
-import { FLAG, REASON_SHIFT } from './flags.ts';
-import { AGREEMENT, type Agreement, type MarkerKind } from './query.ts';
-import { AuthorityRoots, agreementOf, freshStanding, type Standing, stepStanding } from './standing.ts';
+import { Columns, PAGE_RECORDS } from './columns.ts';
+import { KIND } from './envelope.ts';
+import { IntegerList } from './integer-list.ts';
+import { Links } from './links.ts';
+import { BLOCK_RECORDS, OverviewBlocks } from './overview-blocks.ts';
+import { MARKER_KINDS, type MarkerKind } from './query.ts';
+import type { Drift, ReplicaIndex } from './replica-index.ts';
+import { freshStanding, type Standing, stepStanding } from './standing.ts';
 
-/** Kinds that change what a replica's committed state is known to be. */
-const STATE_KINDS = new Set([
-  KIND.commit,
-  KIND.apply,
-  KIND.snapshot,
-  KIND.hash,
-  KIND.mismatch,
-  KIND.divergence,
-  KIND.repair,
-]);
-const STANDINGS_EVERY = 4_096;
-const LINK_OPEN_MAX = 65_536;
-
-/** A time in which a replica held other values than its records give: found out at `start`, over at `end`. */
-export interface Drift {
-  readonly start: number;
-  readonly version: number;
-  /** Position of the divergence record that tells its own values; -1 where none does. */
-  divergence: number;
-  /** Position of a snapshot of its own whole state; -1 where there is none. */
-  snapshot: number;
-  end: number;
-}
-
-/** What the index keeps of one replica. */
-export class ReplicaIndex {
-  readonly id: ReplicaId;
-  /** As far as it is known without its `replica` record. */
-  role: 'server' | 'client' | 'peer' = 'client';
-  /** Position of its first `replica` record, -1 for none, and what that said once it was read. */
-  introducedAt = -1;
-  introduction: { readonly role: ReplicaIndex['role']; readonly title: string | undefined } | undefined;
-  first = 0;
-  last = 0;
-  records = 0;
-  /** Positions of the kinds in STATE_KINDS. */
-  readonly states = new IntegerList();
-  readonly rebases = new IntegerList();
-  readonly vectors = new IntegerList();
-  /** Positions at which the agreement changed, and to what. */
-  readonly turns = new IntegerList();
-  readonly turnsTo = new IntegerList();
-  readonly drifts: Drift[] = [];
-  readonly standing: Standing = freshStanding();
-  /** What it had seen before the first record kept, where older ones were dropped. */
-  vectorAtStart: VectorEntries | undefined;
-
-  constructor(id: ReplicaId) {
-    this.id = id;
-  }
-}
-
-interface Link {
-  /** Sequence to position of sends without a receipt yet; the oldest forgotten beyond a limit. */
-  readonly open: Map<number, number>;
-  /** Sequence to position of the first receipt of the latest ones, for finding duplicates. */
-  readonly received: Map<number, number>;
-  highestReceived: number;
-  /** Position of the receipt of that sequence. */
-  highestPosition: number;
-}
+export type { Drift, ReplicaIndex } from './replica-index.ts';
 
 export interface MarkerEntry {
   readonly position: number;
@@ -75,8 +19,8 @@ export interface MarkerEntry {
 }
 
 /**
- * Everything about a capture that can be known without decoding bodies, grown record by record. A file
- * and a live capture have the same one.
+ * Everything about a capture that can be known without decoding bodies. It is filled record by record
+ * (`index-builder.ts`) or from what a file keeps of it (`index-file.ts`), and answers the same either way.
  */
 export class CaptureIndex {
   readonly columns = new Columns();
@@ -85,35 +29,40 @@ export class CaptureIndex {
   /** By number; holes where a name was only ever spoken of. */
   readonly replicas: (ReplicaIndex | undefined)[] = [];
   readonly roots = new AuthorityRoots();
-  readonly kindCounts = new Uint32Array(32);
-  readonly markers: MarkerEntry[] = [];
+  readonly links = new Links();
+  readonly blocks = new OverviewBlocks();
+  readonly kindCounts = new Float64Array(32);
+  /** Parallel: where markers are, ascending, and the number of each one's kind in `MARKER_KINDS`. */
+  readonly markerAt = new IntegerList();
+  readonly markerKind = new IntegerList();
   /** Positions of `names` and of `gap` records. */
   readonly names = new IntegerList();
   readonly gaps = new IntegerList();
-  /** (position, seq) wherever `seq` is not one more than before. */
-  readonly breaks: { readonly position: number; readonly seq: number }[] = [];
-  /** Causes beyond the first, by position. */
-  readonly moreCauses = new Map<number, readonly number[]>();
+  /** Parallel: the positions at which `seq` is not one more than before, and the `seq` there. */
+  readonly breakAt = new IntegerList();
+  readonly breakSeq = new IntegerList(true);
+  /** Parallel: causes beyond a record's first, by the record's position. */
+  readonly extraAt = new IntegerList();
+  readonly extraCause = new IntegerList();
   /** First position of each chunk. */
   readonly chunks = new IntegerList();
-  /** Hash of each changed key, and the position of the record that changes it. */
+  /** Parallel: hash of each changed key, and the position of the record that changes it. */
   readonly changedKeys = new IntegerList();
   readonly changedAt = new IntegerList();
   /** Mutations that the authority has decided on, taken or refused, in order of position. */
-  readonly decided = { positions: new IntegerList(), writers: new IntegerList(), counters: new IntegerList() };
+  readonly decided = {
+    positions: new IntegerList(),
+    versions: new IntegerList(true),
+    writers: new IntegerList(),
+    counters: new IntegerList(true),
+  };
   /** Records that gap records and missing sequence numbers say were lost. */
   lost = 0;
   firstVersion = -1;
   lastVersion = 0;
   authority = -1;
   maxLatency = 0;
-  readonly #envelope = new Envelope(this.replicaNames, this.typeNames);
-  readonly #links = new Map<number, Link>();
-  /** How all stood after each {@link STANDINGS_EVERY} records, and before the first record kept. */
-  readonly #standings: (Standing | undefined)[][] = [];
-  #standingsAtStart: (Standing | undefined)[] = [];
-  #nextSeq = -1;
-  #lastTime = 0;
+  #standingsAtStart: readonly (Readonly<Standing> | undefined)[] = [];
 
   constructor(authority: ReplicaId | null) {
     if (authority !== null) this.authority = this.replicaNames.internText(authority);
@@ -131,49 +80,6 @@ export class CaptureIndex {
     this.chunks.push(this.end);
   }
 
-  /** @throws SyncError `RECORD_MALFORMED` where {@link append} would */
-  check(record: Uint8Array): void {
-    this.#envelope.read(record, 0, record.length);
-  }
-
-  /**
-   * Takes the record in `length` bytes from `offset` of the current chunk's payload.
-   * @throws SyncError `RECORD_MALFORMED`, and then nothing was taken
-   */
-  append(payload: Uint8Array, offset: number, length: number): void {
-    const envelope = this.#envelope;
-    envelope.read(payload, offset, length);
-    const columns = this.columns;
-    const index = columns.grow();
-    const position = columns.end - 1;
-    // Binary search wants times in order; a record of another clock that is behind counts as of now.
-    this.#lastTime = Math.max(this.#lastTime, envelope.time);
-    columns.time[index] = this.#lastTime;
-    columns.replica[index] = envelope.replica;
-    columns.kind[index] = envelope.kind;
-    columns.frame[index] = envelope.frame;
-    columns.offset[index] = offset;
-    columns.partner[index] = -1;
-    columns.flags[index] =
-      (envelope.hasWire ? FLAG.wire : 0) |
-      (envelope.hasHash ? FLAG.hash : 0) |
-      (envelope.agrees >= 0 ? FLAG.agreesKnown : 0) |
-      (envelope.agrees === 1 ? FLAG.agrees : 0) |
-      ((envelope.reason + 1) << REASON_SHIFT);
-    this.#takeSeq(index, position);
-    this.#takeCauses(index, position);
-    this.#takeFigures(index);
-    this.kindCounts[envelope.kind]!++;
-    const replica = this.#replica(envelope.replica, position);
-    this.#takeKind(replica, index, position);
-    for (const key of envelope.keys) {
-      this.changedKeys.push(key | 0);
-      this.changedAt.push(position);
-    }
-    this.#takeStanding(replica, position);
-    columns.flags[index]! |= this.#severity(index, replica);
-  }
-
   /** Every replica that wrote a record, in order of appearance. */
   knownReplicas(): ReplicaIndex[] {
     return this.replicas.filter((one) => one !== undefined).sort((a, b) => a.first - b.first);
@@ -188,22 +94,35 @@ export class CaptureIndex {
   }
 
   kindAt(position: number): TraceKind {
-    return TRACE_KINDS[this.columns.kind[position - this.start]!]!;
+    return TRACE_KINDS[this.columns.kind(position)]!;
+  }
+
+  mark(position: number, kind: MarkerKind): void {
+    this.markerAt.push(position);
+    this.markerKind.push(MARKER_KINDS.indexOf(kind));
+  }
+
+  marker(at: number): MarkerEntry {
+    return { position: this.markerAt.at(at), kind: MARKER_KINDS[this.markerKind.at(at)]! };
   }
 
   seqAt(position: number): number {
-    const at = this.#breakBefore((one) => one.position <= position);
-    return at ? at.seq + (position - at.position) : position + 1;
+    const at = this.breakAt.countBelow(position + 1) - 1;
+    return at < 0 ? position + 1 : this.breakSeq.at(at) + (position - this.breakAt.at(at));
   }
 
   /** Position of the record with this `seq`; -1 where it is not in the capture. */
   positionOfSeq(seq: number): number {
-    const at = this.#breakBefore((one) => one.seq <= seq);
-    if (!at) return -1;
-    const position = at.position + (seq - at.seq);
-    const next = this.breaks[this.breaks.indexOf(at) + 1];
-    const end = next ? next.position : this.end;
+    const at = this.breakSeq.countBelow(seq + 1) - 1;
+    if (at < 0) return -1;
+    const position = this.breakAt.at(at) + (seq - this.breakSeq.at(at));
+    const end = at + 1 < this.breakAt.length ? this.breakAt.at(at + 1) : this.end;
     return position < end && position >= this.start ? position : -1;
+  }
+
+  /** Causes beyond the first of the record at a position. */
+  extraCauses(position: number): number[] {
+    return this.extraCause.slice(this.extraAt.countBelow(position), this.extraAt.countBelow(position + 1));
   }
 
   /** Number of the chunk that holds a position. */
@@ -218,47 +137,42 @@ export class CaptureIndex {
 
   /** The first position whose time is above `time`. */
   firstAfter(time: number): number {
-    const times = this.columns.time;
-    let low = 0;
-    let high = this.end - this.start;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (times[middle]! <= time) low = middle + 1;
-      else high = middle;
-    }
-    return this.start + low;
+    const [from, to] = this.#near(time);
+    return this.#search(from, to, (there) => there <= time);
   }
 
   /** The first position whose time is at or above `time`. */
   firstFrom(time: number): number {
-    const times = this.columns.time;
-    let low = 0;
-    let high = this.end - this.start;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (times[middle]! < time) low = middle + 1;
-      else high = middle;
-    }
-    return this.start + low;
+    const [from, to] = this.#near(time);
+    return this.#search(from, to, (there) => there < time);
+  }
+
+  /** Time of the first record of the block that a position lies in; of the last whole block where that is open. */
+  blockTime(position: number): number {
+    const last = this.blocks.length - 1;
+    return last < 0 ? 0 : this.blocks.time.at(Math.min(last, OverviewBlocks.of(position)));
   }
 
   timeAt(position: number): number {
-    return this.columns.time[position - this.start]!;
+    return this.columns.time(position);
   }
 
   /** How each replica stood after the record at `position`, by number; absent where it was not seen yet. */
   standingsAt(position: number): (Standing | undefined)[] {
-    if (position >= this.end - 1) return this.#copyStandings();
-    const columns = this.columns;
-    const block = Math.floor((position + 1) / STANDINGS_EVERY);
-    const isBlockKept = block * STANDINGS_EVERY > this.start;
-    const kept = isBlockKept ? this.#standings[block - 1] : this.#standingsAtStart;
-    const standings = (kept ?? []).map((one) => one && { ...one });
-    const from = isBlockKept ? block * STANDINGS_EVERY : this.start;
-    for (let at = from; at <= position; at++) {
-      const replica = columns.replica[at - columns.start]!;
-      const standing = standings[replica] ?? freshStanding();
-      standings[replica] = standing;
+    const { columns } = this;
+    const last = Math.min(position, this.end - 1);
+    if (last < 0) return [];
+    const pageStart = last - (last % PAGE_RECORDS);
+    const isPageKept = pageStart >= this.start && last >= this.start;
+    const kept = isPageKept ? columns.page(last).standings : this.#standingsAtStart;
+    const standings = Array.from(kept, (one) => one && { ...one });
+    for (let at = isPageKept ? pageStart : this.start; at <= last; at++) {
+      const replica = columns.replica(at);
+      let standing = standings[replica];
+      if (!standing) {
+        standing = freshStanding();
+        standings[replica] = standing;
+      }
       stepStanding(standing, columns, at, this.authority, this.roots);
     }
     return standings;
@@ -266,16 +180,15 @@ export class CaptureIndex {
 
   /** The drift that `position` of a replica lies in. */
   driftAt(replica: ReplicaIndex, position: number): Drift | undefined {
-    return replica.drifts.findLast((one) => one.start <= position && (one.end < 0 || position < one.end));
+    return replica.driftAt(position);
   }
 
   /** Whether a send was lost: a later frame of the same link arrived, and it never did. */
   isLost(position: number): boolean {
-    const columns = this.columns;
-    const index = position - columns.start;
-    if (columns.kind[index] !== KIND.send || columns.partner[index] !== -1) return false;
-    const link = this.#links.get(linkKey(columns.high[index]! & 0xffff, columns.high[index]! >>> 16));
-    return link !== undefined && link.highestReceived > columns.number[index]!;
+    const { columns } = this;
+    if (columns.kind(position) !== KIND.send || columns.partner(position) !== -1) return false;
+    const link = this.links.of(KIND.send, columns.high(position));
+    return link !== undefined && link.highestReceived > columns.number(position);
   }
 
   /** Forgets everything about the records before `position`, which begins a chunk. */
@@ -283,319 +196,40 @@ export class CaptureIndex {
     this.#standingsAtStart = this.standingsAt(position - 1);
     this.columns.dropBelow(position);
     for (const list of [this.names, this.gaps]) list.dropBelow(position);
-    const dropped = this.changedAt.countBelow(position);
-    this.changedKeys.dropFirst(dropped);
-    this.changedAt.dropFirst(dropped);
-    const decided = this.decided.positions.countBelow(position);
-    for (const list of Object.values(this.decided)) list.dropFirst(decided);
-    for (const replica of this.replicas) {
-      if (!replica) continue;
-      replica.states.dropBelow(position);
-      replica.rebases.dropBelow(position);
-      replica.vectors.dropBelow(position);
-      // The last turn before the cut says how things stand at it.
-      const turns = Math.max(0, replica.turns.countBelow(position + 1) - 1);
-      replica.turns.dropFirst(turns);
-      replica.turnsTo.dropFirst(turns);
-    }
-    for (const key of this.moreCauses.keys()) if (key < position) this.moreCauses.delete(key);
-    const firstMarker = this.markers.findIndex((one) => one.position >= position);
-    this.markers.splice(0, firstMarker < 0 ? this.markers.length : firstMarker);
+    dropPairs(position, this.changedAt, this.changedKeys);
+    dropPairs(position, this.extraAt, this.extraCause);
+    dropPairs(position, this.markerAt, this.markerKind);
+    const { positions, ...others } = this.decided;
+    dropPairs(position, positions, ...Object.values(others));
+    for (const replica of this.replicas) replica?.dropBelow(position);
   }
 
-  #breakBefore(passes: (one: { position: number; seq: number }) => boolean) {
-    let low = 0;
-    let high = this.breaks.length;
+  /** Where a time is looked for: the block of records that it lies in, whose times alone are then read. */
+  #near(time: number): [number, number] {
+    const { blocks } = this;
+    const size = blocks.length === 0 ? 0 : BLOCK_RECORDS;
+    const block = blocks.time.countBelow(time);
+    // Several blocks may begin at the same time, so all of those are within.
+    const after = blocks.time.countBelow(time + 1);
+    return [
+      Math.max(this.start, (block - 1) * size),
+      after < blocks.length ? Math.max(this.start, after * size) : this.end,
+    ];
+  }
+
+  #search(from: number, to: number, isBefore: (time: number) => boolean): number {
+    let low = Math.max(from, this.start);
+    let high = Math.max(to, low);
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (passes(this.breaks[middle]!)) low = middle + 1;
+      if (isBefore(this.columns.time(middle))) low = middle + 1;
       else high = middle;
     }
-    return this.breaks[low - 1];
-  }
-
-  #takeSeq(index: number, position: number): void {
-    const { seq } = this.#envelope;
-    if (seq !== this.#nextSeq) {
-      if (this.#nextSeq >= 0) {
-        this.columns.flags[index]! |= FLAG.gapBefore;
-        if (seq > this.#nextSeq) this.lost += seq - this.#nextSeq;
-        this.markers.push({ position, kind: 'gap' });
-      }
-      this.breaks.push({ position, seq });
-    }
-    this.#nextSeq = seq + 1;
-  }
-
-  #takeCauses(index: number, position: number): void {
-    const { causes } = this.#envelope;
-    this.columns.cause[index] = causes.length === 0 ? -1 : this.positionOfSeq(causes[0]!);
-    if (causes.length < 2) return;
-    this.moreCauses.set(
-      position,
-      causes
-        .slice(1)
-        .map((seq) => this.positionOfSeq(seq))
-        .filter((one) => one >= 0),
-    );
-  }
-
-  #takeFigures(index: number): void {
-    const envelope = this.#envelope;
-    const columns = this.columns;
-    switch (envelope.kind) {
-      case KIND.send:
-      case KIND.receive:
-        columns.number[index] = envelope.sequence;
-        columns.high[index] = (envelope.peer << 16) | envelope.sender;
-        columns.low[index] = envelope.type;
-        return;
-      case KIND.prediction:
-      case KIND.confirmation:
-      case KIND.rollback:
-      case KIND.rejection:
-        columns.number[index] = envelope.version;
-        columns.high[index] = envelope.counter;
-        columns.low[index] = envelope.writer;
-        return;
-      case KIND.divergence:
-      case KIND.rebase:
-        columns.number[index] = envelope.version;
-        columns.high[index] = envelope.peer << 16;
-        columns.low[index] = envelope.pending;
-        return;
-      case KIND.refused:
-      case KIND.names:
-      case KIND.fault:
-      case KIND.gap:
-      case KIND.log:
-        columns.number[index] = envelope.kind === KIND.gap ? envelope.count : envelope.first;
-        columns.high[index] = envelope.peer << 16;
-        columns.low[index] = Math.max(0, envelope.level);
-        return;
-      case KIND.delta:
-        columns.number[index] = envelope.version;
-        columns.high[index] = envelope.from;
-        columns.low[index] = envelope.count;
-        return;
-      default:
-        columns.number[index] = envelope.version;
-        columns.high[index] = envelope.high;
-        columns.low[index] = envelope.low;
-    }
-  }
-
-  #replica(number: number, position: number): ReplicaIndex {
-    let replica = this.replicas[number];
-    if (!replica) {
-      replica = new ReplicaIndex(this.nameOf(number));
-      replica.first = position;
-      if (number === this.authority) replica.role = 'server';
-      // Numbers are given to every name that a record speaks of, so there may be holes before this one.
-      this.replicas[number] = replica;
-    }
-    replica.last = position;
-    replica.records++;
-    return replica;
-  }
-
-  #takeKind(replica: ReplicaIndex, index: number, position: number): void {
-    const envelope = this.#envelope;
-    if (STATE_KINDS.has(envelope.kind)) this.#takeState(replica, index, position);
-    switch (envelope.kind) {
-      case KIND.replica:
-        if (replica.introducedAt < 0) replica.introducedAt = position;
-        return;
-      case KIND.send:
-        this.#takeSend(position);
-        return;
-      case KIND.receive:
-        this.#takeReceipt(index, position);
-        return;
-      case KIND.rebase:
-        replica.rebases.push(position);
-        return;
-      case KIND.vector:
-        replica.vectors.push(position);
-        return;
-      case KIND.rejection:
-        this.#takeDecision(position);
-        return;
-      case KIND.names:
-        this.names.push(position);
-        return;
-      case KIND.gap:
-        this.gaps.push(position);
-        this.lost += envelope.count;
-        this.markers.push({ position, kind: 'gap' });
-        return;
-      case KIND.rollback:
-        this.markers.push({ position, kind: 'rollback' });
-        return;
-      case KIND.refused:
-        this.markers.push({ position, kind: 'refused' });
-        return;
-      case KIND.fault:
-        this.markers.push({ position, kind: 'fault' });
-        return;
-      default:
-        return;
-    }
-  }
-
-  #takeState(replica: ReplicaIndex, index: number, position: number): void {
-    const envelope = this.#envelope;
-    const { kind, version, high, low } = envelope;
-    replica.states.push(position);
-    if (envelope.replica === this.authority && envelope.hasHash) {
-      this.roots.add(version, high, low, position);
-      this.firstVersion = this.firstVersion < 0 ? version : Math.min(this.firstVersion, version);
-      this.lastVersion = Math.max(this.lastVersion, version);
-    }
-    if (kind === KIND.snapshot) replica.vectors.push(position);
-    if (kind === KIND.commit) this.#takeDecision(position);
-    const before = replica.standing;
-    const isSameVersion = before.hasRoot && before.version === version;
-    const isOther = isSameVersion && (before.high !== high || before.low !== low);
-    const isMismatchSnapshot = kind === KIND.snapshot && REASONS[envelope.reason] === 'mismatch';
-    if (isOther && (kind === KIND.hash || kind === KIND.mismatch || isMismatchSnapshot)) {
-      if (!this.#openDrift(replica)) {
-        replica.drifts.push({ start: position, version, divergence: -1, snapshot: -1, end: -1 });
-      }
-    }
-    if (kind === KIND.snapshot && (!before.hasRoot || !isSameVersion || isOther)) {
-      this.columns.flags[index]! |= FLAG.reset;
-    }
-    if (isMismatchSnapshot) {
-      const drift = this.#openDrift(replica);
-      if (drift && drift.snapshot < 0) drift.snapshot = position;
-    }
-    if (kind === KIND.divergence) {
-      const drift = this.#openDrift(replica);
-      if (drift) drift.divergence = position;
-    }
-    const isRight = kind === KIND.hash && (envelope.agrees === 1 || this.roots.agrees(version, high, low) === true);
-    if (isRight || kind === KIND.repair || kind === KIND.apply || (kind === KIND.snapshot && !isMismatchSnapshot)) {
-      const drift = this.#openDrift(replica);
-      if (drift) drift.end = position;
-    }
-    if (kind === KIND.repair) this.markers.push({ position, kind: 'repair' });
-  }
-
-  #takeDecision(position: number): void {
-    const { replica, writer, counter } = this.#envelope;
-    if (replica !== this.authority || writer === ABSENT) return;
-    this.decided.positions.push(position);
-    this.decided.writers.push(writer);
-    this.decided.counters.push(counter);
-  }
-
-  #openDrift(replica: ReplicaIndex): Drift | undefined {
-    const last = replica.drifts.at(-1);
-    return last && last.end < 0 ? last : undefined;
-  }
-
-  #takeSend(position: number): void {
-    const { sender, peer, sequence } = this.#envelope;
-    const link = this.#link(sender, peer);
-    link.open.set(sequence, position);
-    if (link.open.size > LINK_OPEN_MAX) link.open.delete(firstKey(link.open));
-  }
-
-  #takeReceipt(index: number, position: number): void {
-    const { sender, replica, sequence } = this.#envelope;
-    const columns = this.columns;
-    const link = this.#link(sender, replica);
-    const sent = link.open.get(sequence);
-    if (sent !== undefined) {
-      link.open.delete(sequence);
-      if (sent >= columns.start) {
-        columns.partner[index] = sent;
-        columns.partner[sent - columns.start] = position;
-        this.maxLatency = Math.max(this.maxLatency, this.#lastTime - columns.time[sent - columns.start]!);
-      }
-    }
-    const earlier = link.received.get(sequence);
-    if (earlier !== undefined) {
-      columns.flags[index]! |= FLAG.duplicate;
-      if (earlier >= columns.start) columns.partner[index] = columns.partner[earlier - columns.start]!;
-    } else {
-      link.received.set(sequence, position);
-      if (link.received.size > LINK_RECEIVED_MAX) link.received.delete(firstKey(link.received));
-    }
-    if (sequence > link.highestReceived) {
-      link.highestReceived = sequence;
-      link.highestPosition = position;
-    } else if (earlier === undefined) columns.flags[index]! |= FLAG.late;
-  }
-
-  /** Position of the receipt after which a send of this link with a lower sequence counts as lost; -1 for none. */
-  overtakenBy(position: number): number {
-    const index = position - this.start;
-    const high = this.columns.high[index]!;
-    return this.#links.get(linkKey(high & 0xffff, high >>> 16))?.highestPosition ?? -1;
-  }
-
-  #link(sender: number, receiver: number): Link {
-    const key = linkKey(sender, receiver);
-    let link = this.#links.get(key);
-    if (!link) {
-      link = { open: new Map(), received: new Map(), highestReceived: -1, highestPosition: -1 };
-      this.#links.set(key, link);
-    }
-    return link;
-  }
-
-  #severity(index: number, replica: ReplicaIndex): number {
-    const { kind, level } = this.#envelope;
-    switch (kind) {
-      case KIND.mismatch:
-      case KIND.divergence:
-        return 3;
-      case KIND.hash:
-        return replica.standing.base === AGREEMENT.differs ? 3 : 0;
-      case KIND.refused:
-      case KIND.rollback:
-      case KIND.rejection:
-      case KIND.gap:
-      case KIND.fault:
-        return 2;
-      case KIND.gone:
-      case KIND.repair:
-        return 1;
-      case KIND.log:
-        return LEVELS[level] === 'error' ? 3 : LEVELS[level] === 'warn' ? 2 : 0;
-      default:
-        return this.columns.flags[index]! & FLAG.duplicate ? 1 : 0;
-    }
-  }
-
-  #takeStanding(replica: ReplicaIndex, position: number): void {
-    const before: Agreement = agreementOf(replica.standing);
-    const wasDiffering = replica.standing.differsPosition;
-    stepStanding(replica.standing, this.columns, position, this.authority, this.roots);
-    const after = agreementOf(replica.standing);
-    if (before !== after || replica.turns.length === 0) {
-      replica.turns.push(position);
-      replica.turnsTo.push(after);
-    }
-    if (wasDiffering < 0 && replica.standing.differsPosition === position) {
-      this.markers.push({ position, kind: 'desync' });
-    }
-    if ((position + 1) % STANDINGS_EVERY === 0) this.#standings.push(this.#copyStandings());
-  }
-
-  #copyStandings(): (Standing | undefined)[] {
-    return Array.from(this.replicas, (one) => one && { ...one.standing });
+    return low;
   }
 }
 
-const LINK_RECEIVED_MAX = 1_024;
-
-function linkKey(sender: number, receiver: number): number {
-  return sender * 65_536 + receiver;
-}
-
-function firstKey(map: Map<number, number>): number {
-  return map.keys().next().value ?? ABSENT;
+function dropPairs(position: number, at: IntegerList, ...others: readonly IntegerList[]): void {
+  const count = at.countBelow(position);
+  for (const list of [at, ...others]) list.dropFirst(count);
 }

@@ -1,6 +1,13 @@
+import type { Standing } from './standing.ts';
+
+/** Records in one page of the columns. Part of the file format. */
+export const PAGE_RECORDS = 4_096;
+const PAGE_SHIFT = 12;
+const PAGE_MASK = PAGE_RECORDS - 1;
+const FIRST_CAPACITY = 512;
+
 /**
- * What is known of every record without decoding it: one growable typed array a property. Index 0 is the
- * record at position {@link start}, which is above 0 only where a live capture has dropped its oldest.
+ * What is known of {@link PAGE_RECORDS} records in a row without decoding them: one typed array a property.
  *
  * What `number`, `high` and `low` hold depends on the kind:
  *
@@ -14,10 +21,8 @@
  * | divergence, rebase | version | other replica << 16 | pending mutations |
  * | refused, names, fault, gap, log | first, count or 0 | other replica << 16 | level or phase |
  */
-export class Columns {
-  start = 0;
-  end = 0;
-  #capacity = 0;
+export class ColumnPage {
+  capacity = 0;
   time = new Float64Array(0);
   number = new Float64Array(0);
   high = new Uint32Array(0);
@@ -32,45 +37,14 @@ export class Columns {
   cause = new Int32Array(0);
   /** Position of the other end of a message, -1 where none was seen. */
   partner = new Int32Array(0);
+  /** How each replica stood before the page's first record, by number. */
+  standings: readonly (Readonly<Standing> | undefined)[] = [];
 
-  get bytes(): number {
-    return this.#capacity * BYTES_PER_RECORD;
+  constructor(capacity = FIRST_CAPACITY) {
+    this.resize(capacity);
   }
 
-  /** Makes room for one more and returns its array index; {@link end} is then past it. */
-  grow(): number {
-    const index = this.end - this.start;
-    if (index === this.#capacity) this.#resize(Math.max(1_024, Math.ceil(this.#capacity * 1.6)));
-    this.end++;
-    return index;
-  }
-
-  /** Forgets the records before `position`. */
-  dropBelow(position: number): void {
-    const from = Math.min(position, this.end) - this.start;
-    if (from <= 0) return;
-    const kept = this.end - this.start - from;
-    for (const array of this.#arrays()) array.copyWithin(0, from, from + kept);
-    this.start += from;
-  }
-
-  #arrays() {
-    return [
-      this.time,
-      this.number,
-      this.high,
-      this.low,
-      this.replica,
-      this.kind,
-      this.flags,
-      this.frame,
-      this.offset,
-      this.cause,
-      this.partner,
-    ];
-  }
-
-  #resize(capacity: number): void {
+  resize(capacity: number): void {
     this.time = grown(this.time, new Float64Array(capacity));
     this.number = grown(this.number, new Float64Array(capacity));
     this.high = grown(this.high, new Uint32Array(capacity));
@@ -82,60 +56,139 @@ export class Columns {
     this.offset = grown(this.offset, new Uint32Array(capacity));
     this.cause = grown(this.cause, new Int32Array(capacity));
     this.partner = grown(this.partner, new Int32Array(capacity));
-    this.#capacity = capacity;
+    this.capacity = capacity;
   }
 }
 
-const BYTES_PER_RECORD = 8 + 8 + 4 + 4 + 2 + 1 + 2 + 4 + 4 + 4 + 4;
+export const BYTES_PER_RECORD = 8 + 8 + 4 + 4 + 2 + 1 + 2 + 4 + 4 + 4 + 4;
+
+/** Gives the page of a number where it is not in memory. */
+export type PageLoader = (page: number) => ColumnPage;
+
+/**
+ * The columns of a capture, in pages. The records kept are those from {@link start}, which is above 0 only
+ * where a live capture has dropped its oldest, up to {@link end}. Pages may be away and come back by a loader.
+ */
+export class Columns {
+  start = 0;
+  end = 0;
+  readonly #pages: (ColumnPage | undefined)[] = [];
+  #load: PageLoader = missing;
+
+  /** Bytes of the records kept, about. */
+  get bytes(): number {
+    return (this.end - this.start) * BYTES_PER_RECORD;
+  }
+
+  /** Says that `records` exist, and how their pages come. Only for columns without any. */
+  loadFrom(records: number, load: PageLoader): void {
+    this.end = records;
+    this.#load = load;
+  }
+
+  /** Makes room for one more record; {@link end} is then past it. Returns its page, and `isNew` of it by its length. */
+  grow(): ColumnPage {
+    const number = this.end >>> PAGE_SHIFT;
+    const at = this.end & PAGE_MASK;
+    let page = this.#pages[number];
+    if (!page) {
+      page = new ColumnPage(number === 0 ? FIRST_CAPACITY : PAGE_RECORDS);
+      this.#pages[number] = page;
+    } else if (at === page.capacity) page.resize(Math.min(PAGE_RECORDS, page.capacity * 2));
+    this.end++;
+    return page;
+  }
+
+  /** The page that holds a position; the place in it is {@link slotOf}. */
+  page(position: number): ColumnPage {
+    const number = position >>> PAGE_SHIFT;
+    return this.#pages[number] ?? this.#fetch(number);
+  }
+
+  /** Whether the page of a position is in memory. */
+  has(position: number): boolean {
+    return this.#pages[position >>> PAGE_SHIFT] !== undefined;
+  }
+
+  /** Lets go of a page, which comes back by the loader if there is one. */
+  release(page: number): void {
+    this.#pages[page] = undefined;
+  }
+
+  /** Forgets the records before `position`. */
+  dropBelow(position: number): void {
+    const until = Math.min(position, this.end);
+    if (until <= this.start) return;
+    for (let page = this.start >>> PAGE_SHIFT; page < until >>> PAGE_SHIFT; page++) this.#pages[page] = undefined;
+    this.start = until;
+  }
+
+  time(position: number): number {
+    return this.page(position).time[position & PAGE_MASK]!;
+  }
+
+  number(position: number): number {
+    return this.page(position).number[position & PAGE_MASK]!;
+  }
+
+  high(position: number): number {
+    return this.page(position).high[position & PAGE_MASK]!;
+  }
+
+  low(position: number): number {
+    return this.page(position).low[position & PAGE_MASK]!;
+  }
+
+  replica(position: number): number {
+    return this.page(position).replica[position & PAGE_MASK]!;
+  }
+
+  kind(position: number): number {
+    return this.page(position).kind[position & PAGE_MASK]!;
+  }
+
+  flags(position: number): number {
+    return this.page(position).flags[position & PAGE_MASK]!;
+  }
+
+  frame(position: number): number {
+    return this.page(position).frame[position & PAGE_MASK]!;
+  }
+
+  offset(position: number): number {
+    return this.page(position).offset[position & PAGE_MASK]!;
+  }
+
+  cause(position: number): number {
+    return this.page(position).cause[position & PAGE_MASK]!;
+  }
+
+  partner(position: number): number {
+    return this.page(position).partner[position & PAGE_MASK]!;
+  }
+
+  #fetch(number: number): ColumnPage {
+    const page = this.#load(number);
+    this.#pages[number] = page;
+    return page;
+  }
+}
+
+/** Place of a position in its page. */
+export function slotOf(position: number): number {
+  return position & PAGE_MASK;
+}
+
+/** Number of the page that holds a position. */
+export function pageOf(position: number): number {
+  return position >>> PAGE_SHIFT;
+}
+
+function missing(page: number): ColumnPage {
+  throw new TypeError(`page ${page} of the columns is not in memory`);
+}
 
 function grown<T extends { set(from: T): void }>(from: T, to: T): T {
   to.set(from);
   return to;
-}
-
-/** A growing list of integers with typed storage, ascending where it holds positions. */
-export class IntegerList {
-  #values = new Int32Array(16);
-  length = 0;
-
-  push(value: number): void {
-    if (this.length === this.#values.length) this.#values = grown(this.#values, new Int32Array(this.length * 2));
-    this.#values[this.length++] = value;
-  }
-
-  at(index: number): number {
-    return this.#values[index]!;
-  }
-
-  /** How many values are below `value`, which is also the index of the first that is not. */
-  countBelow(value: number): number {
-    let low = 0;
-    let high = this.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#values[middle]! < value) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  /** The largest value at or below `value`; -1 where there is none. */
-  lastAtOrBelow(value: number): number {
-    const count = this.countBelow(value + 1);
-    return count === 0 ? -1 : this.#values[count - 1]!;
-  }
-
-  dropBelow(value: number): void {
-    this.dropFirst(this.countBelow(value));
-  }
-
-  dropFirst(count: number): void {
-    if (count <= 0) return;
-    this.#values.copyWithin(0, count, this.length);
-    this.length -= count;
-  }
-
-  slice(from: number, to: number): Int32Array {
-    return this.#values.slice(from, Math.min(to, this.length));
-  }
 }

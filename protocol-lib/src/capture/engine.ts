@@ -166,19 +166,22 @@ export class CaptureEngine implements OpenCapture {
   async related(position: number): Promise<Related> {
     const index = this.index;
     checkPosition(index, position);
-    const { kind, cause, partner } = index.columns;
-    const at = position - index.start;
+    const { columns } = index;
     const causes = new Set<number>();
     const effects = new Set<number>();
-    if (cause[at]! >= index.start) causes.add(cause[at]!);
-    for (const more of index.moreCauses.get(position) ?? []) if (more >= index.start) causes.add(more);
-    if (kind[at] === KIND.receive && partner[at]! >= index.start) causes.add(partner[at]!);
+    const isReceipt = (at: number): boolean => columns.kind(at) === KIND.receive;
+    const first = columns.cause(position);
+    const sent = isReceipt(position) ? columns.partner(position) : -1;
+    for (const one of [first, sent, ...index.extraCauses(position)]) if (one >= index.start) causes.add(one);
     const end = Math.min(index.end, position + EFFECTS_LOOK_AHEAD);
     for (let other = position + 1; other < end && effects.size < MAX_EFFECTS; other++) {
-      const row = other - index.start;
-      if (cause[row] === position || (kind[row] === KIND.receive && partner[row] === position)) effects.add(other);
+      if (columns.cause(other) === position) effects.add(other);
+      else if (columns.partner(other) === position && isReceipt(other)) effects.add(other);
     }
-    for (const [other, more] of index.moreCauses) if (more.includes(position)) effects.add(other);
+    const { extraAt, extraCause } = index;
+    for (let at = extraAt.countBelow(position + 1); at < extraAt.length && extraAt.at(at) < end; at++) {
+      if (extraCause.at(at) === position) effects.add(extraAt.at(at));
+    }
     return { causes: ascending(causes), effects: ascending(effects) };
   }
 
@@ -248,7 +251,9 @@ export class CaptureEngine implements OpenCapture {
     const index = this.index;
     const first = index.firstFrom(range.from);
     const last = index.firstFrom(range.to);
-    const inRange = index.markers.slice(lowerBound(index.markers, first), lowerBound(index.markers, last));
+    const until = index.markerAt.countBelow(last);
+    const inRange: MarkerEntry[] = [];
+    for (let at = index.markerAt.countBelow(first); at < until; at++) inRange.push(index.marker(at));
     const chosen =
       inRange.length <= limit
         ? inRange
@@ -260,13 +265,13 @@ export class CaptureEngine implements OpenCapture {
   }
 
   async nextMarker(position: number, direction: 1 | -1, kind?: MarkerKind): Promise<Marker | undefined> {
-    const { markers } = this.index;
-    const fits = (one: MarkerEntry): boolean => kind === undefined || one.kind === kind;
-    const found =
-      direction === 1
-        ? markers.find((one) => one.position > position && fits(one))
-        : markers.findLast((one) => one.position < position && fits(one));
-    return found && this.#marker(found);
+    const { markerAt } = this.index;
+    let at = direction === 1 ? markerAt.countBelow(position + 1) : markerAt.countBelow(position) - 1;
+    for (; at >= 0 && at < markerAt.length; at += direction) {
+      const found = this.index.marker(at);
+      if (kind === undefined || found.kind === kind) return this.#marker(found);
+    }
+    return undefined;
   }
 
   async explain(position: number): Promise<Explanation | undefined> {
@@ -319,12 +324,11 @@ export class CaptureEngine implements OpenCapture {
 
   async #marker({ position, kind }: MarkerEntry): Promise<Marker> {
     const index = this.index;
-    const at = position - index.start;
     const marker = {
       position,
       time: index.timeAt(position),
       kind,
-      replica: index.nameOf(index.columns.replica[at]!),
+      replica: index.nameOf(index.columns.replica(position)),
     };
     return { ...marker, text: await this.#markerText(position, kind, marker.replica) };
   }
@@ -333,16 +337,15 @@ export class CaptureEngine implements OpenCapture {
     const index = this.index;
     if (kind === 'desync') {
       const standing = index.standingsAt(position)[index.replicaNames.findText(replica)];
-      return `${replica} differs since v${standing?.differsSince ?? index.columns.number[position - index.start]}`;
+      return `${replica} differs since v${standing?.differsSince ?? index.columns.number(position)}`;
     }
-    if (index.columns.flags[position - index.start]! & FLAG.gapBefore && kind === 'gap') {
+    if (index.columns.flags(position) & FLAG.gapBefore && kind === 'gap') {
       return `records are missing before ${index.seqAt(position)}`;
     }
-    const at = position - index.start;
-    const writer = index.columns.low[at]!;
+    const writer = index.columns.low(position);
     // There may be thousands in every part of a capture: their records are not all unpacked to tell of them.
     if (kind === 'rollback' && writer !== ABSENT)
-      return `rolled back ${index.nameOf(writer)}#${index.columns.high[at]}`;
+      return `rolled back ${index.nameOf(writer)}#${index.columns.high(position)}`;
     return summarize(await this.records.read(position), index, position);
   }
 }
@@ -357,17 +360,6 @@ const MARKER_WEIGHT: Readonly<Record<MarkerKind, number>> = {
   rollback: 1,
   fault: 1,
 };
-
-function lowerBound(markers: readonly MarkerEntry[], position: number): number {
-  let low = 0;
-  let high = markers.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (markers[middle]!.position < position) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
 
 function ascending(positions: Iterable<number>): number[] {
   return [...positions].sort((a, b) => a - b);

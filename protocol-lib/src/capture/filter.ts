@@ -163,30 +163,28 @@ function columnTest(term: FilterTerm, index: CaptureIndex): ColumnTest | undefin
   switch (term.field) {
     case 'kind': {
       const kinds = new Set(texts.map((text) => KIND[text as TraceKind]));
-      return (position) => kinds.has(columns.kind[position - columns.start]!);
+      return (position) => kinds.has(columns.kind(position));
     }
     case 'severity': {
       const severities = new Set(texts.map((text) => SEVERITIES.indexOf(text as (typeof SEVERITIES)[number])));
-      return (position) => severities.has(columns.flags[position - columns.start]! & FLAG.severity);
+      return (position) => severities.has(columns.flags(position) & FLAG.severity);
     }
     case 'replica':
       // Names may come up only later in a growing capture, so they are looked up each time by number.
-      return (position) => texts.includes(index.nameOf(columns.replica[position - columns.start]!));
+      return (position) => texts.includes(index.nameOf(columns.replica(position)));
     case 'type':
       return (position) => {
-        const at = position - columns.start;
-        const kind = columns.kind[at]!;
+        const kind = columns.kind(position);
         if (kind !== KIND.send && kind !== KIND.receive) return false;
-        return texts.includes(index.typeNames.texts[columns.low[at]!] ?? '');
+        return texts.includes(index.typeNames.texts[columns.low(position)] ?? '');
       };
     case 'version': {
       const ranges = texts.map((text) => parseVersions(text)!);
       return (position) => {
-        const at = position - columns.start;
-        const kind = columns.kind[at]!;
+        const kind = columns.kind(position);
         if (!VERSIONED.has(kind)) return false;
-        const to = columns.number[at]!;
-        const from = kind === KIND.delta ? columns.high[at]! + 1 : to;
+        const to = columns.number(position);
+        const from = kind === KIND.delta ? columns.high(position) + 1 : to;
         return ranges.some((range) => from <= range.to && to >= range.from);
       };
     }

@@ -4,6 +4,7 @@ import { CaptureIndex } from './capture-index.ts';
 import { Channels, ChunkBuilder, MESSAGE_PREFIX_BYTES, type SealedChunk } from './chunk.ts';
 import { type Compression, noCompression } from './compression.ts';
 import { CaptureEngine, type OpenCapture, type PlacedRecord } from './engine.ts';
+import { IndexBuilder } from './index-builder.ts';
 import { join, McapFraming } from './mcap-framing.ts';
 import type { GrowingCapture, MarkerKind, StateAt, TimeRange } from './query.ts';
 import { encodeTraceRecord } from './record-codec.ts';
@@ -39,6 +40,7 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
   readonly #maxBytes: number;
   readonly #schedule: (run: () => void) => void;
   readonly #index: CaptureIndex;
+  readonly #indexing: IndexBuilder;
   readonly #engine: CaptureEngine;
   readonly #channels = new Channels();
   readonly #builder = new ChunkBuilder(this.#channels);
@@ -57,6 +59,7 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
     this.#schedule = options.schedule ?? ((run) => run());
     this.#index = new CaptureIndex(header.authority);
+    this.#indexing = new IndexBuilder(this.#index);
     const store = { payload: (chunk: number) => this.#payload(chunk), close: () => this.#listeners.clear() };
     const facts = { header, isGrowing: true, size: () => this.#size };
     this.#engine = new CaptureEngine(this.#index, store, facts, options.pause ?? (() => Promise.resolve()));
@@ -78,14 +81,14 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
   append(record: Uint8Array): void {
     const builder = this.#builder;
     if (builder.records > 0 && builder.length + record.length > CHUNK_TARGET_BYTES) this.#seal();
-    this.#index.check(record);
+    this.#indexing.check(record);
     const isNewChunk = builder.records === 0;
     const offset = builder.append(record);
     if (isNewChunk) {
       this.#index.beginChunk();
       this.#current++;
     }
-    this.#index.append(builder.payload, offset, record.length);
+    this.#indexing.append(builder.payload, offset, record.length);
     this.#size += MESSAGE_PREFIX_BYTES + record.length;
     this.#announce();
   }
@@ -186,7 +189,7 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
         body: { kind: 'snapshot', reason: 'checkpoint', version, records, root: root.hash, vector },
       });
     }
-    const witness = index.nameOf(index.columns.replica[0]!);
+    const witness = index.nameOf(index.columns.replica(index.start));
     bodies.unshift({
       replica: witness,
       body: { kind: 'gap', count: index.start, reason: 'the oldest records were dropped to bound memory' },

@@ -7,6 +7,7 @@ import { forEachMessage, getUint64 } from './chunk.ts';
 import { CHUNK_MAX_BYTES, decompressChunk, portableZstd, type ZstdDecompress } from './compression.ts';
 import { crc32, hex8 } from './crc32.ts';
 import { CaptureEngine, type OpenCapture } from './engine.ts';
+import { IndexBuilder } from './index-builder.ts';
 import { chainHash, METADATA_CHUNK, METADATA_HEADER, METADATA_TOTALS, PROFILE } from './mcap-framing.ts';
 import { parseChunkHead, parseMetadata, parseStrings, recordOffsetsOfChunkIndex } from './mcap-parse.ts';
 import { checkAborted } from './rows.ts';
@@ -83,6 +84,7 @@ class FileScan {
   readonly chunks: ChunkPlace[] = [];
   header!: TraceHeader;
   index!: CaptureIndex;
+  #indexing!: IndexBuilder;
   readonly #source: ByteSource;
   readonly #window: SourceWindow;
   readonly #options: OpenCaptureOptions;
@@ -167,6 +169,7 @@ class FileScan {
     const metadata = await this.#headRecord(head.end, Opcode.METADATA, 'description');
     this.header = readHeader(metadata.content, head.end);
     this.index = new CaptureIndex(this.header.authority);
+    this.#indexing = new IndexBuilder(this.index);
     return metadata.end;
   }
 
@@ -272,7 +275,7 @@ class FileScan {
         isBegun = true;
       }
       try {
-        index.append(payload, offset, length);
+        this.#indexing.append(payload, offset, length);
       } catch (error) {
         if (!isSyncError(error)) throw error;
         unreadable++;

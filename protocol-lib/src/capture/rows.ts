@@ -1,9 +1,9 @@
 import { SyncError } from '../errors/index.ts';
 import type { CaptureIndex } from './capture-index.ts';
 import { messageAt } from './chunk.ts';
-import { IntegerList } from './columns.ts';
 import { type CompiledFilter, compileFilter } from './filter.ts';
 import { FLAG, SEVERITIES } from './flags.ts';
+import { IntegerList } from './integer-list.ts';
 import type { Row, RowsPage } from './query.ts';
 import { decodeTraceRecord } from './record-codec.ts';
 import type { ChunkStore, RecordReader } from './store.ts';
@@ -58,16 +58,15 @@ export class Rows {
   /** The row of a record; one that cannot be read says why. */
   async row(position: number): Promise<Row> {
     const index = this.#index;
-    const at = position - index.start;
-    const { time, replica, frame, flags } = index.columns;
+    const { columns } = index;
     const row = {
       position,
       seq: index.seqAt(position),
-      time: time[at]!,
-      replica: index.nameOf(replica[at]!),
+      time: columns.time(position),
+      replica: index.nameOf(columns.replica(position)),
       kind: index.kindAt(position),
-      bytes: frame[at]!,
-      severity: SEVERITIES[flags[at]! & FLAG.severity]!,
+      bytes: columns.frame(position),
+      severity: SEVERITIES[columns.flags(position) & FLAG.severity]!,
     };
     try {
       return { ...row, summary: summarize(await this.#records.read(position), index, position) };
@@ -127,7 +126,7 @@ export class Rows {
     const index = this.#index;
     if (position < index.start) return false;
     try {
-      const record = decodeTraceRecord(messageAt(payload, index.columns.offset[position - index.start]!));
+      const record = decodeTraceRecord(messageAt(payload, index.columns.offset(position)));
       return filter.passes(record, summarize(record, index, position));
     } catch {
       // Its row says that it is unreadable; it has no words to search.

@@ -1,64 +1,8 @@
+import type { AuthorityRoots } from './authority-roots.ts';
 import type { Columns } from './columns.ts';
 import { ABSENT, KIND, REASONS } from './envelope.ts';
 import { FLAG, REASON_SHIFT } from './flags.ts';
 import { AGREEMENT, type Agreement } from './query.ts';
-
-/** Root hash of the authority at each version, in order of versions. */
-export class AuthorityRoots {
-  #versions = new Float64Array(64);
-  #words = new Uint32Array(128);
-  #positions = new Int32Array(64);
-  length = 0;
-
-  /** The first hash said of a version stands. Versions out of order are left out. */
-  add(version: number, high: number, low: number, position: number): void {
-    if (this.length > 0 && version <= this.#versions[this.length - 1]!) return;
-    if (this.length === this.#versions.length) this.#grow();
-    this.#versions[this.length] = version;
-    this.#words[this.length * 2] = high;
-    this.#words[this.length * 2 + 1] = low;
-    this.#positions[this.length] = position;
-    this.length++;
-  }
-
-  /** Whether a hash is the authority's at a version; undefined where that is not known. */
-  agrees(version: number, high: number, low: number): boolean | undefined {
-    const index = this.#find(version);
-    if (index < 0) return undefined;
-    return this.#words[index * 2] === high && this.#words[index * 2 + 1] === low;
-  }
-
-  /** Position of the record that first told the root at a version; -1 where none did. */
-  positionOf(version: number): number {
-    const index = this.#find(version);
-    return index < 0 ? -1 : this.#positions[index]!;
-  }
-
-  #find(version: number): number {
-    let low = 0;
-    let high = this.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >>> 1;
-      const there = this.#versions[middle]!;
-      if (there === version) return middle;
-      if (there < version) low = middle + 1;
-      else high = middle - 1;
-    }
-    return -1;
-  }
-
-  #grow(): void {
-    const versions = new Float64Array(this.length * 2);
-    versions.set(this.#versions);
-    const words = new Uint32Array(this.length * 4);
-    words.set(this.#words);
-    const positions = new Int32Array(this.length * 2);
-    positions.set(this.#positions);
-    this.#versions = versions;
-    this.#words = words;
-    this.#positions = positions;
-  }
-}
 
 /** A mutation that waits for its answer. */
 export interface PendingMutation {
@@ -123,9 +67,8 @@ export function stepStanding(
   authority: number,
   roots: AuthorityRoots,
 ): void {
-  const index = position - columns.start;
-  const kind = columns.kind[index]!;
-  const replica = columns.replica[index]!;
+  const kind = columns.kind(position);
+  const replica = columns.replica(position);
   standing.isPresent = true;
   // Whoever writes into the trace is there, unless it says that it leaves.
   standing.isConnected = kind !== KIND.gone && (standing.isConnected || isSignOfLife(kind));
@@ -134,13 +77,13 @@ export function stepStanding(
     case KIND.apply:
     case KIND.snapshot:
     case KIND.repair:
-      takeRoot(standing, columns, index, replica === authority, roots);
-      if (kind === KIND.snapshot && REASONS[(columns.flags[index]! >> REASON_SHIFT) - 1] === 'mismatch') {
-        differ(standing, columns.number[index]!, position);
+      takeRoot(standing, columns, position, replica === authority, roots);
+      if (kind === KIND.snapshot && REASONS[(columns.flags(position) >> REASON_SHIFT) - 1] === 'mismatch') {
+        differ(standing, columns.number(position), position);
       } else settle(standing, position);
       return;
     case KIND.hash:
-      takeHash(standing, columns, index, replica === authority, roots);
+      takeHash(standing, columns, position, replica === authority, roots);
       settle(standing, position);
       return;
     case KIND.view:
@@ -148,25 +91,25 @@ export function stepStanding(
       standing.base = AGREEMENT.unknown;
       return;
     case KIND.mismatch:
-      takeMismatch(standing, columns, index, roots);
+      takeMismatch(standing, columns, position, roots);
       return;
     case KIND.divergence:
-      differ(standing, columns.number[index]!, position);
+      differ(standing, columns.number(position), position);
       return;
     case KIND.prediction:
       standing.pending = [
         ...standing.pending,
         {
-          writer: columns.low[index]!,
-          counter: columns.high[index]!,
+          writer: columns.low(position),
+          counter: columns.high(position),
           position,
-          time: columns.time[index]!,
+          time: columns.time(position),
         },
       ];
       return;
     case KIND.confirmation:
     case KIND.rollback:
-      settlePending(standing, columns.low[index]!, columns.high[index]!);
+      settlePending(standing, columns.low(position), columns.high(position));
       return;
     default:
       return;
@@ -180,14 +123,14 @@ function isSignOfLife(kind: number): boolean {
 function takeRoot(
   standing: Standing,
   columns: Columns,
-  index: number,
+  position: number,
   isAuthority: boolean,
   roots: AuthorityRoots,
 ): void {
-  standing.version = columns.number[index]!;
+  standing.version = columns.number(position);
   standing.hasRoot = true;
-  standing.high = columns.high[index]!;
-  standing.low = columns.low[index]!;
+  standing.high = columns.high(position);
+  standing.low = columns.low(position);
   compare(standing, isAuthority, roots);
 }
 
@@ -200,13 +143,13 @@ function compare(standing: Standing, isAuthority: boolean, roots: AuthorityRoots
 function takeHash(
   standing: Standing,
   columns: Columns,
-  index: number,
+  position: number,
   isAuthority: boolean,
   roots: AuthorityRoots,
 ): void {
   const wasDiffering = standing.differsPosition >= 0;
-  takeRoot(standing, columns, index, isAuthority, roots);
-  const flags = columns.flags[index]!;
+  takeRoot(standing, columns, position, isAuthority, roots);
+  const flags = columns.flags(position);
   if (flags & FLAG.agreesKnown) standing.base = flags & FLAG.agrees ? AGREEMENT.agrees : AGREEMENT.differs;
   // Agreement at a version before the one that it lacks or has wrong says nothing about that one.
   if (wasDiffering && standing.base !== AGREEMENT.differs && standing.version < standing.differsSince) {
@@ -214,15 +157,15 @@ function takeHash(
   }
 }
 
-function takeMismatch(standing: Standing, columns: Columns, index: number, roots: AuthorityRoots): void {
-  const version = columns.number[index]!;
+function takeMismatch(standing: Standing, columns: Columns, position: number, roots: AuthorityRoots): void {
+  const version = columns.number(position);
   standing.version = version;
   standing.hasRoot = true;
-  standing.high = columns.high[index]!;
-  standing.low = columns.low[index]!;
-  const reason = (columns.flags[index]! >> REASON_SHIFT) - 1;
+  standing.high = columns.high(position);
+  standing.low = columns.low(position);
+  const reason = (columns.flags(position) >> REASON_SHIFT) - 1;
   const agreedThere = reason === BASE_MISMATCH || roots.agrees(version, standing.high, standing.low) === true;
-  differ(standing, agreedThere ? version + 1 : version, index + columns.start);
+  differ(standing, agreedThere ? version + 1 : version, position);
 }
 
 function differ(standing: Standing, since: number, position: number): void {

@@ -137,7 +137,7 @@ export class StateFolds {
       const position = states.at(at);
       const there = kept.get(position);
       if (there) return { state: there, next: at + 1 };
-      if (index.columns.kind[position - index.start] === KIND.snapshot) break;
+      if (index.columns.kind(position) === KIND.snapshot) break;
       if (last - at > KEEP_EVERY && attempts < EQUAL_ATTEMPTS) {
         attempts++;
         const equal = await this.#equalOfAuthority(replica, position);
@@ -152,14 +152,15 @@ export class StateFolds {
     const index = this.#index;
     const authority = index.replicas[index.authority];
     if (!authority || authority === replica || index.driftAt(replica, position)) return undefined;
-    const at = position - index.start;
-    const { kind, number, high, low } = index.columns;
-    if (kind[at] !== KIND.apply && kind[at] !== KIND.repair) return undefined;
-    if (index.roots.agrees(number[at]!, high[at]!, low[at]!) !== true) return undefined;
-    const there = index.roots.positionOf(number[at]!);
+    const { columns } = index;
+    const kind = columns.kind(position);
+    const version = columns.number(position);
+    if (kind !== KIND.apply && kind !== KIND.repair) return undefined;
+    if (index.roots.agrees(version, columns.high(position), columns.low(position)) !== true) return undefined;
+    const there = index.roots.positionOf(version);
     if (there < index.start) return undefined;
     const state = await this.committed(authority, there);
-    return state.unknown === undefined && state.version === number[at]
+    return state.unknown === undefined && state.version === version
       ? { version: state.version, root: state.root }
       : undefined;
   }

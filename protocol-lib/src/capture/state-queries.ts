@@ -58,12 +58,15 @@ export function unknownAt(
 ): string | undefined {
   if (committed.unknown !== undefined) return committed.unknown;
   const last = replica.states.lastAtOrBelow(position);
-  const gap = Math.max(
-    index.gaps.lastAtOrBelow(position),
-    index.breaks.findLast((one) => one.position <= position && one.position > index.start)?.position ?? -1,
-  );
+  const gap = Math.max(index.gaps.lastAtOrBelow(position), breakBefore(index, position));
   if (gap <= last || gap < 0) return undefined;
   return `records are missing before position ${gap}; shown is the last state known before them`;
+}
+
+/** The last place at or before a position where `seq` jumps, if that is behind the first record kept; else -1. */
+function breakBefore(index: CaptureIndex, position: number): number {
+  const at = index.breakAt.lastAtOrBelow(position);
+  return at > index.start ? at : -1;
 }
 
 export function rootOf(committed: Committed): StateHash | null {
@@ -97,8 +100,8 @@ async function lastChanges(
   for (const reset of [...resets, -1]) {
     for (; at >= 0 && changedAt.at(at) > reset && wanted.size > 0; at--) {
       const key = wanted.get(changedKeys.at(at));
-      const row = changedAt.at(at) - columns.start;
-      if (key === undefined || columns.replica[row] !== own || !CHANGING.has(columns.kind[row]!)) continue;
+      const row = changedAt.at(at);
+      if (key === undefined || columns.replica(row) !== own || !CHANGING.has(columns.kind(row))) continue;
       found.set(key, changedAt.at(at));
       wanted.delete(changedKeys.at(at));
     }
@@ -121,9 +124,8 @@ function resetsBefore(index: CaptureIndex, replica: ReplicaIndex, position: numb
   const columns = index.columns;
   for (let at = replica.states.countBelow(position + 1) - 1; at >= 0; at--) {
     const state = replica.states.at(at);
-    const row = state - columns.start;
-    const kind = columns.kind[row]!;
-    const isReset = kind === KIND.snapshot && (columns.flags[row]! & FLAG.reset) !== 0;
+    const kind = columns.kind(state);
+    const isReset = kind === KIND.snapshot && (columns.flags(state) & FLAG.reset) !== 0;
     const isDrift = (kind === KIND.hash || kind === KIND.mismatch) && replica.drifts.some((one) => one.start === state);
     if (isReset || isDrift || kind === KIND.repair) resets.push(state);
   }
@@ -173,8 +175,8 @@ function candidates(index: CaptureIndex, replica: ReplicaIndex, key: RecordKey, 
   const found = new Set(resetsBefore(index, replica, position));
   for (let at = changedAt.countBelow(position + 1) - 1; at >= 0; at--) {
     if (changedKeys.at(at) !== hash) continue;
-    const row = changedAt.at(at) - columns.start;
-    if (columns.replica[row] === own && CHANGING.has(columns.kind[row]!)) found.add(changedAt.at(at));
+    const row = changedAt.at(at);
+    if (columns.replica(row) === own && CHANGING.has(columns.kind(row))) found.add(changedAt.at(at));
   }
   return [...found].sort((a, b) => b - a);
 }
@@ -197,17 +199,15 @@ async function writerOf(
   position: number,
 ): Promise<string | undefined> {
   const columns = index.columns;
-  const row = position - columns.start;
-  if (columns.kind[row] === KIND.commit) return commitWriter(records, position);
-  if (columns.kind[row] !== KIND.apply) return undefined;
+  if (columns.kind(position) === KIND.commit) return commitWriter(records, position);
+  if (columns.kind(position) !== KIND.apply) return undefined;
   const { body } = await records.readKind(position, 'apply');
   const hash = hashText(key) | 0;
   for (let at = index.changedAt.countBelow(position) - 1; at >= 0; at--) {
     if (index.changedKeys.at(at) !== hash) continue;
     const other = index.changedAt.at(at);
-    const there = other - columns.start;
-    if (columns.kind[there] !== KIND.commit || columns.number[there]! > body.to) continue;
-    return columns.number[there]! > body.from ? commitWriter(records, other) : undefined;
+    if (columns.kind(other) !== KIND.commit || columns.number(other) > body.to) continue;
+    return columns.number(other) > body.from ? commitWriter(records, other) : undefined;
   }
   return undefined;
 }
@@ -294,7 +294,7 @@ export function positionsOfKind(index: CaptureIndex, replica: ReplicaIndex, kind
   const positions: number[] = [];
   for (let at = 0; at < replica.states.length; at++) {
     const position = replica.states.at(at);
-    if (columns.kind[position - columns.start] === kind) positions.push(position);
+    if (columns.kind(position) === kind) positions.push(position);
   }
   return positions;
 }

@@ -78,7 +78,7 @@ export class RecordReader {
     const payload = await this.#store.payload(index.chunkOf(position));
     // A growing capture may have dropped it while the chunk was being fetched.
     checkPosition(index, position);
-    return messageAt(payload, index.columns.offset[position - index.start]!);
+    return messageAt(payload, index.columns.offset(position));
   }
 }
 

@@ -27,7 +27,7 @@ export function summarize(record: TraceRecord, index: CaptureIndex, position: nu
     case 'send':
       return `${typeWords(body.type)}${deltaVersions(index, position)} to ${body.to}${index.isLost(position) ? ', lost' : ''}`;
     case 'receive': {
-      const sent = index.columns.partner[position - index.start]!;
+      const sent = index.columns.partner(position);
       return `${typeWords(body.type)}${sent >= index.start ? deltaVersions(index, sent) : ''} from ${body.from}`;
     }
     case 'refused':
@@ -109,10 +109,9 @@ function conflictText(body: Extract<TraceRecord['body'], { kind: 'conflict' }>):
 /** ` 117→118` where the frame was made of a delta record. */
 function deltaVersions(index: CaptureIndex, position: number): string {
   const columns = index.columns;
-  const cause = columns.cause[position - index.start]!;
-  const at = cause - index.start;
-  if (at < 0 || columns.kind[at] !== KIND.delta) return '';
-  return ` ${columns.high[at]}→${columns.number[at]}`;
+  const cause = columns.cause(position);
+  if (cause < index.start || columns.kind(cause) !== KIND.delta) return '';
+  return ` ${columns.high(cause)}→${columns.number(cause)}`;
 }
 
 function pressureText(body: Extract<TraceRecord['body'], { kind: 'pressure' }>): string {

@@ -75,13 +75,12 @@ async function toldVector(
 
 /** Takes in the authority's decisions up to a version. */
 function takeDecided(index: CaptureIndex, seen: Map<ReplicaId, number>, version: number, position: number): void {
-  const { positions, writers, counters } = index.decided;
-  const columns = index.columns;
+  const { positions, versions, writers, counters } = index.decided;
   const limit = positions.countBelow(position + 1);
   // Versions rise with positions, so counting from the newest that is not above, each writer's first is its highest.
   const found = new Set<number>();
   for (let at = limit - 1; at >= 0 && found.size < index.replicas.length; at--) {
-    if (columns.number[positions.at(at) - columns.start]! > version) continue;
+    if (versions.at(at) > version) continue;
     const writer = writers.at(at);
     if (found.has(writer)) continue;
     found.add(writer);

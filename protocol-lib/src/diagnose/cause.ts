@@ -45,10 +45,9 @@ function lastVerified(index: CaptureIndex, replica: ReplicaIndex, before: number
   const { columns, roots } = index;
   for (let at = replica.states.countBelow(before) - 1; at >= 0; at--) {
     const position = replica.states.at(at);
-    const row = position - columns.start;
-    const kind = columns.kind[row]!;
+    const kind = columns.kind(position);
     if (kind === KIND.mismatch || kind === KIND.divergence) continue;
-    if (roots.agrees(columns.number[row]!, columns.high[row]!, columns.low[row]!) === true) return position;
+    if (roots.agrees(columns.number(position), columns.high(position), columns.low(position)) === true) return position;
   }
   return -1;
 }
@@ -56,12 +55,12 @@ function lastVerified(index: CaptureIndex, replica: ReplicaIndex, before: number
 /** The first of the verified records in a row, up to `verified`, that have its version. */
 function reachedVersion(index: CaptureIndex, replica: ReplicaIndex, verified: number): number {
   if (verified < 0) return verified;
-  const { number, start } = index.columns;
-  const version = number[verified - start];
+  const { columns } = index;
+  const version = columns.number(verified);
   let reached = verified;
   for (let at = replica.states.countBelow(verified) - 1; at >= 0; at--) {
     const position = replica.states.at(at);
-    if (number[position - start] !== version) break;
+    if (columns.number(position) !== version) break;
     reached = position;
   }
   return reached;
@@ -70,7 +69,7 @@ function reachedVersion(index: CaptureIndex, replica: ReplicaIndex, verified: nu
 /** Bytes that arrived other than they were sent. */
 async function changedOnTheWay({ index, records, replica, detected, reached }: Case): Promise<Cause | undefined> {
   for (const position of receiptsOf(index, replica, reached, detected)) {
-    const sentAt = index.columns.partner[position - index.start]!;
+    const sentAt = index.columns.partner(position);
     if (sentAt < index.start) continue;
     const sent = await records.read(sentAt);
     const received = await records.read(position);
@@ -99,8 +98,8 @@ async function wrongBase(one: Case, body: TraceBodyOf<'mismatch'>): Promise<Caus
     text: `A delta from v${body.from} to v${body.to} arrived while ${replica.id} was at v${body.version}.`,
     position: detected,
   };
-  const receipt = index.columns.cause[detected - index.start]!;
-  const flags = receipt >= index.start ? index.columns.flags[receipt - index.start]! : 0;
+  const receipt = index.columns.cause(detected);
+  const flags = receipt >= index.start ? index.columns.flags(receipt) : 0;
   if (flags & FLAG.duplicate) {
     return {
       class: 'duplicated',
@@ -134,8 +133,8 @@ async function wrongBase(one: Case, body: TraceBodyOf<'mismatch'>): Promise<Caus
 /** The record that made the frame which a receipt received; -1 where it is not known. */
 function madeFrom(index: CaptureIndex, receipt: number): number {
   if (receipt < index.start) return -1;
-  const sent = index.columns.partner[receipt - index.start]!;
-  return sent < index.start ? -1 : index.columns.cause[sent - index.start]!;
+  const sent = index.columns.partner(receipt);
+  return sent < index.start ? -1 : index.columns.cause(sent);
 }
 
 /** A frame with state that was sent to the replica and never received, though later ones were. */
@@ -143,15 +142,15 @@ async function lostBefore({ index, records, replica, detected, reached }: Case):
   const { columns } = index;
   const own = index.replicaNames.findText(replica.id);
   for (let position = Math.max(reached, index.start); position < detected; position++) {
-    const row = position - columns.start;
-    if (columns.kind[row] !== KIND.send || columns.high[row]! >>> 16 !== own || !index.isLost(position)) continue;
+    if (columns.kind(position) !== KIND.send || columns.high(position) >>> 16 !== own || !index.isLost(position))
+      continue;
     const { body } = await records.readKind(position, 'send');
     if (body.type !== 'DELTA_SYNC' && body.type !== 'FULL_SYNC') continue;
     const overtakenBy = nextReceipt(index, position, own);
-    const delta = columns.cause[row]! - columns.start;
+    const delta = columns.cause(position);
     const versions =
-      delta >= 0 && columns.kind[delta] === KIND.delta
-        ? ` from v${columns.high[delta]} to v${columns.number[delta]}`
+      delta >= index.start && columns.kind(delta) === KIND.delta
+        ? ` from v${columns.high(delta)} to v${columns.number(delta)}`
         : '';
     return {
       class: 'lost',
@@ -171,12 +170,11 @@ async function lostBefore({ index, records, replica, detected, reached }: Case):
 /** The first receipt of a later frame of the same sender by the same receiver. */
 function nextReceipt(index: CaptureIndex, sent: number, receiver: number): number {
   const { columns } = index;
-  const sender = columns.high[sent - columns.start]! & 0xffff;
-  const sequence = columns.number[sent - columns.start]!;
+  const sender = columns.high(sent) & 0xffff;
+  const sequence = columns.number(sent);
   for (let position = sent + 1; position < index.end; position++) {
-    const row = position - columns.start;
-    if (columns.kind[row] !== KIND.receive || columns.replica[row] !== receiver) continue;
-    if ((columns.high[row]! & 0xffff) === sender && columns.number[row]! > sequence) return position;
+    if (columns.kind(position) !== KIND.receive || columns.replica(position) !== receiver) continue;
+    if ((columns.high(position) & 0xffff) === sender && columns.number(position) > sequence) return position;
   }
   return -1;
 }
@@ -185,21 +183,20 @@ function nextReceipt(index: CaptureIndex, sent: number, receiver: number): numbe
 function changedAtRest({ index, replica, detected, verified }: Case): Cause | undefined {
   if (verified < 0) return undefined;
   const { columns } = index;
-  const then = verified - columns.start;
-  const now = detected - columns.start;
-  if (!(columns.flags[now]! & FLAG.hash) || columns.number[then] !== columns.number[now]) return undefined;
-  if (columns.high[then] === columns.high[now] && columns.low[then] === columns.low[now]) return undefined;
-  const version = columns.number[now]!;
+  if (!(columns.flags(detected) & FLAG.hash) || columns.number(verified) !== columns.number(detected)) return undefined;
+  if (columns.high(verified) === columns.high(detected) && columns.low(verified) === columns.low(detected))
+    return undefined;
+  const version = columns.number(detected);
   return {
     class: 'corrupted-at-rest',
     firstDifference: verified,
     evidence: [
       {
-        text: `At v${version} ${replica.id} had the root hash ${short(hashOf(columns.high[then]!, columns.low[then]!))}, the same as the authority.`,
+        text: `At v${version} ${replica.id} had the root hash ${short(hashOf(columns.high(verified), columns.low(verified)))}, the same as the authority.`,
         position: verified,
       },
       {
-        text: `Later, still at v${version}, it had ${short(hashOf(columns.high[now]!, columns.low[now]!))} instead.`,
+        text: `Later, still at v${version}, it had ${short(hashOf(columns.high(detected), columns.low(detected)))} instead.`,
         position: detected,
       },
       { text: 'No delta, snapshot or repair came in between: its copy was changed in its own memory.' },
@@ -209,7 +206,7 @@ function changedAtRest({ index, replica, detected, verified }: Case): Cause | un
 
 function undecided({ index, replica, detected, verified }: Case): Cause {
   const duplicate = receiptsOf(index, replica, verified, detected).find(
-    (position) => index.columns.flags[position - index.start]! & FLAG.duplicate,
+    (position) => index.columns.flags(position) & FLAG.duplicate,
   );
   if (duplicate !== undefined) {
     return {
@@ -234,8 +231,7 @@ function receiptsOf(index: CaptureIndex, replica: ReplicaIndex, after: number, u
   const own = index.replicaNames.findText(replica.id);
   const receipts: number[] = [];
   for (let position = Math.max(after + 1, index.start); position <= upTo; position++) {
-    const row = position - columns.start;
-    if (columns.kind[row] === KIND.receive && columns.replica[row] === own) receipts.push(position);
+    if (columns.kind(position) === KIND.receive && columns.replica(position) === own) receipts.push(position);
   }
   return receipts;
 }

@@ -25,12 +25,12 @@ export function episodesOf(index: CaptureIndex, replica: ReplicaIndex): Episode[
 function repairAfter(index: CaptureIndex, { states }: ReplicaIndex, agreed: number): number {
   const next = states.countBelow(agreed + 1);
   const position = next < states.length ? states.at(next) : -1;
-  return position >= 0 && index.columns.kind[position - index.start] === KIND.repair ? position : agreed;
+  return position >= 0 && index.columns.kind(position) === KIND.repair ? position : agreed;
 }
 
 /** The episode that a record belongs to: its own replica's before any other's. */
 export function episodeAt(index: CaptureIndex, position: number): Episode | undefined {
-  const own = index.replicas[index.columns.replica[position - index.start]!];
+  const own = index.replicas[index.columns.replica(position)];
   const others = index.knownReplicas().filter((one) => one !== own);
   for (const replica of own ? [own, ...others] : others) {
     const found = episodesOf(index, replica).find(

@@ -68,7 +68,7 @@ async function divergenceOf(evidence: Evidence, episode: Episode): Promise<Trace
   for (let at = states.countBelow(episode.detected); at < states.length; at++) {
     const position = states.at(at);
     if (episode.ended >= 0 && position > episode.ended) return undefined;
-    if (index.columns.kind[position - index.start] !== KIND.divergence) continue;
+    if (index.columns.kind(position) !== KIND.divergence) continue;
     return (await records.readKind(position, 'divergence')).body;
   }
   return undefined;
