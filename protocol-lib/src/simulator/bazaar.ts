@@ -1,5 +1,5 @@
 import { type Change, type RecordKey, recordKey, type SyncRecord, type Value } from '../state/index.ts';
-import type { CommandOutcome, DomainEvent, SessionDefinition, StateView } from '../sync/index.ts';
+import type { CommandOutcome, DomainEvent, SessionDefinition, SessionView, StateView } from '../sync/index.ts';
 import { isSendable, type SmallState } from './small-fold.ts';
 
 /**
@@ -18,8 +18,9 @@ const POT_TOKENS = 50;
 
 type Args = Readonly<Record<string, Value>>;
 
-export function bazaar(size: BazaarSize): SessionDefinition {
+export function bazaar(size: BazaarSize, hasViews = false): SessionDefinition {
   return {
+    ...(hasViews ? { view: (_state, replica) => viewOfPerson(replica) } : {}),
     name: 'bazaar',
     *initialRecords() {
       for (const person of size.people) {
@@ -110,6 +111,21 @@ export function bazaar(size: BazaarSize): SessionDefinition {
     },
     reduce,
   };
+}
+
+/** Where a session has views, nobody sees what is another's: accounts, bags, and things that another holds. */
+export function isVisible(replica: string, key: string, record: SyncRecord): boolean {
+  if (key.startsWith('thing/')) return record.holder === null || record.holder === replica;
+  return !hasOwner(key) || key.endsWith(`/${replica}`);
+}
+
+/** Whether the key itself is not to be told to others. */
+export function hasOwner(key: string): boolean {
+  return key.startsWith('account/') || key.startsWith('bag/');
+}
+
+function viewOfPerson(replica: string): SessionView {
+  return { id: `of ${replica}`, sees: (key, record) => isVisible(replica, key, record) };
 }
 
 /** Made once: what an error costs is its stack. */

@@ -16,6 +16,8 @@ export interface ModelContext {
   readonly oracle: Oracle;
   readonly definition: SessionDefinition;
   readonly size: BazaarSize;
+  /** Whether the client sees a part only. */
+  readonly isPartial: boolean;
   report(violation: Violation): void;
 }
 
@@ -87,7 +89,7 @@ export class ClientModel {
 
   #checkCommitted(isDeep: boolean): void {
     const { version, committed } = this.#client;
-    const known = this.#context.oracle.at(version);
+    const known = this.#context.oracle.seenBy(this.#client.replica, version);
     const [latest] = known;
     if (version === 0) {
       if (committed.size > 0) this.#report('state-at-version', 'records before any state came');
@@ -135,7 +137,7 @@ export class ClientModel {
     const difference = differenceOf(textsOf(optimistic.entries(), isDeep), textsOf(state));
     if (difference)
       this.#report('rollback', `the view is not the base with ${pending.length} pending on top: ${difference}`);
-    if (!isDeep || this.isTainted || committed.size === 0) return;
+    if (!isDeep || this.isTainted || committed.size === 0 || this.#context.isPartial) return;
     const broken = brokenRule(new Map(optimistic.entries()), size);
     if (broken) this.#report('domain', `in the optimistic state: ${broken}`);
   }

@@ -2,7 +2,7 @@ import type { LogEntry } from '../events/index.ts';
 import { type MerkleDifference, StateRoot } from '../merkle/index.ts';
 import type { RecordKey, ReplicaId, SyncRecord } from '../state/index.ts';
 import type { MutationId, TraceBodyOf, TraceRecord } from '../trace/index.ts';
-import { type BazaarSize, brokenRule, operationOf } from './bazaar.ts';
+import { type BazaarSize, brokenRule, isVisible, operationOf } from './bazaar.ts';
 import { differenceOf, foldChange, textOfRecord, textsOf } from './small-fold.ts';
 
 /** Which rule was broken, and how. */
@@ -27,6 +27,7 @@ export const INVARIANTS = [
   'domain',
   'bounded',
   'capture-faithful',
+  'permission',
   'one-decision',
   'deterministic',
   'no-throw',
@@ -64,6 +65,9 @@ export class Oracle {
   readonly #initial: ReadonlyMap<RecordKey, SyncRecord>;
   readonly #size: BazaarSize;
   readonly #report: (violation: Violation) => void;
+  readonly #hasViews: boolean;
+  /** What a replica may see of a version, worked out once. */
+  readonly #seen = new WeakMap<KnownVersion, Map<ReplicaId, KnownVersion>>();
   /** Of logs that were lost, newest first. */
   #lost: LostLog[] = [];
   #versions = new Map<number, KnownVersion>();
@@ -77,7 +81,9 @@ export class Oracle {
     initial: Iterable<readonly [RecordKey, SyncRecord]>,
     size: BazaarSize,
     report: (violation: Violation) => void,
+    hasViews = false,
   ) {
+    this.#hasViews = hasViews;
     this.#initial = new Map(initial);
     this.#state = new Map(this.#initial);
     this.#size = size;
@@ -104,6 +110,22 @@ export class Oracle {
     return [this.#versions, ...this.#lost.map(({ versions }) => versions)].flatMap(
       (versions) => versions.get(version) ?? [],
     );
+  }
+
+  /** As {@link at}, of what a client may see. */
+  seenBy(replica: ReplicaId, version: number): KnownVersion[] {
+    return this.at(version).map((known) => this.partOf(known, replica));
+  }
+
+  /** What a client may see of a version, by the rule alone. */
+  partOf(known: KnownVersion, replica: ReplicaId): KnownVersion {
+    if (!this.#hasViews) return known;
+    const parts = this.#seen.get(known) ?? new Map<ReplicaId, KnownVersion>();
+    this.#seen.set(known, parts);
+    const part =
+      parts.get(replica) ?? knownOf([...known.records].filter(([key, record]) => isVisible(replica, key, record)));
+    parts.set(replica, part);
+    return part;
   }
 
   /** How a mutation ended, in every log in which it did. */
@@ -169,8 +191,13 @@ export class Oracle {
   }
 
   /** Checks that what a repair found is exactly how a replica's state differs from a version. */
-  checkDifferences(own: ReadonlyMap<string, string>, version: number, found: readonly MerkleDifference[]): void {
-    const wrong = this.at(version).map((known) => wrongDifference(own, known, found));
+  checkDifferences(
+    replica: ReplicaId,
+    own: ReadonlyMap<string, string>,
+    version: number,
+    found: readonly MerkleDifference[],
+  ): void {
+    const wrong = this.seenBy(replica, version).map((known) => wrongDifference(own, known, found));
     if (wrong.includes(undefined)) return;
     const text = `a repair towards version ${version}: ${wrong[0] ?? 'there never was such a version'}`;
     this.#report({ invariant: 'repair-exact', text });
@@ -231,12 +258,15 @@ export class Oracle {
   }
 
   #keep(): KnownVersion {
-    const records = new Map(this.#state);
-    const entries = records as Map<RecordKey, SyncRecord>;
-    const known = { records, texts: textsOf(records), hash: StateRoot.from(entries).hash };
+    const known = knownOf(this.#state);
     this.#versions.set(this.#version, known);
     return known;
   }
+}
+
+function knownOf(state: Iterable<readonly [string, SyncRecord]>): KnownVersion {
+  const records = new Map(state);
+  return { records, texts: textsOf(records), hash: StateRoot.from(records as Map<RecordKey, SyncRecord>).hash };
 }
 
 /** What is wrong with the differences that a repair found between a state and a version; undefined where they are exact. */

@@ -30,7 +30,7 @@ export class Referee {
 
   constructor(shape: Shape, initial: ConstructorParameters<typeof Oracle>[0]) {
     this.#shape = shape;
-    this.oracle = new Oracle(initial, shape.size, (violation) => this.report(violation));
+    this.oracle = new Oracle(initial, shape.size, (violation) => this.report(violation), shape.hasViews);
   }
 
   /** The first rule that was broken. It is kept, not thrown, so that no code under test can catch it. */
@@ -99,8 +99,8 @@ export class Referee {
   audit(watched: Watched): void {
     this.checkDeeply(watched);
     const { manager } = watched.server;
-    const truth = textsOf(manager.root.entries(), true);
     for (const { state } of watched.clients) {
+      const truth = this.oracle.partOf(this.oracle.latest, state.replica).texts;
       const difference =
         this.unsettled(state, watched) ?? differenceOf(textsOf(state.optimistic.entries(), true), truth);
       if (difference) this.report({ invariant: 'convergence', text: `${state.replica}: ${difference}` });
@@ -112,15 +112,14 @@ export class Referee {
   /** What still keeps a client from being like the authority. */
   unsettled(state: ClientState, { server: { manager } }: Watched): string | undefined {
     const { replica, version, pending, committed } = state;
-    const known = this.oracle.latest;
+    const known = this.oracle.partOf(this.oracle.latest, replica);
     if (version !== this.oracle.version) return `${replica} is at version ${version} of ${this.oracle.version}`;
     if (committed.hash !== known.hash) return `${replica} has the hash ${committed.hash}, not ${known.hash}`;
     if (pending.length > 0) return `${replica} has ${pending.length} pending`;
     if (!state.isSettled) return `${replica} is ${state.phase} and still waits for something`;
     const vector = vectorText(state.vector.entries());
     const theirs = vectorText(manager.vector);
-    // An equal state of an authority that was lost is resumed from, with a vector that nobody can put right.
-    if (vector !== theirs && this.oracle.logs === 1) return `${replica} has seen ${vector} of ${theirs}`;
+    if (vector !== theirs) return `${replica} has seen ${vector} of ${theirs}`;
     const seen = manager.clients.find((one) => one.replica === replica);
     if (!seen) return `${replica} is not known to the authority`;
     if (seen.version !== version || seen.pendingDeltas > 0)
@@ -132,7 +131,7 @@ export class Referee {
     if (body.kind === 'apply' || body.kind === 'divergence') {
       if (body.kind === 'divergence') {
         this.count('differences');
-        this.oracle.checkDifferences(textsOf(state.committed.entries()), body.version, body.differences);
+        this.oracle.checkDifferences(replica, textsOf(state.committed.entries()), body.version, body.differences);
         const limit = REPAIR_HASHES + REPAIR_HASHES_EACH * body.differences.length;
         if (body.hashes > limit) {
           const text = `${body.differences.length} differences took ${body.hashes} hashes, at most ${limit} were due`;
@@ -144,7 +143,7 @@ export class Referee {
         const text = `${replica} is at version ${state.version} and applied a delta from ${body.from}`;
         this.report({ invariant: 'gap-free', text });
       }
-      if (!this.oracle.at(body.to).some(({ hash }) => hash === body.root)) {
+      if (!this.oracle.seenBy(replica, body.to).some(({ hash }) => hash === body.root)) {
         this.report({
           invariant: 'hash-on-wire',
           text: `${replica} took ${body.root} for the hash of version ${body.to}`,

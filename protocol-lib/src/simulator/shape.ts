@@ -101,6 +101,8 @@ export interface Shape {
     readonly maxQueued: number;
   };
   readonly faults: ReadonlySet<FaultClass>;
+  /** Whether each client sees only what is its own or nobody's. */
+  readonly hasViews: boolean;
   /** Nanoseconds until what was written is durable; undefined for an authority without a log. */
   readonly flushTime: number | undefined;
   readonly warmUp: number;
@@ -142,6 +144,7 @@ export function drawShape(options: SimulationOptions): Shape {
     flushTime: base.chance(0.6) ? milliseconds(base.pick([0, 3, 40, 400])) : undefined,
     faultEvents: base.int(2, 24),
     warmUp: milliseconds(base.int(200, 800)),
+    hasViews: base.chance(0.25),
   };
   return { ...shape, clients, faults, safety: milliseconds(Math.min(safety, options.length ?? safety)) };
 }

@@ -1,6 +1,6 @@
 import { isSyncError, type SyncError } from '../errors/index.ts';
 import { DiskEventLog, SimulatedDisk } from '../events/index.ts';
-import { messageType } from '../messages/index.ts';
+import { MIN_PROTOCOL, messageType, OWN_PROTOCOLS, PROTOCOL_VERSION } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import { type ReplicaId, replicaId, type Value } from '../state/index.ts';
 import { ClientState, type Outgoing, type SessionDefinition, SyncManager } from '../sync/index.ts';
@@ -51,6 +51,7 @@ export class World implements FaultTarget {
   /** Of authorities that were lost. */
   #commits = 0;
   #nextLink = 1;
+  #restarts = 0;
   /** Authorities so far: each that begins without a log is another life of the session. */
   #lives = 0;
   /** The disk for which something is on its way to become durable. */
@@ -60,7 +61,7 @@ export class World implements FaultTarget {
     const { seed, skip = {} } = options;
     this.#options = options;
     this.shape = drawShape(options);
-    this.#definition = bazaar(this.shape.size);
+    this.#definition = bazaar(this.shape.size, this.shape.hasViews);
     this.referee = new Referee(this.shape, this.#definition.initialRecords(Stream.of(seed, 'authority')));
     this.#hub.listen((record) => this.referee.follow(record, this.#byName.get(record.replica)));
     if (listener) this.#hub.listen(listener);
@@ -243,6 +244,7 @@ export class World implements FaultTarget {
         socket.down.finish(() => this.#closedForClient(socket, one.close));
       } else {
         if (socket.client.socket === socket) this.#note([one.frame]);
+        if (this.shape.hasViews) this.#checkPermission(socket.client.state.replica, one.frame);
         socket.down.send(one.frame);
         this.#checkLine(socket.down, SERVER);
       }
@@ -317,7 +319,7 @@ export class World implements FaultTarget {
       if (isHeard) socket.up.finish(() => this.#closedForServer(socket, 'closed by the client'));
       else this.queue.after(milliseconds(8_000), () => this.#closedForServer(socket, 'the connection broke'));
     }
-    Object.assign(client, this.#newMemory(client.shape));
+    Object.assign(client, this.#newMemory(client.shape, ++this.#restarts % 2 === 1));
     this.queue.after(milliseconds(50), () => this.#reconnect(client));
   }
 
@@ -390,19 +392,22 @@ export class World implements FaultTarget {
     });
   }
 
-  #newMemory(shape: ClientShape): { state: ClientState; model: ClientModel } {
+  /** A process that begins without a memory; `isNewer`: of a build that speaks a protocol of which nobody else knows yet. */
+  #newMemory(shape: ClientShape, isNewer = false): { state: ClientState; model: ClientModel } {
     const state = new ClientState({
       definition: this.#definition,
       replica: replicaId(shape.name),
       session: SESSION,
       token: 'none',
       features: shape.features,
+      protocols: isNewer ? { min: MIN_PROTOCOL, max: PROTOCOL_VERSION + 1 } : OWN_PROTOCOLS,
       tap: this.#hub,
     });
     const model = new ClientModel(state, {
       oracle: this.referee.oracle,
       definition: this.#definition,
       size: this.shape.size,
+      isPartial: this.shape.hasViews,
       report: (violation) => this.referee.report(violation),
     });
     return { state, model };
@@ -432,6 +437,17 @@ export class World implements FaultTarget {
     }
   }
 
+  /** A frame to somebody who may not see all must not even name what is another's. */
+  #checkPermission(replica: ReplicaId, frame: Uint8Array): void {
+    const text = textIn(frame);
+    for (const person of this.shape.size.people) {
+      if (person === replica) continue;
+      const told = [`account/${person}`, `bag/${person}`].find((key) => text.includes(key));
+      if (told === undefined) continue;
+      this.referee.report({ invariant: 'permission', text: `a frame to ${replica} speaks of ${told}` });
+    }
+  }
+
   #checkLine(line: Line, sender: ReplicaId): void {
     if (line.inFlight <= MAX_IN_FLIGHT) return;
     this.referee.report({ invariant: 'bounded', text: `${line.inFlight} frames of ${sender} are on their way` });
@@ -453,6 +469,13 @@ function mutate(manager: SyncManager, command: string, args: Value, now: number)
   } catch (error) {
     if (!isSyncError(error) || error.code !== 'LOG_FAILED') throw error;
   }
+}
+
+/** The bytes of a frame as characters, so that keys can be looked for: all of them are ASCII here. */
+function textIn(frame: Uint8Array): string {
+  let text = '';
+  for (const byte of frame) text += String.fromCharCode(byte);
+  return text;
 }
 
 /** The log on a disk, as a process finds it that starts now. */
