@@ -3,12 +3,14 @@ import { SyncError } from '@syncscope/protocol/errors';
 import type { Durability } from '@syncscope/protocol/events';
 import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
 import { type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
-import { Reconciler } from '@syncscope/protocol/offline';
+import { NO_REFERENCES, Reconciler, type ReconcilerOptions } from '@syncscope/protocol/offline';
 import { type Random, seededRandom } from '@syncscope/protocol/ports';
+import { reconcileOverHttp } from '@syncscope/protocol/sse';
 import { type ReplicaId, replicaId, type Value } from '@syncscope/protocol/state';
 import { ClientState, SyncManager } from '@syncscope/protocol/sync';
 import { type Tap, TRACE_VERSION, type TraceHeader, TraceHub } from '@syncscope/protocol/trace';
 import { Bot } from './bot.ts';
+import { DeviceBot } from './device-bot.ts';
 import { chooseDrift } from './faults/drift.ts';
 import { FaultBoard } from './faults/fault-board.ts';
 import type { PlannedFault } from './faults/specs.ts';
@@ -61,6 +63,8 @@ export interface RunningServer {
   readonly inspect: Inspectable;
   readonly manager: SyncManager;
   readonly bots: readonly Bot[];
+  /** Bots that work offline now and then. */
+  readonly devices: readonly DeviceBot[];
   /**
    * Says goodbye to everyone, closes all ports and removes the discovery file. Nothing is left running. With `drain`, nobody else is let in
    * first, what was decided is made durable and told, and clients are sent elsewhere.
@@ -102,7 +106,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     const inspect = await world.open(options, isLoopback ? port : 0);
     const opened = isLoopback ? new URL(inspect.url).host : `${host}:${await world.gateway.listen(host, port)}`;
     const local = isLoopback ? opened : `127.0.0.1:${new URL(inspect.url).port}`;
-    world.start(`ws://${local}${SYNC_PATH}`, options);
+    await world.start(`ws://${local}${SYNC_PATH}`, options);
     return {
       url: `ws://${opened}${SYNC_PATH}`,
       session: world.session,
@@ -112,6 +116,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       inspect,
       manager: world.manager,
       bots: world.bots,
+      devices: world.devices,
       close: (reason = 'the server ended', drain) => world.close(reason, drain),
     };
   } catch (error) {
@@ -146,6 +151,8 @@ class World {
   readonly manager: SyncManager;
   readonly gateway: Gateway;
   readonly bots: Bot[] = [];
+  readonly devices: DeviceBot[] = [];
+  readonly #reconciling: Omit<ReconcilerOptions, 'authority' | 'tap'>;
   readonly #scenario: Scenario;
   readonly #kept: Persistence;
   readonly #hub = new TraceHub(monotonicClock);
@@ -163,7 +170,9 @@ class World {
     this.#kept = kept;
     this.token = token;
     this.session = kept.session;
-    this.#tap = withoutToken(this.#hub, token);
+    const tap = withoutToken(this.#hub, token);
+    this.#tap = scenario.tap?.(tap) ?? tap;
+    this.#reconciling = scenario.reconciling?.(() => this.manager.posted.head.root) ?? {};
     this.manager = new SyncManager({
       definition: scenario.definition,
       replica: AUTHORITY,
@@ -192,7 +201,7 @@ class World {
       authorize: (shown) => sameToken(shown, token),
       mayInspect: (shown) => this.#mayInspect(shown),
       parts: () => kept.parts(),
-      reconciler: new Reconciler({ ...scenario.reconciling, authority: this.manager.posted, tap: this.#tap }),
+      reconciler: new Reconciler({ ...this.#reconciling, authority: this.manager.posted, tap: this.#tap }),
     });
   }
 
@@ -215,11 +224,15 @@ class World {
     return this.#inspect;
   }
 
-  start(url: string, { bots = 4, faults = [] }: ServerOptions): void {
+  async start(url: string, { bots = 4, faults = [] }: ServerOptions): Promise<void> {
     const { presence } = this.#kept;
+    const { devicesFrom = Number.POSITIVE_INFINITY } = this.#scenario;
     // Servers that share a session have bots of their own.
-    const prefix = presence ? `bot-${presence.gateway.slice(0, 4)}-` : 'bot-';
-    for (let number = 1; number <= bots; number++) this.bots.push(this.#bot(url, replicaId(`${prefix}${number}`)));
+    const own = presence ? `${presence.gateway.slice(0, 4)}-` : '';
+    for (let number = 1; number <= bots; number++) {
+      if (number < devicesFrom) this.bots.push(this.#bot(url, replicaId(`bot-${own}${number}`)));
+      else this.devices.push(await this.#device(url, replicaId(`device-${own}${number}`)));
+    }
     for (const { spec, at } of faults) this.#faults.schedule(at / 1_000_000, spec);
     const caretaker = this.#scenario.caretaker(this.#random('caretaker'));
     presence?.start(() => this.#targets());
@@ -259,6 +272,7 @@ class World {
 
   async #end(reason: string, drain: DrainOptions | undefined): Promise<void> {
     clearInterval(this.#caretaking);
+    await Promise.all(this.devices.map((device) => device.rest()));
     const bots = this.bots.map((bot) => bot.rest());
     if (drain) await this.gateway.drain(reason, drain);
     else await this.gateway.close(reason);
@@ -296,6 +310,7 @@ class World {
     this.manager.describe();
     this.#faults.describe();
     for (const bot of this.bots) bot.state.describe();
+    for (const device of this.devices) device.describe();
   }
 
   #targets(): ReplicaId[] {
@@ -313,6 +328,20 @@ class World {
     });
     const client = new SyncClient({ url, state, clock: monotonicClock });
     return new Bot(client, this.#scenario.mind(replica, this.#random(replica)));
+  }
+
+  #device(url: string, device: ReplicaId): Promise<DeviceBot> {
+    const http = url.replace(/^ws/, 'http').slice(0, -SYNC_PATH.length);
+    return DeviceBot.start({
+      device,
+      definition: this.#scenario.asPlayed,
+      references: this.#reconciling.references ?? NO_REFERENCES,
+      session: this.session,
+      connection: reconcileOverHttp({ url: http, token: this.token }),
+      mind: this.#scenario.mind(device, this.#random(device)),
+      random: this.#random(`${device} travels`),
+      tap: this.#tap,
+    });
   }
 
   #corrupt(target: ReplicaId, key: string | undefined, field: string | undefined): string {

@@ -161,6 +161,11 @@ export class OfflineClient {
     return { committed, counter: meta.counter };
   }
 
+  /** Tells the tap what is here: whoever listens from now on has not heard it. */
+  describe(): void {
+    this.#trace.opened(this.#queue.state, this.#current(), false);
+  }
+
   subscribe(listener: () => void): () => void {
     return this.#queue.subscribe(listener);
   }

@@ -2,10 +2,13 @@ import type { ReconcilerOptions } from '@syncscope/protocol/offline';
 import type { Random } from '@syncscope/protocol/ports';
 import type { ReplicaId, Value } from '@syncscope/protocol/state';
 import type { SessionDefinition, StateView } from '@syncscope/protocol/sync';
+import type { Tap } from '@syncscope/protocol/trace';
 
 export interface Intent {
   readonly command: string;
   readonly args: Value;
+  /** Of a command that makes a record: its collection. A device names the record `key` itself, by a temporary id. */
+  readonly creates?: string;
 }
 
 /** How one bot plays. It sees what its own replica shows it, and nothing else. Times in milliseconds. */
@@ -36,6 +39,10 @@ export interface Scenario {
   readonly asPlayed: SessionDefinition;
   mind(self: ReplicaId, random: Random): Mind;
   caretaker(random: Random): Caretaker;
-  /** How devices that were offline are reconciled: whose write wins, what refers to what. */
-  readonly reconciling?: Omit<ReconcilerOptions, 'authority' | 'tap'>;
+  /** How devices that were offline are reconciled, on the state that `view` answers: whose write wins, what refers to what. */
+  readonly reconciling?: (view: () => StateView) => Omit<ReconcilerOptions, 'authority' | 'tap'>;
+  /** Bots from this number on are devices that work offline now and then; none where absent. */
+  readonly devicesFrom?: number;
+  /** What else is to be told of what the session's parts report. */
+  readonly tap?: (tap: Tap) => Tap;
 }

@@ -1,0 +1,83 @@
+import { VersionVector, vectorEntriesSchema } from '@syncscope/protocol/clock';
+import { waitingSchema } from '@syncscope/protocol/conflict';
+import type { Change, ReplicaId, SyncRecord } from '@syncscope/protocol/state';
+import type { Tap, TraceBody } from '@syncscope/protocol/trace';
+import { TEXT_VECTOR } from './board-text.ts';
+
+/**
+ * Tells, beside what the session's parts report, what it means on the board: an `operation` for each writer whose text a replica has made or taken
+ * in, and a `conflict` where somebody has decided one.
+ */
+export function boardTap(tap: Tap): Tap {
+  /** What each replica had of the text. */
+  const vectors = new Map<ReplicaId, VersionVector>();
+  const follow = (replica: ReplicaId, body: TraceBody, seq: number): void => {
+    if (body.kind === 'snapshot') {
+      const record = body.records.find(({ key }) => key === TEXT_VECTOR)?.record;
+      const vector = vectorOf(record);
+      if (vector) vectors.set(replica, vector);
+    }
+    if (body.kind === 'prediction') {
+      const vector = vectorIn(body.changes);
+      if (vector) tell(tap, replica, 'local', replica, vector, seq);
+    }
+    if (body.kind !== 'commit' && body.kind !== 'apply') return;
+    const after = vectorIn(body.changes);
+    if (after) {
+      const before = vectors.get(replica) ?? VersionVector.empty;
+      vectors.set(replica, after);
+      for (const { replica: writer, counter } of after.entries()) {
+        // What it wrote itself was told when it did.
+        if (counter > before.get(writer) && writer !== replica) tell(tap, replica, 'remote', writer, after, seq);
+      }
+    }
+    if (body.kind === 'commit' && body.event.type === 'CONFLICT_DECIDED') tellDecided(tap, replica, body.changes, seq);
+  };
+  return {
+    get isOpen() {
+      return tap.isOpen;
+    },
+    emit(replica, body, cause, wire, source) {
+      const seq = tap.emit(replica, body, cause, wire, source);
+      if (seq > 0) follow(replica, body, seq);
+      return seq;
+    },
+  };
+}
+
+function tell(
+  tap: Tap,
+  replica: ReplicaId,
+  origin: 'local' | 'remote',
+  writer: ReplicaId,
+  vector: VersionVector,
+  seq: number,
+): void {
+  const counter = vector.get(writer);
+  const detail = origin === 'local' ? 'typed here' : `up to ${counter} of ${writer}`;
+  tap.emit(replica, { kind: 'operation', crdt: 'rga', origin, writer, counter, vector: vector.entries(), detail }, [
+    seq,
+  ]);
+}
+
+function tellDecided(tap: Tap, replica: ReplicaId, changes: readonly Change[], seq: number): void {
+  for (const change of changes) {
+    if (change.op !== 'put' || !change.key.startsWith('conflict/')) continue;
+    const { key, unit, base, sides, by, chosen } = waitingSchema.parse(change.record, change.key);
+    const told = sides.map(({ writer, value }) => ({ writer, record: value }));
+    const reason = `${by} has decided`;
+    const body = { policy: 'human', state: 'decided', base, sides: told, result: chosen, winner: by, reason } as const;
+    tap.emit(replica, { kind: 'conflict', key, field: unit.slice(0, 256), ...body }, [seq]);
+  }
+}
+
+function vectorIn(changes: readonly Change[]): VersionVector | undefined {
+  const change = changes.find(({ key }) => key === TEXT_VECTOR);
+  return change && change.op !== 'remove' ? vectorOf(change.op === 'put' ? change.record : change.fields) : undefined;
+}
+
+function vectorOf(record: SyncRecord | undefined): VersionVector | undefined {
+  return record?.entries === undefined
+    ? undefined
+    : VersionVector.from(vectorEntriesSchema.parse(record.entries, 'vector'));
+}
