@@ -11,7 +11,7 @@ import { MARKER_KINDS, type MarkerKind } from './query.ts';
 import type { Drift, ReplicaIndex } from './replica-index.ts';
 import { freshStanding, type Standing, stepStanding } from './standing.ts';
 
-export type { Drift, ReplicaIndex } from './replica-index.ts';
+export { type Drift, ReplicaIndex } from './replica-index.ts';
 
 export interface MarkerEntry {
   readonly position: number;
@@ -199,9 +199,16 @@ export class CaptureIndex {
     dropPairs(position, this.changedAt, this.changedKeys);
     dropPairs(position, this.extraAt, this.extraCause);
     dropPairs(position, this.markerAt, this.markerKind);
-    const { positions, ...others } = this.decided;
-    dropPairs(position, positions, ...Object.values(others));
+    this.#dropDecided(position);
     for (const replica of this.replicas) replica?.dropBelow(position);
+  }
+
+  /** Decisions stay until every replica has reached their version: its vector takes them in only then. */
+  #dropDecided(position: number): void {
+    const { positions, versions } = this.decided;
+    const reached = this.#standingsAtStart.filter((one) => one?.isConnected).map((one) => one!.version);
+    const count = Math.min(positions.countBelow(position), versions.countBelow(Math.min(...reached) + 1));
+    for (const list of Object.values(this.decided)) list.dropFirst(count);
   }
 
   /** Where a time is looked for: the block of records that it lies in, whose times alone are then read. */

@@ -227,8 +227,12 @@ export function forEachMessage(payload: Uint8Array, visit: (offset: number, leng
   }
 }
 
-/** The bytes of the trace record that begins at `offset` of a payload. A view. */
+/**
+ * The bytes of the trace record that begins at `offset` of a payload. A view.
+ * @throws SyncError `CHUNK_DAMAGED` where none can begin there
+ */
 export function messageAt(payload: Uint8Array, offset: number): Uint8Array {
+  if (offset < MESSAGE_PREFIX_BYTES || offset > payload.length) throw damaged('holds no record', offset);
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   const length = getUint64(view, offset - MESSAGE_PREFIX_BYTES + 1) - MESSAGE_HEADER_BYTES;
   return payload.subarray(offset, offset + length);

@@ -44,6 +44,11 @@ export class ColumnPage {
     this.resize(capacity);
   }
 
+  /** Bytes that it takes, about. */
+  get bytes(): number {
+    return this.capacity * BYTES_PER_RECORD;
+  }
+
   resize(capacity: number): void {
     this.time = grown(this.time, new Float64Array(capacity));
     this.number = grown(this.number, new Float64Array(capacity));
@@ -60,7 +65,7 @@ export class ColumnPage {
   }
 }
 
-export const BYTES_PER_RECORD = 8 + 8 + 4 + 4 + 2 + 1 + 2 + 4 + 4 + 4 + 4;
+const BYTES_PER_RECORD = 8 + 8 + 4 + 4 + 2 + 1 + 2 + 4 + 4 + 4 + 4;
 
 /** Gives the page of a number where it is not in memory. */
 export type PageLoader = (page: number) => ColumnPage;
@@ -86,7 +91,7 @@ export class Columns {
     this.#load = load;
   }
 
-  /** Makes room for one more record; {@link end} is then past it. Returns its page, and `isNew` of it by its length. */
+  /** Makes room for one more record; {@link end} is then past it. Returns its page. */
   grow(): ColumnPage {
     const number = this.end >>> PAGE_SHIFT;
     const at = this.end & PAGE_MASK;

@@ -5,6 +5,7 @@ import type { RecordKey, ReplicaId, StateHash } from '../state/index.ts';
 import { TRACE_KINDS, type TraceHeader, type TraceKind, type TraceRecord } from '../trace/index.ts';
 import type { CaptureIndex, MarkerEntry, ReplicaIndex } from './capture-index.ts';
 import { ABSENT, hashOf, KIND } from './envelope.ts';
+import type { ValueSteps } from './filter.ts';
 import { FLAG } from './flags.ts';
 import { FrameNames } from './frame-names.ts';
 import type {
@@ -33,7 +34,7 @@ import type {
 import { Rows } from './rows.ts';
 import { agreementOf } from './standing.ts';
 import { StateFolds } from './state-folds.ts';
-import { diffStates, historyOf, merkleDiffOf, statePage, unknownAt } from './state-queries.ts';
+import { diffStates, historyOf, merkleDiffOf, statePage, stepsOf, unknownAt } from './state-queries.ts';
 import { type ChunkStore, checkPosition, RecordReader } from './store.ts';
 import { summarize } from './summary.ts';
 import { vectorsAt } from './vectors.ts';
@@ -43,7 +44,8 @@ import { lanesOf, oldestPending, orderedReplicas, overviewOf } from './windows.t
 /** What a capture is beyond its records. */
 export interface CaptureFacts {
   readonly header: TraceHeader;
-  readonly cut?: { readonly offset: number; readonly message: string };
+  /** What is known by now to be missing or damaged. */
+  cut?(): { readonly offset: number; readonly message: string } | undefined;
   readonly isGrowing: boolean;
   size(): number;
 }
@@ -81,7 +83,16 @@ export class CaptureEngine implements OpenCapture {
     this.records = new RecordReader(index, store);
     this.folds = new StateFolds(index, this.records);
     this.names = new FrameNames(index, this.records);
-    this.#rows = new Rows(index, store, this.records, pause);
+    this.#rows = new Rows(index, store, this.records, pause, (key, end) => this.#valueSteps(key, end));
+  }
+
+  #valueSteps(key: RecordKey, end: number): Promise<ValueSteps[]> {
+    return Promise.all(
+      this.index.knownReplicas().map(async (one) => ({
+        replica: this.index.replicaNames.findText(one.id),
+        ...(await stepsOf(this.index, this.folds, one, key, end)),
+      })),
+    );
   }
 
   async close(): Promise<void> {
@@ -97,6 +108,7 @@ export class CaptureEngine implements OpenCapture {
   async info(): Promise<CaptureInfo> {
     const index = this.index;
     const hasRecords = index.end > index.start;
+    const cut = this.#facts.cut?.();
     const kinds: Partial<Record<TraceKind, number>> = {};
     for (const [number, kind] of TRACE_KINDS.entries()) {
       if (index.kindCounts[number]! > 0) kinds[kind] = index.kindCounts[number]!;
@@ -117,7 +129,7 @@ export class CaptureEngine implements OpenCapture {
       kinds,
       versions: { first: Math.max(0, index.firstVersion), last: index.lastVersion },
       lost: index.lost + index.start,
-      ...(this.#facts.cut ? { cut: this.#facts.cut } : {}),
+      ...(cut ? { cut } : {}),
       isGrowing: this.#facts.isGrowing,
       size: this.#facts.size(),
     };
@@ -143,8 +155,9 @@ export class CaptureEngine implements OpenCapture {
     const record = await this.records.read(position);
     const row = await this.#rows.row(position);
     if (!record.wire) return { position, record, row };
+    const names = await this.names.at(position);
     try {
-      const frame: FrameField = describeFrame(record.wire, await this.names.at(position));
+      const frame: FrameField = describeFrame(record.wire, names);
       return { position, record, row, frame };
     } catch (error) {
       if (!isSyncError(error)) throw error;

@@ -1,10 +1,13 @@
+import { damagedIndex } from './number-block.ts';
+
 /** Values in one page of a list. Part of the file format. */
 export const LIST_PAGE = 16_384;
 const LIST_SHIFT = 14;
 const LIST_MASK = LIST_PAGE - 1;
 
 export type ListPage = Int32Array | Float64Array;
-export type ListLoader = (page: number) => ListPage;
+/** Gives a page of so many values. */
+export type ListLoader = (page: number, count: number) => ListPage;
 
 /**
  * A growing list of integers in pages of typed storage, ascending where it holds positions; 32 bits with
@@ -27,8 +30,13 @@ export class IntegerList {
     return this.#end - this.#dropped;
   }
 
-  /** Says that `length` values exist, the first ones of their pages, and how pages come. Only for an empty list. */
-  loadFrom(length: number, firsts: readonly number[], load: ListLoader): void {
+  /**
+   * Says that `length` values exist in so many pages, the first value of each, and how they come. Only for an empty list.
+   * @throws SyncError `INDEX_DAMAGED` where that does not fit
+   */
+  loadFrom(length: number, firsts: readonly number[], pages: number, load: ListLoader): void {
+    const needed = Math.ceil(length / LIST_PAGE);
+    if (firsts.length !== needed || pages !== needed) throw damagedIndex(`has a list of ${length} in ${pages} pages`);
     this.#end = length;
     this.#firsts = [...firsts];
     this.#load = load;
@@ -125,7 +133,7 @@ export class IntegerList {
     const there = this.#pages[number];
     if (there) return there;
     if (!this.#load) throw new TypeError(`page ${number} of a list is not in memory`);
-    const loaded = this.#load(number);
+    const loaded = this.#load(number, Math.min(LIST_PAGE, this.#end - number * LIST_PAGE));
     this.#pages[number] = loaded;
     return loaded;
   }

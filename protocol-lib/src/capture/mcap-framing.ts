@@ -10,6 +10,27 @@ export const METADATA_HEADER = 'syncscope.header';
 export const METADATA_CHUNK = 'syncscope.chunk';
 export const METADATA_TOTALS = 'syncscope.totals';
 
+interface AttachmentIndexEntry {
+  readonly offset: bigint;
+  readonly length: bigint;
+  readonly logTime: bigint;
+  readonly createTime: bigint;
+  readonly dataSize: bigint;
+  readonly name: string;
+  readonly mediaType: string;
+}
+
+/** Where a chunk came to stand in the file. */
+export interface PlacedChunk {
+  readonly offset: number;
+  /** Of its data, as it stands in the file. */
+  readonly dataLength: number;
+  readonly size: number;
+  readonly crc: number;
+  readonly records: number;
+  readonly isCompressed: boolean;
+}
+
 interface ChunkIndexEntry {
   readonly messageStartTime: bigint;
   readonly messageEndTime: bigint;
@@ -32,12 +53,14 @@ export class McapFraming {
   readonly #compression: Compression;
   readonly #chunks: ChunkIndexEntry[] = [];
   readonly #metadata: { offset: bigint; length: bigint; name: string }[] = [];
+  readonly #attachments: AttachmentIndexEntry[] = [];
   readonly #channelCounts = new Map<number, bigint>();
   #position = 0;
   #records = 0;
   #chain = 0;
   #startTime = 0;
   #endTime = 0;
+  #placed: PlacedChunk | undefined;
 
   constructor(channels: Channels, compression: Compression) {
     this.#channels = channels;
@@ -47,6 +70,27 @@ export class McapFraming {
   /** Bytes handed out so far. */
   get size(): number {
     return this.#position;
+  }
+
+  /** The running hash over the chunks so far. */
+  get chain(): number {
+    return this.#chain;
+  }
+
+  /** The chunk framed last. */
+  get placed(): PlacedChunk | undefined {
+    return this.#placed;
+  }
+
+  /** An attachment, and where in the file its data begins. */
+  attachment(name: string, mediaType: string, data: Uint8Array): { bytes: Uint8Array; dataOffset: number } {
+    const offset = this.#position;
+    const times = { logTime: BigInt(this.#endTime), createTime: 0n };
+    this.#builder.writeAttachment({ ...times, name, mediaType, data });
+    const bytes = this.#take();
+    const sizes = { offset: BigInt(offset), length: BigInt(bytes.length), dataSize: BigInt(data.length) };
+    this.#attachments.push({ ...sizes, ...times, name, mediaType });
+    return { bytes, dataOffset: offset + bytes.length - ATTACHMENT_CRC_BYTES - data.length };
   }
 
   start(header: TraceHeader): Uint8Array {
@@ -90,6 +134,14 @@ export class McapFraming {
       compressedSize: BigInt(payload.length),
       uncompressedSize: BigInt(chunk.payload.length),
     });
+    this.#placed = {
+      offset: this.#position,
+      dataLength: payload.length,
+      size: chunk.payload.length,
+      crc: payloadCrc,
+      records: chunk.records,
+      isCompressed: compression !== '',
+    };
     this.#position += bytes.length;
     return bytes;
   }
@@ -153,7 +205,7 @@ export class McapFraming {
         messageCount: BigInt(this.#records),
         schemaCount: channels.length > 0 ? 1 : 0,
         channelCount: channels.length,
-        attachmentCount: 0,
+        attachmentCount: this.#attachments.length,
         metadataCount: this.#metadata.length,
         chunkCount: this.#chunks.length,
         messageStartTime: BigInt(this.#startTime),
@@ -163,6 +215,9 @@ export class McapFraming {
     );
     group(Opcode.METADATA_INDEX, () => {
       for (const one of this.#metadata) builder.writeMetadataIndex(one);
+    });
+    group(Opcode.ATTACHMENT_INDEX, () => {
+      for (const one of this.#attachments) builder.writeAttachmentIndex(one);
     });
     group(Opcode.CHUNK_INDEX, () => {
       for (const one of this.#chunks) builder.writeChunkIndex(one);
@@ -201,6 +256,7 @@ export class McapFraming {
 }
 
 const RECORD_HEADER_BYTES = 9;
+const ATTACHMENT_CRC_BYTES = 4;
 /** Start and end time, size, CRC, length of the compression's name, length of the data. */
 const CHUNK_HEADER_BYTES = 8 + 8 + 8 + 4 + 4 + 8;
 const INDEX_HEADER_BYTES = RECORD_HEADER_BYTES + 2 + 4;

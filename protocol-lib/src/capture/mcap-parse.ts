@@ -81,6 +81,39 @@ export function recordOffsetsOfChunkIndex(summary: Uint8Array): number[] {
   return offsets;
 }
 
+/** Calls `visit` with each whole MCAP record in `bytes`; what is not whole at the end is left. */
+export function eachRecord(bytes: Uint8Array, visit: (opcode: number, content: Uint8Array) => void): void {
+  const view = viewOf(bytes);
+  for (let at = 0; at + 9 <= bytes.length; ) {
+    const length = getUint64(view, at + 1);
+    if (length > bytes.length - at - 9) return;
+    visit(bytes[at]!, bytes.subarray(at + 9, at + 9 + length));
+    at += 9 + length;
+  }
+}
+
+/** Data and CRC of an Attachment record, whose CRC is over all before it; undefined where it is not whole. */
+export function parseAttachment(content: Uint8Array): { data: Uint8Array; crc: number } | undefined {
+  const view = viewOf(content);
+  const times = 16;
+  const texts = parseStrings(content.subarray(times), 2);
+  if (texts.length < 2) return undefined;
+  const nameBytes = view.getUint32(times, true);
+  const lengthAt = times + 4 + nameBytes + 4 + view.getUint32(times + 4 + nameBytes, true);
+  if (lengthAt + 8 + 4 > content.length) return undefined;
+  const length = getUint64(view, lengthAt);
+  if (length !== content.length - lengthAt - 8 - 4) return undefined;
+  const dataAt = lengthAt + 8;
+  return { data: content.subarray(dataAt, dataAt + length), crc: view.getUint32(dataAt + length, true) };
+}
+
+/** Where an attachment is, by its record in the summary. */
+export function parseAttachmentIndex(content: Uint8Array): { offset: number; name: string } | undefined {
+  // Offset, length, two times and the data's size, of 8 bytes each, before the name.
+  const [name] = parseStrings(content.subarray(40), 1);
+  return name === undefined ? undefined : { offset: getUint64(viewOf(content), 0), name };
+}
+
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

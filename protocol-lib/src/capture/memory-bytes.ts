@@ -17,6 +17,7 @@ export function memorySource(bytes: Uint8Array): ByteSource {
       }
       return Promise.resolve(bytes.subarray(offset, offset + length));
     },
+    readNow: (offset, length) => bytes.subarray(offset, offset + length),
   };
 }
 

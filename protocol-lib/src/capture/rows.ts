@@ -1,7 +1,7 @@
-import { SyncError } from '../errors/index.ts';
+import { isSyncError, SyncError } from '../errors/index.ts';
 import type { CaptureIndex } from './capture-index.ts';
 import { messageAt } from './chunk.ts';
-import { type CompiledFilter, compileFilter } from './filter.ts';
+import { type CompiledFilter, compileFilter, type FilterSource, VERDICT } from './filter.ts';
 import { FLAG, SEVERITIES } from './flags.ts';
 import { IntegerList } from './integer-list.ts';
 import type { Row, RowsPage } from './query.ts';
@@ -27,10 +27,18 @@ export class Rows {
   readonly #store: ChunkStore;
   readonly #records: RecordReader;
   readonly #pause: () => Promise<void>;
+  readonly #valueSteps: FilterSource['valueSteps'];
   readonly #kept = new Map<string, Passing>();
 
   /** `pause` is awaited between chunks of a long scan, so that a caller can be heard in between. */
-  constructor(index: CaptureIndex, store: ChunkStore, records: RecordReader, pause: () => Promise<void>) {
+  constructor(
+    index: CaptureIndex,
+    store: ChunkStore,
+    records: RecordReader,
+    pause: () => Promise<void>,
+    valueSteps: FilterSource['valueSteps'],
+  ) {
+    this.#valueSteps = valueSteps;
     this.#index = index;
     this.#store = store;
     this.#records = records;
@@ -71,6 +79,7 @@ export class Rows {
     try {
       return { ...row, summary: summarize(await this.#records.read(position), index, position) };
     } catch (error) {
+      if (isIndexDamaged(error)) throw error;
       return { ...row, summary: `unreadable: ${error instanceof Error ? error.message : error}`, severity: 'error' };
     }
   }
@@ -82,7 +91,7 @@ export class Rows {
     let passing = this.#kept.get(key);
     this.#kept.delete(key);
     passing ??= {
-      filter: compileFilter(text, this.#index),
+      filter: compileFilter(text, { index: this.#index, valueSteps: this.#valueSteps }),
       positions: new IntegerList(),
       scannedTo: this.#index.start,
       scan: Promise.resolve(),
@@ -102,22 +111,25 @@ export class Rows {
     const { filter } = passing;
     passing.scannedTo = Math.max(passing.scannedTo, index.start);
     const end = index.end;
+    await filter.prepare(end);
     while (passing.scannedTo < end) {
       checkAborted(signal);
       const chunk = index.chunkOf(passing.scannedTo);
       const chunkEnd = Math.min(end, chunk + 1 < index.chunks.length ? index.chunks.at(chunk + 1) : end);
       const candidates: number[] = [];
+      const open = new Set<number>();
       for (let position = passing.scannedTo; position < chunkEnd; position++) {
-        if (filter.mayPass(position)) candidates.push(position);
+        const verdict = filter.judge(position);
+        if (verdict === VERDICT.no) continue;
+        candidates.push(position);
+        if (verdict === VERDICT.maybe) open.add(position);
       }
-      if (filter.needsRecord && candidates.length > 0) {
-        const payload = await this.#store.payload(chunk);
-        for (const position of candidates)
-          if (this.#passes(filter, payload, position)) passing.positions.push(position);
-        await this.#pause();
-      } else {
-        for (const position of candidates) passing.positions.push(position);
+      const payload = open.size > 0 ? await this.#store.payload(chunk) : undefined;
+      for (const position of candidates) {
+        if (payload === undefined || !open.has(position) || this.#passes(filter, payload, position))
+          passing.positions.push(position);
       }
+      if (payload) await this.#pause();
       passing.scannedTo = chunkEnd;
     }
   }
@@ -127,12 +139,18 @@ export class Rows {
     if (position < index.start) return false;
     try {
       const record = decodeTraceRecord(messageAt(payload, index.columns.offset(position)));
-      return filter.passes(record, summarize(record, index, position));
-    } catch {
+      return filter.passes(record, summarize(record, index, position), position);
+    } catch (error) {
+      if (isIndexDamaged(error)) throw error;
       // Its row says that it is unreadable; it has no words to search.
       return false;
     }
   }
+}
+
+/** What is wrong with the index is no fault of the record: the capture makes another one and asks again. */
+function isIndexDamaged(error: unknown): boolean {
+  return isSyncError(error) && error.code === 'INDEX_DAMAGED';
 }
 
 export function checkAborted(signal: AbortSignal | undefined): void {

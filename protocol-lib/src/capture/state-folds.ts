@@ -1,3 +1,4 @@
+import { isSyncError } from '../errors/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
 import type { Change } from '../state/index.ts';
 import type { MutationId } from '../trace/index.ts';
@@ -6,6 +7,8 @@ import { advance, type Committed, nothingKnown, type OwnValues, tolerant } from 
 import { KIND } from './envelope.ts';
 import type { RecordReader } from './store.ts';
 
+/** Codes of records that are damaged, where others are not. */
+const UNREADABLE = new Set(['CHUNK_DAMAGED', 'RECORD_MALFORMED', 'RECORD_UNEXPECTED', 'SCHEMA_MISMATCH']);
 const KEEP_EVERY = 64;
 /** How many records back an equal state of the authority is looked for. */
 const EQUAL_ATTEMPTS = 8;
@@ -112,9 +115,15 @@ export class StateFolds {
   }
 
   async #advance(replica: ReplicaIndex, state: Committed, position: number): Promise<Committed> {
-    const record = await this.#records.read(position);
-    const found = await this.#ownValues(replica, position);
-    return advance(state, record, found);
+    try {
+      const record = await this.#records.read(position);
+      const found = await this.#ownValues(replica, position);
+      return advance(state, record, found);
+    } catch (error) {
+      // What lies in a damaged chunk is missing; the next record whose root fits makes the state known again.
+      if (!isSyncError(error) || !UNREADABLE.has(error.code)) throw error;
+      return { ...state, unknown: `the record at position ${position} cannot be read: ${error.message}` };
+    }
   }
 
   /** What the replica told later of the values that it held from this record on, where that was found to be so. */

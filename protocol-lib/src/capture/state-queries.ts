@@ -167,6 +167,25 @@ export async function historyOf(
   return entries;
 }
 
+/** How the record under a key changed on a replica, oldest first, up to before `end`. */
+export async function stepsOf(
+  index: CaptureIndex,
+  folds: StateFolds,
+  replica: ReplicaIndex,
+  key: RecordKey,
+  end: number,
+): Promise<{ readonly positions: number[]; readonly values: (SyncRecord | undefined)[] }> {
+  const positions: number[] = [index.start - 1];
+  const values: (SyncRecord | undefined)[] = [folds.baseOf(replica).root.get(key)];
+  for (const at of candidates(index, replica, key, end - 1).reverse()) {
+    const record = (await folds.committed(replica, at)).root.get(key);
+    if (isSame(values.at(-1), record)) continue;
+    positions.push(at);
+    values.push(record);
+  }
+  return { positions, values };
+}
+
 /** Records at which the key may have changed on the replica, newest first. */
 function candidates(index: CaptureIndex, replica: ReplicaIndex, key: RecordKey, position: number): number[] {
   const { columns, changedAt, changedKeys } = index;

@@ -54,10 +54,24 @@ export class RecordReader {
 
   /**
    * The record at a position, checked. It shares no memory with the chunk, so it may be handed on.
-   * @throws SyncError `POSITION_OUT_OF_RANGE`, `POSITION_DROPPED`, or what decoding refuses
+   * @throws SyncError `POSITION_OUT_OF_RANGE`, `POSITION_DROPPED`, `RECORD_UNEXPECTED`, or what decoding refuses
    */
   async read(position: number): Promise<TraceRecord> {
-    return decodeTraceRecord(await this.bytes(position));
+    const record = decodeTraceRecord(await this.bytes(position));
+    const index = this.#index;
+    // The index of a file is not made of the records that are read now, so the two are held against each other.
+    const fits =
+      record.seq === index.seqAt(position) &&
+      record.body.kind === index.kindAt(position) &&
+      record.replica === index.nameOf(index.columns.replica(position));
+    if (fits) return record;
+    throw new SyncError(
+      'RECORD_UNEXPECTED',
+      `the record at position ${position} is not the one that the index tells of`,
+      {
+        origin: 'capture',
+      },
+    );
   }
 
   /** As {@link read}, for a record that the index says is of this kind. */

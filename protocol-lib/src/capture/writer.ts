@@ -2,6 +2,8 @@ import type { ByteSink } from '../ports/index.ts';
 import type { TraceHeader } from '../trace/index.ts';
 import { Channels, ChunkBuilder } from './chunk.ts';
 import { type Compression, noCompression } from './compression.ts';
+import { INDEX_MEDIA_TYPE, INDEX_NAME, PAGES_MEDIA_TYPE, PAGES_NAME } from './index-manifest.ts';
+import { IndexWriter } from './index-writer.ts';
 import { McapFraming } from './mcap-framing.ts';
 
 export const CHUNK_TARGET_BYTES = 256 * 1024;
@@ -10,6 +12,8 @@ const CHUNK_TARGET_NANOSECONDS = 1_000_000_000;
 export interface CaptureWriterOptions {
   /** Default: none. */
   readonly compression?: Compression;
+  /** False leaves the index out; opening such a file reads all of it. Default: true. */
+  readonly hasIndex?: boolean;
 }
 
 /**
@@ -22,6 +26,7 @@ export class CaptureWriter {
   readonly #channels = new Channels();
   readonly #builder = new ChunkBuilder(this.#channels);
   readonly #framing: McapFraming;
+  readonly #index: IndexWriter | undefined;
   #written: Promise<void> = Promise.resolve();
   #queued = 0;
   #records = 0;
@@ -29,7 +34,9 @@ export class CaptureWriter {
 
   constructor(sink: ByteSink, header: TraceHeader, options: CaptureWriterOptions = {}) {
     this.#sink = sink;
-    this.#framing = new McapFraming(this.#channels, options.compression ?? noCompression);
+    const compression = options.compression ?? noCompression;
+    this.#framing = new McapFraming(this.#channels, compression);
+    this.#index = options.hasIndex === false ? undefined : new IndexWriter(header.authority, compression);
     this.#write(this.#framing.start(header));
   }
 
@@ -56,7 +63,9 @@ export class CaptureWriter {
     if (this.#isEnded) throw new TypeError('the capture has ended');
     const builder = this.#builder;
     if (builder.records > 0 && builder.length + record.length > CHUNK_TARGET_BYTES) this.#seal();
-    builder.append(record);
+    this.#index?.append(record, builder.records === 0);
+    const place = builder.append(record);
+    this.#index?.place(place);
     this.#records++;
     if (builder.length >= CHUNK_TARGET_BYTES || builder.duration >= CHUNK_TARGET_NANOSECONDS) this.#seal();
   }
@@ -73,6 +82,7 @@ export class CaptureWriter {
     if (this.#isEnded) return this.#written;
     this.#isEnded = true;
     this.#seal();
+    this.#writeIndex();
     this.#write(this.#framing.end());
     await this.#written;
     await this.#sink.flush();
@@ -83,6 +93,24 @@ export class CaptureWriter {
     if (this.#builder.records === 0) return;
     this.#write(this.#framing.chunk(this.#builder.view()));
     this.#builder.clear();
+    this.#index?.chunkWritten(this.#framing.placed!);
+    this.#writePages(false);
+  }
+
+  #writePages(isEnd: boolean): void {
+    const pages = this.#index?.takePages(isEnd);
+    if (!pages) return;
+    const { bytes, dataOffset } = this.#framing.attachment(PAGES_NAME, PAGES_MEDIA_TYPE, pages.bytes);
+    pages.settle(dataOffset);
+    this.#write(bytes);
+  }
+
+  /** The list of contents stands right before the totals, so that both are read at once. */
+  #writeIndex(): void {
+    if (!this.#index) return;
+    this.#writePages(true);
+    const manifest = this.#index.manifest(this.#framing.chain);
+    this.#write(this.#framing.attachment(INDEX_NAME, INDEX_MEDIA_TYPE, manifest).bytes);
   }
 
   #write(bytes: Uint8Array): void {

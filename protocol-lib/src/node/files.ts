@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { SyncError } from '../errors/index.ts';
 import type { ByteSink, ByteSource } from '../ports/index.ts';
@@ -21,19 +21,31 @@ export async function fileSource(path: string): Promise<FileSource> {
       let filled = 0;
       while (filled < length) {
         const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled);
-        if (bytesRead === 0) {
-          throw new SyncError(
-            'FILE_ENDS_EARLY',
-            `${path}: ${length} bytes wanted at offset ${offset}, the file ends after ${filled} of them`,
-            { origin: 'capture', retry: 'backoff', place: { file: path, offset } },
-          );
-        }
+        if (bytesRead === 0) throw endsEarly(path, offset, length, filled);
         filled += bytesRead;
+      }
+      return bytes;
+    },
+    readNow(offset, length) {
+      const bytes = new Uint8Array(length);
+      let filled = 0;
+      while (filled < length) {
+        const read = readSync(handle.fd, bytes, filled, length - filled, offset + filled);
+        if (read === 0) throw endsEarly(path, offset, length, filled);
+        filled += read;
       }
       return bytes;
     },
     close: () => handle.close(),
   };
+}
+
+function endsEarly(path: string, offset: number, wanted: number, filled: number): SyncError {
+  return new SyncError(
+    'FILE_ENDS_EARLY',
+    `${path}: ${wanted} bytes wanted at offset ${offset}, the file ends after ${filled} of them`,
+    { origin: 'capture', retry: 'backoff', place: { file: path, offset } },
+  );
 }
 
 /**

@@ -27,6 +27,8 @@ export interface ByteSource {
   size(): Promise<number>;
   /** Exactly `length` bytes from `offset`; rejects where the source is shorter. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** The same at once, where the source can: a file in Node, a Blob in a worker. Throws where {@link read} rejects. */
+  readNow?(offset: number, length: number): Uint8Array;
 }
 
 /** Append-only bytes, such as a file being written. */
