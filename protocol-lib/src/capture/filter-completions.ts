@@ -1,5 +1,5 @@
 import { TRACE_KINDS } from '../trace/index.ts';
-import { FILTER_FIELDS } from './filter.ts';
+import { FILTER_FIELDS } from './filter-syntax.ts';
 import { SEVERITIES } from './flags.ts';
 import type { CaptureInfo } from './query.ts';
 
@@ -18,7 +18,20 @@ const FIELD_DETAILS: Readonly<Record<string, string>> = {
   key: 'changes this record of the state',
   version: 'is of this version, or of a range 118..121',
   severity: 'how bad it is',
+  bytes: 'size of its frame, such as bytes>1000',
+  time: 'when, such as time>=12.5s',
+  seq: 'its number',
+  position: 'its place in the capture, from 0',
+  body: 'a field of what it says, such as body.reason=root',
+  state: 'a value of its replica after it, such as state.item/crown.owner=alice',
+  changes: 'changes this key and field, such as changes:item/crown.owner',
+  before: 'happened before this record',
+  after: 'happened after this record',
+  concurrent: 'neither before nor after this record',
 };
+
+/** What is written after the name of a field. */
+const OPERATORS: Readonly<Record<string, string>> = { bytes: '>', time: '>=', body: '.', state: '.' };
 
 const MESSAGE_TYPES = [
   'HELLO',
@@ -43,8 +56,8 @@ const MESSAGE_TYPES = [
 export function filterCompletions(text: string, offset: number, info: CaptureInfo): FilterCompletions {
   const cursor = Math.max(0, Math.min(offset, text.length));
   let from = cursor;
-  while (from > 0 && !' \t\n|'.includes(text[from - 1]!)) from--;
-  const termStart = text.lastIndexOf(' ', cursor - 1) + 1;
+  while (from > 0 && !' \t\n|('.includes(text[from - 1]!)) from--;
+  const termStart = Math.max(text.lastIndexOf(' ', cursor - 1), text.lastIndexOf('(', cursor - 1)) + 1;
   const isNegated = text[termStart] === '-';
   const name = /^-?([A-Za-z]+):/.exec(text.slice(termStart, cursor))?.[1]?.toLowerCase();
   if (name === undefined) {
@@ -53,7 +66,7 @@ export function filterCompletions(text: string, offset: number, info: CaptureInf
       from: start,
       to: cursor,
       options: matching(
-        FILTER_FIELDS.map((field) => ({ text: `${field}:`, detail: FIELD_DETAILS[field]! })),
+        FILTER_FIELDS.map((field) => ({ text: `${field}${OPERATORS[field] ?? ':'}`, detail: FIELD_DETAILS[field]! })),
         text.slice(start, cursor),
       ),
     };

@@ -1,0 +1,375 @@
+import { RE2JS, RE2JSException } from 're2js';
+import { SyncError } from '../errors/index.ts';
+import { TRACE_KINDS } from '../trace/index.ts';
+import { SEVERITIES } from './flags.ts';
+
+/**
+ * The language in which records are looked for: in the stream, for breakpoints and colours, on the command line and in exports.
+ *
+ *     kind:delta  who:bot-2  type:ACK  key:item/*  version:118..121  severity:error  "any words"
+ *     bytes>1000  time>=12.5s  seq=4211  version!=3
+ *     body.reason=root  body.changes.*.op=remove  body.event.detail~/gold(en)?/  /differs .* v1\d/
+ *     state.item/crown.owner=alice   changes:player/bot-1.room
+ *     before:4211  after:4211  concurrent:4211
+ *     kind:send|receive and not (type:ACK or type:HEARTBEAT)
+ *
+ * Terms side by side must all pass; `and`, `or`, `not` and parentheses say otherwise, `-` turns a term round, `|` parts alternatives, quotes
+ * keep spaces together and take words for nothing but words. Regular expressions are RE2's, which take linear time whatever they say.
+ */
+export type FilterNode =
+  | { readonly type: 'all' | 'any'; readonly nodes: readonly FilterNode[] }
+  | { readonly type: 'not'; readonly node: FilterNode }
+  | FilterTerm;
+
+/** Where a word lies in the text of the filter. */
+export interface Span {
+  readonly text: string;
+  readonly offset: number;
+}
+
+export type Comparison = '=' | '!=' | '<' | '<=' | '>' | '>=' | '~' | '!~';
+/** What a comparison is with; for `~` and `!~` a pattern. */
+export type Operand = number | string | boolean | null | RE2JS;
+
+export type FilterTerm =
+  /** Looked for in the summary: one of these, whatever its case. */
+  | { readonly type: 'words'; readonly values: readonly Span[] }
+  /** Must match somewhere in the summary. */
+  | { readonly type: 'pattern'; readonly pattern: RE2JS }
+  | { readonly type: 'field'; readonly field: ValueField; readonly values: readonly Span[] }
+  | { readonly type: 'number'; readonly field: NumberField; readonly op: Comparison; readonly value: number }
+  | { readonly type: 'body'; readonly path: readonly string[]; readonly op: Comparison; readonly value: Operand }
+  | {
+      readonly type: 'state';
+      readonly key: string;
+      readonly path: readonly string[];
+      readonly op: Comparison;
+      readonly value: Operand;
+    }
+  | { readonly type: 'changes'; readonly key: string; readonly field: string | undefined }
+  | { readonly type: 'relation'; readonly relation: Relation; readonly seq: number };
+
+export const VALUE_FIELDS = ['kind', 'replica', 'type', 'key', 'version', 'severity'] as const;
+export type ValueField = (typeof VALUE_FIELDS)[number];
+export const NUMBER_FIELDS = ['version', 'bytes', 'time', 'seq', 'position'] as const;
+export type NumberField = (typeof NUMBER_FIELDS)[number];
+export const RELATIONS = ['before', 'after', 'concurrent'] as const;
+export type Relation = (typeof RELATIONS)[number];
+/** Everything that may stand before an operator. */
+export const FILTER_FIELDS = [
+  'kind',
+  'replica',
+  'who',
+  'type',
+  'key',
+  'version',
+  'severity',
+  'bytes',
+  'time',
+  'seq',
+  'position',
+  'body',
+  'state',
+  'changes',
+  ...RELATIONS,
+] as const;
+
+const MAX_FILTER_LENGTH = 2_000;
+const MAX_DEPTH = 50;
+const OPERATORS = /^(!=|<=|>=|!~|[:=<>~])/;
+/** What may name something before an operator. */
+const PATH = /^[A-Za-z](?:[^\s:=<>!~"()|]|"[^"]*")*/;
+const NANOSECONDS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9, '': 1e9 };
+
+/** @throws SyncError `FILTER_SYNTAX` with the offset in the text, saying what was expected there */
+export function parseFilter(text: string): FilterNode {
+  if (text.length > MAX_FILTER_LENGTH) fail(MAX_FILTER_LENGTH, `at most ${MAX_FILTER_LENGTH} characters`);
+  const parser = new Parser(text);
+  const node = parser.any(0);
+  if (!parser.isAtEnd) fail(parser.at, 'an opening parenthesis before this one');
+  return node;
+}
+
+class Parser {
+  readonly #text: string;
+  at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+    this.#skipSpaces();
+  }
+
+  get isAtEnd(): boolean {
+    return this.at >= this.#text.length;
+  }
+
+  any(depth: number): FilterNode {
+    const nodes = [this.#all(depth)];
+    while (this.#takeWord('or')) {
+      if (this.isAtEnd || this.#text[this.at] === ')') fail(this.at, 'a term after or');
+      nodes.push(this.#all(depth));
+    }
+    return nodes.length === 1 ? nodes[0]! : { type: 'any', nodes };
+  }
+
+  /** Terms side by side, `and` between them or not. Nothing at all passes everything. */
+  #all(depth: number): FilterNode {
+    const nodes: FilterNode[] = [];
+    for (;;) {
+      if (this.isAtEnd || this.#text[this.at] === ')' || this.#isWord('or')) break;
+      if (this.#takeWord('and')) {
+        if (nodes.length === 0) fail(this.at, 'a term before and');
+        if (this.isAtEnd || this.#text[this.at] === ')') fail(this.at, 'a term after and');
+        continue;
+      }
+      nodes.push(this.#one(depth));
+    }
+    return nodes.length === 1 ? nodes[0]! : { type: 'all', nodes };
+  }
+
+  #one(depth: number): FilterNode {
+    if (depth > MAX_DEPTH) fail(this.at, `at most ${MAX_DEPTH} parentheses within each other`);
+    const isTurned = this.#text[this.at] === '-' || this.#text[this.at] === '!';
+    if (isTurned) {
+      this.at++;
+      if (this.isAtEnd || isSpace(this.#text[this.at]!)) fail(this.at, `a term after ${this.#text[this.at - 1]}`);
+      return { type: 'not', node: this.#one(depth + 1) };
+    }
+    if (this.#takeWord('not')) {
+      if (this.isAtEnd || this.#text[this.at] === ')') fail(this.at, 'a term after not');
+      return { type: 'not', node: this.#one(depth + 1) };
+    }
+    if (this.#text[this.at] !== '(') return this.#term();
+    this.at++;
+    this.#skipSpaces();
+    const node = this.any(depth + 1);
+    if (this.#text[this.at] !== ')') fail(this.at, 'a closing parenthesis');
+    this.at++;
+    this.#skipSpaces();
+    return node;
+  }
+
+  #term(): FilterTerm {
+    const rest = this.#text.slice(this.at);
+    const path = PATH.exec(rest)?.[0] ?? '';
+    const op = path === '' ? undefined : OPERATORS.exec(rest.slice(path.length))?.[0];
+    const term = op === undefined ? this.#words() : this.#compared(path, op);
+    if (!this.isAtEnd && !isSpace(this.#text[this.at]!) && this.#text[this.at] !== ')')
+      fail(this.at, 'a space between terms');
+    this.#skipSpaces();
+    return term;
+  }
+
+  #words(): FilterTerm {
+    if (this.#text[this.at] === '/') {
+      const pattern = this.#pattern();
+      if (pattern) return { type: 'pattern', pattern };
+    }
+    return { type: 'words', values: this.#values(undefined) };
+  }
+
+  #compared(path: string, op: string): FilterTerm {
+    const start = this.at;
+    const [head = '', ...rest] = segments(path);
+    const name = head.toLowerCase() === 'who' ? 'replica' : head.toLowerCase();
+    if (!isFilterField(name)) {
+      fail(start, `one of ${FILTER_FIELDS.join(', ')} before ${op}; put words with ${op} in quotes`);
+    }
+    this.at += path.length + op.length;
+    if (name === 'body' || name === 'state') return this.#path(name, rest, start, op);
+    if (rest.length > 0) fail(start + head.length, `${op} or another operator: only body and state have paths`);
+    if (isRelation(name)) return this.#relation(name, op);
+    if (name === 'changes') return this.#changes(op);
+    if (op !== ':') return this.#number(name, op as Comparison, start);
+    if (!isValueField(name)) return this.#number(name, '=', start);
+    const values = this.#values(name);
+    for (const value of values) checkValue(name, value);
+    return { type: 'field', field: name, values };
+  }
+
+  #number(name: string, op: Comparison, start: number): FilterTerm {
+    const field = NUMBER_FIELDS.find((one) => one === name);
+    if (!field || op === '~' || op === '!~') {
+      return fail(start, `a field of numbers (${NUMBER_FIELDS.join(', ')}) before ${op}, or ${name}: with a value`);
+    }
+    const value = this.#value(name);
+    const found = /^v?(\d{1,15}(?:\.\d{1,9})?)(ns|us|µs|ms|s)?$/.exec(value.text);
+    if (!found || (found[2] !== undefined && field !== 'time')) {
+      fail(value.offset, field === 'time' ? 'a time such as 12.5s or 300ms' : 'a number');
+    }
+    const factor = field === 'time' ? NANOSECONDS[found[2] ?? '']! : 1;
+    return { type: 'number', field, op, value: Number(found[1]) * factor };
+  }
+
+  #path(name: 'body' | 'state', rest: readonly string[], start: number, op: string): FilterTerm {
+    const comparison: Comparison = op === ':' ? '=' : (op as Comparison);
+    if (rest.length === 0)
+      fail(start + name.length, `a path such as ${name === 'body' ? 'body.reason' : 'state.item/crown.owner'}`);
+    const value =
+      comparison === '~' || comparison === '!~'
+        ? this.#requiredPattern()
+        : literal(this.#value('the comparison'), this.#text);
+    if (name === 'body') return { type: 'body', path: rest, op: comparison, value };
+    const [key = '', ...path] = rest;
+    if (!key.includes('/')) fail(start + name.length + 1, 'the key of a record, such as item/crown');
+    return { type: 'state', key, path, op: comparison, value };
+  }
+
+  #relation(relation: Relation, op: string): FilterTerm {
+    const value = this.#value(relation);
+    if ((op !== ':' && op !== '=') || !/^\d{1,15}$/.test(value.text))
+      fail(value.offset, 'the number of a record, such as before:4211');
+    return { type: 'relation', relation, seq: Number(value.text) };
+  }
+
+  #changes(op: string): FilterTerm {
+    const value = this.#value('changes');
+    if (op !== ':' && op !== '=') fail(value.offset, 'changes: with a key, such as changes:item/crown.owner');
+    const [key = '', field, ...more] = segments(value.text);
+    if (!key.includes('/') || more.length > 0)
+      fail(value.offset, 'a key or a key and a field, such as item/crown.owner');
+    return { type: 'changes', key, field };
+  }
+
+  #values(field: string | undefined): Span[] {
+    const values = [this.#value(field)];
+    while (this.#text[this.at] === '|') {
+      this.at++;
+      values.push(this.#value(field));
+    }
+    return values;
+  }
+
+  #value(field: string | undefined): Span {
+    const text = this.#text;
+    const start = this.at;
+    if (text[start] === '"') {
+      const end = text.indexOf('"', start + 1);
+      if (end < 0) fail(text.length, 'a closing quote');
+      this.at = end + 1;
+      return { text: text.slice(start + 1, end), offset: start + 1 };
+    }
+    let end = start;
+    while (end < text.length && !isSpace(text[end]!) && !'|")'.includes(text[end]!)) end++;
+    if (end === start) fail(start, field ? `a value for ${field}` : 'a word');
+    this.at = end;
+    return { text: text.slice(start, end), offset: start };
+  }
+
+  /** `/…/`, or undefined where no slash ends it: then it is a word. */
+  #pattern(): RE2JS | undefined {
+    const start = this.at;
+    let end = start + 1;
+    while (end < this.#text.length && this.#text[end] !== '/') end += this.#text[end] === '\\' ? 2 : 1;
+    if (end >= this.#text.length || end === start + 1) return undefined;
+    this.at = end + 1;
+    return compilePattern(this.#text.slice(start + 1, end).replaceAll('\\/', '/'), start + 1);
+  }
+
+  #requiredPattern(): RE2JS {
+    const start = this.at;
+    const found = this.#text[start] === '/' ? this.#pattern() : undefined;
+    if (found) return found;
+    const value = this.#value('~');
+    return compilePattern(value.text, value.offset);
+  }
+
+  #isWord(word: string): boolean {
+    const found = this.#text.slice(this.at, this.at + word.length).toLowerCase() === word;
+    const after = this.#text[this.at + word.length];
+    return found && (after === undefined || isSpace(after) || after === '(' || after === ')');
+  }
+
+  #takeWord(word: string): boolean {
+    if (!this.#isWord(word)) return false;
+    this.at += word.length;
+    this.#skipSpaces();
+    return true;
+  }
+
+  #skipSpaces(): void {
+    while (!this.isAtEnd && isSpace(this.#text[this.at]!)) this.at++;
+  }
+}
+
+/** Parts at dots, but not within quotes. A key is one part although it may hold dots: it ends at the last dot after its slash, or is in quotes. */
+function segments(path: string): string[] {
+  const parts: string[] = [];
+  for (const [, quoted, plain] of path.matchAll(/"([^"]*)"|((?:[^."]|"(?=$))+)/g)) parts.push(quoted ?? plain!);
+  const slash = parts.findIndex((part) => part.includes('/'));
+  if (slash < 0 || path.includes('"')) return parts;
+  // state.item/a.b.owner: the last part is the field, all before it the key.
+  const tail = parts.slice(slash);
+  return tail.length <= 2 ? parts : [...parts.slice(0, slash), tail.slice(0, -1).join('.'), tail.at(-1)!];
+}
+
+/** What a comparison is with: in quotes always text. */
+function literal(value: Span, text: string): Operand {
+  if (text[value.offset - 1] === '"') return value.text;
+  switch (value.text) {
+    case 'true':
+      return true;
+    case 'false':
+      return false;
+    case 'null':
+      return null;
+    case 'NaN':
+      return Number.NaN;
+    default:
+      return /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(value.text) ? Number(value.text) : value.text;
+  }
+}
+
+function compilePattern(pattern: string, offset: number): RE2JS {
+  try {
+    return RE2JS.compile(pattern);
+  } catch (error) {
+    if (!(error instanceof RE2JSException)) throw error;
+    return fail(offset, `a regular expression as RE2 has them: ${error.message}`);
+  }
+}
+
+function checkValue(field: ValueField, value: Span): void {
+  switch (field) {
+    case 'kind':
+      if (!(TRACE_KINDS as readonly string[]).includes(value.text))
+        fail(value.offset, `a kind: ${TRACE_KINDS.join(', ')}`);
+      return;
+    case 'severity':
+      if (!(SEVERITIES as readonly string[]).includes(value.text))
+        fail(value.offset, `a severity: ${SEVERITIES.join(', ')}`);
+      return;
+    case 'version':
+      if (!parseVersions(value.text)) fail(value.offset, 'a version such as 118, or a range such as 118..121');
+      return;
+    default:
+      return;
+  }
+}
+
+export function parseVersions(text: string): { readonly from: number; readonly to: number } | undefined {
+  const found = /^v?(\d{1,15})(?:\.\.v?(\d{1,15}))?$/.exec(text);
+  if (!found) return undefined;
+  const from = Number(found[1]);
+  return { from, to: found[2] === undefined ? from : Number(found[2]) };
+}
+
+function isFilterField(name: string): boolean {
+  return (FILTER_FIELDS as readonly string[]).includes(name);
+}
+
+function isValueField(name: string): name is ValueField {
+  return (VALUE_FIELDS as readonly string[]).includes(name);
+}
+
+function isRelation(name: string): name is Relation {
+  return (RELATIONS as readonly string[]).includes(name);
+}
+
+function isSpace(character: string): boolean {
+  return character === ' ' || character === '\t' || character === '\n';
+}
+
+function fail(offset: number, expected: string): never {
+  throw new SyncError('FILTER_SYNTAX', `expected ${expected}`, { origin: 'query', place: { offset } });
+}
