@@ -169,12 +169,15 @@ export class AdventureMind implements Mind {
 const RESTORE_AFTER_MS = { least: 18_000, most: 28_000 };
 const EVICT_AFTER_MS = 10_000;
 const SHUT_AFTER_MS = 6_000;
+/** How long a plate holds who waits on it for another. */
+const RELEASE_AFTER_MS = 20_000;
 
 /** Lets doors fall shut, locks up and tidies every half minute or so, and sends home who has lost the connection. */
 export class AdventureCaretaker implements Caretaker {
   readonly #random: Random;
   readonly #goneSince = new Map<string, number>();
   readonly #openSince = new Map<string, number>();
+  readonly #heldSince = new Map<string, number>();
   #restoreAt: number | undefined;
 
   constructor(random: Random) {
@@ -184,7 +187,13 @@ export class AdventureCaretaker implements Caretaker {
   due(view: StateView, connected: ReadonlySet<string>, now: number): readonly Intent[] {
     const gone = idsWhere(view, 'player/', () => true).filter((player) => !connected.has(player));
     const open = idsWhere(view, 'door/', (door) => door.locked === false);
+    const plates = view.get(recordKey('puzzle/plates'));
+    const held = plates?.solved === true ? [] : PLATES.filter((plate) => typeof plates?.[plate] === 'string');
+    // Another who steps on it is held anew.
+    const holds = held.map((plate) => `${plate} ${plates?.[plate]}`);
+    const vain = lasting(holds, this.#heldSince, RELEASE_AFTER_MS, now).map((hold) => hold.slice(0, hold.indexOf(' ')));
     const intents: Intent[] = [
+      ...vain.map((plate) => ({ command: 'release', args: { plate } })),
       ...lasting(gone, this.#goneSince, EVICT_AFTER_MS, now).map((player) => ({ command: 'evict', args: { player } })),
       ...lasting(open, this.#openSince, SHUT_AFTER_MS, now).map((door) => ({ command: 'shut', args: { door } })),
     ];

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { AUTHORITY, adventure, adventureAsPlayed } from './adventure.ts';
 import { DOORS, ITEMS, PLATES, ROOMS } from './adventure-map.ts';
+import { AdventureCaretaker } from './adventure-mind.ts';
 
 const anna = replicaId('anna');
 const bert = replicaId('bert');
@@ -158,11 +159,29 @@ describe('the plates', () => {
   });
 });
 
+test('a plate on which somebody waits in vain clicks back', () => {
+  const house = entered(anna);
+  const caretaker = new AdventureCaretaker(seededRandom(1));
+  const connected = new Set(['anna']);
+  const released = (now: number) =>
+    caretaker.due(house.state, connected, now).filter(({ command }) => command === 'release');
+  house.walk(anna, 'gallery', 'antechamber');
+  expect(released(0)).toEqual([]);
+  house.run(anna, 'step', { plate: 'left' });
+  expect(released(1_000)).toEqual([]);
+  expect(released(20_999)).toEqual([]);
+  expect(released(21_000)).toEqual([{ command: 'release', args: { plate: 'left' } }]);
+  expect(house.run(AUTHORITY, 'release', { plate: 'left' })).toBeUndefined();
+  expect(house.record('puzzle/plates')).toMatchObject({ left: null });
+  expect(house.run(AUTHORITY, 'release', { plate: 'left' })).toBe('nobody stands there');
+});
+
 test("only the authority makes the caretaker's rounds", () => {
   const house = entered(anna);
   for (const [command, args] of [
     ['restore', null],
     ['shut', { door: 'tower_door' }],
+    ['release', { plate: 'left' }],
     ['evict', { player: 'anna' }],
   ] as const) {
     expect(house.run(anna, command, args)).toBe('only the caretaker may');

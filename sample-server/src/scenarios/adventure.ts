@@ -11,8 +11,10 @@ import type {
   CommandHandler,
   CommandOutcome,
   DomainEvent,
+  FieldGroup,
   SessionDefinition,
   StateView,
+  ViewFunction,
 } from '@syncscope/protocol/sync';
 import {
   DOORS,
@@ -27,6 +29,7 @@ import {
   START_ROOM,
   VAULT_DOOR,
 } from './adventure-map.ts';
+import { viewByRoom } from './adventure-view.ts';
 
 /**
  * The adventure: players walk through a house, carry things, are refused at locked doors, and two of them
@@ -50,6 +53,8 @@ export const AUTHORITY = replicaId('server');
 interface Knowledge {
   /** Whether a locked door is known to be locked before it is tried. */
   readonly seesLocks: boolean;
+  /** What a client gets of the house; all of it where absent. */
+  readonly view?: ViewFunction;
 }
 
 function* initialRecords(random: Random): Iterable<readonly [RecordKey, SyncRecord]> {
@@ -193,6 +198,15 @@ const shut: CommandHandler = (state, args, writer) => {
   return happened({ type: 'DOOR_SHUT', player: writer, detail: door });
 };
 
+/** A plate on which somebody waited in vain clicks back. */
+const release: CommandHandler = (state, args, writer) => {
+  const plate = PLATES.find((one) => one === argument(args, 'plate'));
+  if (writer !== AUTHORITY) return refuse('only the caretaker may');
+  const holder = plate && textOf(state.get(PLATES_KEY), plate);
+  if (!plate || !holder) return refuse('nobody stands there');
+  return happened({ type: 'PLATE_RELEASED', player: holder, detail: plate });
+};
+
 /** Sends home who has been gone too long. */
 const evict: CommandHandler = (state, args, writer) => {
   const player = argument(args, 'player');
@@ -251,6 +265,8 @@ function reduce(state: StateView, event: DomainEvent): readonly Change[] {
       const leaves = textOf(state.get(PLATES_KEY), other) === event.player;
       return [patch(PLATES_KEY, { [plate]: event.player, ...(leaves ? { [other]: null } : {}) })];
     }
+    case 'PLATE_RELEASED':
+      return [patch(PLATES_KEY, { [event.detail]: null })];
     case 'DOOR_SHUT':
       return [
         patch(recordKey(`door/${event.detail}`), { locked: true }),
@@ -275,8 +291,10 @@ function reduce(state: StateView, event: DomainEvent): readonly Change[] {
 const put = (key: RecordKey, record: SyncRecord): Change => ({ op: 'put', key, record });
 const patch = (key: RecordKey, fields: SyncRecord): Change => ({ op: 'patch', key, fields, removed: [] });
 
+/** A client that is shown rooms one by one predicts its step into one that it does not have yet. */
 function visit(state: StateView, room: string): Change[] {
   const key = recordKey(`room/${room}`);
+  if (!state.get(key)) return [];
   return [patch(key, { visited: true, visits: numberOf(state.get(key), 'visits') + 1 })];
 }
 
@@ -309,6 +327,9 @@ function restoreHouse(state: StateView): Change[] {
   return changes;
 }
 
+/** Where a thing is: in somebody's hands or in a room. */
+const GROUPS: readonly FieldGroup[] = [{ collection: 'item/', fields: ['owner', 'room'] }];
+
 /** The rules as the authority has them. */
 export const adventure: SessionDefinition = adventureWith({ seesLocks: true });
 
@@ -317,6 +338,9 @@ export const adventure: SessionDefinition = adventureWith({ seesLocks: true });
  * calls it back where the door is locked. Nothing else differs, and the reducer is the same.
  */
 export const adventureAsPlayed: SessionDefinition = adventureWith({ seesLocks: false });
+
+/** The same house, of which each client gets what can be seen from where it stands. */
+export const adventureByRoom: SessionDefinition = adventureWith({ seesLocks: true, view: viewByRoom });
 
 function adventureWith(knowledge: Knowledge): SessionDefinition {
   return {
@@ -333,8 +357,11 @@ function adventureWith(knowledge: Knowledge): SessionDefinition {
       rest,
       restore,
       shut,
+      release,
       evict,
     },
     reduce,
+    groups: GROUPS,
+    ...(knowledge.view ? { view: knowledge.view } : {}),
   };
 }

@@ -37,6 +37,8 @@ export interface Scenario {
   readonly definition: SessionDefinition;
   /** The rules by which clients predict. */
   readonly asPlayed: SessionDefinition;
+  /** The rules of an authority that shows each client only what concerns it; absent where there is no such. */
+  readonly byInterest?: SessionDefinition;
   mind(self: ReplicaId, random: Random): Mind;
   caretaker(random: Random): Caretaker;
   /** How devices that were offline are reconciled, on the state that `view` answers: whose write wins, what refers to what. */
