@@ -5,17 +5,66 @@ import type { SyncClient } from './sync-client.ts';
 
 /** A player that plays by itself, over a connection of its own, seeing nothing but its own replica. */
 export class Bot {
-  readonly #client: SyncClient;
+  readonly replica: ReplicaId;
+  /** Begins a life of the player: a replica that knows nothing, and its connection. */
+  readonly #begin: () => SyncClient;
   readonly #mind: Mind;
   /** What was asked for and is not settled, by the mutation's counter. */
   readonly #asked = new Map<number, Intent>();
-  readonly #stopListening: () => void;
+  #client: SyncClient;
+  #stopListening: () => void;
   #thinking: NodeJS.Timeout | undefined;
+  #waking: NodeJS.Timeout | undefined;
+  #hasCrashed = false;
 
-  constructor(client: SyncClient, mind: Mind) {
-    this.#client = client;
+  constructor(replica: ReplicaId, begin: () => SyncClient, mind: Mind) {
+    this.replica = replica;
+    this.#begin = begin;
     this.#mind = mind;
-    this.#stopListening = client.state.on((event) => {
+    this.#client = begin();
+    this.#stopListening = this.#listen();
+    this.#thinkIn(this.#mind.pause());
+  }
+
+  get state(): ClientState {
+    return this.#client.state;
+  }
+
+  corrupt(change: Change): void {
+    this.#client.state.corruptCommitted([change]);
+  }
+
+  /**
+   * Ends the connection without a goodbye, and forgets everything. After `downtime` milliseconds a new life begins under the same name, and
+   * learns from the session how far the one before had counted. Answers how many mutations are lost that had no answer.
+   */
+  crash(downtime: number): number {
+    const lost = this.#asked.size;
+    clearTimeout(this.#thinking);
+    clearTimeout(this.#waking);
+    this.#stopListening();
+    this.#asked.clear();
+    if (!this.#hasCrashed) this.#client.cut();
+    this.#hasCrashed = true;
+    this.#waking = setTimeout(() => {
+      this.#hasCrashed = false;
+      this.#client = this.#begin();
+      this.#stopListening = this.#listen();
+      this.#thinkIn(this.#mind.pause());
+    }, downtime);
+    return lost;
+  }
+
+  /** Stops playing and does not come back once the connection ends; resolves when it has ended. */
+  async rest(): Promise<void> {
+    clearTimeout(this.#thinking);
+    clearTimeout(this.#waking);
+    this.#stopListening();
+    if (!this.#hasCrashed) await this.#client.ended();
+  }
+
+  #listen(): () => void {
+    return this.#client.state.on((event) => {
       switch (event.type) {
         case 'committed':
           this.#onCommitted();
@@ -33,26 +82,6 @@ export class Bot {
           return;
       }
     });
-    this.#thinkIn(this.#mind.pause());
-  }
-
-  get replica(): ReplicaId {
-    return this.#client.state.replica;
-  }
-
-  get state(): ClientState {
-    return this.#client.state;
-  }
-
-  corrupt(change: Change): void {
-    this.#client.state.corruptCommitted([change]);
-  }
-
-  /** Stops playing and does not come back once the connection ends; resolves when it has ended. */
-  async rest(): Promise<void> {
-    clearTimeout(this.#thinking);
-    this.#stopListening();
-    await this.#client.ended();
   }
 
   #onCommitted(): void {

@@ -5,7 +5,9 @@ import { isSyncError, type SyncError } from '@syncscope/protocol/errors';
 import type { Durability } from '@syncscope/protocol/events';
 import { parseCommandLine, USAGE } from './command-line.ts';
 import { logCommand } from './log/log-command.ts';
-import { type RunningServer, startServer } from './server.ts';
+import type { RunningPeers } from './peers/peer-server.ts';
+import type { RunningServer } from './server.ts';
+import { isPeers, startSession } from './session.ts';
 
 /** The sample server as a program: runs until a signal, the end of `--seconds`, or the end of whoever started it. */
 
@@ -39,10 +41,13 @@ async function main(args: readonly string[]): Promise<number> {
     }
     // Asked for before anything runs, so that no signal is missed.
     const end = endAsked(commandLine.seconds);
-    const server = await startServer({ ...builtPage(), ...commandLine.options, onRetry: told });
-    process.stdout.write(introduction(server, commandLine.options.bots ?? 4));
+    const server = await startSession({ ...builtPage(), ...commandLine.options, onRetry: told });
+    process.stdout.write(
+      isPeers(server) ? peersIntroduction(server) : introduction(server, commandLine.options.bots ?? 4),
+    );
     const { reason, isMoved } = await end;
-    await server.close(reason, isMoved ? DRAIN : undefined);
+    if (isPeers(server)) await server.close(reason);
+    else await server.close(reason, isMoved ? DRAIN : undefined);
     return 0;
   } catch (error) {
     if (!isSyncError(error)) throw error;
@@ -87,6 +92,18 @@ function introduction({ url, inspect, seed, session, durability }: RunningServer
   read only   ${inspect.pageUrl}
   clients     ${url}
   survives    ${SURVIVES[durability]}
+  record      npm run -s syncscope -- record --session ${session} -o session.mcap
+
+Ctrl-C ends it.
+`;
+}
+
+function peersIntroduction({ inspect, seed, session, compress, world }: RunningPeers): string {
+  const shorter = compress === 1 ? '' : `, times ${compress} times shorter`;
+  return `Session ${session}, ${world.targets.length} peers, no authority, seed ${seed}${shorter}
+
+  inspector   ${inspect.injectPageUrl}
+  read only   ${inspect.pageUrl}
   record      npm run -s syncscope -- record --session ${session} -o session.mcap
 
 Ctrl-C ends it.

@@ -2,13 +2,16 @@ import { parseArgs } from 'node:util';
 import { isSyncError, SyncError } from '@syncscope/protocol/errors';
 import { BUS_SYNTAX } from './bus/index.ts';
 import { FAULT_SYNTAX, parseFaults } from './faults/specs.ts';
-import { SCENARIOS } from './scenarios/index.ts';
-import { BOTS_MAX, type ServerOptions } from './server.ts';
+import { SCENARIO_NAMES } from './scenarios/index.ts';
+import { BOTS_MAX } from './server.ts';
+import type { SessionOptions } from './session.ts';
 
 export const USAGE = `Usage: npm run -s server -- [options]
 
-  --scenario NAME   ${Object.keys(SCENARIOS).join(', ')} (default adventure)
-  --bots N          players that play by themselves, 0 to ${BOTS_MAX} (default 4)
+  --scenario NAME   ${SCENARIO_NAMES.join(', ')} (default adventure)
+  --view VIEW       all: each client gets the whole state (default); room: in the adventure, what its room shows
+  --bots N          players that play by themselves, 0 to ${BOTS_MAX} (default 4); of craps (5) and call (4) the peers
+  --compress N      of craps and call: all times N times shorter, 1 to 1000 (default: call 10)
   --port P          of the server, 0 to 65535; 0 takes a free one and prints it (default 0)
   --seed S          a whole number; the same one gives the same world and bots (default: a new one, printed)
   --fault SPEC      repeatable: ${FAULT_SYNTAX.join('\n                    ')}
@@ -29,7 +32,7 @@ export const USAGE = `Usage: npm run -s server -- [options]
 
 export type CommandLine =
   | { readonly help: true }
-  | { readonly help: false; readonly options: ServerOptions; readonly seconds: number | undefined };
+  | { readonly help: false; readonly options: SessionOptions; readonly seconds: number | undefined };
 
 const SECONDS_MAX = 1_000_000;
 const SEED_MAX = 2 ** 32 - 1;
@@ -43,8 +46,8 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   const values = parse(args);
   if (values.help) return { help: true };
   const { scenario, host, token, assets } = values;
-  if (scenario !== undefined && !Object.hasOwn(SCENARIOS, scenario)) {
-    throw usage(`--scenario ${scenario}: there is ${Object.keys(SCENARIOS).join(', ')}`);
+  if (scenario !== undefined && !SCENARIO_NAMES.includes(scenario)) {
+    throw usage(`--scenario ${scenario}: there is ${SCENARIO_NAMES.join(', ')}`);
   }
   if (token !== undefined && token.length < TOKEN_MIN_LENGTH) {
     throw usage(`--token: at least ${TOKEN_MIN_LENGTH} characters, or it can be guessed`);
@@ -52,6 +55,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   const wait = amount('--wait', values.wait);
   const options = {
     scenario,
+    view: viewName(values.view),
     log: values.log,
     bus: values.bus,
     session: sessionName(values.session),
@@ -59,6 +63,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     patience: wait === undefined ? undefined : wait * 1_000,
     bots: whole('--bots', values.bots, BOTS_MAX),
     port: whole('--port', values.port, 65_535),
+    compress: whole('--compress', values.compress, 1_000),
     seed: whole('--seed', values.seed, SEED_MAX),
     host,
     token,
@@ -76,9 +81,11 @@ function parse(args: readonly string[]) {
       strict: true,
       options: {
         scenario: { type: 'string' },
+        view: { type: 'string' },
         bots: { type: 'string' },
         port: { type: 'string' },
         seed: { type: 'string' },
+        compress: { type: 'string' },
         fault: { type: 'string', multiple: true },
         seconds: { type: 'string' },
         log: { type: 'string' },
@@ -95,6 +102,11 @@ function parse(args: readonly string[]) {
   } catch (error) {
     throw usage(error instanceof Error ? error.message : String(error));
   }
+}
+
+function viewName(text: string | undefined): 'all' | 'room' | undefined {
+  if (text === undefined || text === 'all' || text === 'room') return text;
+  throw usage(`--view ${text}: all or room`);
 }
 
 function sessionName(text: string | undefined): string | undefined {

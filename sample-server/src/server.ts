@@ -4,7 +4,7 @@ import type { Durability } from '@syncscope/protocol/events';
 import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
 import { type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
 import { NO_REFERENCES, Reconciler, type ReconcilerOptions } from '@syncscope/protocol/offline';
-import { type Random, seededRandom } from '@syncscope/protocol/ports';
+import { milliseconds, type Random } from '@syncscope/protocol/ports';
 import { reconcileOverHttp } from '@syncscope/protocol/sse';
 import { type ReplicaId, replicaId, type Value } from '@syncscope/protocol/state';
 import { ClientState, SyncManager } from '@syncscope/protocol/sync';
@@ -14,6 +14,7 @@ import { DeviceBot } from './device-bot.ts';
 import { chooseDrift } from './faults/drift.ts';
 import { FaultBoard } from './faults/fault-board.ts';
 import type { PlannedFault } from './faults/specs.ts';
+import { UnsteadyReducer } from './faults/unsteady.ts';
 import { type DrainOptions, Gateway } from './gateway.ts';
 import { SYNC_PATH } from './http-app.ts';
 import {
@@ -23,6 +24,8 @@ import {
   type Persistence,
   type PersistenceOptions,
 } from './log/persistence.ts';
+import { SkewedClock } from './peers/skewed-clock.ts';
+import { randomOf } from './random-of.ts';
 import { AUTHORITY } from './scenarios/adventure.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scenario } from './scenarios/scenario.ts';
@@ -33,6 +36,8 @@ export interface ServerOptions
   extends Pick<PersistenceOptions, 'log' | 'bus' | 'session' | 'durable' | 'patience' | 'onRetry'> {
   /** A name of {@link SCENARIOS}; `adventure` by default. */
   readonly scenario?: string;
+  /** What a client gets: all of the state, the default, or only what concerns it. */
+  readonly view?: 'all' | 'room';
   /** 4 by default. */
   readonly bots?: number;
   /** Of the one HTTP server: sync, attach and page. 0, the default, takes a free one. */
@@ -80,11 +85,11 @@ const LOOPBACK_HOSTS: readonly string[] = ['127.0.0.1', '::1', 'localhost'];
 
 /**
  * Runs a session: the authority, its gateway, bots and faults, and the endpoint to attach to.
- * @throws SyncError `SCENARIO_UNKNOWN`, `SERVER_EXPOSED` (another host without a token), `SERVER_PORT_TAKEN` or what {@link inspectable} throws
+ * @throws SyncError `SCENARIO_UNKNOWN`, `VIEW_UNKNOWN`, `SERVER_EXPOSED` (another host without a token), `SERVER_PORT_TAKEN` or what {@link inspectable} throws
  */
 export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
   const { host = '127.0.0.1', seed = randomInt(2 ** 31), port = 0 } = options;
-  const scenario = scenarioNamed(options.scenario ?? 'adventure');
+  const scenario = withView(scenarioNamed(options.scenario ?? 'adventure'), options.view ?? 'all');
   const isLoopback = LOOPBACK_HOSTS.includes(host);
   if (!isLoopback && options.token === undefined) {
     throw new SyncError(
@@ -144,6 +149,21 @@ function scenarioNamed(name: string): Scenario {
   );
 }
 
+function withView(scenario: Scenario, view: 'all' | 'room'): Scenario {
+  if (view === 'all') return scenario;
+  if (scenario.byInterest) return { ...scenario, definition: scenario.byInterest };
+  throw new SyncError('VIEW_UNKNOWN', `${scenario.name} has no rooms; every client gets all of it`, {
+    origin: 'setting',
+  });
+}
+
+/** A bot, and what of it faults can strike. */
+interface BotParts {
+  readonly bot: Bot;
+  readonly clock: SkewedClock;
+  readonly reducer: UnsteadyReducer;
+}
+
 /** Everything that runs, and its end. */
 class World {
   readonly session: string;
@@ -151,6 +171,8 @@ class World {
   readonly manager: SyncManager;
   readonly gateway: Gateway;
   readonly bots: Bot[] = [];
+  readonly #parts = new Map<ReplicaId, BotParts>();
+  readonly #reducer: UnsteadyReducer;
   readonly devices: DeviceBot[] = [];
   readonly #reconciling: Omit<ReconcilerOptions, 'authority' | 'tap'>;
   readonly #scenario: Scenario;
@@ -173,8 +195,10 @@ class World {
     const tap = withoutToken(this.#hub, token);
     this.#tap = scenario.tap?.(tap) ?? tap;
     this.#reconciling = scenario.reconciling?.(() => this.manager.posted.head.root) ?? {};
+    const { definition, reducer } = UnsteadyReducer.in(scenario.definition);
+    this.#reducer = reducer;
     this.manager = new SyncManager({
-      definition: scenario.definition,
+      definition,
       replica: AUTHORITY,
       session: this.session,
       random: this.#random('world'),
@@ -183,6 +207,8 @@ class World {
       authorize: (shown) => sameToken(shown, token),
       ...(kept.log ? { log: kept.log, ring: KEPT_VERSIONS } : {}),
       incarnation: newIncarnation(),
+      // The rules are cheap to run twice, and what would not replay is no change.
+      verifyReducer: true,
       onAcknowledged: (time) => this.gateway.metrics.acknowledged(time),
       onDurable: (time) => this.gateway.metrics.appended(time),
     });
@@ -192,6 +218,18 @@ class World {
       random: this.#random('faults'),
       targets: () => this.#targets(),
       corrupt: (target, key, field) => this.#corrupt(target, key, field),
+      crash: (target, downtime) => {
+        const lost = this.#botOf(target).bot.crash(downtime);
+        return `ended without a word, ${lost} mutations without an answer are forgotten; comes back after ${downtime} ms`;
+      },
+      skew: (target, by) => {
+        this.#botOf(target).clock.skew(milliseconds(by));
+        return by === 0 ? 'its clock is right again' : `its clock is ${Math.abs(by)} ms ${by > 0 ? 'ahead' : 'behind'}`;
+      },
+      unsteady: (target, events) => {
+        (target === AUTHORITY ? this.#reducer : this.#botOf(target).reducer).disturb(events);
+        return `its reducer answers something else each time, for ${events} ${events === 1 ? 'event' : 'events'}`;
+      },
     });
     this.gateway = new Gateway({
       manager: this.manager,
@@ -318,16 +356,22 @@ class World {
   }
 
   #bot(url: string, replica: ReplicaId): Bot {
-    const state = new ClientState({
-      definition: this.#scenario.asPlayed,
-      replica,
-      session: this.session,
-      token: this.token,
-      tap: this.#tap,
-      authority: AUTHORITY,
-    });
-    const client = new SyncClient({ url, state, clock: monotonicClock });
-    return new Bot(client, this.#scenario.mind(replica, this.#random(replica)));
+    const clock = new SkewedClock();
+    const { definition, reducer } = UnsteadyReducer.in(this.#scenario.asPlayed);
+    const begin = (): SyncClient => {
+      const state = new ClientState({
+        definition,
+        replica,
+        session: this.session,
+        token: this.token,
+        tap: this.#tap,
+        authority: AUTHORITY,
+      });
+      return new SyncClient({ url, state, clock });
+    };
+    const bot = new Bot(replica, begin, this.#scenario.mind(replica, this.#random(replica)));
+    this.#parts.set(replica, { bot, clock, reducer });
+    return bot;
   }
 
   #device(url: string, device: ReplicaId): Promise<DeviceBot> {
@@ -344,22 +388,18 @@ class World {
     });
   }
 
+  #botOf(target: ReplicaId): BotParts {
+    const parts = this.#parts.get(target);
+    if (parts) return parts;
+    throw new SyncError('FAULT_TARGET_UNKNOWN', `${target} is not in this process; choose a bot`, {
+      origin: 'setting',
+    });
+  }
+
   #corrupt(target: ReplicaId, key: string | undefined, field: string | undefined): string {
-    const bot = this.bots.find(({ replica }) => replica === target);
-    if (!bot) {
-      throw new SyncError('FAULT_TARGET_UNKNOWN', `${target} keeps its copy in another process; choose a bot`, {
-        origin: 'setting',
-      });
-    }
+    const { bot } = this.#botOf(target);
     const { change, before, after, ...drift } = chooseDrift(bot.state.committed, this.#faults.random, key, field);
     bot.corrupt(change);
     return `${drift.key} ${drift.field}: ${JSON.stringify(before)} became ${JSON.stringify(after)}`;
   }
-}
-
-/** A stream of its own for each part of a seeded server. */
-function randomOf(whole: number, part: string): Random {
-  let seed = whole >>> 0;
-  for (const letter of part) seed = (Math.imul(seed ^ letter.charCodeAt(0), 0x01000193) + 0x9e3779b9) >>> 0;
-  return seededRandom(seed);
 }

@@ -70,6 +70,15 @@ export class SyncClient {
     clearTimeout(cut);
   }
 
+  /** Ends without a word, as a process that is killed, and stays away. */
+  cut(): void {
+    this.#isClosed = true;
+    clearInterval(this.#ticking);
+    clearTimeout(this.#reconnecting);
+    this.#transport?.close();
+    this.#transport = undefined;
+  }
+
   /** Says goodbye and stays away. Resolves when the connection is closed. */
   async close(reason: string): Promise<void> {
     this.#send(this.state.close(reason));

@@ -29,8 +29,8 @@ export type NetworkPreset = (typeof NETWORK_PRESETS)[number];
 export const faultSpecSchema = variant('fault', {
   /** Changes one value of the target's own copy, behind the protocol's back. */
   corrupt: object({ target: replicaIdSchema, key: optional(string(256)), field: optional(string(256)) }),
-  /** Does not deliver the next delta to the target. */
-  'drop-delta': object({ target: replicaIdSchema }),
+  /** Does not deliver the next delta to the target; among peers, the next change or operation, or the next of that name. */
+  'drop-delta': object({ target: replicaIdSchema, news: optional(string(40)) }),
   latency: object({ target: optional(replicaIdSchema), mean: finite, jitter: finite }),
   loss: object({ target: optional(replicaIdSchema), rate: finite }),
   /** That share of frames arrives twice. */

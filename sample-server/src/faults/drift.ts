@@ -12,39 +12,52 @@ export interface Drift {
   readonly after: Value;
 }
 
+/** What is worth a drift: this field of the records whose keys begin so. */
+export interface Shown {
+  readonly prefix: string;
+  readonly field: string;
+}
+
 /** The first that there are: what is written seldom comes first, since the next write would hide the drift before a hash shows it. */
-const SHOWN_FIELDS: ReadonlyArray<readonly [prefix: string, field: string]> = [
-  ['item/', 'owner'],
-  ['player/', 'room'],
+const SHOWN_FIELDS: readonly Shown[] = [
+  { prefix: 'item/', field: 'owner' },
+  { prefix: 'player/', field: 'room' },
 ];
 
 /**
  * Chooses a value to change so that one sees it: who owns an item, or else where a player is. A key or field
- * that is asked for is taken as it is. Never the value that is there already.
+ * that is asked for is taken as it is; `shown` is what is worth it in another scenario. Never the value that is there already.
  * @throws SyncError `FAULT_INVALID` where there is no such record or field
  */
-export function chooseDrift(state: StateView, random: Random, askedKey?: string, askedField?: string): Drift {
-  const key = askedKey === undefined ? pick(shownKeys(state), random) : recordKey(askedKey);
+export function chooseDrift(
+  state: StateView,
+  random: Random,
+  askedKey?: string,
+  askedField?: string,
+  shown?: Shown,
+): Drift {
+  const fields: readonly Shown[] = shown ? [shown] : SHOWN_FIELDS;
+  const key = askedKey === undefined ? pick(shownKeys(state, fields), random) : recordKey(askedKey);
   const record = key && state.get(key);
   if (!key || !record) throw invalid(`there is no record ${askedKey ?? 'to change'}`);
-  const field = askedField ?? shownField(key, record);
+  const field = askedField ?? shownField(key, record, fields);
   if (field === undefined || !Object.hasOwn(record, field)) throw invalid(`${key} has no field ${askedField ?? ''}`);
   const before = record[field] ?? null;
   const after = otherValue(state, key, field, before, random);
   return { change: { op: 'patch', key, fields: { [field]: after }, removed: [] }, key, field, before, after };
 }
 
-function shownKeys(state: StateView): RecordKey[] {
-  for (const [prefix] of SHOWN_FIELDS) {
-    const keys = [...state.entries(prefix)].map(([key]) => key);
+function shownKeys(state: StateView, shown: readonly Shown[]): RecordKey[] {
+  for (const { prefix, field } of shown) {
+    const keys = [...state.entries(prefix)].filter(([, record]) => Object.hasOwn(record, field)).map(([key]) => key);
     // Entries come in no promised order; the choice must depend on the seed alone.
     if (keys.length > 0) return keys.sort();
   }
   return [];
 }
 
-function shownField(key: RecordKey, record: SyncRecord): string | undefined {
-  return SHOWN_FIELDS.find(([prefix]) => key.startsWith(prefix))?.[1] ?? Object.keys(record).sort()[0];
+function shownField(key: RecordKey, record: SyncRecord, shown: readonly Shown[]): string | undefined {
+  return shown.find(({ prefix }) => key.startsWith(prefix))?.field ?? Object.keys(record).sort()[0];
 }
 
 /** A value of the same kind that other records have in this field, or one made up. */

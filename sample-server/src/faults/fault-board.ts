@@ -10,8 +10,10 @@ import { checkFault } from './specs.ts';
 
 export interface FaultBoardOptions {
   readonly tap: Tap;
-  /** Who reports faults of the whole session. */
-  readonly authority: ReplicaId;
+  /** The replica whose link nobody else's trouble is; null where all are peers. */
+  readonly authority: ReplicaId | null;
+  /** Who reports faults of the whole session; the authority where absent. */
+  readonly reporter?: ReplicaId;
   readonly random: Random;
   /** Replicas that are connected now. */
   readonly targets: () => readonly ReplicaId[];
@@ -23,6 +25,17 @@ export interface FaultBoardOptions {
   readonly skew?: (target: ReplicaId, by: number) => string;
   /** Makes the target's reducer unsteady for so many events; throws where it has none in this process. */
   readonly unsteady?: (target: ReplicaId, events: number) => string;
+  /** How links are where nobody asked for trouble; healthy where absent. */
+  readonly usual?: Trouble;
+  /** What a frame does to the state of who gets it, such as `hang-up`; nothing where it does nothing. That of deltas is `delta`, where absent. */
+  readonly newsOf?: (frame: Uint8Array) => string | undefined;
+}
+
+/** What is still to be lost on its way to a replica. */
+interface Drop {
+  /** Only news of this name; any where absent. */
+  readonly news: string | undefined;
+  count: number;
 }
 
 const ONCE: readonly number[] = [0];
@@ -42,15 +55,16 @@ export class FaultBoard {
     now: () => performance.now(),
     later: (delay, action) => this.#later(delay, action),
   };
-  #everyone: Trouble = NO_TROUBLE;
+  #everyone: Trouble;
   readonly #single = new Map<ReplicaId, Trouble>();
-  /** Deltas still to be dropped. */
-  readonly #drops = new Map<ReplicaId, number>();
+  /** Deltas, or what else brings news, still to be dropped. */
+  readonly #drops = new Map<ReplicaId, Drop[]>();
   /** The group that a replica is cut off with; 0, or nothing, is that of everybody else. */
   #groups: ReadonlyMap<ReplicaId, number> = new Map();
 
   constructor(options: FaultBoardOptions) {
     this.#options = options;
+    this.#everyone = this.#usual;
   }
 
   /** What faults are chosen by. */
@@ -72,8 +86,7 @@ export class FaultBoard {
         return;
       }
       case 'drop-delta':
-        this.#drops.set(spec.target, (this.#drops.get(spec.target) ?? 0) + 1);
-        this.#emitDrop(spec.target);
+        this.#drop(spec.target, spec.news);
         return;
       case 'latency':
         this.#set(spec.fault, spec.target, { latency: spec.mean, jitter: spec.jitter });
@@ -117,7 +130,7 @@ export class FaultBoard {
       }
     }
     if (this.#groups.size > 0) this.#emit('partition', 'armed', undefined, this.#groupsText());
-    for (const [target, count] of this.#drops) if (count > 0) this.#emitDrop(target);
+    for (const [target, drops] of this.#drops) for (const { news } of drops) this.#emitDrop(target, news);
   }
 
   /** Starts a fault after `delay` milliseconds; one that cannot start then is a line in the trace. */
@@ -127,20 +140,27 @@ export class FaultBoard {
         this.inject(spec);
       } catch (error) {
         if (!(error instanceof SyncError)) throw error;
-        const { tap, authority } = this.#options;
-        tap.emit(authority, { kind: 'log', level: 'warn', text: `${error.code}: ${error.message}` });
+        const { tap } = this.#options;
+        tap.emit(this.#reporter, { kind: 'log', level: 'warn', text: `${error.code}: ${error.message}` });
       }
     });
   }
 
+  /** Whether no frame meets any fault now. */
+  get isQuiet(): boolean {
+    return (
+      this.#everyone === NO_TROUBLE && this.#single.size === 0 && this.#drops.size === 0 && this.#groups.size === 0
+    );
+  }
+
   /** The way of frames from the server to a replica, which may be unknown until it said its name. */
   down(replica: () => ReplicaId | undefined, deliver: (frame: Uint8Array) => void): FaultyLink {
-    return this.link(() => this.#options.authority, replica, deliver);
+    return this.link(() => this.#options.authority ?? undefined, replica, deliver);
   }
 
   /** The way of frames from a replica to the server. */
   up(replica: () => ReplicaId | undefined, deliver: (frame: Uint8Array) => void): FaultyLink {
-    return this.link(replica, () => this.#options.authority, deliver);
+    return this.link(replica, () => this.#options.authority ?? undefined, deliver);
   }
 
   /** The way of frames from one replica to another. */
@@ -168,8 +188,8 @@ export class FaultBoard {
   #fate(from: ReplicaId | undefined, to: ReplicaId | undefined, frame: Uint8Array): LinkFate {
     if (this.#isCut(from, to)) return LOST;
     const trouble = this.#troubleOf(from) ?? this.#troubleOf(to) ?? this.#everyone;
-    const drops = to === undefined ? 0 : (this.#drops.get(to) ?? 0);
-    if (trouble === NO_TROUBLE && drops === 0) return AT_ONCE;
+    const drops = to === undefined ? undefined : this.#drops.get(to);
+    if (trouble === NO_TROUBLE && !drops) return AT_ONCE;
     const type = typeOfFrame(frame);
     const strike = (fault: FaultSpec['fault'], what: string) =>
       this.#emit(
@@ -183,8 +203,7 @@ export class FaultBoard {
       strike('loss', 'not delivered');
       return LOST;
     }
-    if (to !== undefined && drops > 0 && type === 'DELTA_SYNC') {
-      this.#drops.set(to, drops - 1);
+    if (to !== undefined && drops && this.#isDropped(to, drops, frame, type)) {
       strike('drop-delta', 'not delivered');
       return LOST;
     }
@@ -197,6 +216,27 @@ export class FaultBoard {
     strike('reordering', 'held back');
     const { random } = this.#options;
     return { delays: delays.map((delay) => delay + random.next() * trouble.reorderBy), isOvertaken: true };
+  }
+
+  #isDropped(to: ReplicaId, drops: Drop[], frame: Uint8Array, type: MessageType | undefined): boolean {
+    const { newsOf } = this.#options;
+    const news = newsOf ? newsOf(frame) : type === 'DELTA_SYNC' ? 'delta' : undefined;
+    const due = news === undefined ? undefined : drops.find((one) => one.news === undefined || one.news === news);
+    if (!due) return false;
+    due.count--;
+    const left = drops.filter(({ count }) => count > 0);
+    if (left.length > 0) this.#drops.set(to, left);
+    else this.#drops.delete(to);
+    return true;
+  }
+
+  #drop(target: ReplicaId, news: string | undefined): void {
+    const drops = this.#drops.get(target) ?? [];
+    const same = drops.find((one) => one.news === news);
+    if (same) same.count++;
+    else drops.push({ news, count: 1 });
+    this.#drops.set(target, drops);
+    this.#emitDrop(target, news);
   }
 
   #draws(rate: number): boolean {
@@ -227,7 +267,7 @@ export class FaultBoard {
       ...(target === undefined ? this.#everyone : (this.#single.get(target) ?? this.#everyone)),
       ...part,
     };
-    const trouble = isHealthy(merged) ? NO_TROUBLE : merged;
+    const trouble = isHealthy(merged) ? this.#usual : merged;
     if (target === undefined) this.#everyone = trouble;
     else this.#single.set(target, trouble);
     const isArmed = Object.values(part).some((value) => value > 0);
@@ -269,8 +309,19 @@ export class FaultBoard {
     );
   }
 
-  #emitDrop(target: ReplicaId): void {
-    this.#emit('drop-delta', 'armed', target, 'the next delta will not be delivered');
+  #emitDrop(target: ReplicaId, news: string | undefined): void {
+    const what = news ?? (this.#options.newsOf ? 'change' : 'delta');
+    this.#emit('drop-delta', 'armed', target, `the next ${what} will not be delivered`);
+  }
+
+  get #usual(): Trouble {
+    return this.#options.usual ?? NO_TROUBLE;
+  }
+
+  get #reporter(): ReplicaId {
+    const { authority, reporter = authority } = this.#options;
+    if (reporter === null) throw new TypeError('a board of peers names who reports');
+    return reporter;
   }
 
   #emit(
@@ -279,8 +330,8 @@ export class FaultBoard {
     target: ReplicaId | undefined,
     detail: string,
   ): void {
-    const { tap, authority } = this.#options;
-    tap.emit(target ?? authority, { kind: 'fault', fault, phase, target: target ?? null, detail });
+    const { tap } = this.#options;
+    tap.emit(target ?? this.#reporter, { kind: 'fault', fault, phase, target: target ?? null, detail });
   }
 }
 

@@ -38,6 +38,11 @@ export class FaultyLink {
     }
   }
 
+  /** Whether a frame that meets no fault comes out at once. */
+  get isIdle(): boolean {
+    return !this.#isClosed && this.#waiting.length === 0;
+  }
+
   /** Nothing comes out any more. */
   close(): void {
     this.#isClosed = true;

@@ -12,7 +12,7 @@ export interface PlannedFault {
 
 export const FAULT_SYNTAX = [
   'corrupt:REPLICA@TIME[:KEY[.FIELD]]',
-  'drop-delta:REPLICA@TIME',
+  'drop-delta:REPLICA@TIME[:NEWS]',
   'latency:TIME[±TIME][:REPLICA]',
   'loss:PERCENT%[:REPLICA]',
   'duplication:PERCENT%[:REPLICA]',
@@ -53,8 +53,9 @@ const READERS: Readonly<Record<string, (rest: readonly string[]) => PlannedFault
     return [{ spec: { fault: 'corrupt', target, ...parseField(rest[1]) }, at }];
   },
   'drop-delta'(rest) {
-    const { target, at } = parseTargetAndTime(only(rest, 1, 1)[0]);
-    return [{ spec: { fault: 'drop-delta', target }, at }];
+    const { target, at } = parseTargetAndTime(only(rest, 1, 2)[0]);
+    const news = rest[1];
+    return [{ spec: { fault: 'drop-delta', target, ...(news === undefined ? {} : { news }) }, at }];
   },
   latency(rest) {
     const [mean, jitter = '0ms'] = only(rest, 1, 2)[0]?.split(/±|\+-/u, 2) ?? [];

@@ -120,6 +120,16 @@ export class ConsensusEngine {
     this.#proposer.advance(now);
   }
 
+  /**
+   * Puts another state in place of that of the present version: for faults, and for their repair. What was accepted on a state that is
+   * not this one could never be decided and goes with it.
+   */
+  replaceState(root: StateRoot): void {
+    const { standing } = this.#core;
+    const accepted = standing.accepted?.proposal.base === root.hash ? standing.accepted : undefined;
+    this.#core.standing = { ...standing, root, accepted };
+  }
+
   #handle(from: ReplicaId, body: MessageBody, now: number): void {
     switch (body.type) {
       case 'PREPARE': {

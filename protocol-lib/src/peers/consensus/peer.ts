@@ -4,7 +4,7 @@ import type { StateRoot } from '../../merkle/index.ts';
 import { decodeMessage, FrameEncoder, type MessageBody, noNames } from '../../messages/index.ts';
 import type { Clock, Transport } from '../../ports/index.ts';
 import { fitText } from '../../schema/index.ts';
-import { type ReplicaId, replicaId, type Version } from '../../state/index.ts';
+import { type Change, type ReplicaId, replicaId, type Version } from '../../state/index.ts';
 import { closedTap, type Tap } from '../../trace/index.ts';
 import type { Effect } from './effects.ts';
 import { ConsensusEngine, type ConsensusOptions, strangerError } from './engine.ts';
@@ -216,6 +216,22 @@ export class ConsensusPeer {
   listen(listener: (proposal: StateProposal | undefined) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Changes the state of this member behind the protocol's back; its log still has what was decided. For faults. */
+  corrupt(changes: readonly Change[]): void {
+    this.mend(this.#root.apply(changes));
+  }
+
+  /** Puts the group's state of the present version in place of this member's, which was found to be another. Nothing is logged: the log has it. */
+  mend(root: StateRoot): void {
+    this.#engine.replaceState(root);
+    this.#root = root;
+  }
+
+  /** Says something else than votes over the link to a member, numbered with all that this member says. */
+  say(to: ReplicaId, body: MessageBody, cause: readonly number[] = []): void {
+    if (!this.#isClosed) this.#send([to], body, cause);
   }
 
   /** Says nothing from now on. Its links stay open. */

@@ -1,0 +1,30 @@
+import { monotonicClock } from '@syncscope/protocol/node';
+import { type Clock, milliseconds } from '@syncscope/protocol/ports';
+
+/** A clock begins so late that no skew, which is a week at most, brings it before 0. */
+const BEGINS = milliseconds(14 * 24 * 3_600_000);
+
+/** The clock of one replica, which may be wrong. Monotonic but at the moment at which it is put back. */
+export class SkewedClock implements Clock {
+  readonly #start = monotonicClock.now();
+  readonly #startedAt = Date.now();
+  #by = 0;
+
+  /** Nanoseconds by which it is ahead from now on; behind where negative, right again where 0. */
+  skew(by: number): void {
+    this.#by = Math.round(by);
+  }
+
+  now(): number {
+    return BEGINS + this.#elapsed();
+  }
+
+  /** Milliseconds since 1970. */
+  wallTime(): number {
+    return this.#startedAt + Math.floor(this.#elapsed() / milliseconds(1));
+  }
+
+  #elapsed(): number {
+    return monotonicClock.now() - this.#start + this.#by;
+  }
+}

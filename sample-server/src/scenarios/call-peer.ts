@@ -1,0 +1,327 @@
+import { HybridClock, type HybridStamp, hybridStampSchema, VersionVector } from '@syncscope/protocol/clock';
+import { isSyncError } from '@syncscope/protocol/errors';
+import { StateRoot } from '@syncscope/protocol/merkle';
+import { decodeMessage, FrameEncoder, type Message, type MessageBody, noNames } from '@syncscope/protocol/messages';
+import { CrdtReplica } from '@syncscope/protocol/peers';
+import { milliseconds } from '@syncscope/protocol/ports';
+import { compressed, Heartbeats, PRESENCE_DEFAULTS, type PresenceState } from '@syncscope/protocol/presence';
+import { fitText } from '@syncscope/protocol/schema';
+import {
+  type Change,
+  type RecordKey,
+  type ReplicaId,
+  recordKey,
+  replicaId,
+  type SyncRecord,
+  type Value,
+} from '@syncscope/protocol/state';
+import type { StateView } from '@syncscope/protocol/sync';
+import type { PeerNode, PeerPorts } from '../peers/peer-scenario.ts';
+import { CallMind, type CallWish } from './call-mind.ts';
+import { CallSeries } from './call-series.ts';
+
+/** Milliseconds between two ticks of media, before times are shorter. */
+const MEDIA_MS = 1_000;
+/** A tick of media: no message begins with this byte, which msgpack never uses. Real media would not go over this way, nor into the trace. */
+const MEDIA = 0xc1;
+const STORED = 'life';
+
+/** What somebody's device keeps over a crash: how many lives and operations it had, and the call as it knew it. */
+interface StoredLife {
+  readonly lives: number;
+  readonly clock: { readonly time: number; readonly count: number };
+  readonly vector: readonly { readonly replica: string; readonly counter: number }[];
+  readonly records: readonly (readonly [string, SyncRecord])[];
+}
+
+/**
+ * A participant of a conference: the call as a CRDT that each has a copy of, heartbeats with the hash of that copy, media, and whoever sits there.
+ * What gets lost on the way is found by the heartbeats; who is silent for too long is taken out by whoever of the others comes
+ * first in the order of names.
+ */
+export class CallPeer implements PeerNode {
+  readonly replica: ReplicaId;
+  readonly #ports: PeerPorts;
+  readonly #mind: CallMind;
+  readonly #clock: HybridClock;
+  readonly #encoder: FrameEncoder;
+  readonly #call: CrdtReplica<CallSeries>;
+  readonly #heartbeats: Heartbeats;
+  readonly #others: readonly ReplicaId[];
+  /** When the present call began, or was over, as known here; and which it is. */
+  #since: { readonly name: string; readonly at: number };
+  #thinkAt: number;
+  #mediaAt: number;
+  #unsteady = 0;
+
+  constructor(ports: PeerPorts) {
+    const { replica, tap, clock } = ports;
+    this.replica = replica;
+    this.#ports = ports;
+    this.#others = ports.members.filter((one) => one !== replica);
+    this.#mind = new CallMind(replica, ports.random);
+    this.#encoder = new FrameEncoder(replica);
+    // Any frame may be lost, so none may lean on one before it.
+    this.#encoder.names.seal();
+    const life = ports.storage.get(STORED) as unknown as StoredLife | undefined;
+    this.#clock = new HybridClock(replica, life ? { saved: life.clock } : {});
+    this.#call = replicaOf(ports, life);
+    this.#heartbeats = new Heartbeats({
+      replica,
+      state: this.#call,
+      incarnation: (life?.lives ?? 0) + 1,
+      user: `user of ${replica}`,
+      device: 'sample server',
+      timeouts: compressed(ports.compress, PRESENCE_DEFAULTS),
+      tap,
+    });
+    const now = clock.now();
+    this.#thinkAt = now + milliseconds(this.#mind.pause());
+    this.#mediaAt = now;
+    this.#since = { name: this.#callName(), at: now };
+    this.#store((life?.lives ?? 0) + 1);
+    this.describe();
+    for (const other of this.#others) this.#say(this.#heartbeats.connect(other, now));
+  }
+
+  get state(): StateView {
+    return this.#call.root();
+  }
+
+  get call(): CrdtReplica<CallSeries> {
+    return this.#call;
+  }
+
+  get heartbeats(): Heartbeats {
+    return this.#heartbeats;
+  }
+
+  receive(from: ReplicaId, frame: Uint8Array): void {
+    const { tap, replica, clock } = this.#ports;
+    if (frame[0] === MEDIA) {
+      this.#heartbeats.media(from, clock.now());
+      return;
+    }
+    try {
+      const message = decodeMessage(frame, noNames);
+      const { type, sender, sequence } = message;
+      const body = { kind: 'receive', from, type, sender, sequence } as const;
+      const cause = tap.isOpen ? tap.emit(replica, body, [], frame) : 0;
+      this.#onMessage(from, message, cause);
+    } catch (error) {
+      if (!isSyncError(error)) throw error;
+      const told = { kind: 'refused', from, code: error.code, message: fitText(error.message, 2_000) } as const;
+      if (tap.isOpen) tap.emit(replica, told, [], frame);
+    }
+    this.#noticeCall(clock.now());
+  }
+
+  tick(): void {
+    const now = this.#ports.clock.now();
+    const { outgoing } = this.#heartbeats.tick(now);
+    this.#say(outgoing);
+    this.#noticeCall(now);
+    this.#sendMedia(now);
+    this.#reap();
+    if (now < this.#thinkAt && this.#thinkAt - now < milliseconds(10_000)) return;
+    this.#thinkAt = now + milliseconds(this.#mind.pause());
+    const { present } = this.#call.state;
+    const since = (now - this.#since.at) / milliseconds(1);
+    const isOver = present.ended !== undefined;
+    const wish = this.#mind.think({ participants: present.participants(), isOver, since });
+    if (wish) this.#fulfil(wish);
+  }
+
+  describe(): void {
+    const { tap } = this.#ports;
+    if (!tap.isOpen) return;
+    tap.emit(this.replica, { kind: 'replica', role: 'peer' });
+    this.#traceSnapshot('attach');
+    for (const { replica, device, state } of this.#heartbeats.roster.all()) {
+      tap.emit(this.replica, { kind: 'presence', target: replica, device, state, detail: 'as it was when this began' });
+    }
+  }
+
+  corrupt(change: Change): void {
+    if (change.op !== 'patch') return;
+    const record = { ...this.#call.root().get(change.key), ...change.fields };
+    // The state only grows: what is wrong with one copy is something that could be, and was never said.
+    this.#call.state.apply([[change.key, record]]);
+  }
+
+  unsteady(events: number): string {
+    this.#unsteady += events;
+    return `what ${this.replica} makes of the next ${events} operations is not what they say`;
+  }
+
+  stop(reason: string, isCrash: boolean): void {
+    const { tap, clock } = this.#ports;
+    if (!isCrash) this.#say(this.#heartbeats.leave(clock.now()));
+    if (tap.isOpen) tap.emit(this.replica, { kind: 'gone', reason });
+  }
+
+  /** Somebody does something, and everybody is told. `detail` names the operation. */
+  #operate(detail: string, operation: (state: CallSeries) => Change[]): void {
+    const body = this.#call.operate(detail, operation);
+    if (!body) return;
+    this.#store();
+    this.#say(this.#others.map((to) => ({ to, body, cause: [] })));
+  }
+
+  #fulfil(wish: CallWish): void {
+    const stamp = this.#clock.tick(this.#ports.wallTime());
+    const { replica } = this;
+    switch (wish.wish) {
+      case 'join':
+        return this.#operate('join', (calls) => calls.operate((call) => call.join(replica)));
+      case 'leave':
+        return this.#operate('leave', (calls) => calls.operate((call) => call.leave(replica)));
+      case 'hang-up':
+        return this.#operate('hang-up', (calls) => calls.operate((call) => call.hangUp(stamp)));
+      case 'call-again':
+        return this.#operate('call-again', (calls) => calls.operate((call) => call.join(replica), true));
+      case 'mute':
+        return this.#operate(wish.isOn ? 'mute' : 'unmute', (calls) =>
+          calls.operate((call) => call.mute(replica, wish.isOn, stamp)),
+        );
+      case 'hold':
+        return this.#operate(wish.isOn ? 'hold' : 'resume', (calls) =>
+          calls.operate((call) => call.hold(replica, wish.isOn, stamp)),
+        );
+    }
+  }
+
+  #onMessage(from: ReplicaId, message: Message, cause: number): void {
+    const now = this.#ports.clock.now();
+    switch (message.type) {
+      case 'OPERATION':
+        this.#observe(message.entries.map(({ record }) => record));
+        if (this.#call.receive(message, cause) === 'duplicate') return;
+        if (this.#unsteady > 0) this.#goWrong(message.entries[0]?.key);
+        this.#store();
+        return;
+      case 'PRESENCE':
+      case 'RECONCILE':
+      case 'MERKLE_QUERY':
+      case 'MERKLE_ANSWER':
+        this.#say(this.#heartbeats.receive(from, message, now, cause));
+        this.#store();
+        return;
+      default:
+    }
+  }
+
+  /** What this replica does next must be later than what it has seen. @throws SyncError `CLOCK_TOO_FAR_AHEAD`; nothing of it is taken then */
+  #observe(records: readonly SyncRecord[]): void {
+    const wall = this.#ports.wallTime();
+    for (const stamp of records.flatMap(stampsOf)) this.#clock.observe(stamp, wall);
+  }
+
+  /** A reducer that answers something else: it counts a stay that nobody began, and that is over. */
+  #goWrong(key: RecordKey | undefined): void {
+    const record = key && this.#call.root().get(key);
+    if (!key || typeof record?.joined !== 'number') return;
+    this.#unsteady--;
+    const joined = record.joined + 1;
+    this.corrupt({ op: 'patch', key, fields: { joined, left: joined }, removed: [] });
+  }
+
+  /** Media goes to everybody, while one is in the call and neither muted nor on hold; that it is missed is known from the heartbeats. */
+  #sendMedia(now: number): void {
+    const participants = this.#call.state.present.participants();
+    const self = participants.find(({ replica }) => replica === this.replica);
+    const isTalking = self !== undefined && !self.isMuted && !self.isHeld;
+    this.#heartbeats.hasMedia = isTalking;
+    if (now < this.#mediaAt) return;
+    this.#mediaAt = now + milliseconds(MEDIA_MS / this.#ports.compress);
+    if (!isTalking) return;
+    for (const other of this.#others) this.#ports.send(other, Uint8Array.of(MEDIA));
+  }
+
+  /** Who was silent for so long that it has left is taken out of the call by the first of those who are there. */
+  #reap(): void {
+    const { roster } = this.#heartbeats;
+    const participants = this.#call.state.present.participants().map(({ replica }) => replica);
+    const isHere = (one: ReplicaId): boolean => one === this.replica || isPresent(roster.get(one)?.state);
+    if (participants.find(isHere) !== this.replica) return;
+    for (const one of participants) {
+      if (one === this.replica || roster.get(one)?.state !== 'left') continue;
+      this.#operate(`remove ${one}`, (calls) => calls.operate((call) => call.leave(one)));
+    }
+  }
+
+  #say(
+    frames: readonly { readonly to: ReplicaId; readonly body: MessageBody; readonly cause: readonly number[] }[],
+  ): void {
+    const { tap } = this.#ports;
+    for (const { to, body, cause } of frames) {
+      const { type, sender, sequence, frame } = this.#encoder.encode(body).at(-1)!;
+      if (tap.isOpen) tap.emit(this.replica, { kind: 'send', to, type, sender, sequence }, cause, frame);
+      this.#ports.send(to, frame);
+    }
+  }
+
+  #callName(): string {
+    const { number, present } = this.#call.state;
+    return `${number} ${present.ended === undefined ? 'on' : 'over'}`;
+  }
+
+  #noticeCall(now: number): void {
+    const name = this.#callName();
+    if (name !== this.#since.name) this.#since = { name, at: now };
+  }
+
+  #store(lives?: number): void {
+    const before = this.#ports.storage.get(STORED) as unknown as StoredLife | undefined;
+    const stored = {
+      lives: lives ?? before?.lives ?? 1,
+      clock: { ...this.#clock.state },
+      vector: this.#call.vector.entries(),
+      records: [...this.#call.root().entries()],
+    };
+    this.#ports.storage.put(STORED, stored as unknown as Value);
+  }
+
+  #traceSnapshot(reason: 'attach'): void {
+    const root = this.#call.root();
+    const records = Array.from(root.entries(), ([key, record]) => ({ key, record }));
+    const { version, vector } = this.#call;
+    this.#ports.tap.emit(this.replica, {
+      kind: 'snapshot',
+      reason,
+      version,
+      records,
+      root: root.hash,
+      vector: vector.entries(),
+    });
+  }
+}
+
+function replicaOf({ replica, tap }: PeerPorts, life: StoredLife | undefined): CrdtReplica<CallSeries> {
+  const records = (life?.records ?? []).map(([key, record]) => [recordKey(key), record] as const);
+  const vector = VersionVector.from(
+    (life?.vector ?? []).map((one) => ({ replica: replicaId(one.replica), counter: one.counter })),
+  );
+  return new CrdtReplica({
+    replica,
+    crdt: 'call',
+    state: new CallSeries(StateRoot.from(records)),
+    vector,
+    tap,
+    writersOf: (key) => (key.endsWith('/@end') ? [] : [replicaId(key.slice(key.indexOf('/') + 1))]),
+  });
+}
+
+function isPresent(state: PresenceState | undefined): boolean {
+  return state !== undefined && state !== 'disconnected' && state !== 'left';
+}
+
+/** The stamps in a record of a call. */
+function stampsOf({ muted, held, ended }: SyncRecord): HybridStamp[] {
+  const stamps = [ended, ...[muted, held].map((one) => (isRecord(one) ? one.stamp : undefined))];
+  return stamps.flatMap((stamp) => (stamp ? [hybridStampSchema.parse(stamp, 'stamp')] : []));
+}
+
+function isRecord(value: Value | undefined): value is SyncRecord {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
+}

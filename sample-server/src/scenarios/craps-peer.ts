@@ -1,0 +1,272 @@
+import { isSyncError, SyncError } from '@syncscope/protocol/errors';
+import { StateRoot } from '@syncscope/protocol/merkle';
+import { ConsensusPeer, type ProposalOutcome, type StateProposal } from '@syncscope/protocol/peers';
+import { milliseconds } from '@syncscope/protocol/ports';
+import type { Change, ReplicaId } from '@syncscope/protocol/state';
+import type { StateView } from '@syncscope/protocol/sync';
+import type { PeerNode, PeerPorts } from '../peers/peer-scenario.ts';
+import { DiceChain, sha256 } from './craps-dice.ts';
+import { CrapsDoctor } from './craps-doctor.ts';
+import { CrapsMind } from './craps-mind.ts';
+import { CrapsParting } from './craps-parting.ts';
+import { changesOf, gameOf, type Play, parsePlay, seatOf, shortage, tableOf, textOf, tokensIn } from './craps-rules.ts';
+
+/** Milliseconds. Shorter than usual, so that one sees what happens. */
+const TIMES = { round: 400, resend: 100, backoff: 40, heartbeat: 250, takeOver: 600 } as const;
+/** Tries of one change: what nobody has room for after so many is given up. */
+const ATTEMPTS = 4;
+
+/** What was proposed and is not settled yet. */
+interface Asked {
+  readonly play: Play;
+  readonly counter: number;
+}
+
+/**
+ * One player at the table. All that happens there is decided by the group ({@link ConsensusPeer}); a player that is cut off from the majority
+ * keeps what it does apart ({@link CrapsParting}), and one whose state is not the others' has it mended ({@link CrapsDoctor}).
+ */
+export class CrapsPeer implements PeerNode {
+  readonly replica: ReplicaId;
+  readonly #ports: PeerPorts;
+  readonly #chain: DiceChain;
+  readonly #mind: CrapsMind;
+  readonly #parting: CrapsParting;
+  readonly #doctor: CrapsDoctor;
+  /** All tokens that there are. */
+  readonly #tokens: number;
+  #consensus: ConsensusPeer | undefined;
+  #asked: Asked | undefined;
+  #unsteady = 0;
+  #thinkAt: number;
+  #isStopped = false;
+
+  constructor(ports: PeerPorts) {
+    this.replica = ports.replica;
+    this.#ports = ports;
+    this.#chain = chainOf(ports.seed, ports.replica);
+    this.#mind = new CrapsMind(ports.replica, ports.members, ports.random);
+    this.#thinkAt = ports.clock.now() + milliseconds(this.#mind.pause());
+    const initial = firstTable(ports.seed, ports.members);
+    this.#tokens = tokensIn(initial);
+    this.#parting = new CrapsParting(ports, {
+      consensus: () => this.#consensus!,
+      propose: (play, counter, settled) => this.#propose(play, counter, undefined, settled),
+    });
+    this.#doctor = new CrapsDoctor(ports, () => this.#consensus!);
+    this.#open(initial);
+  }
+
+  /** With what is tentative here. */
+  get state(): StateView {
+    return this.#parting.view;
+  }
+
+  get consensus(): ConsensusPeer {
+    return this.#consensus!;
+  }
+
+  get parting(): CrapsParting {
+    return this.#parting;
+  }
+
+  receive(from: ReplicaId, frame: Uint8Array): void {
+    if (this.#doctor.receive(from, frame)) return;
+    this.#consensus?.receiveFrame(frame, from);
+    this.#parting.heard(from, frame);
+    this.#doctor.heard(from, frame);
+  }
+
+  tick(): void {
+    const consensus = this.#consensus;
+    if (!consensus || this.#isStopped) return;
+    consensus.tick();
+    this.#parting.tick();
+    this.#doctor.tick();
+    const now = this.#ports.clock.now();
+    // A clock that was put back must not keep a player from thinking.
+    if (now < this.#thinkAt && this.#thinkAt - now < milliseconds(10_000)) return;
+    this.#thinkAt = now + milliseconds(this.#mind.pause());
+    this.#think();
+  }
+
+  describe(): void {
+    this.#consensus?.announce();
+    this.#parting.describe();
+  }
+
+  corrupt(change: Change): void {
+    this.#consensus?.corrupt([change]);
+  }
+
+  unsteady(events: number): string {
+    this.#unsteady += events;
+    return `what ${this.replica} makes of the next ${events} decided changes is not what was decided`;
+  }
+
+  stop(reason: string): void {
+    this.#isStopped = true;
+    this.#consensus?.close(reason);
+  }
+
+  #open(initial: StateRoot): void {
+    const { replica, members, random, clock, tap, storage } = this.#ports;
+    const contents = storage.disk.contents;
+    const settings = {
+      roundTimeout: milliseconds(TIMES.round),
+      resendInterval: milliseconds(TIMES.resend),
+      backoff: milliseconds(TIMES.backoff),
+      heartbeatInterval: milliseconds(TIMES.heartbeat),
+      takeOver: milliseconds(TIMES.takeOver),
+      maxAttempts: ATTEMPTS,
+      kept: 1_000,
+    };
+    const rules = {
+      validate: (before: StateRoot, after: StateRoot, proposal: StateProposal) =>
+        this.#refusal(before, after, proposal),
+      admit: (proposal: Pick<StateProposal, 'command' | 'changes' | 'writer'>) => this.#noRoom(proposal),
+    };
+    const options = { replica, members, random, clock, tap, settings, ...rules };
+    ConsensusPeer.open(options, { disk: storage.disk.open(), contents }, initial, (opened) => {
+      if (opened instanceof SyncError) throw opened;
+      this.#consensus = opened;
+      for (const member of members) if (member !== replica) opened.attach(member, this.#transportTo(member));
+      opened.listen((proposal) => this.#onDecided(proposal));
+      this.#parting.begin();
+    });
+  }
+
+  /** Frames come in by {@link receive}, so that everything that a frame tells is looked at in one place. */
+  #transportTo(member: ReplicaId) {
+    return {
+      send: (frame: Uint8Array) => this.#ports.send(member, frame),
+      close: () => undefined,
+      onFrame: () => undefined,
+      onClose: () => undefined,
+    };
+  }
+
+  /** Every member works out for itself what a command comes to, and takes nothing else. */
+  #refusal(before: StateRoot, after: StateRoot, { command, writer }: StateProposal): string | undefined {
+    const said = parsePlay(command);
+    if (!said) return `${command} is no command at this table`;
+    try {
+      const changes = changesOf(before, writer, said.play, said.counter);
+      const expected = before.apply(changes);
+      if (expected.hash !== after.hash) return `${command} does not come to these changes`;
+      return shortage(before, changes);
+    } catch (error) {
+      if (!isSyncError(error)) throw error;
+      return error.message;
+    }
+  }
+
+  #noRoom({ command, changes }: Pick<StateProposal, 'command' | 'changes' | 'writer'>): string | undefined {
+    const root = this.#consensus?.root ?? StateRoot.empty;
+    if (parsePlay(command)?.play.play === 'take-dice') {
+      const { shooter } = gameOf(root);
+      const { left } = seatOf(root, shooter) ?? { left: 0 };
+      if (shooter !== this.replica && this.#parting.reaches(shooter) && left > 0) {
+        return `${shooter} has the dice and is here`;
+      }
+    }
+    return shortage(root, changes);
+  }
+
+  #think(): void {
+    const consensus = this.#consensus!;
+    const isBusy = this.#asked !== undefined || consensus.waiting > 0 || this.#parting.isMerging;
+    // What the group was asked before it fell apart may wait as long as that lasts.
+    if (isBusy && !this.#parting.isTentative) return;
+    const view = this.#parting.view;
+    const { shooter } = gameOf(view);
+    const seat = seatOf(view, this.replica);
+    const link = seat && this.#chain.before(seat.link);
+    const canRoll = (seatOf(view, shooter)?.left ?? 0) > 0;
+    const isShooterHere = shooter === this.replica || (canRoll && this.#parting.reaches(shooter));
+    const play = this.#mind.think(view, { isShooterHere, link, isTentative: this.#parting.isTentative });
+    if (!play) return;
+    if (this.#parting.isTentative) {
+      this.#parting.make(play);
+      return;
+    }
+    const isPinned = play.play === 'take-chip' || play.play === 'transfer';
+    this.#propose(play, this.#parting.nextCounter(), isPinned ? consensus.root.hash : undefined);
+  }
+
+  /** `base`: where it is to hold for the state as it is now only. */
+  #propose(
+    play: Play,
+    counter: number,
+    base: StateRoot['hash'] | undefined,
+    settled?: (outcome: ProposalOutcome) => void,
+  ): void {
+    const asked = { play, counter };
+    this.#asked = asked;
+    const receipt = this.#consensus!.propose({
+      command: textOf(play, counter),
+      changes: (root) => changesOf(root, this.replica, play, counter),
+      ...(base === undefined ? {} : { base }),
+    });
+    receipt.listen((outcome) => {
+      if (this.#asked === asked && outcome.state !== 'unknown') this.#asked = undefined;
+      if (outcome.state !== 'committed') this.#tellRefusal(asked, outcome);
+      if (outcome.state !== 'unknown') settled?.(outcome);
+    });
+  }
+
+  #tellRefusal({ play, counter }: Asked, outcome: Exclude<ProposalOutcome, { state: 'committed' }>): void {
+    this.#mind.refused(play);
+    const why = outcome.state === 'rejected' ? `${outcome.reason}: ${outcome.detail}` : outcome.reasons.at(-1);
+    const text = `${textOf(play, counter)} was ${outcome.state === 'rejected' ? 'rejected' : `${outcome.state}`}: ${why}`;
+    this.#log(outcome.state === 'rejected' ? 'info' : 'warn', text);
+  }
+
+  #onDecided(proposal: StateProposal | undefined): void {
+    const consensus = this.#consensus!;
+    const tokens = tokensIn(consensus.root);
+    if (tokens !== this.#tokens) {
+      this.#log('error', `there are ${tokens} tokens at v${consensus.version}, and there were ${this.#tokens}`);
+    }
+    this.#parting.decided(proposal);
+    if (proposal && this.#unsteady > 0) {
+      this.#unsteady--;
+      this.#goWrong();
+    }
+    const soon = this.#mind.startle(this.#parting.view, proposal && parsePlay(proposal.command)?.play);
+    const at = this.#ports.clock.now() + milliseconds(soon ?? 0);
+    if (soon !== undefined && at < this.#thinkAt) this.#thinkAt = at;
+  }
+
+  /** The reducer answers something else than what was decided: one more token than there is, or one less. */
+  #goWrong(): void {
+    const { root } = this.#consensus!;
+    const keys = [...root.entries('account/')].map(([key]) => key).sort();
+    const key = keys[Math.floor(this.#ports.random.next() * keys.length)]!;
+    const tokens = Number(root.get(key)?.tokens) + (this.#ports.random.next() < 0.5 ? 1 : -1);
+    this.corrupt({ op: 'put', key, record: { tokens } });
+  }
+
+  #log(level: 'info' | 'warn' | 'error', text: string): void {
+    const { tap } = this.#ports;
+    if (tap.isOpen) tap.emit(this.replica, { kind: 'log', level, text: text.slice(0, 2_000) });
+  }
+}
+
+function chainOf(seed: number, player: ReplicaId): DiceChain {
+  return new DiceChain(sha256(`${seed} ${player}`));
+}
+
+const tables = new Map<string, StateRoot>();
+
+/** The table before anybody has done anything: the same at each member, who know each other's commitments. */
+export function firstTable(seed: number, members: readonly ReplicaId[]): StateRoot {
+  const name = `${seed} ${members.join(' ')}`;
+  const known = tables.get(name);
+  if (known) return known;
+  const commitments = new Map(members.map((member) => [member, chainOf(seed, member).commitment]));
+  const table = StateRoot.from(tableOf(commitments));
+  tables.clear();
+  tables.set(name, table);
+  return table;
+}
