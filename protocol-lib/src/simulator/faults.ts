@@ -33,6 +33,8 @@ export interface FaultTarget {
   /** Answers whether there is a disk. */
   failDisk(stream: Stream): boolean;
   stepClock(node: 'server' | ClientNode, by: number): void;
+  /** Changes a client's committed state behind the protocol's back. */
+  corrupt(client: ClientNode, changes: readonly Change[]): void;
 }
 
 /** Carries out one fault. What it is was drawn before; here is drawn how. Returns a line for people. */
@@ -78,7 +80,7 @@ export function strike(fault: StrikingFault, client: ClientNode, stream: Stream,
       return `a clock steps by ${by / 1e6} ms`;
     }
     case 'corrupt':
-      return corrupt(client, stream);
+      return corrupt(client, stream, world);
     case 'crash':
       world.crash(stream);
       return 'the authority ends and starts again';
@@ -87,7 +89,7 @@ export function strike(fault: StrikingFault, client: ClientNode, stream: Stream,
   }
 }
 
-function corrupt(client: ClientNode, stream: Stream): string {
+function corrupt(client: ClientNode, stream: Stream, world: FaultTarget): string {
   const { state, model } = client;
   // The recording tells what a copy held when the first difference was found; it cannot know of a second.
   if (model.isTainted) return 'nothing: it is corrupt already';
@@ -123,7 +125,7 @@ function corrupt(client: ClientNode, stream: Stream): string {
     (change, at) =>
       change.op !== 'patch' || !changes.slice(0, at).some((one) => one.op === 'remove' && one.key === change.key),
   );
-  state.corruptCommitted(kept);
+  world.corrupt(client, kept);
   model.corrupted();
   return `changes ${kept.map(({ key }) => key).join(', ')} behind the protocol's back`;
 }

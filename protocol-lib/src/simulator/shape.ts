@@ -56,6 +56,8 @@ export interface SimulationOptions {
   readonly skip?: Skips;
   /** Milliseconds of the phase with faults; drawn where absent. */
   readonly length?: number;
+  /** Traces the inputs as well, so that the session can be run again from its recording. */
+  readonly inputs?: boolean;
   /** Adds an invariant that never holds, to see that the alarm works. */
   readonly canary?: boolean;
 }

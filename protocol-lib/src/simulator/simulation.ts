@@ -79,6 +79,7 @@ class Simulation {
       if (error instanceof Broken) failure = { ...error.violation, step, time, phase };
       else failure = { invariant: 'no-throw', text: stackOf(error), step, time, phase };
     }
+    this.#world.endRecording();
     const { clients, commits, frames, referee, server } = this.#world;
     const all = [this.#faults, server.operations];
     for (const client of clients) all.push(client.operations, client.upChoices, client.downChoices);

@@ -2,8 +2,15 @@ import { isSyncError, type SyncError } from '../errors/index.ts';
 import { DiskEventLog, SimulatedDisk } from '../events/index.ts';
 import { MIN_PROTOCOL, messageType, OWN_PROTOCOLS, PROTOCOL_VERSION } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
-import { type ReplicaId, replicaId, type Value } from '../state/index.ts';
-import { ClientState, type Outgoing, type SessionDefinition, SyncManager } from '../sync/index.ts';
+import { argumentText, type Input, InputJournal } from '../replay/index.ts';
+import { type Change, type ReplicaId, replicaId, type Value } from '../state/index.ts';
+import {
+  ClientState,
+  type Outgoing,
+  type SessionDefinition,
+  SyncManager,
+  type SyncManagerOptions,
+} from '../sync/index.ts';
 import { TraceHub, type TraceRecord } from '../trace/index.ts';
 import { AUTHORITY, bazaar } from './bazaar.ts';
 import { Choices, Stream } from './choices.ts';
@@ -54,6 +61,10 @@ export class World implements FaultTarget {
   #restarts = 0;
   /** Authorities so far: each that begins without a log is another life of the session. */
   #lives = 0;
+  /** Where the inputs go that the session is run again from. */
+  readonly #journal: InputJournal | undefined;
+  /** The present authority's log. */
+  #log: DiskEventLog | undefined;
   /** The disk for which something is on its way to become durable. */
   #drivenDisk: SimulatedDisk | undefined;
 
@@ -65,6 +76,7 @@ export class World implements FaultTarget {
     this.referee = new Referee(this.shape, this.#definition.initialRecords(Stream.of(seed, 'authority')));
     this.#hub.listen((record) => this.referee.follow(record, this.#byName.get(record.replica)));
     if (listener) this.#hub.listen(listener);
+    this.#journal = options.inputs ? new InputJournal(this.#hub, SERVER) : undefined;
     const clock = new NodeClock(this.queue, this.shape.serverClock);
     this.server = new ServerNode(clock, this.#newAuthority(clock, undefined), new Choices(seed, AUTHORITY, skip));
     this.#driveDisk();
@@ -74,7 +86,8 @@ export class World implements FaultTarget {
         up: new Choices(seed, `up/${shape.name}`, skip),
         down: new Choices(seed, `down/${shape.name}`, skip),
       };
-      const client = new ClientNode(new NodeClock(this.queue, shape.clock), shape, choices, this.#newMemory(shape));
+      const clock = new NodeClock(this.queue, shape.clock);
+      const client = new ClientNode(clock, shape, choices, this.#newMemory(shape, clock));
       this.#byName.set(replicaId(shape.name), client);
       return client;
     });
@@ -87,6 +100,16 @@ export class World implements FaultTarget {
   /** Mutations that took effect, at this authority and those that were lost. */
   get commits(): number {
     return this.#commits + this.server.manager.stats.commits;
+  }
+
+  /** Hands an input to a state machine, and keeps it where the session is to be run again. */
+  #hand<T>(input: Input, work: () => T): T {
+    return this.#journal ? this.#journal.run(input, work) : work();
+  }
+
+  /** The recording is to end here. */
+  endRecording(): void {
+    this.#journal?.flush();
   }
 
   /** Everybody connects and begins. */
@@ -116,15 +139,25 @@ export class World implements FaultTarget {
     const { maxQueued } = this.shape.settings;
     for (const { link, down } of sockets.values()) {
       const { waiting } = down;
-      manager.queued(link, waiting, clock.now());
+      const now = clock.now();
+      this.#hand({ op: 'queued', replica: SERVER, now, link, bytes: waiting }, () =>
+        manager.queued(link, waiting, now),
+      );
       if (waiting <= maxQueued * 2 + STATE_BYTES) continue;
       this.referee.report({ invariant: 'bounded', text: `${waiting} bytes wait for a reader that is slow` });
     }
-    this.#toClients(manager.tick(clock.now()));
+    const now = clock.now();
+    this.#toClients(this.#hand({ op: 'tick', replica: SERVER, now }, () => manager.tick(now)));
   }
 
   #tickClient(client: ClientNode): void {
-    if (!client.isPaused) this.#toServer(client, client.state.tick(client.clock.now()));
+    if (client.isPaused) return;
+    const { state, clock } = client;
+    const now = clock.now();
+    this.#toServer(
+      client,
+      this.#hand({ op: 'tick', replica: state.replica, now }, () => state.tick(now)),
+    );
   }
 
   #act(client: ClientNode): void {
@@ -143,7 +176,16 @@ export class World implements FaultTarget {
     const { stream, isSkipped } = operations.next();
     if (isSkipped) return;
     const { command, args, isUnchecked } = drawIntent(stream, this.shape.size, operation);
-    const result = state.predict(command, args, client.clock.now(), { unchecked: isUnchecked });
+    const now = client.clock.now();
+    const input: Input = {
+      op: 'predict',
+      replica: state.replica,
+      now,
+      command,
+      args: argumentText(args),
+      unchecked: isUnchecked,
+    };
+    const result = this.#hand(input, () => state.predict(command, args, now, { unchecked: isUnchecked }));
     if ('rejected' in result) {
       model.check();
       return;
@@ -159,7 +201,9 @@ export class World implements FaultTarget {
       const operation = `${AUTHORITY}.${operations.count}`;
       const { stream, isSkipped } = operations.next();
       const { command, args } = drawOwnIntent(stream, this.shape.size, operation);
-      if (!isSkipped && !isPaused) mutate(manager, command, args, clock.now());
+      const now = clock.now();
+      const input: Input = { op: 'mutate', replica: SERVER, now, command, args: argumentText(args) };
+      if (!isSkipped && !isPaused) this.#hand(input, () => mutate(manager, command, args, now));
       this.#driveDisk();
       this.#actAtServer();
     });
@@ -191,13 +235,19 @@ export class World implements FaultTarget {
       if (socket.isBroken || client.socket !== socket) return;
       this.server.handle(() => {
         this.server.sockets.set(link, socket);
-        this.server.manager.connect(link, this.server.clock.now());
+        const now = this.server.clock.now();
+        this.#hand({ op: 'connect', replica: SERVER, now, link }, () => this.server.manager.connect(link, now));
       });
       this.queue.after(conditions.shape.latency, () => {
         client.handle(() => {
           if (client.socket !== socket) return;
           socket.isOpen = true;
-          this.#toServer(client, client.state.open(client.clock.now()));
+          const { state, clock } = client;
+          const now = clock.now();
+          this.#toServer(
+            client,
+            this.#hand({ op: 'open', replica: state.replica, now, link }, () => state.open(now)),
+          );
         });
       });
     });
@@ -211,7 +261,12 @@ export class World implements FaultTarget {
     this.server.handle(() => {
       // A closed socket gives nothing more to read.
       if (this.server.sockets.get(socket.link) !== socket) return;
-      this.#toClients(this.server.manager.receive(socket.link, frame, this.server.clock.now()));
+      const { manager, clock } = this.server;
+      const { link } = socket;
+      const now = clock.now();
+      this.#toClients(
+        this.#hand({ op: 'arrival', replica: SERVER, now, link }, () => manager.receive(link, frame, now)),
+      );
     });
   }
 
@@ -219,7 +274,13 @@ export class World implements FaultTarget {
     const { client } = socket;
     client.handle(() => {
       if (client.socket !== socket) return;
-      this.#toServer(client, client.state.receive(frame, client.clock.now()));
+      const { state, clock } = client;
+      const now = clock.now();
+      const input: Input = { op: 'delivery', replica: state.replica, now, link: socket.link };
+      this.#toServer(
+        client,
+        this.#hand(input, () => state.receive(frame, now)),
+      );
     });
   }
 
@@ -264,7 +325,8 @@ export class World implements FaultTarget {
     client.socket = undefined;
     socket.down.drop();
     if (!socket.isBroken) socket.up.finish(() => this.#closedForServer(socket, 'closed by the client'));
-    state.closed(reason, client.clock.now());
+    const now = client.clock.now();
+    this.#hand({ op: 'closed', replica: state.replica, now, reason }, () => state.closed(reason, now));
     client.model.check();
     this.queue.after(milliseconds(Math.min(2_000, 100 * client.attempts)), () => this.#reconnect(client));
   }
@@ -272,7 +334,10 @@ export class World implements FaultTarget {
   #closedForServer(socket: Socket, reason: string): void {
     this.server.handle(() => {
       if (!this.server.sockets.delete(socket.link)) return;
-      this.server.manager.disconnect(socket.link, reason, this.server.clock.now());
+      const { link } = socket;
+      const now = this.server.clock.now();
+      const input: Input = { op: 'disconnect', replica: SERVER, now, link, reason };
+      this.#hand(input, () => this.server.manager.disconnect(link, reason, now));
     });
   }
 
@@ -319,8 +384,13 @@ export class World implements FaultTarget {
       if (isHeard) socket.up.finish(() => this.#closedForServer(socket, 'closed by the client'));
       else this.queue.after(milliseconds(8_000), () => this.#closedForServer(socket, 'the connection broke'));
     }
-    Object.assign(client, this.#newMemory(client.shape, ++this.#restarts % 2 === 1));
+    Object.assign(client, this.#newMemory(client.shape, client.clock, ++this.#restarts % 2 === 1));
     this.queue.after(milliseconds(50), () => this.#reconnect(client));
+  }
+
+  corrupt({ state, clock }: ClientNode, changes: readonly Change[]): void {
+    const input: Input = { op: 'corrupt', replica: state.replica, now: clock.now(), changes: [...changes] };
+    this.#hand(input, () => state.corruptCommitted(changes));
   }
 
   stepClock(node: 'server' | ClientNode, by: number): void {
@@ -371,12 +441,28 @@ export class World implements FaultTarget {
       tap: this.#hub,
       ...this.shape.settings,
     };
-    if (this.shape.flushTime === undefined) return { manager: new SyncManager(options), disk: undefined };
+    if (this.shape.flushTime === undefined) {
+      this.#log = undefined;
+      return { manager: this.#begin(options, undefined), disk: undefined };
+    }
     const disk = before ?? new SimulatedDisk();
     const log = openLog(disk);
     if (log.last > 0) this.referee.oracle.recover(log.read(log.base));
     disk.isHeld = true;
-    return { manager: new SyncManager({ ...options, log }), disk };
+    this.#log = log;
+    return { manager: this.#begin(options, log), disk };
+  }
+
+  #begin(options: AuthorityOptions, log: DiskEventLog | undefined): SyncManager {
+    const { definition, replica, session, now, incarnation } = options;
+    const input: Input = {
+      ...{ op: 'authority', replica, session, now, incarnation },
+      settings: Object.fromEntries(Object.entries(this.shape.settings)),
+      groups: (definition.groups ?? []).map(({ collection, fields }) => ({ collection, fields: [...fields] })),
+      hasViews: definition.view !== undefined,
+      log: log ? { durability: log.durability, last: log.last } : null,
+    };
+    return this.#hand(input, () => new SyncManager({ ...options, ...(log ? { log } : {}) }));
   }
 
   /** What waits for the disk becomes durable, one after the other, each after its time. */
@@ -388,21 +474,28 @@ export class World implements FaultTarget {
       if (this.server.disk !== disk) return;
       this.#drivenDisk = undefined;
       disk.complete();
+      this.#noteDurable();
       this.#driveDisk();
     });
   }
 
+  #noteDurable(): void {
+    const log = this.#log;
+    if (!log || !this.#journal) return;
+    const failure = log.failure ? { failure: log.failure.message } : {};
+    const now = this.server.clock.now();
+    this.#hand({ op: 'durable', replica: SERVER, now, durable: log.durable, ...failure }, () => undefined);
+  }
+
   /** A process that begins without a memory; `isNewer`: of a build that speaks a protocol of which nobody else knows yet. */
-  #newMemory(shape: ClientShape, isNewer = false): { state: ClientState; model: ClientModel } {
-    const state = new ClientState({
-      definition: this.#definition,
-      replica: replicaId(shape.name),
-      session: SESSION,
-      token: 'none',
-      features: shape.features,
-      protocols: isNewer ? { min: MIN_PROTOCOL, max: PROTOCOL_VERSION + 1 } : OWN_PROTOCOLS,
-      tap: this.#hub,
-    });
+  #newMemory(shape: ClientShape, clock: NodeClock, isNewer = false): { state: ClientState; model: ClientModel } {
+    const replica = replicaId(shape.name);
+    const features = [...shape.features];
+    const protocols = isNewer ? { min: MIN_PROTOCOL, max: PROTOCOL_VERSION + 1 } : OWN_PROTOCOLS;
+    const options = { definition: this.#definition, replica, session: SESSION, token: 'none', features, protocols };
+    const now = clock.now();
+    const input: Input = { op: 'client', replica, now, session: SESSION, features, protocols, role: 'client' };
+    const state = this.#hand(input, () => new ClientState({ ...options, tap: this.#hub }));
     const model = new ClientModel(state, {
       oracle: this.referee.oracle,
       definition: this.#definition,
@@ -461,6 +554,8 @@ export class World implements FaultTarget {
       if (frame[1] !== HEARTBEAT) this.chatter.push(messageType(frame[1]) ?? 'something else');
   }
 }
+
+type AuthorityOptions = SyncManagerOptions & { readonly incarnation: number };
 
 /** Where its log has failed, an authority refuses its own mutations too. */
 function mutate(manager: SyncManager, command: string, args: Value, now: number): void {

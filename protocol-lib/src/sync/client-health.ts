@@ -1,6 +1,6 @@
 import type { ReplicaId, Version } from '../state/index.ts';
 import type { Tap, TraceBodyOf } from '../trace/index.ts';
-import { type HealthLimits, HealthWatch, type SyncHealth } from './health.ts';
+import { type HealthFacts, type HealthLimits, HealthWatch, type SyncHealth } from './health.ts';
 import { MAX_PENDING } from './settings.ts';
 
 /** As the authority sees it: the health of one client, for as long as its connection lasts. */
@@ -8,7 +8,7 @@ export class ClientHealth {
   readonly #watch: HealthWatch;
   readonly #since: number;
   /** Its mutations that were settled, oldest first, until it acknowledges that it was told: when they came, and the progress that tells. */
-  #untold: { readonly progress: number; readonly time: number }[] = [];
+  readonly #untold: { readonly progress: number; readonly time: number }[] = [];
 
   constructor(limits: HealthLimits, now: number) {
     this.#watch = new HealthWatch(limits);
@@ -24,24 +24,28 @@ export class ClientHealth {
   /** The hash that it said was found equal. */
   verified(version: Version, progress: number, now: number): void {
     this.#watch.verify(version, now);
-    const first = this.#untold.findIndex((one) => one.progress > progress);
-    this.#untold = first === -1 ? [] : this.#untold.slice(first);
+    let told = 0;
+    while (told < this.#untold.length && this.#untold[told]!.progress <= progress) told++;
+    if (told > 0) this.#untold.splice(0, told);
   }
 
   assess(version: Version, newest: Version, now: number): SyncHealth {
-    const facts = {
+    return this.#watch.assess(this.#facts(version, newest), now);
+  }
+
+  #facts(version: Version, newest: Version): HealthFacts {
+    return {
       isConnected: true,
       version,
       newest,
       pendingSince: this.#untold[0]?.time,
       unverifiedSince: this.#watch.verified?.time ?? this.#since,
     };
-    return this.#watch.assess(facts, now);
   }
 
-  /** As {@link assess}; traces where it has begun or ceased to be stalled. */
+  /** As {@link assess}, and takes it in; traces where it has begun or ceased to be stalled. */
   follow(target: ReplicaId, version: Version, newest: Version, now: number, tap: Tap, writer: ReplicaId): SyncHealth {
-    const health = this.assess(version, newest, now);
+    const health = this.#watch.follow(this.#facts(version, newest), now);
     if (this.#watch.hasTurned(health) && tap.isOpen) tap.emit(writer, healthBody(target, version, health));
     return health;
   }

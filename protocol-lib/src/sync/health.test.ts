@@ -46,7 +46,7 @@ describe('the health of one replica', () => {
             unverifiedSince: unverified === undefined ? undefined : now - unverified,
           };
           history.push({ facts, now });
-          const health = watch.assess(facts, now);
+          const health = watch.follow(facts, now);
           const since = behindSince(history);
           const expected = STALL_REASONS.filter(
             (reason) =>

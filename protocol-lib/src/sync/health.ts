@@ -83,13 +83,20 @@ export class HealthWatch {
     this.#verified = { version, time: now };
   }
 
-  /** Takes in how it stands now, and answers its health. */
+  /** Its health as it stands now. Only looks: whoever asks changes nothing. */
   assess(facts: HealthFacts, now: number): SyncHealth {
-    this.#follow(facts, now);
     const lag = Math.max(0, facts.newest - facts.version);
     const oldestPending = facts.pendingSince === undefined ? 0 : Math.max(0, now - facts.pendingSince);
     const reasons = facts.isConnected ? this.#stalls(facts, now) : [];
     return { progress: progressOf(facts, lag, reasons), reasons, lag, oldestPending, verified: this.#verified };
+  }
+
+  /** Takes in how it stands now, and answers its health. */
+  follow(facts: HealthFacts, now: number): SyncHealth {
+    const health = this.assess(facts, now);
+    this.#behindSince = this.#behindAt(facts, now);
+    this.#version = facts.version;
+    return health;
   }
 
   /** Whether a replica has begun or ceased to be stalled since this was asked last. */
@@ -100,17 +107,18 @@ export class HealthWatch {
     return hasTurned;
   }
 
-  #follow({ isConnected, version, newest }: HealthFacts, now: number): void {
-    if (!isConnected || version >= newest) this.#behindSince = undefined;
-    else if (this.#behindSince === undefined || version !== this.#version) this.#behindSince = now;
-    this.#version = version;
+  /** Since when it is behind, if it is. */
+  #behindAt({ isConnected, version, newest }: HealthFacts, now: number): number | undefined {
+    if (!isConnected || version >= newest) return undefined;
+    return this.#behindSince === undefined || version !== this.#version ? now : this.#behindSince;
   }
 
-  #stalls({ pendingSince, unverifiedSince }: HealthFacts, now: number): StallReason[] {
+  #stalls(facts: HealthFacts, now: number): StallReason[] {
+    const { pendingSince, unverifiedSince } = facts;
     const { behindLimit, pendingLimit, unverifiedLimit } = this.#limits;
     const isOver = (since: number | undefined, limit: number) => since !== undefined && now - since >= limit;
     const found: Readonly<Record<StallReason, boolean>> = {
-      behind: isOver(this.#behindSince, behindLimit),
+      behind: isOver(this.#behindAt(facts, now), behindLimit),
       pending: isOver(pendingSince, pendingLimit),
       unverified: isOver(unverifiedSince, unverifiedLimit),
     };

@@ -1,6 +1,6 @@
 import type { Message } from '../messages/index.ts';
 import type { Version } from '../state/index.ts';
-import { HEALTH_DEFAULTS, type HealthLimits, HealthWatch, type SyncHealth } from './health.ts';
+import { HEALTH_DEFAULTS, type HealthFacts, type HealthLimits, HealthWatch, type SyncHealth } from './health.ts';
 
 /** Where a client stands, as far as it matters to its health. */
 export interface OwnStanding {
@@ -43,8 +43,16 @@ export class OwnHealth {
   }
 
   assess(own: OwnStanding, now: number): SyncHealth {
-    const newest = Math.max(this.#newest, own.version);
-    return this.#watch.assess({ ...own, newest, unverifiedSince: this.#doubtedSince }, now);
+    return this.#watch.assess(this.#facts(own), now);
+  }
+
+  /** As {@link assess}, and takes it in. */
+  follow(own: OwnStanding, now: number): SyncHealth {
+    return this.#watch.follow(this.#facts(own), now);
+  }
+
+  #facts(own: OwnStanding): HealthFacts {
+    return { ...own, newest: Math.max(this.#newest, own.version), unverifiedSince: this.#doubtedSince };
   }
 
   hasTurned(health: SyncHealth): boolean {

@@ -1,0 +1,62 @@
+import type { ReplicaId } from '../state/index.ts';
+import type { TraceHub } from '../trace/index.ts';
+import { batchTexts, type Input } from './inputs.ts';
+
+/** Silent inputs that are kept before they are written without waiting for one that is not. */
+const MAX_WAITING = 500;
+
+/**
+ * Writes the inputs of a session into its trace, so that the session can be run again from its capture. The driver of the state
+ * machines calls {@link run} around each call of theirs that it makes; nothing else may report to the hub meanwhile.
+ *
+ * An input that made no record is written together with the next one that did, so an idle session's trace does not grow by its ticks.
+ */
+export class InputJournal {
+  readonly #hub: TraceHub;
+  readonly #witness: ReplicaId;
+  #waiting: Input[] = [];
+
+  /** `witness` is the replica under which the inputs stand in the trace. */
+  constructor(hub: TraceHub, witness: ReplicaId) {
+    this.#hub = hub;
+    this.#witness = witness;
+  }
+
+  /** Runs `work`, which hands `input` to a state machine, and writes down that it did. */
+  run<T>(input: Input, work: () => T): T {
+    if (!this.#hub.isOpen) return work();
+    const before = this.#hub.lastSeq;
+    try {
+      return work();
+    } finally {
+      this.#waiting.push(input);
+      const count = this.#hub.lastSeq - before;
+      if (count > 0 || this.#waiting.length >= MAX_WAITING) this.#write(count);
+    }
+  }
+
+  /** As {@link run} where what the input was is known only after `work`; undefined for one that did nothing. */
+  note<T>(work: () => T, input: (result: T) => Input | undefined): T {
+    if (!this.#hub.isOpen) return work();
+    const before = this.#hub.lastSeq;
+    const result = work();
+    const done = input(result);
+    if (done) this.#waiting.push(done);
+    const count = this.#hub.lastSeq - before;
+    if (done && count > 0) this.#write(count);
+    return result;
+  }
+
+  /** Writes what waits; at the end of a session. */
+  flush(): void {
+    if (this.#waiting.length > 0) this.#write(0);
+  }
+
+  #write(count: number): void {
+    const inputs = this.#waiting;
+    this.#waiting = [];
+    for (const text of batchTexts({ count, inputs })) {
+      this.#hub.emit(this.#witness, { kind: 'log', level: 'debug', text });
+    }
+  }
+}

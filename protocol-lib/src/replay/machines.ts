@@ -1,0 +1,217 @@
+import { isSyncError, SyncError } from '../errors/index.ts';
+import { FrameDecoder, type Message } from '../messages/index.ts';
+import type { ReplicaId } from '../state/index.ts';
+import { ClientState, type LinkId, type Outgoing, SyncManager } from '../sync/index.ts';
+import type { Tap } from '../trace/index.ts';
+import { parseArguments } from './arguments.ts';
+import type { Decisions } from './driven.ts';
+import type { Input, InputOf } from './inputs.ts';
+import { ReplayLog } from './replay-log.ts';
+import type { Placed } from './steps.ts';
+
+/** What the machines ask for after an input: frames of a client to the authority, or what the authority has its driver do. */
+export interface Effects {
+  readonly frames: readonly Uint8Array[];
+  readonly outgoing: readonly Outgoing[];
+}
+
+const NO_FRAME = new Uint8Array(0);
+const NO_EFFECTS: Effects = { frames: [], outgoing: [] };
+
+/**
+ * The state machines of a recorded session, made anew: a real {@link SyncManager} and real {@link ClientState}s that are handed the
+ * inputs of the recording, or of a branch of it, and report to `tap`.
+ */
+export class Machines {
+  readonly clients = new Map<ReplicaId, ClientState>();
+  readonly #tap: Tap;
+  readonly #decisions: Decisions;
+  /** Clients that began and were not yet connected. */
+  readonly #begun = new Map<ReplicaId, InputOf<'client'>>();
+  readonly #links = new Map<LinkId, { decoder: FrameDecoder }>();
+  #manager: SyncManager | undefined;
+  #log: ReplayLog | undefined;
+  #authority: ReplicaId | undefined;
+
+  constructor(tap: Tap, decisions: Decisions) {
+    this.#tap = tap;
+    this.#decisions = decisions;
+  }
+
+  get authority(): SyncManager | undefined {
+    return this.#manager;
+  }
+
+  /**
+   * Hands over one input. `records` are what it made when it was recorded; `frame` is what it brings, by default what the recording has.
+   * @throws SyncError `REPLAY_INPUT_UNFIT` where no such endpoint is there, and what the machines throw
+   */
+  apply(input: Input, records: readonly Placed[], frame: Uint8Array | undefined = frameOf(records)): Effects {
+    this.#decisions.expect(input, records, frame && this.#read(input, frame));
+    switch (input.op) {
+      case 'authority':
+        return this.#begin(input);
+      case 'client':
+        this.clients.delete(input.replica);
+        this.#begun.set(input.replica, input);
+        return NO_EFFECTS;
+      case 'connect':
+      case 'disconnect':
+      case 'arrival':
+      case 'queued':
+      case 'mutate':
+      case 'durable':
+        return { frames: [], outgoing: this.#atAuthority(input, this.#requireManager(), frame) };
+      case 'tick':
+        if (input.replica === this.#authority) {
+          return { frames: [], outgoing: this.#requireManager().tick(input.now) };
+        }
+        return { frames: this.clients.get(input.replica)?.tick(input.now) ?? [], outgoing: [] };
+      default:
+        return { frames: this.#atClient(input, records, frame), outgoing: [] };
+    }
+  }
+
+  #begin(input: InputOf<'authority'>): Effects {
+    const { replica, session, now, settings, incarnation, log } = input;
+    this.#authority = replica;
+    this.#links.clear();
+    this.#log = log ? ReplayLog.open(this.#log, log.last, log.durability) : undefined;
+    this.#manager = new SyncManager({
+      ...settings,
+      definition: this.#decisions.definition,
+      replica,
+      session,
+      // Nothing is drawn: what begins is the recorded state, in the recorded life.
+      random: { next: () => 0 },
+      now,
+      incarnation,
+      tap: this.#tap,
+      ...(this.#log ? { log: this.#log } : {}),
+    });
+    return NO_EFFECTS;
+  }
+
+  #atAuthority(
+    input: InputOf<'connect' | 'disconnect' | 'arrival' | 'queued' | 'mutate' | 'durable'>,
+    manager: SyncManager,
+    frame: Uint8Array | undefined,
+  ): readonly Outgoing[] {
+    switch (input.op) {
+      case 'connect':
+        this.#links.set(input.link, { decoder: new FrameDecoder() });
+        manager.connect(input.link, input.now);
+        return [];
+      case 'disconnect':
+        this.#links.delete(input.link);
+        manager.disconnect(input.link, input.reason, input.now);
+        return [];
+      case 'arrival':
+        // One that was not recorded came to a link that is closed, which only then comes to light.
+        return manager.receive(input.link, frame ?? NO_FRAME, input.now);
+      case 'queued':
+        manager.queued(input.link, input.bytes, input.now);
+        return [];
+      case 'mutate':
+        mutate(manager, input);
+        return [];
+      case 'durable':
+        this.#log?.settle(input.durable, input.failure);
+        return [];
+    }
+  }
+
+  #atClient(
+    input: InputOf<'open' | 'delivery' | 'predict' | 'closed' | 'corrupt'>,
+    records: readonly Placed[],
+    frame: Uint8Array | undefined,
+  ): Uint8Array[] {
+    const { replica, now } = input;
+    const client = input.op === 'open' ? this.#opened(replica, records) : this.clients.get(replica);
+    // Before its first connection it has no state that anything could be done to.
+    if (!client) return [];
+    switch (input.op) {
+      case 'open':
+        return client.open(now);
+      case 'delivery':
+        return frame ? client.receive(frame, now) : [];
+      case 'predict': {
+        const { command, args, unchecked } = input;
+        const result = client.predict(command, parseArguments(args), now, { unchecked });
+        return 'frames' in result ? result.frames : [];
+      }
+      case 'closed':
+        client.closed(input.reason, now);
+        return [];
+      case 'corrupt':
+        client.corruptCommitted(input.changes);
+        return [];
+    }
+  }
+
+  /** The client that opens its connection. The token that it shows is in its HELLO only, where a capture can have it blacked out. */
+  #opened(replica: ReplicaId, records: readonly Placed[]): ClientState {
+    const known = this.clients.get(replica);
+    if (known) return known;
+    const begun = this.#begun.get(replica);
+    if (!begun) {
+      throw new SyncError('REPLAY_INPUT_UNFIT', `${replica} opens a connection and never began`, { origin: 'capture' });
+    }
+    const { session, features, protocols, role } = begun;
+    const client = new ClientState({
+      definition: this.#decisions.definition,
+      replica,
+      session,
+      token: tokenIn(records),
+      features,
+      protocols,
+      role,
+      tap: this.#tap,
+      ...(this.#authority ? { authority: this.#authority } : {}),
+    });
+    this.clients.set(replica, client);
+    return client;
+  }
+
+  /** The frame of a client as its link can read it, for whoever decides. */
+  #read(input: Input, frame: Uint8Array): Message | undefined {
+    if (input.op !== 'arrival') return undefined;
+    try {
+      return this.#links.get(input.link)?.decoder.decode(frame);
+    } catch (error) {
+      if (isSyncError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #requireManager(): SyncManager {
+    if (this.#manager) return this.#manager;
+    throw new SyncError('REPLAY_INPUT_UNFIT', 'something came to an authority that never began', { origin: 'capture' });
+  }
+}
+
+/** Where its log has failed, an authority refuses its own mutations by throwing. */
+function mutate(manager: SyncManager, { command, args, now }: InputOf<'mutate'>): void {
+  try {
+    manager.mutate(command, parseArguments(args), now);
+  } catch (error) {
+    if (!isSyncError(error)) throw error;
+  }
+}
+
+/** The frame that an input brought when it was recorded. What became durable meanwhile is told before it. */
+export function frameOf(records: readonly Placed[]): Uint8Array | undefined {
+  const brought = records.find(({ record: { body, wire } }) => {
+    return wire !== undefined && (body.kind === 'receive' || body.kind === 'refused');
+  });
+  return brought?.record.wire;
+}
+
+function tokenIn(records: readonly Placed[]): string {
+  for (const { record } of records) {
+    if (record.body.kind !== 'send' || record.body.type !== 'HELLO' || !record.wire) continue;
+    const hello = new FrameDecoder().decode(record.wire);
+    if (hello.type === 'HELLO') return hello.token;
+  }
+  return '';
+}

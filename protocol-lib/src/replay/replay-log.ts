@@ -1,0 +1,78 @@
+import { SyncError } from '../errors/index.ts';
+import { type Durability, type EventLog, type LogEntry, LogIndex, type LogSnapshot } from '../events/index.ts';
+
+/** A log whose entries become durable when the recording says that they did. */
+export class ReplayLog implements EventLog {
+  readonly durability: Durability;
+  readonly #index: LogIndex;
+  #durable: number;
+  #failure: SyncError | undefined;
+
+  private constructor(index: LogIndex, durability: Durability) {
+    this.#index = index;
+    this.#durable = index.last;
+    this.durability = durability;
+  }
+
+  /**
+   * What a process found that began with entries up to `last` of the log that `before` was; nothing where `last` is -1.
+   * @throws SyncError `REPLAY_LOG_UNKNOWN` where the recording does not hold those entries
+   */
+  static open(before: ReplayLog | undefined, last: number, durability: Durability): ReplayLog {
+    const index = new LogIndex();
+    if (last < 0) return new ReplayLog(index, durability);
+    const first = before?.snapshot(last);
+    if (!before || !first || before.last < last) {
+      const text = `the authority began with a log of ${last} entries that were written before this recording`;
+      throw new SyncError('REPLAY_LOG_UNKNOWN', text, { origin: 'capture' });
+    }
+    index.putSnapshot(first);
+    for (const entry of before.read(first.position, last - first.position)) index.append(index.last, [entry]);
+    return new ReplayLog(index, durability);
+  }
+
+  get base(): number {
+    return this.#index.base;
+  }
+
+  get last(): number {
+    return this.#index.last;
+  }
+
+  get durable(): number {
+    return this.#durable;
+  }
+
+  get failure(): SyncError | undefined {
+    return this.#failure;
+  }
+
+  /** As the recording says. More than was appended here cannot have become durable here. */
+  settle(durable: number, failure: string | undefined): void {
+    this.#durable = Math.min(durable, this.#index.last);
+    if (failure !== undefined) this.#failure = new SyncError('LOG_FAILED', failure, { origin: 'state' });
+  }
+
+  append(expected: number, entries: readonly LogEntry[]): void {
+    if (this.#failure) throw this.#failure;
+    this.#index.append(expected, entries);
+  }
+
+  read(after: number, limit?: number): LogEntry[] {
+    return this.#index.read(after, limit);
+  }
+
+  snapshot(atMost?: number): LogSnapshot | undefined {
+    return this.#index.snapshot(atMost);
+  }
+
+  putSnapshot(snapshot: LogSnapshot): void {
+    if (this.#failure) throw this.#failure;
+    this.#index.putSnapshot(snapshot);
+  }
+
+  compact(position: number): void {
+    if (this.#failure) throw this.#failure;
+    this.#index.compact(position);
+  }
+}
