@@ -1,7 +1,8 @@
 import { type HashWords, packMsgpack } from '../bytes/index.ts';
 import { SyncError } from '../errors/index.ts';
 import type { Change, RecordKey, StateHash, SyncRecord } from '../state/index.ts';
-import { changeBetween, childAt, mergeEntries, sortByKey } from './diff.ts';
+import { childAt, mergeEntries, sortByKey } from './diff.ts';
+import { changeBetween } from './line.ts';
 import type { StateRoot } from './roots.ts';
 import {
   Branch,
@@ -133,7 +134,9 @@ export class MerkleDescent {
   /** The changes that make this state the other one, sorted by key. @throws SyncError `MERKLE_UNFINISHED` before it is done */
   result(): Change[] {
     this.#checkDone();
-    return sortByKey(this.#found.map(({ own, theirs }) => changeBetween(own, theirs)));
+    return sortByKey(
+      this.#found.map(({ own, theirs }) => changeBetween((own ?? theirs)!.key, own?.record, theirs?.record)),
+    );
   }
 
   #checkDone(): void {

@@ -1,9 +1,9 @@
 import type { HashWords } from '../bytes/index.ts';
 import { SyncError } from '../errors/index.ts';
-import type { Change, RecordKey, SyncRecord, Value } from '../state/index.ts';
+import type { Change, RecordKey, SyncRecord } from '../state/index.ts';
+import { changeBetween, changeOf } from './line.ts';
 import type { StateRoot } from './roots.ts';
 import { Branch, childOf, countOf, type Entry, entriesOf, FAN_OUT, hashOf, type Node, partOf } from './trie.ts';
-import { hasField, sameValue } from './values.ts';
 
 /** A key whose record differs: absent on a side where there is none. */
 export interface RecordChange {
@@ -33,48 +33,20 @@ export function diffRoots(left: StateRoot, right: StateRoot): RecordChange[] {
 
 /**
  * The changes that lead from one state to another, sorted by key: a patch with only the fields that
- * differ where both have the record, a put or a remove where one has.
+ * differ where both have the record, a put or a remove where one has. Where the one came of the other lately, what was written
+ * since is known; else the tries are compared.
  * @throws SyncError `HASHER_DIFFERS` where the two were hashed differently
  */
 export function changesBetween(from: StateRoot, to: StateRoot): Change[] {
   checkHashers(from, to);
+  const writes = to.step.writesSince(from.step);
+  if (writes !== undefined) return sortByKey(writes.map(changeOf));
   const changes: Change[] = [];
   walkUnequal(from.node, to.node, 0, (before, after) => {
-    changes.push(changeBetween(before, after));
+    changes.push(changeBetween((before ?? after)!.key, before?.record, after?.record));
   });
   return sortByKey(changes);
 }
-
-/** The change from one record to another under the same key, at least one of them given. */
-export function changeBetween(before: Entry | undefined, after: Entry | undefined): Change {
-  if (after === undefined) return { op: 'remove', key: before!.key };
-  if (before === undefined) return { op: 'put', key: after.key, record: after.record };
-  const { fields, removed } = fieldsBetween(before.record, after.record);
-  return { op: 'patch', key: after.key, fields, removed };
-}
-
-/** What a patch from one record to another carries. */
-export function fieldsBetween(
-  before: SyncRecord,
-  after: SyncRecord,
-): { readonly fields: SyncRecord; readonly removed: readonly string[] } {
-  const fields: Record<string, Value> = {};
-  let kept = 0;
-  for (const name in after) {
-    const value = after[name]!;
-    const old = before[name];
-    if (old !== undefined && typeof old !== 'function') kept++;
-    if (old !== value || value === 0) if (!sameValue(old, value)) fields[name] = value;
-  }
-  // Counting is enough to see that every field is still there.
-  for (const _ in before) kept--;
-  if (kept === 0) return { fields, removed: NONE };
-  const removed: string[] = [];
-  for (const name in before) if (!hasField(after, name)) removed.push(name);
-  return { fields, removed };
-}
-
-const NONE: readonly string[] = [];
 
 /** @throws SyncError `HASHER_DIFFERS` */
 export function checkHashers(left: StateRoot, right: StateRoot): void {

@@ -1,5 +1,6 @@
 export { MerkleDescent, type MerkleDifference } from './descent.ts';
-export { changesBetween, diffRoots, fieldsBetween, type RecordChange } from './diff.ts';
+export { changesBetween, diffRoots, type RecordChange } from './diff.ts';
+export { fieldsBetween } from './fields.ts';
 export { EMPTY_HASH, recordHash, StateMerkleTree, StateRoot } from './roots.ts';
 export {
   diffTree,

@@ -1,6 +1,8 @@
-import { fastHasher, type Hasher, wordsToHex } from '../bytes/index.ts';
+import { fastHasher, type Hasher, isCanonical, MAP_MAX_FIELDS, wordsToHex } from '../bytes/index.ts';
 import { SyncError, unreachable } from '../errors/index.ts';
 import { type Change, type RecordKey, recordSchema, type StateHash, type SyncRecord } from '../state/index.ts';
+import { type Cell, Front } from './front.ts';
+import { Step } from './line.ts';
 import {
   countOf,
   type Edit,
@@ -11,12 +13,10 @@ import {
   hashKey,
   hashOf,
   makeEntry,
-  makePatched,
   type Node,
   putEntry,
-  removeEntry,
 } from './trie.ts';
-import { patched, sameRecord } from './values.ts';
+import { hasField, patched, sameRecord } from './values.ts';
 
 /** The root hash of a state without records. */
 export const EMPTY_HASH = wordsToHex(0, 0) as StateHash;
@@ -28,26 +28,40 @@ export const EMPTY_HASH = wordsToHex(0, 0) as StateHash;
 export class StateRoot {
   static readonly empty: StateRoot = new StateRoot(null, fastHasher);
 
-  /** The trie; for the other files of this folder. */
-  readonly node: Node | null;
-  readonly hasher: Hasher;
+  /** For the other files of this folder. */
+  readonly step: Step;
 
   /** Use {@link StateRoot.from}, {@link StateRoot.empty} or {@link StateMerkleTree.root}. */
-  constructor(node: Node | null, hasher: Hasher) {
-    this.node = node;
-    this.hasher = hasher;
+  constructor(version: Node | null | Step, hasher: Hasher) {
+    this.step = version instanceof Step ? version : Step.of(version, countOf(version), hasher);
   }
 
   /** A state of these records; of two with one key the later counts. @throws SyncError as {@link StateMerkleTree.put} */
   static from(entries: Iterable<readonly [RecordKey, SyncRecord]>, hasher: Hasher = fastHasher): StateRoot {
-    const tree = new StateMerkleTree(new StateRoot(null, hasher));
-    for (const [key, record] of entries) tree.put(key, record);
-    return tree.root();
+    const edit: Edit = {};
+    let node: Node | null = null;
+    for (const [key, record] of entries) {
+      hashKey(key, words);
+      const high = words[0]!;
+      const low = words[1]!;
+      const before = findHashed(node, key, high, low);
+      node = putEntry(node, entryOf(key, record, high, low, hasher), before, high, edit);
+    }
+    return new StateRoot(node, hasher);
+  }
+
+  get hasher(): Hasher {
+    return this.step.hasher;
   }
 
   /** Records in it. */
   get size(): number {
-    return countOf(this.node);
+    return this.step.size;
+  }
+
+  /** The trie; for the other files of this folder. It is written when it is first asked for. */
+  get node(): Node | null {
+    return this.step.trie;
   }
 
   /** The state hash: 16 hex digits. */
@@ -56,11 +70,12 @@ export class StateRoot {
   }
 
   get(key: RecordKey): SyncRecord | undefined {
-    return findEntry(this.node, key)?.record;
+    const { present } = this.step;
+    return present === undefined ? findEntry(this.node, key)?.record : present.getKept(key);
   }
 
   has(key: RecordKey): boolean {
-    return findEntry(this.node, key) !== undefined;
+    return this.get(key) !== undefined;
   }
 
   /** Every record whose key starts with `prefix`; in no useful order, but in the same one for equal states. */
@@ -77,7 +92,7 @@ export class StateRoot {
   apply(changes: readonly Change[]): StateRoot {
     if (changes.length === 0) return this;
     const tree = new StateMerkleTree(this);
-    for (const change of changes) applyChange(tree, change);
+    tree.apply(changes);
     return tree.root();
   }
 }
@@ -96,44 +111,43 @@ function nodeHash(node: Node | null): StateHash {
 }
 
 /**
- * A state that changes: the owned handle of one replica. Writing copies a node only the first time after
- * {@link StateMerkleTree.root}, and changes it in place from then on.
+ * A state that changes: the owned handle of one replica. Writes go into a flat front and are remembered; the trie is written
+ * from them, all at once, when a version's hash or trie is asked for.
  */
 export class StateMerkleTree {
   readonly hasher: Hasher;
-  #node: Node | null;
-  #edit: Edit = {};
-  /** The root last kept, as long as nothing was written since. */
-  #kept: StateRoot | undefined;
+  /** The version last kept. */
+  #kept: StateRoot;
+  /** With the run of writes since then; undefined where there is none. */
+  #front: Front | undefined;
+  #size: number;
 
   constructor(root: StateRoot = StateRoot.empty) {
     this.hasher = root.hasher;
-    this.#node = root.node;
     this.#kept = root;
+    this.#size = root.size;
   }
 
   get size(): number {
-    return countOf(this.#node);
+    return this.#size;
   }
 
-  /** The hash of the state as it is now; it is kept up with every write. */
+  /** The hash of the state as it is now. */
   get hash(): StateHash {
-    return nodeHash(this.#node);
+    return this.root().hash;
   }
 
   get(key: RecordKey): SyncRecord | undefined {
-    return findEntry(this.#node, key)?.record;
+    return this.#front === undefined ? this.#kept.get(key) : this.#front.get(key);
   }
 
   has(key: RecordKey): boolean {
-    return findEntry(this.#node, key) !== undefined;
+    return this.get(key) !== undefined;
   }
 
   /** As {@link StateRoot.entries}. Writing while this is being read is not supported. */
   *entries(prefix = ''): Generator<readonly [RecordKey, SyncRecord], void, undefined> {
-    for (const entry of entriesOf(this.#node)) {
-      if (prefix === '' || entry.key.startsWith(prefix)) yield [entry.key, entry.record];
-    }
+    yield* this.root().entries(prefix);
   }
 
   /**
@@ -141,10 +155,12 @@ export class StateMerkleTree {
    * @throws SyncError `VALUE_INVALID`, `FIELD_RESERVED`, `LIMIT_DEPTH` or `LIMIT_MAP_KEYS` for a record that has no hash
    */
   put(key: RecordKey, record: SyncRecord): boolean {
-    const before = this.#find(key);
-    if (before !== undefined && sameRecord(before.record, record)) return false;
-    const high = words[0]!;
-    this.#put(entryOf(key, record, high, words[1]!, this.hasher), before, high);
+    const front = this.#front ?? this.#begin();
+    const cell = front.cell(key);
+    const before = cell === undefined ? front.beneath(key) : cell.record;
+    if (before !== undefined && sameRecord(before, record)) return false;
+    if (!isCanonical(record) || (before === undefined && !key.isWellFormed())) explain(key, record);
+    this.#write(front, key, cell, before, record);
     return true;
   }
 
@@ -153,20 +169,24 @@ export class StateMerkleTree {
    * @throws SyncError `RECORD_MISSING`, and as {@link StateMerkleTree.put}
    */
   patch(key: RecordKey, fields: SyncRecord, removed: readonly string[] = []): boolean {
-    const before = this.#find(key);
+    const front = this.#front ?? this.#begin();
+    const cell = front.cell(key);
+    const before = cell === undefined ? front.beneath(key) : cell.record;
     if (before === undefined) throw missing(key, 'patch');
-    const after = patched(before.record, fields, removed);
-    if (after === before.record) return false;
-    const high = words[0]!;
-    this.#put(patchedEntry(before, after, fields, removed, high, this.hasher), before, high);
+    const after = patched(before, fields, removed);
+    if (after === before) return false;
+    if (!isPatchCanonical(before, fields, after)) explain(key, after);
+    this.#write(front, key, cell, before, after);
     return true;
   }
 
   /** False where there is no such record. */
   remove(key: RecordKey): boolean {
-    const before = this.#find(key);
+    const front = this.#front ?? this.#begin();
+    const cell = front.cell(key);
+    const before = cell === undefined ? front.beneath(key) : cell.record;
     if (before === undefined) return false;
-    this.#write(removeEntry(this.#node!, before, words[0]!, this.#edit));
+    this.#write(front, key, cell, before, undefined);
     return true;
   }
 
@@ -175,48 +195,56 @@ export class StateMerkleTree {
    * @throws SyncError `RECORD_MISSING` for a patch or remove of a missing record, and as {@link StateMerkleTree.put}
    */
   apply(changes: readonly Change[]): void {
-    const kept = this.#kept;
+    const isFirst = !this.#front?.hasWrites;
     const undo: Change[] = [];
     try {
       for (const change of changes) {
-        // With the state kept, or only one change to make, there is nothing to take back one by one.
-        if (kept === undefined && changes.length > 1) undo.push(inverse(change.key, this.get(change.key)));
+        // Where nothing else waits, or only one change is made, there is nothing to take back one by one.
+        if (!isFirst && changes.length > 1) undo.push(inverse(change.key, this.get(change.key)));
         applyChange(this, change);
       }
     } catch (error) {
-      if (kept === undefined) {
+      if (isFirst) this.#takeBack();
+      else {
         for (const change of undo.reverse())
           if (change.op !== 'remove' || this.has(change.key)) applyChange(this, change);
-      } else {
-        this.#node = kept.node;
-        this.#kept = kept;
       }
       throw error;
     }
   }
 
-  /** Keeps what is now. The same object as before where nothing was written since. */
+  /** Keeps what is now. The same object as before where nothing is different. */
   root(): StateRoot {
-    if (this.#kept === undefined) {
-      this.#kept = new StateRoot(this.#node, this.hasher);
-      this.#edit = {};
-    }
+    const front = this.#front;
+    if (front === undefined) return this.#kept;
+    this.#front = undefined;
+    const step = front.end(this.#size);
+    if (step !== this.#kept.step) this.#kept = new StateRoot(step, this.hasher);
     return this.#kept;
   }
 
-  /** The entry of a key; leaves the key's hash in `words`. */
-  #find(key: RecordKey): Entry | undefined {
-    hashKey(key, words);
-    return findHashed(this.#node, key, words[0]!, words[1]!);
+  #begin(): Front {
+    this.#front = Front.begin(this.#kept.step);
+    return this.#front;
   }
 
-  #put(entry: Entry, before: Entry | undefined, keyHigh: number): void {
-    this.#write(putEntry(this.#node, entry, before, keyHigh, this.#edit));
+  /** Everything since the version kept. */
+  #takeBack(): void {
+    this.#front?.takeBack();
+    this.#front = undefined;
+    this.#size = this.#kept.size;
   }
 
-  #write(node: Node | null): void {
-    this.#node = node;
-    this.#kept = undefined;
+  #write(
+    front: Front,
+    key: RecordKey,
+    cell: Cell | undefined,
+    before: SyncRecord | undefined,
+    after: SyncRecord | undefined,
+  ): void {
+    if (before === undefined) this.#size++;
+    if (after === undefined) this.#size--;
+    front.write(key, cell, before, after);
   }
 }
 
@@ -231,25 +259,25 @@ function entryOf(key: RecordKey, record: SyncRecord, high: number, low: number, 
   }
 }
 
-function patchedEntry(
-  before: Entry,
-  after: SyncRecord,
-  fields: SyncRecord,
-  removed: readonly string[],
-  high: number,
-  hasher: Hasher,
-): Entry {
-  try {
-    return makePatched(before, after, fields, removed, high, hasher);
-  } catch (error) {
-    explain(before.key, after, error);
+/** Whether what a patch of a record that has a hash leads to has one too. */
+function isPatchCanonical(before: SyncRecord, fields: SyncRecord, after: SyncRecord): boolean {
+  let isWider = false;
+  for (const name in fields) {
+    const value = fields[name];
+    if (typeof value !== 'number' && typeof value !== 'boolean' && !isCanonical(value, 1)) return false;
+    if (name === '__proto__') return false;
+    if (hasField(before, name)) continue;
+    if (!name.isWellFormed()) return false;
+    isWider = true;
   }
+  return !isWider || Object.keys(after).length <= MAP_MAX_FIELDS;
 }
 
-/** The schema says in which field it is, at a cost that only a failure is worth. */
-function explain(key: RecordKey, record: SyncRecord, error: unknown): never {
+/** The schema says in which field it is, at a cost that only a failure is worth; what it does not see, the hash does. */
+function explain(key: RecordKey, record: SyncRecord, error?: unknown): never {
   recordSchema.parse(record, key);
-  throw error;
+  if (error === undefined) recordHash(key, record);
+  throw error ?? new TypeError(`${key} has canonical bytes`);
 }
 
 function applyChange(tree: StateMerkleTree, change: Change): void {
