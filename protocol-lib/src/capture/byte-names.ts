@@ -5,6 +5,7 @@ const decoder = new TextDecoder();
 export class ByteNames {
   readonly texts: string[] = [];
   readonly #bytes: Uint8Array[] = [];
+  #last = -1;
   readonly #byHash = new Map<number, number | number[]>();
 
   constructor(initial: readonly string[] = []) {
@@ -13,10 +14,18 @@ export class ByteNames {
 
   /** The number of the string, or -1 where it was never interned. */
   find(source: Uint8Array, offset: number, length: number): number {
+    // One name comes several times in a row, mostly.
+    if (this.#last >= 0 && this.is(this.#last, source, offset, length)) return this.#last;
+    const id = this.#lookUp(source, offset, length);
+    this.#last = id;
+    return id;
+  }
+
+  #lookUp(source: Uint8Array, offset: number, length: number): number {
     const found = this.#byHash.get(hashBytes(source, offset, length));
     if (found === undefined) return -1;
-    if (typeof found === 'number') return this.#is(found, source, offset, length) ? found : -1;
-    return found.find((one) => this.#is(one, source, offset, length)) ?? -1;
+    if (typeof found === 'number') return this.is(found, source, offset, length) ? found : -1;
+    return found.find((one) => this.is(one, source, offset, length)) ?? -1;
   }
 
   intern(source: Uint8Array, offset: number, length: number): number {
@@ -42,7 +51,8 @@ export class ByteNames {
     return this.find(bytes, 0, bytes.length);
   }
 
-  #is(id: number, source: Uint8Array, offset: number, length: number): boolean {
+  /** Whether a number's string is these bytes. */
+  is(id: number, source: Uint8Array, offset: number, length: number): boolean {
     const own = this.#bytes[id]!;
     if (own.length !== length) return false;
     for (let index = 0; index < length; index++) if (own[index] !== source[offset + index]) return false;

@@ -12,14 +12,10 @@ export class MsgpackCursor {
   bytes: Uint8Array = new Uint8Array(0);
   offset = 0;
   end = 0;
-  #view = new DataView(this.bytes.buffer);
 
   /** Starts over at `offset` of `bytes`, up to `end`. */
   reset(bytes: Uint8Array, offset: number, end: number): void {
-    if (bytes !== this.bytes) {
-      this.bytes = bytes;
-      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    }
+    this.bytes = bytes;
     this.offset = offset;
     this.end = end;
   }
@@ -29,6 +25,24 @@ export class MsgpackCursor {
       origin: 'capture',
       place: { offset: this.offset },
     });
+  }
+
+  #byte(at: number): number {
+    return this.bytes[at]!;
+  }
+
+  #word(at: number): number {
+    return (this.bytes[at]! << 8) | this.bytes[at + 1]!;
+  }
+
+  #long(at: number): number {
+    const { bytes } = this;
+    return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+  }
+
+  /** For what is rare: most numbers are read without it, so that a new record needs none. */
+  #view(at: number): DataView {
+    return new DataView(this.bytes.buffer, this.bytes.byteOffset + at);
   }
 
   #take(length: number, what: string): number {
@@ -61,33 +75,33 @@ export class MsgpackCursor {
     let value = -1;
     switch (tag) {
       case 0xcc:
-        value = this.#view.getUint8(this.#take(2, 'an integer') + 1);
+        value = this.#byte(this.#take(2, 'an integer') + 1);
         break;
       case 0xcd:
-        value = this.#view.getUint16(this.#take(3, 'an integer') + 1);
+        value = this.#word(this.#take(3, 'an integer') + 1);
         break;
       case 0xce:
-        value = this.#view.getUint32(this.#take(5, 'an integer') + 1);
+        value = this.#long(this.#take(5, 'an integer') + 1);
         break;
       case 0xcf:
       case 0xd3: {
         const at = this.#take(9, 'an integer') + 1;
-        value = this.#view.getUint32(at) * POW_32 + this.#view.getUint32(at + 4);
+        value = this.#long(at) * POW_32 + this.#long(at + 4);
         break;
       }
       case 0xcb: {
         const at = this.#take(9, 'an integer') + 1;
-        value = this.#view.getFloat64(at);
+        value = this.#view(at).getFloat64(0);
         break;
       }
       case 0xd0:
-        value = this.#view.getInt8(this.#take(2, 'an integer') + 1);
+        value = this.#view(this.#take(2, 'an integer') + 1).getInt8(0);
         break;
       case 0xd1:
-        value = this.#view.getInt16(this.#take(3, 'an integer') + 1);
+        value = this.#view(this.#take(3, 'an integer') + 1).getInt16(0);
         break;
       case 0xd2:
-        value = this.#view.getInt32(this.#take(5, 'an integer') + 1);
+        value = this.#view(this.#take(5, 'an integer') + 1).getInt32(0);
         break;
     }
     if (value < 0 || !Number.isSafeInteger(value)) this.fail('a non-negative integer');
@@ -101,9 +115,9 @@ export class MsgpackCursor {
     if (tag >= 0xa0 && tag < 0xc0) {
       this.offset++;
       length = tag - 0xa0;
-    } else if (tag === 0xd9) length = this.#view.getUint8(this.#take(2, 'a string') + 1);
-    else if (tag === 0xda) length = this.#view.getUint16(this.#take(3, 'a string') + 1);
-    else if (tag === 0xdb) length = this.#view.getUint32(this.#take(5, 'a string') + 1);
+    } else if (tag === 0xd9) length = this.#byte(this.#take(2, 'a string') + 1);
+    else if (tag === 0xda) length = this.#word(this.#take(3, 'a string') + 1);
+    else if (tag === 0xdb) length = this.#long(this.#take(5, 'a string') + 1);
     else return this.fail('a string');
     this.#take(length, `a string of ${length} bytes`);
     return length;
@@ -122,9 +136,9 @@ export class MsgpackCursor {
   binary(): number {
     const tag = this.peek();
     let length: number;
-    if (tag === 0xc4) length = this.#view.getUint8(this.#take(2, 'bytes') + 1);
-    else if (tag === 0xc5) length = this.#view.getUint16(this.#take(3, 'bytes') + 1);
-    else if (tag === 0xc6) length = this.#view.getUint32(this.#take(5, 'bytes') + 1);
+    if (tag === 0xc4) length = this.#byte(this.#take(2, 'bytes') + 1);
+    else if (tag === 0xc5) length = this.#word(this.#take(3, 'bytes') + 1);
+    else if (tag === 0xc6) length = this.#long(this.#take(5, 'bytes') + 1);
     else return this.fail('bytes');
     this.#take(length, `${length} bytes`);
     return length;
@@ -137,8 +151,8 @@ export class MsgpackCursor {
     if (tag >= 0x90 && tag < 0xa0) {
       this.offset++;
       count = tag - 0x90;
-    } else if (tag === 0xdc) count = this.#view.getUint16(this.#take(3, 'an array') + 1);
-    else if (tag === 0xdd) count = this.#view.getUint32(this.#take(5, 'an array') + 1);
+    } else if (tag === 0xdc) count = this.#word(this.#take(3, 'an array') + 1);
+    else if (tag === 0xdd) count = this.#long(this.#take(5, 'an array') + 1);
     else return this.fail('an array');
     if (count > this.end - this.offset) this.fail(`an array of ${count}`);
     return count;
@@ -151,8 +165,8 @@ export class MsgpackCursor {
     if (tag >= 0x80 && tag < 0x90) {
       this.offset++;
       count = tag - 0x80;
-    } else if (tag === 0xde) count = this.#view.getUint16(this.#take(3, 'a map') + 1);
-    else if (tag === 0xdf) count = this.#view.getUint32(this.#take(5, 'a map') + 1);
+    } else if (tag === 0xde) count = this.#word(this.#take(3, 'a map') + 1);
+    else if (tag === 0xdf) count = this.#long(this.#take(5, 'a map') + 1);
     else return this.fail('a map');
     if (count * 2 > this.end - this.offset) this.fail(`a map of ${count}`);
     return count;
@@ -187,8 +201,7 @@ export class MsgpackCursor {
   #extension(tag: number): void {
     const width = 1 << (tag - 0xc7);
     const at = this.#take(1 + width + 1, 'an extension') + 1;
-    const length =
-      width === 1 ? this.#view.getUint8(at) : width === 2 ? this.#view.getUint16(at) : this.#view.getUint32(at);
+    const length = width === 1 ? this.#byte(at) : width === 2 ? this.#word(at) : this.#long(at);
     this.#take(length, `an extension of ${length} bytes`);
   }
 }

@@ -30,6 +30,7 @@ const FIELDS = [
   'differences',
   'pending',
   'reference',
+  'state',
 ] as const;
 type Field = (typeof FIELDS)[number];
 const F = Object.fromEntries(FIELDS.map((name, number) => [name, number])) as Readonly<Record<Field, number>>;
@@ -47,12 +48,18 @@ const reasons = new ByteNames([
   'periodic',
   'mismatch',
   'checkpoint',
+  'connected',
+  'minority',
+  'split',
+  'merging',
+  'healed',
 ]);
 export const REASONS = reasons.texts;
 const levels = new ByteNames(['debug', 'info', 'warn', 'error', 'armed', 'struck', 'cleared']);
 export const LEVELS = levels.texts;
 
 export const ABSENT = 0xffff;
+const FIELDS_GUESSED = 12;
 
 /**
  * The figures of one trace record, read straight from its bytes into fields that are used again for the
@@ -89,6 +96,7 @@ export class Envelope {
   level = 0;
   pending = 0;
   readonly #cursor = new MsgpackCursor();
+  readonly #guesses = new Int8Array(TRACE_KINDS.length * FIELDS_GUESSED).fill(-1);
 
   constructor(replicas: ByteNames, types: ByteNames) {
     this.replicas = replicas;
@@ -134,11 +142,22 @@ export class Envelope {
     this.pending = 0;
     this.keys.length = 0;
     const cursor = this.#cursor;
-    for (let left = cursor.map(); left > 0; left--) {
+    const count = cursor.map();
+    for (let at = 0; at < count; at++) {
       const nameLength = cursor.stringBytes();
-      const field = fieldNames.find(cursor.bytes, cursor.offset - nameLength, nameLength);
-      this.#readField(field);
+      this.#readField(this.#fieldOf(at, cursor.offset - nameLength, nameLength));
     }
+  }
+
+  /** Records of a kind have their fields in the same order, nearly always, so that of the record before is tried first. */
+  #fieldOf(at: number, offset: number, length: number): number {
+    const { bytes } = this.#cursor;
+    const slot = this.kind * FIELDS_GUESSED + Math.min(at, FIELDS_GUESSED - 1);
+    const guess = this.#guesses[slot]!;
+    if (guess >= 0 && fieldNames.is(guess, bytes, offset, length)) return guess;
+    const field = fieldNames.find(bytes, offset, length);
+    this.#guesses[slot] = field;
+    return field;
   }
 
   #readField(field: number): void {
@@ -197,6 +216,10 @@ export class Envelope {
       case F.reason:
         this.reason = this.#find(reasons);
         return;
+      case F.state:
+        if (this.kind === KIND.partition) this.reason = this.#find(reasons);
+        else cursor.skip();
+        return;
       case F.phase:
       case F.level:
         this.level = this.#find(levels);
@@ -244,7 +267,8 @@ export class Envelope {
     const cursor = this.#cursor;
     for (let left = cursor.array(); left > 0; left--) {
       for (let fields = cursor.map(); fields > 0; fields--) {
-        if (this.#find(keyName) < 0) cursor.skip();
+        const name = cursor.stringBytes();
+        if (!keyName.is(0, cursor.bytes, cursor.offset - name, name)) cursor.skip();
         else {
           const length = cursor.stringBytes();
           this.keys.push(hashBytes(cursor.bytes, cursor.offset - length, length));
