@@ -41,8 +41,9 @@ export class WebSocketEntrance {
 }
 
 function onMessage(sink: WireSink, socket: WebSocket, data: RawData): void {
-  // What still comes from one that is being sent away is not read. A copy: the socket uses its buffer again, and traces keep the frame.
-  if (socket.readyState === WebSocket.OPEN) sink.receive(new Uint8Array(data as Buffer));
+  // What still comes from one that is being sent away is not read. Each read of Node's has memory of its own, so that the frame may be kept.
+  const { buffer, byteOffset, length } = data as Buffer;
+  if (socket.readyState === WebSocket.OPEN) sink.receive(new Uint8Array(buffer, byteOffset, length));
 }
 
 /** Too large a frame is refused by the socket itself, which closes. */

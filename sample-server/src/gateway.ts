@@ -10,6 +10,7 @@ import { replicaId } from '@syncscope/protocol/state';
 import type { LinkId, Outgoing, SyncManager } from '@syncscope/protocol/sync';
 import type { Tap } from '@syncscope/protocol/trace';
 import type { FaultBoard } from './faults/fault-board.ts';
+import type { FaultyLink } from './faults/link.ts';
 import { Allowance, Doorkeeper, GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits.ts';
 import { GatewayMetrics, typeNumber } from './gateway-metrics.ts';
 import { EventStreams } from './gateway-sse.ts';
@@ -46,6 +47,10 @@ export interface GatewayOptions {
   readonly limits?: Partial<GatewayLimits>;
   /** Whether a token lets clients in, asked before an event stream is answered; without it anyone is. The manager asks for itself with each HELLO. */
   readonly authorize?: (token: string) => boolean;
+  /** What a client may know of the session and of who is there, as JSON; without it, nobody can ask. */
+  readonly status?: () => object;
+  /** A device without a connection was answered. */
+  readonly onReconciled?: (request: ReconcileRequest) => void;
   /** Settles what devices did while they were offline; without it, nobody can ask for that. */
   readonly reconciler?: Reconciler;
   /** What else must be well before new clients should come, such as a log or a bus: `ok`, or what is wrong. */
@@ -58,14 +63,21 @@ interface Connection {
   readonly link: LinkId;
   readonly wire: ClientWire;
   /** Takes what a fault board lets through. */
-  readonly down: (frame: Uint8Array) => void;
-  readonly up: (frame: Uint8Array) => void;
+  readonly down: FaultyLink;
+  readonly up: FaultyLink;
   readonly address: string;
   readonly visit: { greeted(): void; gone(): void };
   readonly allowance: Allowance;
-  readonly close: () => void;
+  isGreeted: boolean;
   /** Frames of this step, sent together at its end. */
   outgoing: Uint8Array[];
+  /** Whether they are sent at the end of this step. */
+  isDue: boolean;
+  /** Whether it is looked after, as one of which nothing but events waits, or has waited, since then. */
+  isHeld: boolean;
+  heldSince: number;
+  /** Whether the authority has to be told how much waits in it. */
+  isUntold: boolean;
 }
 
 /**
@@ -84,10 +96,10 @@ export class Gateway {
   readonly #reconciling: Reconciling | undefined;
   readonly #connections = new Map<LinkId, Connection>();
   readonly #ticking: NodeJS.Timeout;
-  readonly #written = new Set<Connection>();
-  /** Connections of which nothing but events waits. */
-  readonly #held = new Set<Connection>();
-  #heldSince = 0;
+  /** Connections that have frames of this step. */
+  #written: Connection[] = [];
+  /** Connections of which events wait, or have waited. */
+  #held: Connection[] = [];
   #links = 0;
   #isCarrying = false;
   #state: 'open' | 'draining' | 'closed' = 'open';
@@ -109,6 +121,7 @@ export class Gateway {
     const reconciling = options.reconciler && new Reconciling(options.reconciler, now);
     this.#reconciling = reconciling;
     const parts: HttpParts = {
+      ...(options.status ? { status: options.status } : {}),
       ...(reconciling ? { reconcile: (request) => this.#reconcile(reconciling, request) } : {}),
       reconcileFailed: () => this.metrics.reconcileFailed(),
       entrance,
@@ -179,11 +192,17 @@ export class Gateway {
   tick(): void {
     const { manager } = this.#options;
     const now = this.#now();
-    for (const { link, wire } of this.#connections.values()) {
-      manager.queued(link, wire.queued, now);
+    for (const connection of this.#connections.values()) {
+      const { link, wire } = connection;
+      if (connection.isUntold) {
+        const { queued } = wire;
+        connection.isUntold = queued > 0;
+        manager.queued(link, queued, now);
+      }
       wire.tick(now);
     }
     this.#carry(manager.tick(now));
+    this.#flushHeld(EVENT_WAIT_NS);
     this.#reconciling?.tick();
   }
 
@@ -191,6 +210,7 @@ export class Gateway {
   async #reconcile(reconciling: Reconciling, request: ReconcileRequest): Promise<ReconcileAnswer> {
     const answer = await reconciling.settle(request);
     this.metrics.reconciled(answer);
+    this.#options.onReconciled?.(request);
     return answer;
   }
 
@@ -228,7 +248,8 @@ export class Gateway {
       const connection = this.#connections.get(out.link);
       if (!connection) continue;
       // A goodbye is not subject to faults, nor to what they still hold back.
-      connection.close();
+      connection.down.close();
+      connection.up.close();
       if ('frame' in out) frames.set(connection, [...(frames.get(connection) ?? []), out.frame]);
       else {
         this.#send(connection, frames.get(connection) ?? []);
@@ -269,24 +290,20 @@ export class Gateway {
     const link = ++this.#links;
     const visit = this.#doorkeeper.opened(address);
     const replica = () => manager.replicaOf(link);
-    const down = faults.down(replica, (frame) => this.#queue(connection, frame));
-    const up = faults.up(replica, (frame) => {
-      this.#carry(manager.receive(link, frame, this.#now()));
-      if (manager.replicaOf(link) !== undefined) visit.greeted();
-    });
     const connection: Connection = {
       link,
       wire,
       address,
       visit,
-      down: (frame) => down.push(frame),
-      up: (frame) => up.push(frame),
-      close: () => {
-        down.close();
-        up.close();
-      },
+      down: faults.down(replica, (frame) => this.#queue(connection, frame)),
+      up: faults.up(replica, (frame) => this.#deliver(connection, frame)),
       allowance: new Allowance(this.#limits.frames, this.#now()),
+      isGreeted: false,
       outgoing: [],
+      isDue: false,
+      isHeld: false,
+      heldSince: 0,
+      isUntold: true,
     };
     this.#connections.set(link, connection);
     manager.connect(link, this.#now());
@@ -312,16 +329,29 @@ export class Gateway {
     this.metrics.received(frame);
     // Nothing new is decided while draining: what is not acknowledged is sent again, to whoever takes over.
     if (this.#state === 'draining' && typeNumber(frame) === MESSAGES.COMMAND.id) return;
-    connection.up(frame);
+    if (this.#options.faults.isQuiet && connection.up.isIdle) this.#deliver(connection, frame);
+    else connection.up.push(frame);
+  }
+
+  #deliver(connection: Connection, frame: Uint8Array): void {
+    const { manager } = this.#options;
+    const { link } = connection;
+    this.#carry(manager.receive(link, frame, this.#now()));
+    if (connection.isGreeted || manager.replicaOf(link) === undefined) return;
+    connection.isGreeted = true;
+    connection.visit.greeted();
   }
 
   #carry(outgoing: readonly Outgoing[]): void {
+    if (outgoing.length === 0) return;
+    const { isQuiet } = this.#options.faults;
     this.#isCarrying = true;
     for (const out of outgoing) {
       const connection = this.#connections.get(out.link);
       if (!connection) continue;
       if ('frame' in out) {
-        connection.down(out.frame);
+        if (isQuiet && connection.down.isIdle) this.#queue(connection, out.frame);
+        else connection.down.push(out.frame);
         continue;
       }
       this.#flush(connection);
@@ -330,16 +360,25 @@ export class Gateway {
       connection.wire.close(out.close.startsWith('LINK_TOO_SLOW') ? 'slow' : 'refused', out.close);
     }
     this.#isCarrying = false;
-    for (const connection of this.#written) this.#flush(connection);
-    this.#written.clear();
-    this.#flushHeld(EVENT_WAIT_NS);
+    const written = this.#written;
+    this.#written = [];
+    for (const connection of written) this.#flush(connection);
   }
 
   /** What was held back for so long goes out without what it waited for. */
   #flushHeld(wait: number): void {
-    if (this.#held.size === 0 || this.#now() - this.#heldSince < wait) return;
-    for (const connection of this.#held) this.#flush(connection);
-    this.#held.clear();
+    if (this.#held.length === 0) return;
+    const now = this.#now();
+    const held = this.#held;
+    this.#held = [];
+    for (const connection of held) {
+      if (connection.outgoing.length > 0 && now - connection.heldSince < wait) {
+        this.#held.push(connection);
+        continue;
+      }
+      connection.isHeld = false;
+      this.#flush(connection);
+    }
   }
 
   /**
@@ -347,25 +386,30 @@ export class Gateway {
    * follows within a round: one write for both.
    */
   #queue(connection: Connection, frame: Uint8Array): void {
-    connection.outgoing.push(frame);
+    const isFirst = connection.outgoing.push(frame) === 1;
     if (!this.#isCarrying) this.#flush(connection);
-    else if (typeNumber(frame) !== MESSAGES.EVENT.id) this.#written.add(connection);
-    else {
-      if (this.#held.size === 0) this.#heldSince = this.#now();
-      this.#held.add(connection);
+    else if (typeNumber(frame) !== MESSAGES.EVENT.id) {
+      if (!connection.isDue) this.#written.push(connection);
+      connection.isDue = true;
+    } else if (isFirst) {
+      connection.heldSince = this.#now();
+      if (!connection.isHeld) this.#held.push(connection);
+      connection.isHeld = true;
     }
   }
 
   #flush(connection: Connection): void {
     const frames = connection.outgoing;
+    connection.isDue = false;
     if (frames.length === 0) return;
-    this.#held.delete(connection);
     connection.outgoing = [];
     this.#send(connection, frames);
   }
 
-  #send({ wire }: Connection, frames: readonly Uint8Array[]): void {
+  #send(connection: Connection, frames: readonly Uint8Array[]): void {
+    const { wire } = connection;
     if (!wire.isOpen) return;
+    connection.isUntold = true;
     this.metrics.sent(frames);
     wire.send(frames);
   }
@@ -385,8 +429,9 @@ export class Gateway {
   #onClose(connection: Connection, reason: string): void {
     if (!this.#connections.delete(connection.link)) return;
     connection.visit.gone();
-    connection.close();
-    this.#held.delete(connection);
+    connection.down.close();
+    connection.up.close();
+    connection.outgoing = [];
     this.#options.manager.disconnect(connection.link, reason, this.#now());
   }
 }

@@ -20,6 +20,8 @@ import type { EventStreams } from './gateway-sse.ts';
 import type { Entrance } from './gateway-wire.ts';
 
 export const SYNC_PATH = '/sync';
+/** Which session this is, and who is there. */
+export const STATUS_PATH = '/sync/status';
 /** Bytes of one request to reconcile. */
 export const RECONCILE_BODY_MAX = 2 * 1024 * 1024;
 
@@ -36,6 +38,8 @@ export interface HttpParts {
   readonly readiness: () => Readiness;
   /** The metrics as Prometheus reads them. */
   readonly metrics: () => Promise<string>;
+  /** What a client may know of the session and of who is there; absent where nobody can ask. */
+  readonly status?: () => object;
   /** Settles what a device did while it was offline; absent where nobody can ask for that. */
   readonly reconcile?: (request: ReconcileRequest) => Promise<ReconcileAnswer>;
   /** A request of that kind was refused. */
@@ -56,6 +60,7 @@ const PATHS: ReadonlySet<string> = new Set([
   SSE_EVENTS_PATH,
   SSE_MESSAGES_PATH,
   RECONCILE_PATH,
+  STATUS_PATH,
   '/healthz',
   '/readyz',
   '/metrics',
@@ -121,6 +126,12 @@ function httpApp(parts: HttpParts): Hono<Env> {
       }
     },
   );
+
+  app.get(STATUS_PATH, (context) => {
+    const refusal = entrance.tokenRefusal(addressOf(context.env.incoming), bearer(context));
+    if (refusal || !parts.status) return refused(refusal ?? NOT_FOUND);
+    return context.json(parts.status(), 200, { 'Cache-Control': 'no-store' });
+  });
 
   app.get('/healthz', (context) => context.json({ status: 'ok' }));
 

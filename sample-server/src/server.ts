@@ -25,6 +25,7 @@ import {
   type PersistenceOptions,
 } from './log/persistence.ts';
 import { SkewedClock } from './peers/skewed-clock.ts';
+import { PresenceService, type Sighting } from './presence-service.ts';
 import { randomOf } from './random-of.ts';
 import { AUTHORITY } from './scenarios/adventure.ts';
 import { SCENARIOS } from './scenarios/index.ts';
@@ -182,6 +183,7 @@ class World {
   readonly #tap: Tap;
   readonly #startedAt = Date.now();
   readonly #faults: FaultBoard;
+  readonly #members: PresenceService;
   #inspect: Inspectable | undefined;
   #caretaking: NodeJS.Timeout | undefined;
   #carrying: NodeJS.Immediate | undefined;
@@ -231,6 +233,8 @@ class World {
         return `its reducer answers something else each time, for ${events} ${events === 1 ? 'event' : 'events'}`;
       },
     });
+    const settled = () => this.manager.vector;
+    this.#members = new PresenceService({ tap: this.#tap, authority: AUTHORITY, settled });
     this.gateway = new Gateway({
       manager: this.manager,
       faults: this.#faults,
@@ -239,6 +243,11 @@ class World {
       authorize: (shown) => sameToken(shown, token),
       mayInspect: (shown) => this.#mayInspect(shown),
       parts: () => kept.parts(),
+      status: () => this.#status(),
+      onReconciled: ({ device, acknowledged }) => {
+        const metadata = { way: 'reconcile' };
+        this.#members.posted({ replica: device, visit: 'reconcile', version: acknowledged.version, metadata });
+      },
       reconciler: new Reconciler({ ...this.#reconciling, authority: this.manager.posted, tap: this.#tap }),
     });
   }
@@ -277,6 +286,7 @@ class World {
     this.#kept.onChange(() => this.#carrySoon());
     this.#caretaking = setInterval(() => {
       this.#kept.maintain();
+      this.#members.tick(this.#sightings(), monotonicClock.now());
       // One server is enough.
       if (presence && !presence.isFirst) return;
       const connected = new Set<string>([...this.#targets(), ...(presence?.elsewhere ?? [])]);
@@ -284,6 +294,26 @@ class World {
         this.#mutate(command, args);
       }
     }, CARETAKER_MS);
+  }
+
+  /** Those that are connected here, and those that other gateways of the session tell of. */
+  #sightings(): Sighting[] {
+    const here = this.manager.clients.map(({ replica, link, version, features }) => {
+      const metadata = { way: 'connection', features: [...features] };
+      return { replica, visit: `link ${link}`, version, metadata };
+    });
+    const elsewhere = (this.#kept.presence?.elsewhere ?? []).map((name) => {
+      return { replica: replicaId(name), visit: 'elsewhere', version: 0, metadata: { way: 'another gateway' } };
+    });
+    return [...here, ...elsewhere];
+  }
+
+  #status(): object {
+    const { name } = this.#scenario;
+    const { version } = this.manager;
+    const isWhole = this.#scenario.definition.view === undefined;
+    const members = this.#members.members(monotonicClock.now());
+    return { session: this.session, scenario: name, version, view: isWhole ? 'all' : 'room', members };
   }
 
   /** What is due comes again; why it cannot be done now, health says. */
@@ -349,6 +379,7 @@ class World {
     this.#faults.describe();
     for (const bot of this.bots) bot.state.describe();
     for (const device of this.devices) device.describe();
+    this.#members.describe();
   }
 
   #targets(): ReplicaId[] {

@@ -9,7 +9,14 @@ export interface SessionOptions extends ServerOptions {
 }
 
 /** Options that only a session with an authority can follow. */
-const AUTHORITY_ONLY = ['log', 'bus', 'durable', 'host', 'token'] as const satisfies readonly (keyof ServerOptions)[];
+const AUTHORITY_ONLY = [
+  'view',
+  'log',
+  'bus',
+  'durable',
+  'host',
+  'token',
+] as const satisfies readonly (keyof ServerOptions)[];
 
 /**
  * Runs a session of either kind: one with an authority, that clients join, or one of peers.

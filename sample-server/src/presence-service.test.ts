@@ -1,0 +1,74 @@
+import { replicaId } from '@syncscope/protocol/state';
+import type { Tap } from '@syncscope/protocol/trace';
+import { expect, test } from 'vitest';
+import { PresenceService } from './presence-service.ts';
+
+const SECOND = 1_000_000_000;
+const server = replicaId('server');
+const phone = replicaId('phone');
+
+function service() {
+  const told: string[] = [];
+  let counter = 0;
+  const tap: Tap = {
+    isOpen: true,
+    emit(replica, body) {
+      if (body.kind === 'presence') told.push(`${replica}: ${body.target} ${body.state}`);
+      return told.length;
+    },
+  };
+  const settled = () => [{ replica: phone, counter }];
+  const presence = new PresenceService({ tap, authority: server, settled });
+  return { presence, told, act: () => counter++ };
+}
+
+const seen = (visit: string, version = 1) => ({ replica: phone, visit, version, metadata: { way: 'websocket' } });
+
+test('who is connected is active, idle when it does nothing, then disconnected, and left in the end', () => {
+  const { presence, told, act } = service();
+  for (let second = 0; second <= 12; second++) presence.tick([seen('1', second)], second * SECOND);
+  act();
+  presence.tick([seen('1', 13)], 13 * SECOND);
+  expect(presence.members(13 * SECOND)).toEqual([
+    {
+      replica: 'phone',
+      user: 'phone',
+      device: 'phone',
+      state: 'active',
+      since: 0,
+      heard: 0,
+      metadata: { way: 'websocket' },
+      vector: [
+        { replica: 'phone', counter: 1 },
+        { replica: 'server', counter: 13 },
+      ],
+    },
+  ]);
+  for (let second = 14; second <= 40; second++) presence.tick([], second * SECOND);
+  expect(told).toEqual([
+    'server: phone joined',
+    'server: phone idle',
+    'server: phone active',
+    'server: phone disconnected',
+    'server: phone left',
+  ]);
+});
+
+test('who comes back on another connection is a new session, and a device without one is seen when it asks', () => {
+  const { presence, told } = service();
+  presence.tick([seen('1')], 0);
+  presence.tick([seen('2')], SECOND);
+  for (let second = 2; second < 60; second++) {
+    if (second > 50) presence.posted(seen('reconcile'));
+    presence.tick([], second * SECOND);
+  }
+  expect(told).toEqual([
+    'server: phone joined',
+    'server: phone joined',
+    'server: phone disconnected',
+    'server: phone left',
+    'server: phone joined',
+  ]);
+  presence.describe();
+  expect(told.at(-1)).toBe('server: phone active');
+});

@@ -1,0 +1,141 @@
+import { VersionVector } from '@syncscope/protocol/clock';
+import { compressed, type Presence, PresenceRoster, type Transition } from '@syncscope/protocol/presence';
+import { fitText } from '@syncscope/protocol/schema';
+import type { ReplicaId, SyncRecord } from '@syncscope/protocol/state';
+import type { Tap } from '@syncscope/protocol/trace';
+
+/** A connection of a device, or what a device asked for without one, as the gateway saw it last. */
+export interface Sighting {
+  readonly replica: ReplicaId;
+  /** Tells one visit from the next: a link's number. */
+  readonly visit: string;
+  /** The authority's version that it has acknowledged. */
+  readonly version: number;
+  readonly metadata: SyncRecord;
+}
+
+export interface PresenceServiceOptions {
+  readonly tap: Tap;
+  readonly authority: ReplicaId;
+  /** Mutations of each writer that are settled. */
+  readonly settled: () => Iterable<{ readonly replica: ReplicaId; readonly counter: number }>;
+}
+
+/** One member, as whoever asks is told. */
+export interface Member {
+  readonly replica: ReplicaId;
+  readonly user: string;
+  readonly device: string;
+  readonly state: Presence['state'];
+  /** Milliseconds that it has been so, and since it was last heard. */
+  readonly since: number;
+  readonly heard: number;
+  readonly metadata: SyncRecord;
+  /** The version that it has of the authority, and how many mutations of its own are settled. */
+  readonly vector: readonly { readonly replica: ReplicaId; readonly counter: number }[];
+}
+
+/** Silence of 5 s is a disconnection here, of 20 s more a departure: a sixth of what is usual, since people look on. */
+const TIMEOUTS = compressed(6);
+const IDLE_AFTER_NS = 10_000_000_000;
+const MEMBERS = 10_000;
+
+/**
+ * Who is there: sessions, devices and what each has seen, from what the gateway sees of them. It is not part of the state, which a log keeps and a
+ * restart brings back: who is there is known anew within seconds. Times in nanoseconds.
+ */
+export class PresenceService {
+  readonly #options: PresenceServiceOptions;
+  readonly #roster = new PresenceRoster({ timeouts: TIMEOUTS, maxMembers: MEMBERS });
+  /** Lives: one more with each visit. */
+  readonly #lives = new Map<ReplicaId, { readonly visit: string; readonly incarnation: number }>();
+  readonly #activity = new Map<ReplicaId, { readonly counter: number; readonly at: number }>();
+  #posted = new Map<ReplicaId, Sighting>();
+
+  constructor(options: PresenceServiceOptions) {
+    this.#options = options;
+  }
+
+  /** A device that has no connection has asked for something. */
+  posted(sighting: Sighting): void {
+    this.#posted.set(sighting.replica, sighting);
+  }
+
+  /** What is seen now: those that are connected here and elsewhere. Called about once a second. */
+  tick(seen: readonly Sighting[], now: number): void {
+    const settled = new Map(Array.from(this.#options.settled(), ({ replica, counter }) => [replica, counter]));
+    const posted = this.#posted;
+    this.#posted = new Map();
+    for (const sighting of [...seen, ...posted.values()]) {
+      // As many as are kept: who comes beyond that is served, and not listed.
+      if (this.#roster.get(sighting.replica) === undefined && this.#roster.present().length >= MEMBERS) continue;
+      this.#heard(sighting, settled.get(sighting.replica) ?? 0, now);
+    }
+    this.#forget();
+    for (const transition of this.#roster.tick(now)) this.#tell(transition);
+  }
+
+  /** Tells the tap who is there: whoever listens from now on has not heard it. */
+  describe(): void {
+    for (const presence of this.#roster.present()) this.#emit(presence, presence.state, 'as it is now');
+  }
+
+  members(now: number): Member[] {
+    return this.#roster.all().map(({ replica, user, device, state, since, lastHeard, metadata, vector }) => {
+      const ago = (time: number) => Math.max(0, Math.round((now - time) / 1e6));
+      const entries = vector.entries().map((entry) => ({ replica: entry.replica, counter: entry.counter }));
+      return { replica, user, device, state, since: ago(since), heard: ago(lastHeard), metadata, vector: entries };
+    });
+  }
+
+  #heard({ replica, visit, version, metadata }: Sighting, counter: number, now: number): void {
+    const before = this.#activity.get(replica);
+    const isBusy = before === undefined || counter !== before.counter;
+    if (isBusy) this.#activity.set(replica, { counter, at: now });
+    const isActive = isBusy || now - before.at < IDLE_AFTER_NS;
+    const vector = VersionVector.from([
+      { replica: this.#options.authority, counter: version },
+      { replica, counter },
+    ]);
+    const transitions = this.#roster.heard(
+      replica,
+      {
+        incarnation: this.#incarnation(replica, visit),
+        // Nobody signs in here: a user is who a device says that it is.
+        user: replica,
+        device: replica,
+        activity: isActive ? 'active' : 'idle',
+        hasMedia: false,
+        metadata,
+        vector,
+      },
+      now,
+    );
+    for (const transition of transitions) this.#tell(transition);
+  }
+
+  /** The lives of those that the roster has let go. */
+  #forget(): void {
+    if (this.#lives.size <= 2 * MEMBERS) return;
+    for (const replica of this.#lives.keys()) if (!this.#roster.get(replica)) this.#lives.delete(replica);
+  }
+
+  #incarnation(replica: ReplicaId, visit: string): number {
+    const life = this.#lives.get(replica);
+    if (life?.visit === visit && this.#roster.get(replica)?.state !== 'left') return life.incarnation;
+    const incarnation = (life?.incarnation ?? 0) + 1;
+    this.#lives.set(replica, { visit, incarnation });
+    return incarnation;
+  }
+
+  #tell({ presence, change, reason }: Transition): void {
+    if (change === 'left') this.#activity.delete(presence.replica);
+    this.#emit(presence, change, reason);
+  }
+
+  #emit({ replica, device }: Presence, state: Transition['change'], reason: string): void {
+    const { tap, authority } = this.#options;
+    if (!tap.isOpen) return;
+    tap.emit(authority, { kind: 'presence', target: replica, device, state, detail: fitText(reason, 500) });
+  }
+}
