@@ -25,7 +25,7 @@ import { decide, isSendable } from './decide.ts';
 import { withWholeGroups } from './field-groups.ts';
 import type { HealthLimits, SyncHealth } from './health.ts';
 import { MerkleRepair } from './merkle-repair.ts';
-import { OwnHealth } from './own-health.ts';
+import { OwnHealth, type OwnStanding } from './own-health.ts';
 import { type PendingMutation, PendingMutations } from './pending.ts';
 import { type OwnReceipt, OwnReceipts, ownReceipt } from './receipts.ts';
 import type { SessionDefinition } from './session.ts';
@@ -165,8 +165,7 @@ export class ClientState {
 
   /** How this client gets on at `now`, in nanoseconds on the clock of all other calls. */
   health(now: number): SyncHealth {
-    const pendingSince = this.#pending.list[0]?.madeAt;
-    return this.#health.assess({ isConnected: this.phase !== 'closed', version: this.version, pendingSince }, now);
+    return this.#health.assess(this.#standing, now);
   }
 
   /** Calls `listener` with each event from now on. Returns the function that ends it. */
@@ -640,8 +639,13 @@ export class ClientState {
     if (this.#isSynced && this.#pending.isOverdue(now)) this.#resendCommands(now);
   }
 
+  get #standing(): OwnStanding {
+    const pendingSince = this.#pending.list[0]?.madeAt;
+    return { isConnected: this.phase !== 'closed', version: this.version, pendingSince };
+  }
+
   #followHealth(now: number): void {
-    const health = this.health(now);
+    const health = this.#health.follow(this.#standing, now);
     if (!this.#health.hasTurned(health)) return;
     this.#trace.health(healthBody(this.replica, this.version, health));
     this.#events.push({ type: 'health', health });
