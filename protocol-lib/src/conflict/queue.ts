@@ -16,9 +16,13 @@ export interface Intent {
   readonly changes: readonly Change[];
 }
 
-/** What a queue keeps over a restart: which conflicts it has told of, as it saw them. */
+/**
+ * What a queue keeps over a restart: which conflicts it has told of, as it saw them. `offline/conflict-rows.ts` has one that lasts, in
+ * any storage of rows.
+ */
 export interface ConflictStore {
   load(): Iterable<readonly [id: string, record: SyncRecord]>;
+  /** Also called for what is there already. */
   save(id: string, record: SyncRecord): void;
   remove(id: string): void;
 }

@@ -15,6 +15,7 @@ export {
   type ReconcileConnection,
   type SyncOutcome,
 } from './client.ts';
+export { CONFLICT_ROWS, ConflictRows, StoredConflicts } from './conflict-rows.ts';
 export {
   askHuman,
   byCollection,
@@ -39,7 +40,15 @@ export {
   type SideWriter,
   type TwoSides,
 } from './resolver-policy.ts';
-export { ENTRY_STATES, type EntryState, type OfflineEntry } from './rows.ts';
+export {
+  decodeRow,
+  ENTRY_STATES,
+  type EntryState,
+  encodeRow,
+  type OfflineEntry,
+  RECORD_ROWS,
+  recordRowSchema,
+} from './rows.ts';
 export { LEASE_MS, type SendRight, StorageLease } from './send-right.ts';
 export * from './storage.ts';
 export { type AssignId, parseTemporary, readableId, type TemporaryId } from './temp-ids.ts';

@@ -2,6 +2,7 @@ export * from './consensus/index.ts';
 export { CrdtReplica, type CrdtReplicaOptions, type JoinedState, type OperationOutcome } from './crdt-replica.ts';
 export { BaseRepair, prefersTheirs, type StatedBase } from './divergence.ts';
 export { type Checkpoint, PeerHistory } from './history.ts';
+export { KeepFirst } from './keep-first.ts';
 export * from './partition.ts';
 export type { PeerFrame } from './peer-links.ts';
 export {
@@ -12,5 +13,6 @@ export {
   type SavedPeer,
 } from './peer-replica.ts';
 export { PEER_DEFAULTS, type PeerSettings } from './peer-settings.ts';
+export { PeerStorage } from './peer-storage.ts';
 export type { PeerStanding } from './peer-sync.ts';
 export { openSession, type Session, type SessionOptions, type SessionOutcome, sessionRule } from './source-of-truth.ts';

@@ -4,8 +4,10 @@ import type { Clock, Transport } from '../ports/index.ts';
 import type { Change, ReplicaId, Value } from '../state/index.ts';
 import { ClientState, type ClientStateOptions, type SessionDefinition } from '../sync/index.ts';
 import type { MutationId } from '../trace/index.ts';
+import { KeepFirst } from './keep-first.ts';
 import type { PeerFrame } from './peer-links.ts';
 import { PeerReplica, type PeerReplicaOptions } from './peer-replica.ts';
+import type { PeerStorage } from './peer-storage.ts';
 
 /** How a mutation stands: `settled` where the authority took it, or a majority of the peers is known to have it. */
 export type SessionOutcome =
@@ -42,7 +44,11 @@ export type SessionOptions = { readonly clock: Clock } & (
       /** What the keys of the session's records begin with, such as `player/`. */
       readonly collections: readonly string[];
       readonly links: ReadonlyMap<ReplicaId, Transport>;
-    } & Omit<PeerReplicaOptions, 'resolver'>)
+      /** Where the peer keeps what must survive its process; without it, a restart must take a new replica id. */
+      readonly storage?: PeerStorage;
+      /** The storage refused: nothing more is said or done here, since what is not kept must not be told. */
+      readonly onStorageFailed?: (error: unknown) => void;
+    } & Omit<PeerReplicaOptions, 'resolver' | 'saved' | 'conflicts'>)
 );
 
 /** Opens a session; where its truth lies is chosen here and nowhere else. */
@@ -156,6 +162,7 @@ class PeersSession extends Driven implements Session {
   readonly #peer: PeerReplica;
   readonly #links: ReadonlyMap<ReplicaId, Transport>;
   readonly #clock: Clock;
+  #keeper: KeepFirst<PeerFrame> | undefined;
 
   constructor(options: Extract<SessionOptions, { truth: 'peers' }>) {
     super();
@@ -163,8 +170,20 @@ class PeersSession extends Driven implements Session {
     const policy = { kind: 'domain' as const, rule: definition.name, version: 1 };
     const policies: PolicyEntry[] = collections.map((collection) => ({ collection, policy }));
     const resolver = new ConflictResolver({ policies, rules: [sessionRule(definition)] });
-    this.#peer = new PeerReplica({ ...options, resolver });
+    const { storage, onStorageFailed } = options;
+    const { saved, conflicts } = storage ?? {};
+    this.#peer = new PeerReplica({ ...options, resolver, ...(saved && { saved }), ...(conflicts && { conflicts }) });
     this.#links = links;
+    if (storage) {
+      this.#keeper = new KeepFirst(
+        () => storage.keep(this.#peer.saved),
+        (frames) => this.#transmit(frames),
+        (error) => {
+          onStorageFailed?.(error);
+          this.tell();
+        },
+      );
+    }
     this.#clock = clock;
     for (const [member, transport] of links) {
       transport.onFrame((frame) => this.#send(this.#peer.receive(member, frame, clock.now())));
@@ -184,10 +203,11 @@ class PeersSession extends Driven implements Session {
   }
 
   get isConnected(): boolean {
-    return this.#peer.partition.hasMajority;
+    return this.#peer.partition.hasMajority && !this.#keeper?.hasFailed;
   }
 
   mutate(command: string, args: Value): { readonly mutation: MutationId } | { readonly rejected: string } {
+    if (this.#keeper?.hasFailed) return { rejected: 'the storage of this peer has failed' };
     const made = this.#peer.command(command, args, this.#clock.now());
     if ('rejected' in made) return made;
     this.#send(made.frames);
@@ -210,8 +230,13 @@ class PeersSession extends Driven implements Session {
   }
 
   #send(frames: readonly PeerFrame[]): void {
-    for (const { to, frame } of frames) this.#links.get(to)?.send(frame);
+    if (this.#keeper) this.#keeper.push(frames);
+    else this.#transmit(frames);
     this.tell();
+  }
+
+  #transmit(frames: readonly PeerFrame[]): void {
+    for (const { to, frame } of frames) this.#links.get(to)?.send(frame);
   }
 }
 
