@@ -157,7 +157,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'names-lost',
     what: 'new names go only to who gets the first frame with them, and nobody is told again',
     edits: [
-      { file: 'sync/outbox.ts', find: 'encoded.names ? this.#receivers() : receivers', put: 'receivers' },
+      { file: 'sync/outbox.ts', find: 'const receiver of this.#receivers()', put: 'const receiver of needs' },
       {
         file: synchronizer,
         find: "if (request.reason === 'names' || request.reason === 'merkle') this.#outbox.sendNames(client, [seq]);",

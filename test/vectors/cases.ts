@@ -97,6 +97,7 @@ export const cases: readonly VectorCase[] = [
       syncInterval: 100_000_000,
       resumed: false,
       incarnation: 3,
+      acknowledge: { every: 5, within: 500_000_000 },
     },
   },
   {

@@ -31,7 +31,7 @@ export const goldenFrames: readonly GoldenFrame[] = [
   },
   {
     names: [],
-    hex: '9c02a6736572766572010191a66d65726b6c65a9616476656e74757265a5626f742d31a6736572766572a66d656d6f7279ce05f5e100c203',
+    hex: '9d02a6736572766572010191a66d65726b6c65a9616476656e74757265a5626f742d31a6736572766572a66d656d6f7279ce05f5e100c20382a5657665727905a677697468696ece1dcd6500',
     body: {
       type: 'WELCOME',
       protocol: 1,
@@ -43,6 +43,7 @@ export const goldenFrames: readonly GoldenFrame[] = [
       syncInterval: 100000000,
       resumed: false,
       incarnation: 3,
+      acknowledge: { every: 5, within: 500000000 },
     },
   },
   {
@@ -98,8 +99,8 @@ export const goldenFrames: readonly GoldenFrame[] = [
     },
   },
   {
-    names: [],
-    hex: '9609a6736572766572010883a474797065ac504c415945525f4d4f564544a6706c61796572a5616c696365a664657461696ca56e6f727468ce499602d2',
+    names: ['PLAYER_MOVED', 'alice'],
+    hex: '9609a67365727665720208930001a56e6f727468ce499602d2',
     body: {
       type: 'EVENT',
       version: 8,

@@ -40,6 +40,11 @@ export const welcomeSchema = object({
   resumed: boolean,
   /** Which life of the session this is: within one, a version is one state; an authority that has lost the session's history begins another. */
   incarnation: uint,
+  /**
+   * How often deltas are acknowledged: at the latest each `every`th, and whatever was applied within so many nanoseconds. Where absent, each
+   * delta is.
+   */
+  acknowledge: optional(object({ every: uint, within: uint })),
 });
 
 /** The answer to a HELLO whose protocol versions do not meet ours; the link is closed after. */

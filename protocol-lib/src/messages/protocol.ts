@@ -14,7 +14,7 @@ export const PROTOCOL_HISTORY = [
   {
     version: 1,
     what: 'HELLO to HEARTBEAT; frames are msgpack tuples with interned names, or lines of text.',
-    schema: 'ca56c1614e2a4a6b',
+    schema: 'af6b2848a77e52d5',
   },
 ] as const;
 

@@ -67,12 +67,11 @@ export const deltaSyncSchema = object({
   root: stateHashSchema,
 });
 
+/** What happened, in words. Has a wire form of its own. */
+export const toldEventSchema = object({ type: string(80), player: string(80), detail: string(500) });
+
 /** Something happened; its effect on the state comes with a delta. `time` is the authority's, in nanoseconds. */
-export const eventSchema = object({
-  version: uint,
-  event: object({ type: string(80), player: string(80), detail: string(500) }),
-  time: uint,
-});
+export const eventSchema = object({ version: uint, event: toldEventSchema, time: uint });
 
 export const SYNC_REASONS = ['base', 'record', 'root', 'heartbeat', 'names', 'frame', 'merkle', 'silence'] as const;
 export type SyncReason = (typeof SYNC_REASONS)[number];

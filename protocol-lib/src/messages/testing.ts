@@ -170,17 +170,19 @@ export const arbitraryBody = fc.oneof(
   of('BYE', fc.record({ reason, reconnect: version }, { requiredKeys: ['reason'] })),
   of(
     'WELCOME',
-    fc.record({
-      protocol: version,
-      features,
-      session: text,
-      replica,
-      authority: replica,
-      durability: fc.constantFrom('memory', 'broker', 'process', 'log'),
-      syncInterval: version,
-      resumed: fc.boolean(),
-      incarnation: version,
-    }),
+    fc
+      .record({
+        protocol: version,
+        features,
+        session: text,
+        replica,
+        authority: replica,
+        durability: fc.constantFrom('memory', 'broker', 'process', 'log'),
+        syncInterval: version,
+        resumed: fc.boolean(),
+        incarnation: version,
+      })
+      .chain((body) => fc.constantFrom(body, { ...body, acknowledge: { every: 5, within: body.syncInterval } })),
   ),
   of('UPGRADE_REQUIRED', fc.record({ protocolMin: version, protocolMax: version, message: reason })),
   of('MERKLE_OFFER', fc.record({ version, root })),

@@ -308,12 +308,24 @@ export function writeRejections(entries: readonly Rejection[], names: NameSink):
   writeArrayHeader(entries.length);
   for (const { replica, counter, reason } of entries) {
     writeArrayHeader(3);
-    const reference = names.reference(replica);
-    if (typeof reference === 'number') writeNumber(reference);
-    else writeText(reference);
+    writeReference(replica, names);
     writeNumber(counter);
     writeText(reason);
   }
+}
+
+export function writeToldEvent({ type, player, detail }: BodyOf<'EVENT'>['event'], names: NameSink): void {
+  writeArrayHeader(3);
+  writeReference(type, names);
+  writeReference(player, names);
+  writeText(detail);
+}
+
+/** A name outside the compact form: its number, or itself. */
+function writeReference(name: string, names: NameSink): void {
+  const reference = names.reference(name);
+  if (typeof reference === 'number') writeNumber(reference);
+  else writeText(reference);
 }
 
 export function writeStateHash(hash: StateHash): void {

@@ -14,8 +14,16 @@ import {
 } from '../state/index.ts';
 import { type NamePart, type RowPart, type RunPart, readRuns, readVector, WIRE_OP } from './compact.ts';
 import type { NameSink, NameSource } from './names.ts';
-import { changesSchema, entriesSchema, rejectionsSchema, type SnapshotEntry } from './replication.ts';
-import { writeChanges, writeEntries, writePlain, writeRejections, writeStateHash, writeVector } from './wire-write.ts';
+import { changesSchema, entriesSchema, rejectionsSchema, type SnapshotEntry, toldEventSchema } from './replication.ts';
+import {
+  writeChanges,
+  writeEntries,
+  writePlain,
+  writeRejections,
+  writeStateHash,
+  writeToldEvent,
+  writeVector,
+} from './wire-write.ts';
 
 /**
  * How a field lies in a frame where that is not simply its value. A name (record key, field name, replica) is an
@@ -23,6 +31,7 @@ import { writeChanges, writeEntries, writePlain, writeRejections, writeStateHash
  *
  * - changes, records, vector: one `bin` each, in the form of `compact.ts`
  * - rejected: `[replica, counter, reason]` each
+ * - what happened: `[type, player, detail]`, the first two as names
  * - state hash: its 8 bytes
  */
 export interface WireForm<T> {
@@ -166,6 +175,17 @@ export const rejectionsForm: WireForm<Infer<typeof rejectionsSchema>> = {
   },
 };
 
+const toldEventForm: WireForm<Infer<typeof toldEventSchema>> = {
+  write: writeToldEvent,
+  decode(wire, names, path) {
+    const parts = list(wire, path);
+    if (parts.length !== 3) mismatch(path, 'type, player and detail');
+    const [type, player, detail] = parts;
+    const event = { type: name(type, names, `${path}/type`), player: name(player, names, `${path}/player`), detail };
+    return toldEventSchema.parse(event, path);
+  },
+};
+
 const hashForm: WireForm<StateHash> = {
   write: writeStateHash,
   decode(wire, _names, path) {
@@ -184,6 +204,7 @@ const forms: ReadonlyMap<Schema<unknown>, WireForm<unknown>> = new Map([
   own(entriesSchema, entriesForm),
   own(vectorEntriesSchema, vectorForm),
   own(rejectionsSchema, rejectionsForm),
+  own(toldEventSchema, toldEventForm),
   own(stateHashSchema, hashForm),
 ]);
 

@@ -16,6 +16,7 @@ import { milliseconds } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
 import { type Change, type ReplicaId, replicaId, type StateHash, type Value, type Version } from '../state/index.ts';
 import { closedTap, type MutationId, type Tap, type TraceBodyOf } from '../trace/index.ts';
+import { Acknowledging } from './acknowledging.ts';
 import { ClientConnection, type ClientPhase, type ReceivedFrame } from './client-connection.ts';
 import type { ClientEvent } from './client-events.ts';
 import { healthBody } from './client-health.ts';
@@ -89,6 +90,7 @@ export class ClientState {
   #mayReset = false;
   readonly #request = new SyncRequest();
   readonly #assembly = new SnapshotAssembly();
+  readonly #acknowledging = new Acknowledging();
   #repair: MerkleRepair | undefined;
   /** `seq` of the `mismatch` that is not yet put right; 0 where that was not traced. */
   #mismatch: number | undefined;
@@ -245,6 +247,7 @@ export class ClientState {
     if (this.#connection.isIgnored(now)) this.#end('HELLO_TIMEOUT', 'the authority did not answer HELLO');
     if (this.phase === 'live') {
       this.#retry(now);
+      if (this.#acknowledging.isDue(now)) this.#acknowledge(this.#acknowledging.cause, now);
       if (this.version > 0 && now >= this.#nextHeartbeat) this.#heartbeat(now);
     }
     this.#followHealth(now);
@@ -367,6 +370,7 @@ export class ClientState {
     this.#connection.welcome(welcome.authority);
     this.#mayReset = !welcome.resumed;
     this.#authorityIncarnation = welcome.incarnation;
+    this.#acknowledging.opened(welcome.acknowledge);
     this.#nextHeartbeat = now + HEARTBEAT_INTERVAL;
     // The state comes unasked; should it be lost, this asks for it.
     this.#request.begin('silence', now);
@@ -408,7 +412,7 @@ export class ClientState {
     const cause = this.#trace.snapshot('full-sync', committed, [seq]);
     this.#commit(committed, whole.rejected, cause, now);
     this.#repaired('snapshot', cause, 0);
-    this.#acknowledge(cause);
+    this.#acknowledge(cause, now);
   }
 
   #onDelta(delta: MessageOf<'DELTA_SYNC'>, seq: number, now: number): void {
@@ -425,13 +429,13 @@ export class ClientState {
         if (committed.vector !== this.vector) this.#trace.vector(committed.vector, [cause]);
         this.#commit(committed, delta.rejected, cause, now);
         this.#repaired('delta', cause, 0);
-        this.#acknowledge(cause);
+        if (this.#acknowledging.applied(cause, now)) this.#acknowledge(cause, now);
         return;
       }
       case 'stale':
         this.#trace.log('debug', `delta ${from}→${to} passed over: already at ${this.version}`, [seq]);
         // The authority seems not to know.
-        this.#acknowledge(seq);
+        this.#acknowledge(seq, now);
         return;
       case 'settlements':
         // How some mutations ended went with a frame that was lost; the state lacks nothing.
@@ -486,8 +490,15 @@ export class ClientState {
     this.#resendCommands(now);
   }
 
-  #acknowledge(cause: number): void {
+  #acknowledge(cause: number, now: number): void {
     this.#send({ type: 'ACK', ...standing(this.#committed) }, [cause]);
+    this.#told(now);
+  }
+
+  /** An acknowledgement says what a heartbeat would. */
+  #told(now: number): void {
+    this.#acknowledging.told(now);
+    this.#nextHeartbeat = now + HEARTBEAT_INTERVAL;
   }
 
   // — pending mutations —
@@ -532,6 +543,8 @@ export class ClientState {
 
   #sendCommand({ mutation, command, args, seq }: PendingMutation, now: number): void {
     this.#pending.sent(mutation, now);
+    // The authority keeps on which version a mutation was made.
+    if (this.#acknowledging.isOwed) this.#acknowledge(this.#acknowledging.cause, now);
     this.#send({ type: 'COMMAND', counter: mutation.counter, command, args }, [seq]);
   }
 
@@ -558,7 +571,7 @@ export class ClientState {
     if (offer.root === this.committed.hash) {
       this.#request.end();
       this.#health.verified(this.version, now);
-      this.#acknowledge(seq);
+      this.#acknowledge(seq, now);
       return;
     }
     if (this.#repair?.isFor(this.committed, offer)) {
@@ -613,7 +626,7 @@ export class ClientState {
     const applied = this.#trace.apply(version, version, changes, root.hash, found);
     this.#commit({ ...this.#committed, root }, [], applied, now);
     this.#repaired('merkle', applied, descent.bytes);
-    this.#acknowledge(applied);
+    this.#acknowledge(applied, now);
   }
 
   /** Own root equals the authority's again. */
@@ -652,9 +665,9 @@ export class ClientState {
   }
 
   #heartbeat(now: number): void {
-    this.#nextHeartbeat = now + HEARTBEAT_INTERVAL;
     const cause = this.#trace.hash(this.version, this.committed.hash);
     this.#send({ type: 'HEARTBEAT', ...standing(this.#committed) }, [cause]);
+    this.#told(now);
   }
 
   // — sending, telling, tracing —

@@ -164,8 +164,12 @@ export class DeltaSynchronizer {
       this.#onAcknowledged?.(now - client.sentAt);
       client.sentAt = 0;
     }
-    client.unacknowledged = client.unacknowledged.filter((sent) => isBefore(point, sent));
-    if (client.unacknowledged.length === 0) client.isStalled = false;
+    // What was sent grows from one to the next.
+    const { unacknowledged } = client;
+    let acknowledged = 0;
+    while (acknowledged < unacknowledged.length && !isBefore(point, unacknowledged[acknowledged]!)) acknowledged++;
+    unacknowledged.splice(0, acknowledged);
+    if (unacknowledged.length === 0) client.isStalled = false;
   }
 
   #onMismatch(client: Client, version: Version, root: StateHash, seq: number, now: number): void {

@@ -357,6 +357,7 @@ describe('an authority whose process or machine ends', () => {
       session.complete();
       session.run(4);
     }
+    session.run(30);
     const { version, clients } = session.manager;
     expect(clients.map((one) => one.version)).toEqual([version, version]);
     const vector = session.manager.vector;

@@ -113,9 +113,10 @@ export class LinkQueue {
 
   /** Whether a message may go out now; one that may not is counted. */
   admits(type: MessageType): boolean {
-    if (!this.#isSlow) return true;
+    if (!this.#isSlow && !this.lacksNames) return true;
     const kind = trafficClass(type);
     if (kind === 'event') this.#droppedEvents++;
+    else if (!this.#isSlow) return true;
     else if (kind === 'answer') this.#droppedAnswers++;
     else return true;
     return false;

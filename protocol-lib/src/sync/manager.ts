@@ -25,7 +25,7 @@ import { type LinkId, Outbox, type Outgoing, STRANGER } from './outbox.ts';
 import { PostedMutations } from './posted.ts';
 import { type AuthorityReceipt, ReceiptBook } from './receipts.ts';
 import type { DomainEvent, SessionDefinition } from './session.ts';
-import { SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
+import { acknowledgeRule, SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
 import { hears } from './views.ts';
 
 export interface SyncManagerOptions extends Partial<SyncSettings> {
@@ -326,12 +326,12 @@ export class SyncManager {
   tick(now: number): Outgoing[] {
     this.#now = now;
     this.#followLog(now);
-    for (const { id, client, since } of [...this.#links.values()]) {
+    for (const { id, client, since } of this.#links.values()) {
       if (!client && now - since >= this.#settings.helloTimeout) {
         this.#refuse(id, protocolError('HELLO_TIMEOUT', 'no HELLO came in time'), []);
       }
     }
-    for (const client of [...this.#clients.values()]) this.#followQueue(client, now);
+    for (const client of this.#clients.values()) this.#followQueue(client, now);
     if (now >= this.#nextSync) {
       this.#nextSync = nextTime(this.#nextSync, this.#settings.syncInterval, now);
       this.#synchronizer.sync(this.#clients.values(), now);
@@ -469,6 +469,7 @@ export class SyncManager {
       syncInterval: this.#settings.syncInterval,
       resumed: base !== undefined,
       incarnation: this.#state.incarnation,
+      acknowledge: acknowledgeRule(this.#settings),
     };
     this.#outbox.send([client], { type: 'WELCOME', ...welcome }, [seq]);
     this.#outbox.sendNames(client, [seq]);

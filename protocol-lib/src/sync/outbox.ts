@@ -1,7 +1,7 @@
 import { type EncodedFrame, FrameEncoder, type MessageBody } from '../messages/index.ts';
 import { type ReplicaId, replicaId } from '../state/index.ts';
 import type { Tap } from '../trace/index.ts';
-import { LinkQueue, QUEUE_DEFAULTS } from './link-queue.ts';
+import { LinkQueue, QUEUE_DEFAULTS, trafficClass } from './link-queue.ts';
 
 /** One connection, as its driver numbers it. */
 export type LinkId = number;
@@ -56,13 +56,25 @@ export class Outbox {
   /** One message, encoded once, to some receivers. New names go to everybody before it. */
   send(receivers: Iterable<Receiver>, body: MessageBody, cause: readonly number[]): void {
     for (const encoded of this.#encoder.encode(body)) {
-      if (encoded.names) this.#traceNames(encoded.names.first, encoded.names.names);
-      for (const receiver of encoded.names ? this.#receivers() : receivers) {
-        const { queue } = receiver;
-        // A table with a hole in it would be refused: it is given as a whole when there is room again.
-        if (encoded.names) queue.lacksNames ||= queue.isSlow;
-        if (encoded.names ? !queue.lacksNames : queue.admits(encoded.type)) this.#hand(receiver, encoded, cause);
+      if (encoded.names) {
+        this.#traceNames(encoded.names.first, encoded.names.names);
+        const isState = trafficClass(body.type) === 'state';
+        this.#announce(encoded, new Set(isState ? receivers : []), cause);
+      } else {
+        for (const receiver of receivers) if (receiver.queue.admits(encoded.type)) this.#hand(receiver, encoded, cause);
       }
+    }
+  }
+
+  /**
+   * New names, to everybody. A table with a hole in it would be refused: who is slow is given it as a whole when there is room again, unless it
+   * `needs` them for the frame that follows, by which it has perhaps only now become slow.
+   */
+  #announce(encoded: EncodedFrame, needs: ReadonlySet<Receiver>, cause: readonly number[]): void {
+    for (const receiver of this.#receivers()) {
+      const { queue } = receiver;
+      queue.lacksNames ||= queue.isSlow && !needs.has(receiver);
+      if (!queue.lacksNames) this.#hand(receiver, encoded, cause);
     }
   }
 

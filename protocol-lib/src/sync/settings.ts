@@ -27,6 +27,10 @@ export interface SyncSettings extends HealthLimits, QueueLimits {
   readonly maxRepairQueries: number;
   /** What is not acknowledged by then is sent again, then after twice as long, and so on up to 30 s. */
   readonly resendTimeout: number;
+  /** Clients acknowledge at the latest each so many deltas, and more often where `maxDeltaChain` is short; with 1, each of them. */
+  readonly acknowledgeEvery: number;
+  /** And what they applied after so long, or sooner where `resendTimeout` is short. */
+  readonly acknowledgeWithin: number;
   /** Mutations of which it is kept how they ended and who has applied them. */
   readonly receipts: number;
   /** Writers whose mutations are counted, for as long as the session lives. */
@@ -46,11 +50,22 @@ export const SYNC_DEFAULTS: SyncSettings = {
   repairTimeout: milliseconds(5_000),
   maxRepairQueries: 200,
   resendTimeout: milliseconds(2_000),
+  acknowledgeEvery: 5,
+  acknowledgeWithin: milliseconds(500),
   receipts: 1_000,
   maxWriters: 65_535,
   ...HEALTH_DEFAULTS,
   ...QUEUE_DEFAULTS,
 };
+
+/** What clients are told of when to acknowledge: always before they would be sent something again, or a full sync. */
+export function acknowledgeRule(settings: SyncSettings): { readonly every: number; readonly within: number } {
+  const { acknowledgeEvery, acknowledgeWithin, maxDeltaChain, resendTimeout } = settings;
+  return {
+    every: Math.min(acknowledgeEvery, Math.max(1, Math.floor(maxDeltaChain / 2))),
+    within: Math.min(acknowledgeWithin, Math.floor(resendTimeout / 4)),
+  };
+}
 
 /** Mutations that a client may have pending; an authority remembers as many refusals of each writer. */
 export const MAX_PENDING = 256;

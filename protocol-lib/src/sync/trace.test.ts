@@ -145,7 +145,7 @@ describe('the trace of a session', () => {
     session.join('bob');
     session.run(100);
     session.predict('alice', 'take', { coin: 1 });
-    session.run(100);
+    session.run(600);
     expect(alice.pending).toEqual([]);
     const acknowledged = records.findLast(
       ({ body, replica }) => body.kind === 'send' && body.type === 'ACK' && replica === 'bob',

@@ -8,13 +8,16 @@ import type { FanoutMessage, FanoutOrder } from '../fanout.ts';
 /** The clients of `fanout`, a process of their own: whole ones of a session, or bare sockets. Both count the frames they get. */
 let frames = 0;
 let bytes = 0;
-let longest: Uint8Array = new Uint8Array(0);
+let sample: number[][] = [];
+
+/** Whose messages are told. */
+const SAMPLED = replicaId('client-1');
 
 process.on('message', (order: FanoutOrder) => {
   if (order.type === 'reset') {
-    [frames, bytes, longest] = [0, 0, new Uint8Array(0)];
+    [frames, bytes, sample] = [0, 0, []];
   } else if (order.type === 'count') {
-    say({ type: 'counted', frames, bytes, frame: Array.from(longest) });
+    say({ type: 'counted', frames, bytes, sample });
   } else {
     (order.session === undefined ? openBare(order.url, order.count) : openWhole(order)).then(() =>
       say({ type: 'ready' }),
@@ -26,12 +29,12 @@ process.once('disconnect', () => process.exit());
 function count(frame: Uint8Array): void {
   frames++;
   bytes += frame.length;
-  if (frame.length > longest.length) longest = new Uint8Array(frame);
 }
 
 class CountingState extends ClientState {
   override receive(frame: Uint8Array, now: number): Uint8Array[] {
     count(frame);
+    if (this.replica === SAMPLED) sample.push(Array.from(frame));
     return super.receive(frame, now);
   }
 }
