@@ -4,7 +4,7 @@ import { describeFrame } from '../messages/index.ts';
 import type { RecordKey, ReplicaId, StateHash } from '../state/index.ts';
 import { TRACE_KINDS, type TraceHeader, type TraceKind, type TraceRecord } from '../trace/index.ts';
 import type { CaptureIndex, MarkerEntry, ReplicaIndex } from './capture-index.ts';
-import { ABSENT, hashOf, KIND } from './envelope.ts';
+import { ABSENT, hashOf, KIND, REASONS } from './envelope.ts';
 import type { ValueSteps } from './filter.ts';
 import { FLAG } from './flags.ts';
 import { FrameNames } from './frame-names.ts';
@@ -32,7 +32,7 @@ import type {
   VectorMatrix,
 } from './query.ts';
 import { Rows } from './rows.ts';
-import { agreementOf } from './standing.ts';
+import { agreementOf, type Standing } from './standing.ts';
 import { StateFolds } from './state-folds.ts';
 import { diffStates, historyOf, merkleDiffOf, statePage, stepsOf, unknownAt } from './state-queries.ts';
 import { type ChunkStore, checkPosition, RecordReader } from './store.ts';
@@ -203,7 +203,7 @@ export class CaptureEngine implements OpenCapture {
     const last = Math.min(position, index.end - 1);
     const standings = index.standingsAt(last);
     const now = last >= index.start ? index.timeAt(last) : 0;
-    const newest = standings[index.authority]?.version;
+    const newest = index.authority < 0 ? newestDecided(index, standings) : standings[index.authority]?.version;
     const replicas: ReplicaStatus[] = [];
     for (const replica of orderedReplicas(index)) {
       const standing = standings[index.replicaNames.findText(replica.id)];
@@ -220,6 +220,7 @@ export class CaptureEngine implements OpenCapture {
         ...(standing.differsPosition >= 0
           ? { differs: { since: standing.differsSince, position: standing.differsPosition } }
           : {}),
+        ...cutOf(standing),
       });
     }
     return {
@@ -376,4 +377,19 @@ const MARKER_WEIGHT: Readonly<Record<MarkerKind, number>> = {
 
 function ascending(positions: Iterable<number>): number[] {
   return [...positions].sort((a, b) => a - b);
+}
+
+/** The newest version that anybody has, where a group decides, so that each version is one state. */
+function newestDecided(
+  index: CaptureIndex,
+  standings: readonly (Readonly<Standing> | undefined)[],
+): number | undefined {
+  if (index.roots.length === 0) return undefined;
+  return Math.max(0, ...standings.map((one) => (one?.isConnected ? one.version : 0)));
+}
+
+function cutOf({ cut, cutSince, cutPosition }: Readonly<Standing>): Pick<ReplicaStatus, 'cut'> {
+  const state = REASONS[cut];
+  if (state !== 'minority' && state !== 'split' && state !== 'merging') return {};
+  return { cut: { state, since: cutSince, position: cutPosition } };
 }

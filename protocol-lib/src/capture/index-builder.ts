@@ -26,6 +26,8 @@ export class IndexBuilder {
   readonly #envelope: Envelope;
   #nextSeq = -1;
   #lastTime = 0;
+  /** Whether a group decides each version by votes, so that one version is one state though there is no authority. */
+  #isDecidedByVotes = false;
 
   constructor(index: CaptureIndex, onLatePartner: (position: number, partner: number) => void = () => {}) {
     this.index = index;
@@ -143,6 +145,12 @@ export class IndexBuilder {
       case KIND.rejection:
         this.#takeDecision(position);
         return;
+      case KIND.proposal:
+        this.#isDecidedByVotes = true;
+        return;
+      case KIND.partition:
+        index.mark(position, 'partition');
+        return;
       case KIND.names:
         index.names.push(position);
         return;
@@ -170,7 +178,9 @@ export class IndexBuilder {
     const envelope = this.#envelope;
     const { kind, version, high, low } = envelope;
     replica.states.push(position);
-    if (envelope.replica === index.authority && envelope.hasHash) {
+    // Where a group decides, whoever counted the votes tells what a version is.
+    const isDecided = index.authority < 0 && this.#isDecidedByVotes && kind === KIND.commit;
+    if ((envelope.replica === index.authority || isDecided) && envelope.hasHash) {
       index.roots.add(version, high, low, position);
       index.firstVersion = index.firstVersion < 0 ? version : Math.min(index.firstVersion, version);
       index.lastVersion = Math.max(index.lastVersion, version);

@@ -76,9 +76,11 @@ function positions(
   return values;
 }
 
+/** Numbers of a standing before what is pending. */
+const STANDING_WIDTH = 11;
 const IS = { present: 1, connected: 2, partial: 4, root: 8 } as const;
 
-/** Each as: number, bits with the agreement above, version, root (two words), differs since, from position, pending count, then four each. */
+/** Each as: number, bits with the agreement above, version, root (two words), differs since, from position, how it is cut off, since, from position, pending count, then four each. */
 function flatStandings(standings: ColumnPage['standings']): number[] {
   const flat: number[] = [];
   for (const [number, one] of standings.entries()) {
@@ -89,7 +91,8 @@ function flatStandings(standings: ColumnPage['standings']): number[] {
       (one.isPartial ? IS.partial : 0) |
       (one.hasRoot ? IS.root : 0) |
       (one.base << 4);
-    flat.push(number, bits, one.version, one.high, one.low, one.differsSince, one.differsPosition, one.pending.length);
+    flat.push(number, bits, one.version, one.high, one.low, one.differsSince, one.differsPosition);
+    flat.push(one.cut, one.cutSince, one.cutPosition, one.pending.length);
     for (const { writer, counter, position, time } of one.pending) flat.push(writer, counter, position, time);
   }
   return flat;
@@ -98,9 +101,11 @@ function flatStandings(standings: ColumnPage['standings']): number[] {
 function readStandings(flat: Float64Array): (Standing | undefined)[] {
   const standings: (Standing | undefined)[] = [];
   for (let at = 0; at < flat.length; ) {
-    if (at + 8 > flat.length) throw damagedIndex('has a standing that is not whole');
-    const [number, bits, version, high, low, differsSince, differsPosition, waiting] = flat.subarray(at, at + 8);
-    at += 8;
+    if (at + STANDING_WIDTH > flat.length) throw damagedIndex('has a standing that is not whole');
+    const fixed = flat.subarray(at, at + STANDING_WIDTH);
+    const [number, bits, version, high, low, differsSince, differsPosition, cut, cutSince, cutPosition, waiting] =
+      fixed;
+    at += STANDING_WIDTH;
     if (number! > 0xffff || waiting! * 4 > flat.length - at) throw damagedIndex('has a standing that cannot be');
     const pending = Array.from({ length: waiting! }, (_, index): PendingMutation => {
       const [writer, counter, position, time] = flat.subarray(at + index * 4, at + index * 4 + 4);
@@ -118,6 +123,9 @@ function readStandings(flat: Float64Array): (Standing | undefined)[] {
       low: low!,
       differsSince: differsSince!,
       differsPosition: differsPosition!,
+      cut: cut!,
+      cutSince: cutSince!,
+      cutPosition: cutPosition!,
       pending,
     };
   }

@@ -179,13 +179,19 @@ export interface ReplicaStatus {
   readonly version: Version;
   readonly root: StateHash | null;
   readonly agreement: Agreement;
-  /** Versions behind the authority. */
+  /** Versions behind the authority; where a group decides, behind the newest that any of it has. */
   readonly lag: number;
   readonly pending: number;
   /** Nanoseconds since the oldest pending mutation was made; 0 where none is pending. */
   readonly oldestPending: number;
   /** Since which version and position it differs, where it does. */
   readonly differs?: { readonly since: Version; readonly position: number };
+  /** Since which version and position it does not reach all others, where it said so; `merging` where it does again. */
+  readonly cut?: {
+    readonly state: 'minority' | 'split' | 'merging';
+    readonly since: Version;
+    readonly position: number;
+  };
 }
 
 export interface CaptureStatus {

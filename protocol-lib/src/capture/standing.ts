@@ -28,6 +28,11 @@ export interface Standing {
   differsSince: number;
   differsPosition: number;
   pending: readonly PendingMutation[];
+  /** How it said last that it is cut off from others, a number of {@link REASONS}; -1 where it is not. */
+  cut: number;
+  /** The version at which that began, and the position of the record that said so. */
+  cutSince: number;
+  cutPosition: number;
 }
 
 export function freshStanding(): Standing {
@@ -43,6 +48,9 @@ export function freshStanding(): Standing {
     differsSince: 0,
     differsPosition: -1,
     pending: [],
+    cut: -1,
+    cutSince: 0,
+    cutPosition: -1,
   };
 }
 
@@ -54,6 +62,7 @@ export function agreementOf(standing: Standing): Agreement {
 }
 
 const BASE_MISMATCH = REASONS.indexOf('base');
+const CUT: readonly number[] = ['minority', 'split', 'merging'].map((state) => REASONS.indexOf(state));
 
 /**
  * Takes the record at `position` into its replica's standing; reads the index's columns only, so it can
@@ -95,6 +104,9 @@ export function stepStanding(
       return;
     case KIND.divergence:
       differ(standing, columns.number(position), position);
+      return;
+    case KIND.partition:
+      takePartition(standing, columns, position);
       return;
     case KIND.prediction:
       standing.pending = [
@@ -166,6 +178,16 @@ function takeMismatch(standing: Standing, columns: Columns, position: number, ro
   const reason = (columns.flags(position) >> REASON_SHIFT) - 1;
   const agreedThere = reason === BASE_MISMATCH || roots.agrees(version, standing.high, standing.low) === true;
   differ(standing, agreedThere ? version + 1 : version, position);
+}
+
+/** A cut that goes on, or is being mended, is one; it began where the first record said so. */
+function takePartition(standing: Standing, columns: Columns, position: number): void {
+  const state = (columns.flags(position) >> REASON_SHIFT) - 1;
+  const wasCut = standing.cut >= 0;
+  standing.cut = CUT.includes(state) ? state : -1;
+  if (standing.cut < 0 || wasCut) return;
+  standing.cutSince = columns.number(position);
+  standing.cutPosition = position;
 }
 
 function differ(standing: Standing, since: number, position: number): void {

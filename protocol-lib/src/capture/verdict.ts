@@ -7,19 +7,29 @@ const NANOSECONDS_PER_SECOND = 1_000_000_000;
 
 /** The header's sentence over the state of all replicas: the worst thing first, and only that. */
 export function verdictOf(replicas: readonly ReplicaStatus[], authority: string | null): Verdict {
+  if (authority === null) return peersVerdict(replicas);
+  return differenceOf(replicas) ?? progressOf(replicas, authority);
+}
+
+/** Who differs first of all. */
+function differenceOf(replicas: readonly ReplicaStatus[]): Verdict | undefined {
   const present = replicas.filter((one) => one.connection === 'connected');
   const differing = present
     .filter((one) => one.differs !== undefined)
     .sort((a, b) => a.differs!.position - b.differs!.position);
-  if (differing.length > 0) {
-    const first = differing[0]!;
-    const others = differing.length > 1 ? `, and ${differing.length - 1} more` : '';
-    return {
-      level: 'error',
-      text: `${first.replica} differs since v${first.differs!.since}${others}`,
-      position: first.differs!.position,
-    };
-  }
+  const [first] = differing;
+  if (!first) return undefined;
+  const others = differing.length > 1 ? `, and ${differing.length - 1} more` : '';
+  return {
+    level: 'error',
+    text: `${first.replica} differs since v${first.differs!.since}${others}`,
+    position: first.differs!.position,
+  };
+}
+
+/** Nobody differs: who is slow, or how far all have got. */
+function progressOf(replicas: readonly ReplicaStatus[], authority: string): Verdict {
+  const present = replicas.filter((one) => one.connection === 'connected');
   const behind = present
     .filter((one) => one.lag >= LAG_VERSIONS || one.oldestPending >= PENDING_NANOSECONDS)
     .sort((a, b) => b.lag - a.lag || b.oldestPending - a.oldestPending)[0];
@@ -33,6 +43,76 @@ export function verdictOf(replicas: readonly ReplicaStatus[], authority: string 
   const caveat = unknown.length > 0 ? `, ${unknown.length} unknown` : '';
   const versions = present.filter((one) => !unknown.includes(one)).map((one) => one.version);
   return { level: 'quiet', text: `${agreementText(versions)}${caveat}` };
+}
+
+/**
+ * Peers, of whom none is right by itself: a cut comes first, then who was found to differ, then who lags; else how many are of one state. Where
+ * each has a version of its own, only equal roots say that.
+ */
+function peersVerdict(replicas: readonly ReplicaStatus[]): Verdict {
+  const present = replicas.filter((one) => one.connection === 'connected');
+  const isKnown = present.filter((one) => one.root !== null);
+  return differenceOf(replicas) ?? cutVerdict(present) ?? slowVerdict(present) ?? agreementOf(present.length, isKnown);
+}
+
+function cutVerdict(present: readonly ReplicaStatus[]): Verdict | undefined {
+  const cut = present.filter((one) => one.cut !== undefined);
+  const alone = cut.filter((one) => one.cut!.state === 'split');
+  const [first] = alone.length > 0 ? alone : cut;
+  if (!first) return undefined;
+  const { state, since, position } = first.cut!;
+  if (state === 'merging') {
+    const bring = cut.length > 1 ? 'bring' : 'brings';
+    return {
+      level: 'warning',
+      text: `${peerNames(cut)} ${bring} together what both sides did since v${since}`,
+      position,
+    };
+  }
+  if (state === 'split') {
+    const are = alone.length > 1 ? 'are' : 'is';
+    return { level: 'warning', text: `${peerNames(alone)} ${are} cut off since v${since} (minority)`, position };
+  }
+  return { level: 'warning', text: `${peerNames(cut)} do not reach everybody since v${since} (majority)`, position };
+}
+
+function slowVerdict(present: readonly ReplicaStatus[]): Verdict | undefined {
+  const slow = present.filter((one) => one.lag >= LAG_VERSIONS).sort((a, b) => b.lag - a.lag)[0];
+  return slow && { level: 'warning', text: behindText(slow) };
+}
+
+function agreementOf(count: number, known: readonly ReplicaStatus[]): Verdict {
+  if (count === 0) return { level: 'quiet', text: 'no replica is connected here' };
+  if (known.length < 2) return { level: 'quiet', text: `${peerCount(count)}, nothing to compare yet` };
+  const unknown = count > known.length ? `, ${count - known.length} unknown` : '';
+  const versions = new Set(known.map(({ version }) => version));
+  const roots = new Set(known.map(({ root }) => root));
+  const [version] = versions;
+  if (roots.size === 1) {
+    return {
+      level: 'quiet',
+      text: `${peerCount(known.length)} agree${versions.size === 1 ? ` at v${version}` : ''}${unknown}`,
+    };
+  }
+  const isOnItsWay = known.every((one) => one.agreement === AGREEMENT.agrees);
+  if (isOnItsWay) {
+    return { level: 'quiet', text: `${peerCount(known.length)} agree, up to v${Math.max(...versions)}${unknown}` };
+  }
+  const most = Math.max(...[...roots].map((root) => known.filter((one) => one.root === root).length));
+  return { level: 'quiet', text: `${most} of ${peerCount(known.length)} agree, the others are on their way${unknown}` };
+}
+
+/** `peer-4`, `peer-4 and peer-5`, `peer-3 and 2 more`. */
+function peerNames(peers: readonly ReplicaStatus[]): string {
+  const [first, second] = peers;
+  if (!second) return String(first?.replica);
+  return peers.length === 2
+    ? `${first!.replica} and ${second.replica}`
+    : `${first!.replica} and ${peers.length - 1} more`;
+}
+
+function peerCount(count: number): string {
+  return `${count} peer${count === 1 ? '' : 's'}`;
 }
 
 /** Each agrees with the authority at its own version, which a delta on its way keeps from being the same for all. */

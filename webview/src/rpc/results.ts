@@ -164,6 +164,7 @@ const replicaStatus = object({
   pending: uint,
   oldestPending: finite,
   differs: optional(object({ since: integer, position: integer })),
+  cut: optional(object({ state: literal('minority', 'split', 'merging'), since: integer, position: integer })),
 });
 export const captureStatus: Schema<CaptureStatus> = object({
   position: integer,
