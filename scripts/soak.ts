@@ -9,6 +9,7 @@ import {
   type SimulationOptions,
   simulate,
 } from '@syncscope/protocol/simulator';
+import { soakHeap } from '../test/durability/heap.ts';
 import { KILL_TABLE_HEAD, killAll, killLine } from '../test/simulation/kill-table.ts';
 import { failureLines, reportFailure } from '../test/simulation/report.ts';
 import type { SeedsSummary } from '../test/simulation/run-seeds.ts';
@@ -21,6 +22,7 @@ import { run } from './process.ts';
  *     --seeds N [--from S] [--workers W] [--scenario NAME]    simulate seeds S to S + N - 1 (from 1, two threads) of each scenario
  *     --seed S [--scenario NAME] [--without CLASS,…] [--clients N] [--length MS] [--skip …] [--canary]    one seed, as a failure prints it
  *     --kills N [--seed S]                  kill a real server N times while it works, and compare its log with what was told
+ *     --heap MINUTES                        a server under load; fails where its heap grows
  *     --planted [--sample N]                plant every bug and print which of them die
  *     nothing, or arguments of vitest       every property test, 100 times as often
  */
@@ -45,7 +47,21 @@ const names = [
 ] as const;
 const isSimulation = process.argv.slice(2).some((one) => /^--(seeds?|planted)(=|$)/.test(one));
 const isKilling = process.argv.slice(2).some((one) => /^--kills(=|$)/.test(one));
-process.exitCode = isKilling ? await kills() : isSimulation ? await simulation() : await properties();
+const isHeap = process.argv.slice(2).some((one) => /^--heap(=|$)/.test(one));
+process.exitCode = isHeap
+  ? await heap()
+  : isKilling
+    ? await kills()
+    : isSimulation
+      ? await simulation()
+      : await properties();
+
+async function heap(): Promise<number> {
+  const minutes = Number(parseArgs({ options: { heap: { type: 'string' } } }).values.heap);
+  if (minutes > 0) return soakHeap(minutes);
+  console.error('--heap takes a number of minutes');
+  return 2;
+}
 
 async function kills(): Promise<number> {
   const { values } = parseArgs({ options: { kills: { type: 'string' }, seed: { type: 'string' } } });
