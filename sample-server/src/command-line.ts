@@ -21,6 +21,7 @@ export const USAGE = `Usage: npm run -s server -- [options]
   --session NAME    of the session (default: a new one, or that of the log)
   --durable         refuse to start unless what is acknowledged survives a crash of the machine
   --wait N          seconds to wait for a bus that is down (default 0)
+  --flight-recorder DIR   keeps the last 30 seconds in memory, and saves them there when a client differs
   --seconds N       end after so long
   --host H          where clients may connect (default 127.0.0.1); any other needs --token
   --token T         what clients must show, 16 characters or more (default: a new one)
@@ -28,6 +29,7 @@ export const USAGE = `Usage: npm run -s server -- [options]
   --help            this text
 
   log verify|backup|replay FILE   looks into a log: npm run -s server -- log --help
+  probe --url URL --token T       measures a session from outside: npm run -s server -- probe --help
 `;
 
 export type CommandLine =
@@ -68,6 +70,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     host,
     token,
     assets,
+    flightRecorder: values['flight-recorder'] === undefined ? undefined : { folder: values['flight-recorder'] },
     faults: values.fault?.flatMap((text) => asUsage('--fault', () => parseFaults(text))),
   };
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
@@ -96,6 +99,7 @@ function parse(args: readonly string[]) {
         host: { type: 'string' },
         token: { type: 'string' },
         assets: { type: 'string' },
+        'flight-recorder': { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     }).values;

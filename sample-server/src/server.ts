@@ -2,7 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { SyncError } from '@syncscope/protocol/errors';
 import type { Durability } from '@syncscope/protocol/events';
 import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
-import { type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
+import { type FlightRecorderSettings, type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
 import { NO_REFERENCES, Reconciler, type ReconcilerOptions } from '@syncscope/protocol/offline';
 import { milliseconds, type Random } from '@syncscope/protocol/ports';
 import { reconcileOverHttp } from '@syncscope/protocol/sse';
@@ -54,6 +54,8 @@ export interface ServerOptions
   readonly assets?: string;
   /** Where discovery files are; the user's own folder by default. */
   readonly sessionsFolder?: string;
+  /** Saves the last seconds by itself when a client is found to differ. */
+  readonly flightRecorder?: FlightRecorderSettings;
 }
 
 export interface RunningServer {
@@ -252,7 +254,7 @@ class World {
     });
   }
 
-  async open({ assets, sessionsFolder }: ServerOptions, port: number): Promise<Inspectable> {
+  async open({ assets, sessionsFolder, flightRecorder }: ServerOptions, port: number): Promise<Inspectable> {
     this.#inspect = await inspectable({
       hub: this.#hub,
       header: this.#header(),
@@ -267,6 +269,7 @@ class World {
       port,
       ...(assets === undefined ? {} : { assets }),
       ...(sessionsFolder === undefined ? {} : { sessionsFolder }),
+      ...(flightRecorder === undefined ? {} : { flightRecorder }),
     });
     return this.#inspect;
   }

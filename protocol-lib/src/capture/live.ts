@@ -14,10 +14,14 @@ import { CHUNK_TARGET_BYTES } from './writer.ts';
 const DEFAULT_MAX_BYTES = 256 * 1024 * 1024;
 /** How much goes at once when there is too much. */
 const DROP_TO = 0.85;
+/** Where time is bounded, how much of it a chunk has at most. */
+const CHUNK_AGE = 1 / 16;
 
 export interface LiveCaptureOptions {
   /** Bytes of records and index kept at most, about; the oldest chunks go first. Default 256 MiB. */
   readonly maxBytes?: number;
+  /** Nanoseconds of trace time that are kept at least, and not much more; the oldest chunks go first. Default: all. */
+  readonly maxAge?: number;
   /** Of what {@link LiveCapture.save} gives. Default: none. */
   readonly compression?: Compression;
   /** Calls its argument once, soon: an animation frame, a timer. Default: at once. */
@@ -38,6 +42,7 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
   readonly #header: TraceHeader;
   readonly #compression: Compression;
   readonly #maxBytes: number;
+  readonly #maxAge: number;
   readonly #schedule: (run: () => void) => void;
   readonly #index: CaptureIndex;
   readonly #indexing: IndexBuilder;
@@ -57,6 +62,7 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
     this.#header = header;
     this.#compression = options.compression ?? noCompression;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+    this.#maxAge = options.maxAge ?? Number.POSITIVE_INFINITY;
     this.#schedule = options.schedule ?? ((run) => run());
     this.#index = new CaptureIndex(header.authority);
     this.#indexing = new IndexBuilder(this.#index);
@@ -74,13 +80,19 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
     return this.#index.end;
   }
 
+  /** Records that are still there. */
+  get kept(): number {
+    return this.#index.end - this.#index.start;
+  }
+
   /**
    * Appends one encoded trace record.
    * @throws SyncError `RECORD_MALFORMED`, and then nothing was appended
    */
   append(record: Uint8Array): void {
     const builder = this.#builder;
-    if (builder.records > 0 && builder.length + record.length > CHUNK_TARGET_BYTES) this.#seal();
+    const isFull = builder.length + record.length > CHUNK_TARGET_BYTES || builder.duration > this.#maxAge * CHUNK_AGE;
+    if (builder.records > 0 && isFull) this.#seal();
     this.#indexing.check(record);
     const isNewChunk = builder.records === 0;
     const offset = builder.append(record);
@@ -119,13 +131,19 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
     const sealed = this.#builder.seal();
     this.#sealed.set(this.#current, sealed);
     this.#sealedBytes += sealed.payload.length;
-    if (this.#bytes <= this.#maxBytes || this.#isDropping) return;
+    if (this.#isDropping || (this.#bytes <= this.#maxBytes && !this.#isTooOld(sealed.endTime))) return;
     // Where the states before the cut cannot be worked out nothing is dropped, and the next full chunk tries again.
     this.#drop().catch(() => {});
   }
 
   get #bytes(): number {
     return this.#sealedBytes + this.#builder.length + this.#index.columns.bytes;
+  }
+
+  /** Whether the oldest chunk ended longer ago than need be, by enough to be worth dropping. */
+  #isTooOld(now: number): boolean {
+    const [oldest] = this.#sealed.values();
+    return oldest !== undefined && now - oldest.endTime > this.#maxAge * (1 + 2 * CHUNK_AGE);
   }
 
   async #drop(): Promise<void> {
@@ -157,9 +175,11 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
   /** The first chunk that stays when the oldest go. */
   #chunkToKeepFrom(): number {
     const perRecord = this.#index.columns.bytes / Math.max(1, this.#index.end - this.#index.start);
-    let excess = this.#bytes - this.#maxBytes * DROP_TO;
+    const { end } = this.#index;
+    const now = this.#index.timeAt(end - 1);
+    let excess = this.#bytes > this.#maxBytes ? this.#bytes - this.#maxBytes * DROP_TO : 0;
     for (const [chunk, sealed] of this.#sealed) {
-      if (excess <= 0) return chunk;
+      if (excess <= 0 && now - sealed.endTime <= this.#maxAge) return chunk;
       excess -= sealed.payload.length + sealed.records * perRecord;
     }
     return this.#current;

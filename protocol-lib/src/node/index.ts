@@ -10,6 +10,7 @@ export { closeSocket } from './close-socket.ts';
 export * from './compression.ts';
 export * from './discovery.ts';
 export * from './files.ts';
+export * from './flight-recorder.ts';
 export * from './inspectable.ts';
 export * from './loopback.ts';
 export { OBSERVER_QUEUE_MAX, OBSERVERS_MAX } from './observers.ts';

@@ -17,6 +17,7 @@ import {
 import { type AccessRole, isRefusal, type Refusal, TokenGate, tokenOf } from './access.ts';
 import { closeSocket } from './close-socket.ts';
 import { announceSession } from './discovery.ts';
+import { FlightRecorder, type FlightRecorderSettings } from './flight-recorder.ts';
 import { answerJson, type LoopbackApp, LoopbackServer, refuse, refuseUpgrade } from './loopback.ts';
 import { ATTACH_CLOSE, OBSERVER_QUEUE_MAX, OBSERVERS_MAX, Observers } from './observers.ts';
 
@@ -41,6 +42,8 @@ export interface InspectableOptions {
   readonly app?: LoopbackApp;
   /** Where discovery files are; the user's own folder by default. */
   readonly sessionsFolder?: string;
+  /** Keeps the last seconds in memory, and saves them when a replica is found to differ. Default: none. */
+  readonly flightRecorder?: FlightRecorderSettings;
 }
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -58,6 +61,8 @@ export interface Inspectable {
   /** The same with the inject token. */
   readonly injectPageUrl: string;
   readonly observers: number;
+  /** Where one was asked for. */
+  readonly flightRecorder: FlightRecorder | undefined;
   /** Tells observers why, closes the endpoint and removes the discovery file. */
   close(reason?: string): Promise<void>;
 }
@@ -84,10 +89,13 @@ export async function inspectable(options: InspectableOptions): Promise<Inspecta
       { version: 1, id, title, scenario, url, token, injectToken, pid: process.pid, startedAt },
       options.sessionsFolder,
     );
+    const { hub, header, describe, flightRecorder: settings } = options;
+    const flightRecorder = settings && new FlightRecorder({ ...settings, hub, header, describe });
     return {
       id,
       url,
       token,
+      flightRecorder,
       injectToken,
       pageUrl: inspectorUrl(url, token),
       injectPageUrl: inspectorUrl(url, injectToken),
@@ -96,6 +104,7 @@ export async function inspectable(options: InspectableOptions): Promise<Inspecta
       },
       async close(reason = 'the session ended') {
         announcement.withdraw();
+        await flightRecorder?.close();
         await endpoint.close(reason);
       },
     };

@@ -1,9 +1,8 @@
 import { WebSocket } from 'ws';
-import { encodeTraceRecord } from '../capture/index.ts';
-import { fitText } from '../schema/index.ts';
 import { encodeAttachFrame, type TraceHub, type TraceRecord } from '../trace/index.ts';
 import type { AccessRole } from './access.ts';
 import { closeSocket } from './close-socket.ts';
+import { encodeOrGap } from './encode-or-gap.ts';
 
 /**
  * Who is attached to a session. Each record is encoded once and goes out in batches, the same frame to
@@ -113,22 +112,5 @@ export class Observers {
     this.#timer = undefined;
     this.#batch = [];
     this.#batchBytes = 0;
-  }
-}
-
-/** A record that cannot be encoded must not fail the session that told it: a gap stands in its place. */
-function encodeOrGap(record: TraceRecord): Uint8Array {
-  try {
-    return encodeTraceRecord(record);
-  } catch (error) {
-    const { seq, time, replica } = record;
-    const reason = `a ${record.body.kind} could not be encoded: ${error instanceof Error ? error.message : String(error)}`;
-    return encodeTraceRecord({
-      seq,
-      time,
-      replica,
-      cause: [],
-      body: { kind: 'gap', count: 1, reason: fitText(reason, 200) },
-    });
   }
 }

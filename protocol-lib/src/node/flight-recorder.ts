@@ -1,0 +1,203 @@
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LiveCapture } from '../capture/index.ts';
+import { SyncError } from '../errors/index.ts';
+import type { TraceHeader, TraceHub, TraceRecord } from '../trace/index.ts';
+import { zstdCompression } from './compression.ts';
+import { encodeOrGap } from './encode-or-gap.ts';
+
+export interface FlightRecorderSettings {
+  /** Where captures are saved; made where it is not there. */
+  readonly folder: string;
+  /** So much time is in memory, at least. Default 30. */
+  readonly seconds?: number;
+  /** And at most so many bytes, about. Default 32 MiB. */
+  readonly maxBytes?: number;
+  /** Captures that it leaves in the folder, the newest. Default 16. */
+  readonly maxFiles?: number;
+  /** Bytes of all of those together. Default 256 MiB. */
+  readonly maxFolderBytes?: number;
+  /** Milliseconds from a mismatch to the saving, so that the repair is in it. Default 1000. */
+  readonly settle?: number;
+  /** Told of each capture saved by itself, and of each that could not be. */
+  readonly onSaved?: (result: { readonly path: string } | { readonly error: SyncError }) => void;
+}
+
+export interface FlightRecorderOptions extends FlightRecorderSettings {
+  readonly hub: TraceHub;
+  readonly header: TraceHeader;
+  /** Makes every replica of the process report itself and its state to the hub. */
+  readonly describe: () => void;
+}
+
+const NANOSECONDS_PER_SECOND = 1_000_000_000;
+const DEFAULTS = {
+  seconds: 30,
+  maxBytes: 32 * 1024 * 1024,
+  maxFiles: 16,
+  maxFolderBytes: 256 * 1024 * 1024,
+  settle: 1_000,
+};
+
+/**
+ * Keeps the last seconds of a session in memory, and saves them when a replica is found to differ, with
+ * the state of every replica of the process as it was right after. It listens as an observer does, so the
+ * session pays what being watched costs. Nothing that goes wrong here reaches the session.
+ */
+export class FlightRecorder {
+  readonly #options: FlightRecorderOptions & typeof DEFAULTS;
+  readonly #capture: LiveCapture;
+  readonly #stopListening: () => void;
+  #trigger: NodeJS.Timeout | undefined;
+  #quietUntil = Number.NEGATIVE_INFINITY;
+  #saving: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
+  #missed = 0;
+
+  constructor(options: FlightRecorderOptions) {
+    this.#options = { ...DEFAULTS, ...options };
+    const { maxBytes, seconds, header, hub, describe } = this.#options;
+    this.#capture = new LiveCapture(header, {
+      maxBytes,
+      maxAge: seconds * NANOSECONDS_PER_SECOND,
+      compression: zstdCompression,
+      pause: () => new Promise((resolve) => setImmediate(resolve)),
+    });
+    this.#stopListening = hub.listen((record) => this.#take(record));
+    describe();
+  }
+
+  /** Records that are in memory now, and those that could not be taken. */
+  get records(): { readonly kept: number; readonly missed: number } {
+    return { kept: this.#capture.kept, missed: this.#missed };
+  }
+
+  /**
+   * Saves what is in memory, with every replica's state as of now, and returns the path.
+   * @throws SyncError `FLIGHT_NOT_SAVED`
+   */
+  saveNow(): Promise<string> {
+    this.#describe();
+    return this.#save();
+  }
+
+  /** Stops listening; a capture that is waiting to be saved is saved first. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#stopListening();
+    if (this.#trigger) {
+      clearTimeout(this.#trigger);
+      await this.#saveByItself();
+    }
+    await this.#saving;
+    await this.#capture.close();
+  }
+
+  #take(record: TraceRecord): void {
+    try {
+      this.#capture.append(encodeOrGap(record));
+    } catch {
+      this.#missed++;
+      return;
+    }
+    if (isMismatch(record)) this.#arm(record.time);
+  }
+
+  /** One capture holds all that is found within its seconds. */
+  #arm(time: number): void {
+    if (this.#trigger || this.#isClosed || time < this.#quietUntil) return;
+    this.#quietUntil = time + this.#options.seconds * NANOSECONDS_PER_SECOND;
+    // The session is in the middle of something now; what its replicas hold is asked right after.
+    setImmediate(() => this.#describe());
+    this.#trigger = setTimeout(() => {
+      this.#saveByItself();
+    }, this.#options.settle).unref();
+  }
+
+  async #saveByItself(): Promise<void> {
+    this.#trigger = undefined;
+    try {
+      const path = await this.#save();
+      this.#options.onSaved?.({ path });
+    } catch (error) {
+      this.#options.onSaved?.({ error: error instanceof SyncError ? error : notSaved(this.#options.folder, error) });
+    }
+  }
+
+  #describe(): void {
+    try {
+      if (!this.#isClosed) this.#options.describe();
+    } catch {
+      // A session that is being closed cannot be described; what it told before is there.
+    }
+  }
+
+  /** One after the other, so that two never want the same name. */
+  #save(): Promise<string> {
+    const saving = this.#saving.then(() => this.#write());
+    this.#saving = saving.catch(() => undefined);
+    return saving;
+  }
+
+  async #write(): Promise<string> {
+    const { folder, header, maxFiles, maxFolderBytes } = this.#options;
+    try {
+      const bytes = this.#capture.save();
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      const newest = await makeRoom(folder, maxFiles - 1, maxFolderBytes - bytes.length);
+      const number = String(newest + 1).padStart(6, '0');
+      const path = join(folder, `flight-${number}-${header.sessionId.replaceAll(/[^\w.-]/g, '_')}.mcap`);
+      await writeWhole(path, bytes);
+      return path;
+    } catch (error) {
+      throw notSaved(folder, error);
+    }
+  }
+}
+
+function isMismatch({ body }: TraceRecord): boolean {
+  return body.kind === 'mismatch' || body.kind === 'divergence' || (body.kind === 'hash' && body.agrees === false);
+}
+
+const FLIGHT_FILE = /^flight-(\d{6,12})-[\w.-]+\.mcap$/;
+
+/** Takes the oldest of its own captures away until the rest is within the limits. Returns the highest number there was. */
+async function makeRoom(folder: string, maxFiles: number, maxBytes: number): Promise<number> {
+  const files: { path: string; number: number; size: number }[] = [];
+  for (const name of await readdir(folder)) {
+    const number = Number(FLIGHT_FILE.exec(name)?.[1] ?? Number.NaN);
+    if (Number.isNaN(number)) continue;
+    const path = join(folder, name);
+    files.push({ path, number, size: (await stat(path)).size });
+  }
+  files.sort((a, b) => b.number - a.number);
+  let bytes = 0;
+  for (const [at, file] of files.entries()) {
+    bytes += file.size;
+    if (at >= maxFiles || bytes > maxBytes) await rm(file.path, { force: true });
+  }
+  return files[0]?.number ?? 0;
+}
+
+/** The file is there whole or not at all. */
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const part = `${path}.part`;
+  const handle = await open(part, 'w', 0o600);
+  try {
+    await handle.writeFile(bytes);
+    await handle.datasync();
+  } finally {
+    await handle.close();
+  }
+  await rename(part, path);
+}
+
+function notSaved(folder: string, cause: unknown): SyncError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new SyncError('FLIGHT_NOT_SAVED', `the flight recorder could not save to ${folder}: ${reason}`, {
+    origin: 'capture',
+    place: { file: folder },
+    cause,
+  });
+}
