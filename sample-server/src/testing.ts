@@ -47,7 +47,7 @@ export class Watcher {
     });
   }
 
-  static async of(server: RunningServer): Promise<Watcher> {
+  static async of(server: Pick<RunningServer, 'inspect'>): Promise<Watcher> {
     return new Watcher(await attach({ url: server.inspect.url, token: server.inspect.injectToken }));
   }
 
