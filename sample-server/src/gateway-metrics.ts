@@ -2,8 +2,10 @@ import type { Attributes, Histogram, Meter } from '@opentelemetry/api';
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import { type MessageType, messageType } from '@syncscope/protocol/messages';
-import type { ReconcileAnswer } from '@syncscope/protocol/offline';
+import type { ReconcileAnswer, ReconcileRequest } from '@syncscope/protocol/offline';
+import type { ReconciliationEnd, SyncMetrics } from '@syncscope/protocol/ports';
 import type { SyncManager } from '@syncscope/protocol/sync';
+import { ReconciliationWatch, type Tap } from '@syncscope/protocol/trace';
 import { type ClientWire, TRANSPORTS } from './gateway-wire.ts';
 
 /** Read when somebody asks, and never by itself. */
@@ -42,11 +44,27 @@ export function typeNumber(frame: Uint8Array): number {
   return first === 0xdc ? (frame[3] ?? 0) : 0;
 }
 
+/** Clients that have series of their own. Names come from outside and are kept for ever, so there is an end to them. */
+const NAMED_CLIENTS_MAX = 100;
+const OTHER_CLIENTS = 'other';
+
+/** The first clients by their names, all others under one. */
+class ClientNames {
+  readonly #names = new Set<string>();
+
+  nameOf(client: string): string {
+    if (this.#names.has(client)) return client;
+    if (this.#names.size >= NAMED_CLIENTS_MAX) return OTHER_CLIENTS;
+    this.#names.add(client);
+    return client;
+  }
+}
+
 /**
  * What a gateway measures, by OpenTelemetry's names, read as Prometheus reads it. All but the histograms is looked up when somebody
  * asks.
  */
-export class GatewayMetrics {
+export class GatewayMetrics implements SyncMetrics {
   readonly #manager: SyncManager;
   readonly #wires: () => Iterable<ClientWire>;
   readonly #reader = new OnDemandReader();
@@ -56,11 +74,16 @@ export class GatewayMetrics {
   readonly #out = new Traffic();
   readonly #reconciled = { applied: 0, rejected: 0, conflicts: 0, failed: 0 };
   readonly #endings = new Map<string, number>();
+  /** How many reconciliations fail, with the alert on it. */
+  readonly reconciliations: ReconciliationWatch;
+  readonly #clients = new ClientNames();
   readonly #latency: Histogram;
   readonly #append: Histogram;
 
-  constructor(manager: SyncManager, wires: () => Iterable<ClientWire>) {
+  /** `tap` is told when too many reconciliations fail, and when no more. */
+  constructor(manager: SyncManager, wires: () => Iterable<ClientWire>, tap?: Tap) {
     this.#manager = manager;
+    this.reconciliations = new ReconciliationWatch({ replica: manager.replica, ...(tap ? { tap } : {}) });
     this.#wires = wires;
     const meter = this.#provider.getMeter('syncscope');
     this.#latency = meter.createHistogram('sync.latency', {
@@ -92,20 +115,28 @@ export class GatewayMetrics {
   }
 
   /** A device that was offline was answered. */
-  reconciled({ applied, rejected, conflicts }: ReconcileAnswer): void {
+  reconciled({ device }: ReconcileRequest, { applied, rejected, conflicts }: ReconcileAnswer, now: number): void {
+    this.reconciliation({ client: device, way: 'offline', hasSucceeded: true, now });
     this.#reconciled.applied += applied.length;
     this.#reconciled.rejected += rejected.length;
     this.#reconciled.conflicts += conflicts.length;
   }
 
   /** A request to reconcile could not be carried out. */
-  reconcileFailed(): void {
+  reconcileFailed(now: number): void {
     this.#reconciled.failed++;
+    this.reconciliations.ended({ hasSucceeded: false, now });
   }
 
-  /** A client has acknowledged what was sent to it `time` nanoseconds before. */
-  acknowledged(time: number): void {
-    this.#latency.record(time / NS_PER_SECOND);
+  latency(client: string, time: number): void {
+    this.#latency.record(time / NS_PER_SECOND, { client: this.#clients.nameOf(client) });
+  }
+
+  /** Looked up at the manager when somebody asks. */
+  backlog(): void {}
+
+  reconciliation(end: ReconciliationEnd): void {
+    this.reconciliations.ended(end);
   }
 
   /** A mutation has become durable `time` nanoseconds after it was decided. */
@@ -182,10 +213,27 @@ export class GatewayMetrics {
     }
     gauge(meter, 'sync.version', 'Version of the state', '', () => this.#manager.version);
     gauge(meter, 'sync.clients', 'Clients that are let in', '', () => this.#manager.clients.length);
-    gauge(meter, 'sync.backlog', 'Versions that clients are known to lack, in all', '', () => {
-      const { version, clients } = this.#manager;
-      return clients.reduce((sum, client) => sum + Math.max(0, version - client.version), 0);
-    });
+    meter
+      .createObservableGauge('sync.backlog', { description: 'Versions that each client is known to lack' })
+      .addCallback((result) => {
+        const { version, clients } = this.#manager;
+        const lacking = new Map<string, number>();
+        for (const client of clients) {
+          const name = this.#clients.nameOf(client.replica);
+          lacking.set(name, (lacking.get(name) ?? 0) + Math.max(0, version - client.version));
+        }
+        for (const [client, versions] of lacking) result.observe(versions, { client });
+      });
+    const watch = this.reconciliations;
+    gauge(
+      meter,
+      'sync.reconciliation.failure_rate',
+      'Share of reconciliations that failed lately',
+      '1',
+      () => watch.rate,
+    );
+    const alerts = 'Whether more than 2 % of the reconciliations fail: 1 or 0';
+    gauge(meter, 'sync.reconciliation.alert', alerts, '', () => (watch.isAlert ? 1 : 0));
   }
 }
 

@@ -63,7 +63,11 @@ export async function startGateway(
     // Its clients have no clock that would remind them.
     acknowledgeEvery: 1,
     authorize: (shown) => sameToken(shown, TOKEN),
-    onAcknowledged: (time) => gateway.metrics.acknowledged(time),
+    metrics: {
+      latency: (client, time) => gateway.metrics.latency(client, time),
+      backlog: () => undefined,
+      reconciliation: (end) => gateway.metrics.reconciliation(end),
+    },
     onDurable: (time) => gateway.metrics.appended(time),
     ...settings,
   });

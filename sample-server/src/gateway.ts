@@ -117,13 +117,13 @@ export class Gateway {
       reconcileRefusal: (address) => (this.#state === 'open' ? this.#doorkeeper.reconcileRefusal(address) : CLOSING),
     };
     this.#webSockets = new WebSocketEntrance(entrance);
-    this.metrics = new GatewayMetrics(options.manager, () => this.#wires());
+    this.metrics = new GatewayMetrics(options.manager, () => this.#wires(), options.tap);
     const reconciling = options.reconciler && new Reconciling(options.reconciler, now);
     this.#reconciling = reconciling;
     const parts: HttpParts = {
       ...(options.status ? { status: options.status } : {}),
       ...(reconciling ? { reconcile: (request) => this.#reconcile(reconciling, request) } : {}),
-      reconcileFailed: () => this.metrics.reconcileFailed(),
+      reconcileFailed: () => this.metrics.reconcileFailed(now()),
       entrance,
       streams: new EventStreams(entrance, now),
       readiness: () => this.readiness,
@@ -204,12 +204,13 @@ export class Gateway {
     this.#carry(manager.tick(now));
     this.#flushHeld(EVENT_WAIT_NS);
     this.#reconciling?.tick();
+    this.metrics.reconciliations.tick(now);
   }
 
   /** Links are told of it with the next tick. */
   async #reconcile(reconciling: Reconciling, request: ReconcileRequest): Promise<ReconcileAnswer> {
     const answer = await reconciling.settle(request);
-    this.metrics.reconciled(answer);
+    this.metrics.reconciled(request, answer, this.#now());
     this.#options.onReconciled?.(request);
     return answer;
   }

@@ -90,11 +90,16 @@ describe('metrics', () => {
       sync_full_syncs_total: 2,
       sync_version: 2,
       sync_clients: 2,
-      sync_backlog: 0,
+      'sync_backlog{client="anna"}': 0,
+      'sync_backlog{client="ben"}': 0,
+      sync_reconciliation_failure_rate: 0,
+      sync_reconciliation_alert: 0,
       sync_log_append_count: 1,
     });
     // A state that was followed by another before its acknowledgement came is not measured.
-    expect(metrics.get('sync_latency_count')).toBeGreaterThanOrEqual(2);
+    for (const client of ['anna', 'ben']) {
+      expect(metrics.get(`sync_latency_count{client="${client}"}`)).toBeGreaterThanOrEqual(1);
+    }
     const bytes = [...metrics].find(([name]) => name.startsWith('sync_message_size_total{direction="out"'));
     expect(bytes?.[1]).toBeGreaterThan(0);
   });

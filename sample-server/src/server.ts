@@ -213,7 +213,11 @@ class World {
       incarnation: newIncarnation(),
       // The rules are cheap to run twice, and what would not replay is no change.
       verifyReducer: true,
-      onAcknowledged: (time) => this.gateway.metrics.acknowledged(time),
+      metrics: {
+        latency: (client, time) => this.gateway.metrics.latency(client, time),
+        backlog: () => undefined,
+        reconciliation: (end) => this.gateway.metrics.reconciliation(end),
+      },
       onDurable: (time) => this.gateway.metrics.appended(time),
     });
     this.#faults = new FaultBoard({

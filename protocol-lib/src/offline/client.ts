@@ -6,7 +6,7 @@ import {
   type ReconcileRequest,
   reconcileAnswerSchema,
 } from '../messages/index.ts';
-import type { Random } from '../ports/index.ts';
+import { milliseconds, type Random, type SyncMetrics } from '../ports/index.ts';
 import type { ReplicaId, Version } from '../state/index.ts';
 import { type Committed, type SessionDefinition, withWholeGroups } from '../sync/index.ts';
 import { closedTap, type Tap } from '../trace/index.ts';
@@ -46,6 +46,8 @@ export interface OfflineClientOptions {
   /** Of one request; at most {@link RECONCILE_MAX_MUTATIONS}. */
   readonly batch?: { readonly mutations: number; readonly bytes: number };
   readonly tap?: Tap;
+  /** Told what waits, and how tries to reconcile ended; times are of `clock`, in nanoseconds. */
+  readonly metrics?: SyncMetrics;
 }
 
 /**
@@ -72,6 +74,7 @@ export class OfflineClient {
   readonly #clock: WallClock;
   readonly #sendRight: SendRight;
   readonly #backoff: Backoff;
+  readonly #metrics: SyncMetrics | undefined;
   readonly #limits: QueueLimits;
   readonly #batch: { readonly mutations: number; readonly bytes: number };
   readonly #trace: OfflineTrace;
@@ -90,6 +93,7 @@ export class OfflineClient {
     this.#connection = options.connection;
     this.#clock = options.clock;
     this.#sendRight = options.sendRight ?? new StorageLease(queue, options.owner, options.clock);
+    this.#metrics = options.metrics;
     this.#backoff = new Backoff(options.random, options.backoff ?? BACKOFF_DEFAULTS);
     this.#limits = { ...QUEUE_LIMITS, ...options.limits };
     const { mutations, bytes } = options.batch ?? BATCH;
@@ -264,6 +268,7 @@ export class OfflineClient {
     } while (unsettled(this.#queue.state).length > 0 && (await this.#sendRight.acquire()));
     this.#backoff.reset();
     this.#problem = undefined;
+    this.#measure(true);
     return 'done';
   }
 
@@ -329,7 +334,15 @@ export class OfflineClient {
     this.#isBlocked = error.retry === 'never';
     this.#backoff.failed(this.#clock.now());
     this.#trace.failed(error, this.#backoff.failures);
+    this.#measure(false);
     return this.#isBlocked ? 'blocked' : 'failed';
+  }
+
+  #measure(hasSucceeded: boolean): void {
+    if (!this.#metrics) return;
+    const now = milliseconds(this.#clock.now());
+    this.#metrics.reconciliation({ client: this.device, way: 'offline', hasSucceeded, now });
+    this.#metrics.backlog(this.device, unsettled(this.#queue.state).length);
   }
 
   #current(state: DeviceState = this.#queue.state): Predicted {

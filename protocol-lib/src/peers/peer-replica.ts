@@ -16,6 +16,7 @@ import {
 import { isSyncError, SyncError } from '../errors/index.ts';
 import { answerMerkleQuery, StateRoot } from '../merkle/index.ts';
 import type { BodyOf, Message, MessageOf } from '../messages/index.ts';
+import type { SyncMetrics } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
 import type { Change, RecordKey, ReplicaId, StateHash, SyncRecord, Value } from '../state/index.ts';
 import { closedTap, type MutationId, type Tap } from '../trace/index.ts';
@@ -59,6 +60,8 @@ export interface PeerReplicaOptions {
   readonly conflicts?: ConflictStore;
   readonly saved?: SavedPeer;
   readonly tap?: Tap;
+  /** Told how the takeover of another's checkpoint ended, and of what each member lacks, in mutations. */
+  readonly metrics?: SyncMetrics;
 }
 
 export type MakeResult =
@@ -92,6 +95,7 @@ export class PeerReplica {
   readonly #members: ReadonlySet<ReplicaId>;
   readonly #links: PeerLinks;
   readonly #trace: PeerTrace;
+  readonly #metrics: SyncMetrics | undefined;
   readonly #held: HeldBatches;
   readonly #stability: Stability;
   readonly #standings = new Map<ReplicaId, PeerStanding>();
@@ -114,6 +118,7 @@ export class PeerReplica {
     const drift = maxDrift === undefined ? {} : { maxDrift };
     this.#clock = new HybridClock(options.replica, { ...drift, ...(saved ? { saved: saved.clock } : {}) });
     this.#epoch = options.epoch;
+    this.#metrics = options.metrics;
     this.#role = options.role ?? '';
     this.#members = new Set([...options.members, options.replica]);
     this.#trace = new PeerTrace(options.tap ?? closedTap, options.replica);
@@ -327,6 +332,7 @@ export class PeerReplica {
     const standing = standingOf(status);
     this.#standings.set(sender, standing);
     this.#stability.heard(sender, standing.vector, this.vector);
+    this.#metrics?.backlog(sender, this.#history.since(standing.vector).length);
     const order = this.vector.compare(standing.vector);
     const isEqual = order === 'equal' && standing.root === this.root.hash;
     if (order === 'equal') this.#trace.hash(this.vector, this.root.hash, standing.root, cause);
@@ -487,7 +493,7 @@ export class PeerReplica {
     const repair = this.#repair;
     if (!repair) return;
     if (!this.partition.isReached(repair.peer)) {
-      this.#repair = undefined;
+      this.#endRepair(repair, false, now);
       return;
     }
     const query = repair.ask(now, this.#settings.resendAfter);
@@ -501,16 +507,21 @@ export class PeerReplica {
       if (!this.#finishRepair(repair.receive(answer), cause, now)) this.#askRepair(now, cause);
     } catch (error) {
       // The other side has gone on, or lies: begun anew by what it says next.
-      this.#repair = undefined;
+      this.#endRepair(repair, false, now);
       throw error;
     }
+  }
+
+  #endRepair({ peer }: BaseRepair, hasSucceeded: boolean, now: number): void {
+    this.#repair = undefined;
+    this.#metrics?.reconciliation({ client: peer, way: 'checkpoint', hasSucceeded, now });
   }
 
   /** Takes over the repaired checkpoint, and makes anew on it what nobody but us has. */
   #finishRepair(root: StateRoot | undefined, cause: readonly number[], now: number): boolean {
     const repair = this.#repair;
     if (!root || !repair) return false;
-    this.#repair = undefined;
+    this.#endRepair(repair, true, now);
     const before = this.#history;
     const isSame = repair.base.vector.compare(before.base.vector) === 'equal';
     // Overtaken: what it was to bring has come in another way, or our own checkpoint has moved. Taken over now, it would undo that.

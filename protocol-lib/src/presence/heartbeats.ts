@@ -1,6 +1,7 @@
 import { type VersionVector, vectorFromOutside } from '../clock/index.ts';
 import { SyncError } from '../errors/index.ts';
 import type { BodyOf, MessageOf } from '../messages/index.ts';
+import type { SyncMetrics } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
 import type { ReplicaId, SyncRecord } from '../state/index.ts';
 import { closedTap, type Tap } from '../trace/index.ts';
@@ -23,6 +24,8 @@ export interface HeartbeatsOptions {
   readonly maxMembers?: number;
   /** Reconciliations that are kept to be asked about; 100 by default. */
   readonly reports?: number;
+  /** Told how exchanges ended. */
+  readonly metrics?: SyncMetrics;
 }
 
 /** Messages of the exchange between two replicas; all others are somebody else's. */
@@ -68,6 +71,7 @@ export class Heartbeats {
       exchangeTimeout: this.#timeouts.exchangeTimeout,
       reports: options.reports ?? 100,
       onAgreed: (peer) => this.#differingSince.delete(peer),
+      ...(options.metrics ? { metrics: options.metrics } : {}),
     });
     this.roster = new PresenceRoster({
       timeouts: this.#timeouts,

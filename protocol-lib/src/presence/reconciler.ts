@@ -2,6 +2,7 @@ import { type VersionVector, vectorFromOutside } from '../clock/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import { answerMerkleQuery, MerkleDescent, type MerkleDifference } from '../merkle/index.ts';
 import type { MessageOf } from '../messages/index.ts';
+import type { SyncMetrics } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
 import type { RecordKey, ReplicaId, SyncRecord } from '../state/index.ts';
 import type { Tap } from '../trace/index.ts';
@@ -33,6 +34,7 @@ export interface ReconcilerOptions {
   readonly reports: number;
   /** Both sides have the same hash again. */
   readonly onAgreed: (peer: ReplicaId) => void;
+  readonly metrics?: SyncMetrics;
 }
 
 /** The exchanges by which a replica comes to terms with others, one with each at a time, and what came of them. */
@@ -301,6 +303,8 @@ export class Reconciler {
       hashes: descent?.hashes ?? 0,
       bytes: descent?.bytes ?? 0,
     });
+    const hasSucceeded = outcome === 'agreed';
+    this.#options.metrics?.reconciliation({ client: peer, way: 'heartbeat', hasSucceeded, now });
     const excess = this.#reports.length - this.#options.reports;
     if (excess > 0) this.#reports.splice(0, excess);
   }

@@ -1,5 +1,6 @@
 import { answerMerkleQuery, type StateRoot } from '../merkle/index.ts';
 import type { BodyOf, Feature, MessageOf } from '../messages/index.ts';
+import type { SyncMetrics } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
 import type { ReplicaId, StateHash, Version } from '../state/index.ts';
 import type { Tap } from '../trace/index.ts';
@@ -68,7 +69,7 @@ export class DeltaSynchronizer {
   readonly #replica: ReplicaId;
   readonly #tap: Tap;
   readonly #settings: SyncSettings;
-  readonly #onAcknowledged: ((time: number) => void) | undefined;
+  readonly #metrics: SyncMetrics | undefined;
   readonly #totals: { -readonly [K in keyof SyncTotals]: number } = {
     syncs: 0,
     deltas: 0,
@@ -84,7 +85,7 @@ export class DeltaSynchronizer {
     replica: ReplicaId,
     tap: Tap,
     settings: SyncSettings,
-    onAcknowledged?: (time: number) => void,
+    metrics?: SyncMetrics,
   ) {
     this.#state = state;
     this.#outbox = outbox;
@@ -92,7 +93,7 @@ export class DeltaSynchronizer {
     this.#replica = replica;
     this.#tap = tap;
     this.#settings = settings;
-    this.#onAcknowledged = onAcknowledged;
+    this.#metrics = metrics;
   }
 
   get totals(): SyncTotals {
@@ -150,6 +151,7 @@ export class DeltaSynchronizer {
     if (client.repair?.version === version) {
       client.repair = undefined;
       this.#totals.repairs++;
+      this.#reconciled(client, true, now);
       this.#restart(client, point, seq);
       return;
     }
@@ -161,7 +163,7 @@ export class DeltaSynchronizer {
     }
     this.#acknowledged(client, point);
     if (client.sentAt > 0 && !isBefore(point, client.sent)) {
-      this.#onAcknowledged?.(now - client.sentAt);
+      this.#metrics?.latency(client.replica, now - client.sentAt);
       client.sentAt = 0;
     }
     // What was sent grows from one to the next.
@@ -186,6 +188,7 @@ export class DeltaSynchronizer {
   onSyncRequest(client: Client, request: MessageOf<'SYNC_REQUEST'>, seq: number, now: number): void {
     // What was asked for with more weight hides that names are missing as well, and nothing could ever be read.
     if (request.reason === 'names' || request.reason === 'merkle') this.#outbox.sendNames(client, [seq]);
+    if (client.repair) this.#reconciled(client, false, now);
     client.repair = undefined;
     client.isStalled = false;
     client.cause = seq;
@@ -229,6 +232,10 @@ export class DeltaSynchronizer {
     client.cause = this.#tap.emit(this.#replica, { kind: 'log', level: 'debug', text }, [client.cause]);
   }
 
+  #reconciled({ replica }: Client, hasSucceeded: boolean, now: number): void {
+    this.#metrics?.reconciliation({ client: replica, way: 'merkle', hasSucceeded, now });
+  }
+
   /** The next round sends what is new since this point. */
   #restart(client: Client, { version, progress }: SyncPoint, cause: number): void {
     // More than ever was settled here was settled by an authority before this one.
@@ -259,9 +266,10 @@ export class DeltaSynchronizer {
     this.#outbox.send([client], { type: 'MERKLE_OFFER', version, root: root.hash }, [cause]);
   }
 
-  onMerkleQuery(client: Client, message: MessageOf<'MERKLE_QUERY'>, seq: number): void {
+  onMerkleQuery(client: Client, message: MessageOf<'MERKLE_QUERY'>, seq: number, now: number): void {
     const { repair } = client;
     if (!repair || repair.queries >= this.#settings.maxRepairQueries || client.queue.isSlow) {
+      if (repair) this.#reconciled(client, false, now);
       client.repair = undefined;
       client.needsFullSync = true;
       client.cause = seq;
@@ -286,6 +294,7 @@ export class DeltaSynchronizer {
         this.#tap,
         this.#replica,
       );
+      this.#metrics?.backlog(client.replica, Math.max(0, this.#state.version - client.acknowledged.version));
       const isBehind = isBefore(client.sent, this.#state.point);
       if (client.queue.isSlow) {
         this.#hold(client, isBehind, now);
@@ -329,6 +338,7 @@ export class DeltaSynchronizer {
     if (this.#state.ledger.settled(client.replica) < client.decided) return true;
     if (client.repair) {
       if (now < client.repair.until) return true;
+      this.#reconciled(client, false, now);
       client.repair = undefined;
       client.needsFullSync = true;
     }

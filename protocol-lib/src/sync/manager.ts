@@ -12,7 +12,7 @@ import {
   OWN_PROTOCOLS,
   type ProtocolRange,
 } from '../messages/index.ts';
-import type { Random } from '../ports/index.ts';
+import type { Random, SyncMetrics } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
 import { closedTap, type MutationId, type Tap } from '../trace/index.ts';
@@ -52,8 +52,8 @@ export interface SyncManagerOptions extends Partial<SyncSettings> {
    * must then differ from start to start.
    */
   readonly incarnation?: number;
-  /** A client has acknowledged all that was sent to it, with an equal hash, so many nanoseconds after it was. */
-  readonly onAcknowledged?: (time: number) => void;
+  /** Told of latencies, of what clients lack, and how repairs ended. */
+  readonly metrics?: SyncMetrics;
   /** A mutation is settled and durable, so many nanoseconds after it was decided: what the log took. */
   readonly onDurable?: (time: number) => void;
   /** What this side offers; all of {@link FEATURES} where absent. */
@@ -147,7 +147,7 @@ export class SyncManager {
       this.replica,
       this.#tap,
       this.#settings,
-      options.onAcknowledged,
+      options.metrics,
     );
     this.posted = new PostedMutations({
       state: this.#state,
@@ -407,7 +407,7 @@ export class SyncManager {
         this.#synchronizer.onSyncRequest(client, message, seq, now);
         return;
       case 'MERKLE_QUERY':
-        this.#synchronizer.onMerkleQuery(client, message, seq);
+        this.#synchronizer.onMerkleQuery(client, message, seq, now);
         return;
       case 'NAMES':
         if (!this.#tap.isOpen) return;

@@ -1,4 +1,5 @@
 export * from './attach.ts';
 export * from './attach-frames.ts';
+export * from './reconciliation-watch.ts';
 export * from './records.ts';
 export * from './tap.ts';
