@@ -1,11 +1,11 @@
 import { Client } from '@colyseus/sdk';
 import { monotonicClock } from '@syncscope/protocol/node';
-import { recordKey, replicaId } from '@syncscope/protocol/state';
+import { replicaId } from '@syncscope/protocol/state';
 import { ClientState } from '@syncscope/protocol/sync';
 import { SyncClient } from '@syncscope/sample-server';
 import { io } from 'socket.io-client';
 import { type ClientsMessage, type ClientsOrder, machineTime, PLAYERS, type System } from './messages.ts';
-import { places } from './serve-syncscope.ts';
+import { places, players } from './places.ts';
 
 /** The clients of one server: each keeps the state, and notes how old each place is when it comes to know it. */
 const BUCKETS_A_MS = 10;
@@ -49,7 +49,7 @@ const connect: Readonly<Record<System, (url: string, number: number) => Promise<
       state.on((event) => {
         if (event.type !== 'committed') return;
         for (let player = 0; player < PLAYERS; player++) {
-          note(seen, player, Number(state.committed.get(KEYS[player]!)?.at ?? 0));
+          note(seen, player, Number(state.committed.get(players[player]!)?.at ?? 0));
         }
         resolve();
       });
@@ -85,8 +85,6 @@ const connect: Readonly<Record<System, (url: string, number: number) => Promise<
     });
   },
 };
-
-const KEYS = Array.from({ length: PLAYERS }, (_, index) => recordKey(`player/${index}`));
 
 function note(seen: Float64Array, player: number, at: number): void {
   if (at === 0 || at === seen[player]) return;

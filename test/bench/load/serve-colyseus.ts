@@ -1,22 +1,14 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Room, Server } from '@colyseus/core';
-import { defineTypes, MapSchema, Schema } from '@colyseus/schema';
+import { MapSchema, type SchemaType, schema, t } from '@colyseus/schema';
 import { WebSocketTransport } from '@colyseus/ws-transport';
 import { PLAYERS, ROUND_MS } from './messages.ts';
 import { serve } from './serving.ts';
 
-class Player extends Schema {
-  declare x: number;
-  declare y: number;
-  declare at: number;
-}
-defineTypes(Player, { x: 'number', y: 'number', at: 'float64' });
-
-class State extends Schema {
-  declare players: MapSchema<Player>;
-}
-defineTypes(State, { players: { map: Player } });
+const Player = schema({ x: t.number(), y: t.number(), at: t.float64() });
+const State = schema({ players: t.map(Player) });
+type State = SchemaType<typeof State>;
 
 let shared: State | undefined;
 
@@ -26,7 +18,7 @@ class Places extends Room<{ state: State }> {
 
   override onCreate(): void {
     this.state = new State();
-    this.state.players = new MapSchema<Player>();
+    this.state.players = new MapSchema<SchemaType<typeof Player>>();
     for (let index = 0; index < PLAYERS; index++) {
       const player = new Player();
       player.x = 0;
