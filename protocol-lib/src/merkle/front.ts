@@ -8,8 +8,6 @@ import { writeRecords } from './write-records.ts';
 export class Cell {
   declare readonly key: RecordKey;
   declare record: SyncRecord | undefined;
-  /** Whether the front's trie may have something else. */
-  declare isAhead: boolean;
   /** The run of writes that wrote it last, and where in that run its write is. */
   declare run: number;
   declare place: number;
@@ -17,7 +15,6 @@ export class Cell {
   constructor(key: RecordKey) {
     this.key = key;
     this.record = undefined;
-    this.isAhead = false;
     this.run = 0;
     this.place = 0;
   }
@@ -44,7 +41,9 @@ export class Front {
   tip: Step;
   readonly #cells = new Map<RecordKey, Cell>();
   #trie: Node | null;
+  /** The cells that the trie may have otherwise: those written in a run after `#settled`. */
   #ahead: Cell[] = [];
+  #settled = 0;
   /** Writes, and versions, since the trie. */
   #waiting = 0;
   /** How the last two versions with a trie lead on. */
@@ -109,12 +108,10 @@ export class Front {
       this.#isRepeated = true;
       return;
     }
+    if (cell.run <= this.#settled) this.#ahead.push(cell);
     cell.run = this.#run;
     cell.place = this.#writes.length;
     this.#writes.push(new Write(key, before, after));
-    if (cell.isAhead) return;
-    cell.isAhead = true;
-    this.#ahead.push(cell);
   }
 
   #addCell(key: RecordKey): Cell {
@@ -155,15 +152,12 @@ export class Front {
       cell.record = writes[place]!.before;
     });
     this.#trie = writeRecords(this.#trie, this.#ahead, this.hasher);
-    for (const cell of this.#ahead) {
-      cell.isAhead = false;
-      if (cell.record === undefined) this.#cells.delete(cell.key);
-    }
+    for (const cell of this.#ahead) if (cell.record === undefined) this.#cells.delete(cell.key);
     // The run under way is ahead again.
+    this.#settled = this.#isOpen ? this.#run - 1 : this.#run;
     this.#ahead = written;
     written.forEach((cell, place) => {
       cell.record = writes[place]!.after;
-      cell.isAhead = true;
       this.#cells.set(cell.key, cell);
     });
     this.#waiting = 0;

@@ -1,6 +1,13 @@
 import { fastHasher, type Hasher, isCanonical, MAP_MAX_FIELDS, wordsToHex } from '../bytes/index.ts';
 import { SyncError, unreachable } from '../errors/index.ts';
-import { type Change, type RecordKey, recordSchema, type StateHash, type SyncRecord } from '../state/index.ts';
+import {
+  type Change,
+  type RecordKey,
+  recordSchema,
+  type StateHash,
+  type SyncRecord,
+  type Value,
+} from '../state/index.ts';
 import { type Cell, Front } from './front.ts';
 import { Step } from './line.ts';
 import {
@@ -16,7 +23,7 @@ import {
   type Node,
   putEntry,
 } from './trie.ts';
-import { hasField, patched, sameRecord } from './values.ts';
+import { patched, sameRecord, sameValue } from './values.ts';
 
 /** The root hash of a state without records. */
 export const EMPTY_HASH = wordsToHex(0, 0) as StateHash;
@@ -155,8 +162,12 @@ export class StateMerkleTree {
    * @throws SyncError `VALUE_INVALID`, `FIELD_RESERVED`, `LIMIT_DEPTH` or `LIMIT_MAP_KEYS` for a record that has no hash
    */
   put(key: RecordKey, record: SyncRecord): boolean {
+    return this.#put(key, record, undefined);
+  }
+
+  #put(key: RecordKey, record: SyncRecord, known: Cell | undefined): boolean {
     const front = this.#front ?? this.#begin();
-    const cell = front.cell(key);
+    const cell = known ?? front.cell(key);
     const before = cell === undefined ? front.beneath(key) : cell.record;
     if (before !== undefined && sameRecord(before, record)) return false;
     if (!isCanonical(record) || (before === undefined && !key.isWellFormed())) explain(key, record);
@@ -168,22 +179,29 @@ export class StateMerkleTree {
    * Sets `fields` of a record and takes `removed` away. False, and nothing written, where that changes nothing.
    * @throws SyncError `RECORD_MISSING`, and as {@link StateMerkleTree.put}
    */
-  patch(key: RecordKey, fields: SyncRecord, removed: readonly string[] = []): boolean {
+  patch(key: RecordKey, fields: SyncRecord, removed: readonly string[] = NONE): boolean {
+    return this.#patch(key, fields, removed, undefined);
+  }
+
+  #patch(key: RecordKey, fields: SyncRecord, removed: readonly string[], known: Cell | undefined): boolean {
     const front = this.#front ?? this.#begin();
-    const cell = front.cell(key);
+    const cell = known ?? front.cell(key);
     const before = cell === undefined ? front.beneath(key) : cell.record;
     if (before === undefined) throw missing(key, 'patch');
-    const after = patched(before, fields, removed);
+    const after = patchedRecord(before, fields, removed) ?? refused(key, before, fields, removed);
     if (after === before) return false;
-    if (!isPatchCanonical(before, fields, after)) explain(key, after);
     this.#write(front, key, cell, before, after);
     return true;
   }
 
   /** False where there is no such record. */
   remove(key: RecordKey): boolean {
+    return this.#remove(key, undefined);
+  }
+
+  #remove(key: RecordKey, known: Cell | undefined): boolean {
     const front = this.#front ?? this.#begin();
-    const cell = front.cell(key);
+    const cell = known ?? front.cell(key);
     const before = cell === undefined ? front.beneath(key) : cell.record;
     if (before === undefined) return false;
     this.#write(front, key, cell, before, undefined);
@@ -195,21 +213,38 @@ export class StateMerkleTree {
    * @throws SyncError `RECORD_MISSING` for a patch or remove of a missing record, and as {@link StateMerkleTree.put}
    */
   apply(changes: readonly Change[]): void {
-    const isFirst = !this.#front?.hasWrites;
+    const front = this.#front ?? this.#begin();
+    const isFirst = !front.hasWrites;
     const undo: Change[] = [];
+    // Looked up one right after the other, the cells of many keys are waited for together.
+    const cells = changes.map(({ key }) => front.cell(key));
     try {
-      for (const change of changes) {
+      for (let index = 0; index < changes.length; index++) {
+        const change = changes[index]!;
         // Where nothing else waits, or only one change is made, there is nothing to take back one by one.
-        if (!isFirst && changes.length > 1) undo.push(inverse(change.key, this.get(change.key)));
-        applyChange(this, change);
+        if (!isFirst && changes.length > 1) undo.push(inverse(change.key, front.get(change.key)));
+        this.#apply(change, cells[index]);
       }
     } catch (error) {
       if (isFirst) this.#takeBack();
-      else {
-        for (const change of undo.reverse())
-          if (change.op !== 'remove' || this.has(change.key)) applyChange(this, change);
-      }
+      else for (const change of undo.reverse()) if (change.op !== 'remove' || this.has(change.key)) this.#apply(change);
       throw error;
+    }
+  }
+
+  #apply(change: Change, known?: Cell): void {
+    switch (change.op) {
+      case 'put':
+        this.#put(change.key, change.record, known);
+        return;
+      case 'patch':
+        this.#patch(change.key, change.fields, change.removed, known);
+        return;
+      case 'remove':
+        if (!this.#remove(change.key, known)) throw missing(change.key, 'remove');
+        return;
+      default:
+        unreachable(change);
     }
   }
 
@@ -259,18 +294,34 @@ function entryOf(key: RecordKey, record: SyncRecord, high: number, low: number, 
   }
 }
 
-/** Whether what a patch of a record that has a hash leads to has one too. */
-function isPatchCanonical(before: SyncRecord, fields: SyncRecord, after: SyncRecord): boolean {
+const NONE: readonly string[] = [];
+
+/** As {@link patched}, of a record that has a hash; undefined where what comes of it has none. */
+function patchedRecord(before: SyncRecord, fields: SyncRecord, removed: readonly string[]): SyncRecord | undefined {
+  let after: Record<string, Value> | undefined;
   let isWider = false;
   for (const name in fields) {
-    const value = fields[name];
-    if (typeof value !== 'number' && typeof value !== 'boolean' && !isCanonical(value, 1)) return false;
-    if (name === '__proto__') return false;
-    if (hasField(before, name)) continue;
-    if (!name.isWellFormed()) return false;
-    isWider = true;
+    const value = fields[name]!;
+    const old = before[name];
+    if (old === value ? value !== 0 || sameValue(old, value) : sameValue(old, value)) {
+      if (value !== undefined) continue;
+    }
+    if (typeof value !== 'number' && typeof value !== 'boolean' && !isCanonical(value, 1)) return undefined;
+    if (old === undefined || typeof old === 'function') {
+      if (!name.isWellFormed()) return undefined;
+      isWider = true;
+    }
+    // As a field, this would change a prototype.
+    if (name === '__proto__') return undefined;
+    after ??= { ...before };
+    after[name] = value;
   }
-  return !isWider || Object.keys(after).length <= MAP_MAX_FIELDS;
+  const result = removed.length === 0 ? (after ?? before) : patched(before, fields, removed);
+  return isWider && Object.keys(result).length > MAP_MAX_FIELDS ? undefined : result;
+}
+
+function refused(key: RecordKey, before: SyncRecord, fields: SyncRecord, removed: readonly string[]): never {
+  explain(key, patched(before, fields, removed));
 }
 
 /** The schema says in which field it is, at a cost that only a failure is worth; what it does not see, the hash does. */
@@ -278,22 +329,6 @@ function explain(key: RecordKey, record: SyncRecord, error?: unknown): never {
   recordSchema.parse(record, key);
   if (error === undefined) recordHash(key, record);
   throw error ?? new TypeError(`${key} has canonical bytes`);
-}
-
-function applyChange(tree: StateMerkleTree, change: Change): void {
-  switch (change.op) {
-    case 'put':
-      tree.put(change.key, change.record);
-      return;
-    case 'patch':
-      tree.patch(change.key, change.fields, change.removed);
-      return;
-    case 'remove':
-      if (!tree.remove(change.key)) throw missing(change.key, 'remove');
-      return;
-    default:
-      unreachable(change);
-  }
 }
 
 function inverse(key: RecordKey, before: SyncRecord | undefined): Change {
