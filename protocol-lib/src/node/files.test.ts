@@ -1,6 +1,6 @@
-import { execFileSync } from 'node:child_process';
-import { mkdir, readFile, stat, truncate } from 'node:fs/promises';
-import { join } from 'node:path';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { fileSink, fileSource } from './files.ts';
 import { temporaryFolder } from './testing.ts';
@@ -67,4 +67,23 @@ test('what is no file, or in no folder, is refused by its name', async () => {
   for (const path of [join(folder, 'none', 'file'), join(folder, 'sub')]) {
     await expect(fileSink(path)).rejects.toMatchObject({ code: 'FILE_UNWRITABLE', place: { file: path } });
   }
+});
+
+test('a file that is being written is refused to a second writer and left as it is', async () => {
+  const path = join(await temporaryFolder(cleanups), 'one.mcap');
+  const sink = await fileSink(path);
+  await sink.write(Uint8Array.of(1, 2, 3));
+  await expect(fileSink(path)).rejects.toMatchObject({ code: 'FILE_IN_USE' });
+  await sink.close();
+  expect([...(await readFile(path))]).toEqual([1, 2, 3]);
+  await (await fileSink(path)).close();
+  expect(await readdir(dirname(path))).toEqual(['one.mcap']);
+});
+
+test('the mark of a writer that has died is taken over', async () => {
+  const path = join(await temporaryFolder(cleanups), 'one.mcap');
+  const dead = spawnSync(process.execPath, ['-e', '']);
+  await writeFile(`${path}.recording`, `${dead.pid}\n`);
+  await (await fileSink(path)).close();
+  expect(await readdir(dirname(path))).toEqual(['one.mcap']);
 });

@@ -1,5 +1,5 @@
 import { constants, readSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { SyncError } from '../errors/index.ts';
 import type { ByteSink, ByteSource } from '../ports/index.ts';
 
@@ -65,11 +65,16 @@ export async function openToRead(path: string): Promise<FileHandle> {
 
 /**
  * Creates a file, or empties the one that is there, for writing from its start. Only the user may read it:
- * a capture holds whatever the session held.
- * @throws SyncError `FILE_UNWRITABLE`
+ * a capture holds whatever the session held. While it is open nobody else opens it so: a file beside it,
+ * `PATH.recording`, says which process writes. That of a process that has died is taken over.
+ * @throws SyncError `FILE_UNWRITABLE`, or `FILE_IN_USE`, and then the file is as it was
  */
 export async function fileSink(path: string): Promise<ByteSink> {
-  const handle = await openFile(path, 'w');
+  const release = await claim(path);
+  const handle = await openFile(path, 'w').catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
   return {
     async write(bytes) {
       let written = 0;
@@ -79,8 +84,44 @@ export async function fileSink(path: string): Promise<ByteSink> {
       }
     },
     flush: () => handle.datasync(),
-    close: () => handle.close(),
+    async close() {
+      await handle.close();
+      await release();
+    },
   };
+}
+
+/** Says beside the file that this process writes it. Returns what takes that back. */
+async function claim(path: string): Promise<() => Promise<void>> {
+  const mark = `${path}.recording`;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await writeFile(mark, `${process.pid}\n`, { flag: 'wx', mode: 0o600 });
+      return () => rm(mark, { force: true });
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) {
+        const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+        throw fileError('FILE_UNWRITABLE', path, `cannot be opened for writing (${reason})`, error);
+      }
+    }
+    const writer = Number.parseInt(await readFile(mark, 'utf8').catch(() => ''), 10);
+    if (isAlive(writer) || attempt > 0) {
+      const who = Number.isNaN(writer) ? 'another process' : `process ${writer}`;
+      throw fileError('FILE_IN_USE', path, `is being written by ${who}: end that recording, or name another file`);
+    }
+    await rm(mark, { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (Number.isNaN(pid)) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // It is there, and somebody else's.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
 }
 
 async function openFile(path: string, flags: 'w' | number): Promise<FileHandle> {
