@@ -6,6 +6,7 @@ import type { Durability } from '@syncscope/protocol/events';
 import { parseCommandLine, USAGE } from './command-line.ts';
 import { logCommand } from './log/log-command.ts';
 import type { RunningPeers } from './peers/peer-server.ts';
+import { probeCommand } from './probe/probe-command.ts';
 import type { RunningServer } from './server.ts';
 import { isPeers, startSession } from './session.ts';
 
@@ -32,6 +33,10 @@ async function main(args: readonly string[]): Promise<number> {
   if (args[0] === 'log') {
     const [out, error] = [process.stdout, process.stderr];
     return logCommand(args.slice(1), { out: (text) => out.write(text), error: (text) => error.write(text) });
+  }
+  if (args[0] === 'probe') {
+    const [out, error] = [process.stdout, process.stderr];
+    return probeCommand(args.slice(1), { out: (text) => out.write(text), error: (text) => error.write(text) });
   }
   try {
     const commandLine = parseCommandLine(args);

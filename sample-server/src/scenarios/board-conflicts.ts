@@ -106,7 +106,7 @@ export function reconciled(state: StateView, sides: Omit<TwoSides, 'theirs'>, wr
   return [[sides.key, base === undefined ? note : { ...note, [HUMAN_FIELD]: base }], ...rest, ...added];
 }
 
-function isSameField(record: SyncRecord, name: string, value: Value): boolean {
+export function isSameField(record: SyncRecord, name: string, value: Value): boolean {
   return Object.hasOwn(record, name) && sameValue(record[name]!, value);
 }
 

@@ -14,6 +14,8 @@ const TAGS = ['soon', 'later', 'cheap', 'loud', 'indoors', 'ask Ida', 'done?', '
 const COLORS = ['yellow', 'green', 'blue', 'pink'];
 /** UTF-16 units above which somebody shortens the page. */
 const LONG_TEXT = 700;
+/** Operations of which one says what its writer has seen of the text. */
+const SEEN_EVERY = 8;
 /** How long a conflict waits before somebody looks at it, in milliseconds. */
 const LOOK_AFTER_MS = { chair: 4_000, writer: 12_000 };
 
@@ -28,6 +30,7 @@ export class BoardMind implements Mind {
   readonly #waitingSince = new Map<string, number>();
   #burst = 0;
   #notes = 0;
+  #typed = 0;
   #isRefusedChair = false;
 
   constructor(self: ReplicaId, random: Random) {
@@ -38,7 +41,7 @@ export class BoardMind implements Mind {
 
   pause(): number {
     if (this.#burst > 0) return 120 + this.#random.next() * 240;
-    return this.#chance(0.15) ? 2_500 + this.#random.next() * 3_000 : 700 + this.#random.next() * 1_300;
+    return this.#chance(0.15) ? 3_000 + this.#random.next() * 4_000 : 1_000 + this.#random.next() * 1_800;
   }
 
   startle(): undefined {
@@ -127,7 +130,8 @@ export class BoardMind implements Mind {
   #type(view: StateView): Intent {
     const document = documentOf(view, this.#self);
     const operation = this.#edit(document);
-    const seen = document.vector.entries().map((entry: VectorEntry) => ({ ...entry }));
+    const isTold = this.#typed++ % SEEN_EVERY === 0;
+    const seen = isTold ? document.vector.entries().map((entry: VectorEntry) => ({ ...entry })) : null;
     return { command: 'type', args: { operation: encodeOperation(operation), seen } };
   }
 

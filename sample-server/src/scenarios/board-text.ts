@@ -10,7 +10,7 @@ import type { StateView } from '@syncscope/protocol/sync';
  * command carries one operation; the authority and every prediction apply it to the RGA of the state at hand, and what that changes are the
  * changes of the event. So a delta has the runs that changed, and who has the state has the document.
  *
- * `seen/<replica>` {entries} is what each writer had seen of the text when it last wrote: tombstones that all of them have seen are dropped.
+ * `seen/<replica>` {entries} is what each writer had seen of the text when it last said so, which it does with some operations: tombstones that all of them have seen are dropped.
  */
 export const TEXT = 'text/main';
 export const TEXT_VECTOR = recordKey(`${TEXT}/@vector`);
@@ -41,13 +41,13 @@ export function emptyText(): Iterable<readonly [RecordKey, SyncRecord]> {
 }
 
 /** Why an operation cannot be applied now, or nothing. @throws SyncError for what is no operation */
-export function refusalOf(state: StateView, bytes: Uint8Array, seen: readonly VectorEntry[], writer: ReplicaId) {
+export function refusalOf(state: StateView, bytes: Uint8Array, seen: readonly VectorEntry[] | null, writer: ReplicaId) {
   const operation = decodeOperation(bytes);
   if (operation.replica !== writer) return `an operation of ${operation.replica}`;
   if (operation.op === 'insert' && typeof operation.content !== 'string') return 'the text takes text alone';
   if (operation.op === 'insert' && operation.content.length > INSERT_MAX) return 'too much at once';
   const document = documentOf(state, READER);
-  if (seen.some(({ replica, counter }) => replica !== writer && counter > document.vector.get(replica))) {
+  if (seen?.some(({ replica, counter }) => replica !== writer && counter > document.vector.get(replica))) {
     return `${writer} says that it has seen what is not there`;
   }
   if (operation.op === 'insert' && document.length + operation.content.length > TEXT_MAX) return 'the page is full';
@@ -61,9 +61,15 @@ export function refusalOf(state: StateView, bytes: Uint8Array, seen: readonly Ve
 }
 
 /** What an operation that was accepted changes. */
-export function typed(state: StateView, bytes: Uint8Array, seen: readonly VectorEntry[], writer: ReplicaId): Change[] {
+export function typed(
+  state: StateView,
+  bytes: Uint8Array,
+  seen: readonly VectorEntry[] | null,
+  writer: ReplicaId,
+): Change[] {
   const operation: RgaOperation = decodeOperation(bytes);
   const changes = rewritten(state, (document) => document.apply(operation));
+  if (!seen) return changes;
   const key = recordKey(SEEN + writer);
   const entries = seen.map(({ replica, counter }) => ({ replica, counter }));
   return [...changes, { op: 'put', key, record: { entries } }];

@@ -21,6 +21,7 @@ import { AUTHORITY } from './adventure.ts';
 import {
   decided,
   GROUPS,
+  isSameField,
   lastWritersKey,
   reconciled,
   roleOf,
@@ -41,6 +42,7 @@ const NOTES_MAX = 60;
 const TASKS_MAX = 12;
 const CONFLICTS_MAX = 50;
 const TAGS_MAX = 12;
+const MEMBERS_MAX = 1_000;
 
 const noteFields = {
   title: optional(string(60)),
@@ -71,7 +73,7 @@ const ARGS = {
   tag: object({ key: recordKeySchema, add: array(string(20), TAGS_MAX), remove: array(string(20), TAGS_MAX) }),
   key: object({ key: recordKeySchema }),
   claim: object({ key: recordKeySchema, seen: nullable(string(100)) }),
-  type: object({ operation: bytes(64 * 1024), seen: vectorEntriesSchema }),
+  type: object({ operation: bytes(64 * 1024), seen: nullable(vectorEntriesSchema) }),
   reconcile: object({
     changes: array(object({ key: recordKeySchema, base: nullable(recordSchema), mine: nullable(recordSchema) }), 100),
   }),
@@ -106,8 +108,12 @@ const join: CommandHandler = (state, args, writer) => {
   for (const [, member] of state.entries('member/')) {
     if (role === 'chair' && member.role === 'chair') return refuse('there is a chair already');
   }
+  if (count(state, 'member/') >= MEMBERS_MAX) return refuse('the board has no room for more people');
   return happened('MEMBER_JOINED', writer, role);
 };
+
+const leave: CommandHandler = (state, _args, writer) =>
+  roleOf(state, writer) === '' ? refuse(`${writer} is not here`) : happened('MEMBER_LEFT', writer, '');
 
 const add: CommandHandler = (state, args, writer) => {
   const { key, ...fields } = ARGS.add.parse(args, 'add');
@@ -186,7 +192,7 @@ const type: CommandHandler = (state, args, writer) => {
   const { operation, seen } = ARGS.type.parse(args, 'type');
   const refusal = refusalOf(state, operation, seen, writer);
   if (refusal !== undefined) return refuse(refusal);
-  return happened('TYPED', writer, '', { operation, seen: seen.map((entry) => ({ ...entry })) });
+  return happened('TYPED', writer, '', { operation, seen: seen?.map((entry) => ({ ...entry })) ?? null });
 };
 
 /** A device is back with notes that others have changed meanwhile: what it saw and meant is merged with what stands. */
@@ -250,6 +256,10 @@ function reduce(state: StateView, event: DomainEvent): readonly Change[] {
   switch (what) {
     case 'MEMBER_JOINED':
       return [{ op: 'put', key: recordKey(`member/${player}`), record: { role: detail } }];
+    case 'MEMBER_LEFT':
+      return [recordKey(`member/${player}`), recordKey(SEEN + player)]
+        .filter((key) => state.get(key))
+        .map((key) => ({ op: 'remove', key }));
     case 'NOTE_ADDED':
     case 'NOTE_EDITED':
     case 'NOTE_TAGGED':
@@ -290,7 +300,9 @@ function writesOf(data: Value) {
 function changeTo(state: StateView, key: RecordKey, record: SyncRecord): Change {
   const before = state.get(key);
   if (!before || key.startsWith('conflict/')) return { op: 'put', key, record };
-  const fields = Object.fromEntries(Object.entries(record).filter(([name, value]) => before[name] !== value));
+  const fields = Object.fromEntries(
+    Object.entries(record).filter(([name, value]) => !isSameField(before, name, value)),
+  );
   return { op: 'patch', key, fields, removed: [] };
 }
 
@@ -316,7 +328,23 @@ function* initialRecords(): Iterable<readonly [RecordKey, SyncRecord]> {
 export const board: SessionDefinition = {
   name: 'board',
   initialRecords,
-  commands: { join, add, edit, tag, remove, claim, finish, type, reconcile, decide, post, sweep, collect, forget },
+  commands: {
+    join,
+    leave,
+    add,
+    edit,
+    tag,
+    remove,
+    claim,
+    finish,
+    type,
+    reconcile,
+    decide,
+    post,
+    sweep,
+    collect,
+    forget,
+  },
   reduce,
   groups: GROUPS,
 };
