@@ -3,7 +3,7 @@ import type { DomainEvent } from '../events/index.ts';
 import { decodeMessage, type Message, NameTable } from '../messages/index.ts';
 import type { Change, RecordKey, ReplicaId, SyncRecord, Value } from '../state/index.ts';
 import type { CommandHandler, CommandOutcome, SessionDefinition } from '../sync/index.ts';
-import type { MutationId, TraceRecord } from '../trace/index.ts';
+import type { MutationId, TraceBodyOf } from '../trace/index.ts';
 import type { Input } from './inputs.ts';
 import type { Placed, Step } from './steps.ts';
 
@@ -11,7 +11,7 @@ import type { Placed, Step } from './steps.ts';
 export interface Decisions {
   readonly definition: SessionDefinition;
   /** An input is about to be handed over, which made these records when it was recorded. `message` is the frame that it brings. */
-  expect(input: Input, records: readonly Placed[], message: Message | undefined): void;
+  expect(input: Input, records: readonly Placed[], message: Message | undefined, args?: Value): void;
 }
 
 interface Outcome {
@@ -55,6 +55,8 @@ export class RecordedDecisions implements Decisions {
   readonly #predicted = new Map<string, readonly Change[]>();
   /** Mutations that each client has pending, in order. */
   readonly #pending = new Map<ReplicaId, readonly string[]>();
+  /** Which mutation the arguments of a pending one are of, for runs of which no recording tells. */
+  readonly #mutations = new WeakMap<object, string>();
   /** What the next runs do, in order. */
   #next: Outcome[] = [];
   #ownCounter = 0;
@@ -86,14 +88,14 @@ export class RecordedDecisions implements Decisions {
     };
   }
 
-  expect(input: Input, records: readonly Placed[], message: Message | undefined): void {
+  expect(input: Input, records: readonly Placed[], message: Message | undefined, args?: Value): void {
     this.#next = [];
     const [first] = records;
     const seq = first?.record.seq ?? 0;
     switch (input.op) {
       case 'predict':
         this.#add(input.command);
-        for (const { record } of records) if (record.body.kind === 'prediction') this.#predict(record.body);
+        for (const { record } of records) if (record.body.kind === 'prediction') this.#predict(record.body, args);
         if (this.#next.length === 0) this.#next.push({ ...NOTHING, refused: 'it was refused when it was recorded' });
         return;
       case 'corrupt':
@@ -124,7 +126,8 @@ export class RecordedDecisions implements Decisions {
     }
   }
 
-  #predict({ mutation, changes }: Extract<TraceRecord['body'], { kind: 'prediction' }>): void {
+  #predict({ mutation, changes }: TraceBodyOf<'prediction'>, args: Value | undefined): void {
+    if (typeof args === 'object' && args !== null) this.#mutations.set(args, idOf(mutation));
     this.#predicted.set(idOf(mutation), changes);
     this.#pending.set(mutation.writer, [...(this.#pending.get(mutation.writer) ?? []), idOf(mutation)]);
     this.#next.push(outcomeOf(changes, []));
@@ -155,13 +158,22 @@ export class RecordedDecisions implements Decisions {
     return outcomeOf(this.#predicted.get(idOf(mutation)) ?? [], []);
   }
 
-  #add(command: string): void {
-    if (Object.hasOwn(this.#commands, command)) return;
-    Object.defineProperty(this.#commands, command, { enumerable: true, value: () => this.#take() });
+  /** A pending mutation is run again where nothing was recorded of that: it does the same as before. */
+  #again(args: Value): Outcome {
+    const mutation = typeof args === 'object' && args !== null ? this.#mutations.get(args) : undefined;
+    return outcomeOf((mutation && this.#predicted.get(mutation)) || [], []);
   }
 
-  #take(): CommandOutcome {
-    const { changes, events, refused } = this.#next.shift() ?? NOTHING;
+  #add(command: string): void {
+    if (Object.hasOwn(this.#commands, command)) return;
+    Object.defineProperty(this.#commands, command, {
+      enumerable: true,
+      value: (_state: unknown, args: Value) => this.#take(args),
+    });
+  }
+
+  #take(args: Value): CommandOutcome {
+    const { changes, events, refused } = this.#next.shift() ?? this.#again(args);
     if (refused !== undefined) return { accepted: false, reason: refused };
     // All changes go with the first: what each of several events changed is not recorded.
     const data = changes as unknown as Value;

@@ -1,5 +1,7 @@
 export { argumentText, parseArguments } from './arguments.ts';
+export { type Branch, type BranchOptions, runBranch } from './branch.ts';
 export type { DifferenceKind } from './difference.ts';
+export { type Edit, editText } from './edits.ts';
 export { type Input, type InputOp, inputSchema, isInputs } from './inputs.ts';
 export { InputJournal } from './journal.ts';
 export {

@@ -1,6 +1,6 @@
 import { isSyncError, SyncError } from '../errors/index.ts';
 import { FrameDecoder, type Message } from '../messages/index.ts';
-import type { ReplicaId } from '../state/index.ts';
+import type { ReplicaId, Value } from '../state/index.ts';
 import { ClientState, type LinkId, type Outgoing, SyncManager } from '../sync/index.ts';
 import type { Tap } from '../trace/index.ts';
 import { parseArguments } from './arguments.ts';
@@ -38,6 +38,11 @@ export class Machines {
     this.#decisions = decisions;
   }
 
+  /** Entries of the present authority's log; -1 where it has none. */
+  get logged(): number {
+    return this.#log?.last ?? -1;
+  }
+
   get authority(): SyncManager | undefined {
     return this.#manager;
   }
@@ -47,7 +52,8 @@ export class Machines {
    * @throws SyncError `REPLAY_INPUT_UNFIT` where no such endpoint is there, and what the machines throw
    */
   apply(input: Input, records: readonly Placed[], frame: Uint8Array | undefined = frameOf(records)): Effects {
-    this.#decisions.expect(input, records, frame && this.#read(input, frame));
+    const args = input.op === 'predict' ? parseArguments(input.args) : undefined;
+    this.#decisions.expect(input, records, frame && this.#read(input, frame), args);
     switch (input.op) {
       case 'authority':
         return this.#begin(input);
@@ -68,7 +74,7 @@ export class Machines {
         }
         return { frames: this.clients.get(input.replica)?.tick(input.now) ?? [], outgoing: [] };
       default:
-        return { frames: this.#atClient(input, records, frame), outgoing: [] };
+        return { frames: this.#atClient(input, records, frame, args ?? null), outgoing: [] };
     }
   }
 
@@ -125,6 +131,7 @@ export class Machines {
     input: InputOf<'open' | 'delivery' | 'predict' | 'closed' | 'corrupt'>,
     records: readonly Placed[],
     frame: Uint8Array | undefined,
+    args: Value,
   ): Uint8Array[] {
     const { replica, now } = input;
     const client = input.op === 'open' ? this.#opened(replica, records) : this.clients.get(replica);
@@ -136,8 +143,8 @@ export class Machines {
       case 'delivery':
         return frame ? client.receive(frame, now) : [];
       case 'predict': {
-        const { command, args, unchecked } = input;
-        const result = client.predict(command, parseArguments(args), now, { unchecked });
+        const { command, unchecked } = input;
+        const result = client.predict(command, args, now, { unchecked });
         return 'frames' in result ? result.frames : [];
       }
       case 'closed':

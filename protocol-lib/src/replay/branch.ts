@@ -1,0 +1,354 @@
+import { SyncError } from '../errors/index.ts';
+import { NameTable } from '../messages/index.ts';
+import { milliseconds } from '../ports/index.ts';
+import { fitText } from '../schema/index.ts';
+import { type ReplicaId, replicaId } from '../state/index.ts';
+import type { LinkId, SessionDefinition } from '../sync/index.ts';
+import { type TraceHeader, TraceHub, type TraceRecord } from '../trace/index.ts';
+import { type Baseline, baselineOf, type Direction, type Journey, keyOf } from './baseline.ts';
+import { appDecisions, type Decisions, RecordedDecisions } from './driven.ts';
+import { type Edit, editedFrame, editText } from './edits.ts';
+import type { Input } from './inputs.ts';
+import { InputJournal } from './journal.ts';
+import { frameOf, Machines } from './machines.ts';
+import type { RecordedSteps, Step } from './steps.ts';
+import { Timeline } from './timeline.ts';
+
+export interface BranchOptions {
+  readonly definition?: SessionDefinition | undefined;
+  /** Nanoseconds that a branch with edits goes on after the recording's end, so that what went wrong can show and be put right. */
+  readonly runOn?: number | undefined;
+}
+
+/** A session as it would have gone. */
+export interface Branch {
+  readonly header: TraceHeader;
+  /** The first says what was edited, as a `log`; with the inputs, so the branch can be run again and branched itself. */
+  readonly records: readonly TraceRecord[];
+}
+
+/** Events of one moment that were not recorded come after those that were. */
+const UNRECORDED = 1e12;
+const DEFAULT_LATENCY = milliseconds(10);
+const DUPLICATE_AFTER = milliseconds(1);
+const RECONNECT_AFTER = milliseconds(1_000);
+const TICK = milliseconds(50);
+const DEFAULT_RUN_ON = milliseconds(10_000);
+/** Numbers of links that the recording does not have. */
+const FIRST_NEW_LINK = 1_000_000_000;
+
+/**
+ * Runs a recorded session once more with some messages dropped, delayed, duplicated, swapped or edited. Endpoints are real; people and
+ * drivers do what they did, when they did it; the network does to the n-th frame of each connection what it did to it, and to frames that
+ * the recording does not have what it did to most. Without an edit the branch is the recording.
+ * @throws SyncError `EDIT_UNKNOWN` where no message has the `seq`, as `editedFrame`, `REPLAY_NEEDS_DEFINITION`, `REPLAY_LOG_UNKNOWN`
+ */
+export function runBranch(recorded: RecordedSteps, edits: readonly Edit[], options: BranchOptions = {}): Branch {
+  return new BranchRun(recorded, edits, options).run();
+}
+
+/** One connection as the branch has it. */
+interface Connection {
+  readonly link: LinkId;
+  readonly replica: ReplicaId;
+}
+
+class BranchRun {
+  readonly #recorded: RecordedSteps;
+  readonly #edits: readonly Edit[];
+  readonly #runOn: number;
+  readonly #baseline: Baseline;
+  readonly #timeline = new Timeline();
+  readonly #clock = { time: 0, now: () => this.#clock.time };
+  readonly #hub = new TraceHub(this.#clock);
+  readonly #records: TraceRecord[] = [];
+  readonly #journal: InputJournal;
+  readonly #machines: Machines;
+  readonly #authority: ReplicaId;
+  /** What each endpoint's own clock said last, and when. */
+  readonly #clocks = new Map<ReplicaId, { readonly time: number; readonly now: number }>();
+  readonly #connections = new Map<ReplicaId, Connection>();
+  /** When the last frame of a connection arrived that the recording does not have: they keep their order. */
+  readonly #lastArrival = new Map<string, number>();
+  readonly #latencies: ReadonlyMap<Direction, number>;
+  /** Names by authority or client, to edit frames with. */
+  readonly #names = new Map<ReplicaId, NameTable>();
+  #order = UNRECORDED;
+  #nextLink = FIRST_NEW_LINK;
+  /** Whether anything has gone otherwise than recorded. */
+  #isOther = false;
+
+  constructor(recorded: RecordedSteps, edits: readonly Edit[], { definition, runOn }: BranchOptions) {
+    this.#recorded = recorded;
+    this.#edits = edits;
+    this.#runOn = edits.length > 0 ? (runOn ?? DEFAULT_RUN_ON) : 0;
+    const decisions = (): Decisions =>
+      definition ? appDecisions(definition, recorded.steps) : new RecordedDecisions(recorded.steps);
+    this.#baseline = baselineOf(recorded.steps, decisions());
+    this.#latencies = usualLatencies(this.#baseline);
+    this.#authority = recorded.header.authority ?? replicaId('server');
+    this.#hub.listen((record) => this.#take(record));
+    this.#journal = new InputJournal(this.#hub, this.#authority);
+    this.#machines = new Machines(this.#hub, decisions());
+    for (const edit of edits) this.#check(edit);
+  }
+
+  run(): Branch {
+    const { header, steps } = this.#recorded;
+    const text = `a branch of ${header.sessionId}: ${this.#edits.map(editText).join('; ') || 'nothing is edited'}`;
+    this.#hub.emit(this.#authority, { kind: 'log', level: 'info', text: fitText(text, 10_000) });
+    for (const [order, step] of steps.entries()) {
+      const op = step.input?.op;
+      if ((op === 'arrival' || op === 'delivery') && this.#journeyOf(step)) continue;
+      this.#timeline.add({ time: step.time, order, run: () => this.#carryOut(step) });
+    }
+    const end = steps.at(-1)?.time ?? 0;
+    if (this.#runOn > 0) this.#goOn(end);
+    for (let event = this.#timeline.take(); event; event = this.#timeline.take()) {
+      if (event.time > end + this.#runOn) break;
+      this.#clock.time = Math.max(this.#clock.time, event.time);
+      event.run();
+    }
+    this.#journal.flush();
+    return { header: { ...header, title: fitText(`${header.title} (branch)`, 200) }, records: this.#records };
+  }
+
+  #take(record: TraceRecord): void {
+    this.#records.push(record);
+    const { body, replica } = record;
+    if (body.kind !== 'names' || body.sender !== replica) return;
+    const known = body.first === 0 ? undefined : this.#names.get(replica);
+    const table = known ?? new NameTable();
+    if (table.length === body.first) table.append(body.first, body.names);
+    this.#names.set(replica, table);
+  }
+
+  /** @throws SyncError `EDIT_UNKNOWN` */
+  #check(edit: Edit): void {
+    const seqs = edit.kind === 'swap' ? [edit.seq, edit.other] : [edit.seq];
+    for (const seq of seqs) {
+      if (this.#baseline.bySeq.has(seq)) continue;
+      const text = `record ${seq} is no message that was sent or received: give the seq of a send or receive record`;
+      throw new SyncError('EDIT_UNKNOWN', text, { origin: 'query' });
+    }
+    if (edit.kind === 'delay' && !(Number.isFinite(edit.by) && edit.by >= 0)) {
+      throw new SyncError('EDIT_INVALID', 'a message can be delayed by 0 ms or more', { origin: 'query' });
+    }
+  }
+
+  // — what was recorded —
+
+  #journeyOf({ records }: Step): Journey | undefined {
+    const frame = frameOf(records);
+    const brought = frame && records.find(({ record }) => record.wire === frame);
+    return brought && this.#baseline.bySeq.get(brought.record.seq);
+  }
+
+  #carryOut({ input, records }: Step): void {
+    const [first] = records;
+    if (input === undefined) {
+      if (first) this.#hub.emit(first.record.replica, first.record.body, [], first.record.wire);
+      return;
+    }
+    const fitted = this.#isOther ? this.#fitted(input) : input;
+    if (fitted) this.#apply(fitted, this.#isOther && input.op === 'delivery' ? [] : records);
+  }
+
+  /** A recorded input as it makes sense where things have gone otherwise; undefined where it makes none. */
+  #fitted(input: Input): Input | undefined {
+    const manager = this.#machines.authority;
+    switch (input.op) {
+      case 'arrival':
+        // One without a frame came to a closed link.
+        return manager?.replicaOf(input.link) === undefined ? input : undefined;
+      case 'authority':
+        return { ...input, log: input.log && { ...input.log, last: Math.min(input.log.last, this.#machines.logged) } };
+      case 'durable':
+        return input.failure === undefined ? { ...input, durable: this.#machines.logged } : input;
+      case 'delivery':
+        return undefined;
+      default:
+        return input;
+    }
+  }
+
+  // — the machines —
+
+  #apply(input: Input, records: Step['records'], frame?: Uint8Array): void {
+    this.#clocks.set(input.replica, { time: this.#clock.time, now: input.now });
+    if (input.op === 'open') this.#connections.set(input.replica, { link: input.link, replica: input.replica });
+    if (input.op === 'closed') this.#connections.delete(input.replica);
+    const { frames, outgoing } = this.#journal.run(input, () => this.#machines.apply(input, records, frame));
+    const { link = -1 } = this.#connections.get(input.replica) ?? {};
+    for (const one of frames) this.#send(link, 'up', one, input.replica);
+    for (const one of outgoing) {
+      if ('frame' in one) this.#send(one.link, 'down', one.frame, input.replica);
+      else if (this.#isOther) this.#closedByAuthority(one.link, one.close);
+    }
+    if (this.#isOther) this.#followClient(input.replica);
+  }
+
+  /** What an endpoint's clock says now: as much later than it said last as the trace is. */
+  #nowOf(replica: ReplicaId): number {
+    const known = this.#clocks.get(replica);
+    return known ? Math.round(known.now + (this.#clock.time - known.time)) : Math.round(this.#clock.time);
+  }
+
+  // — the network —
+
+  #send(link: LinkId, direction: Direction, frame: Uint8Array, from: ReplicaId): void {
+    const journey = this.#baseline.journeys.get(keyOf(link, direction, frame));
+    if (!journey) {
+      this.#isOther = true;
+      const latency = this.#latencies.get(direction) ?? DEFAULT_LATENCY;
+      const line = `${link}/${direction}`;
+      const time = Math.max(this.#clock.time + latency, this.#lastArrival.get(line) ?? 0);
+      this.#lastArrival.set(line, time);
+      this.#deliverAt(time, undefined, link, direction, frame);
+      return;
+    }
+    const { frame: bytes, arrivals } = this.#edited(journey, frame, from);
+    const isOnTime = journey.sentAt === this.#clock.time;
+    for (const { time, order, now } of arrivals) {
+      const at = isOnTime ? time : time + (this.#clock.time - journey.sentAt);
+      this.#deliverAt(at, isOnTime ? { order, now } : undefined, link, direction, bytes);
+    }
+  }
+
+  /** What becomes of a frame by the edits: when it arrives, and what it says. */
+  #edited(journey: Journey, frame: Uint8Array, from: ReplicaId) {
+    let bytes = frame;
+    let arrivals: { time: number; order: number; now: number | undefined; seq: number }[] = journey.arrivals.map(
+      ({ step, time, now, seq }) => ({ time, order: step, now, seq }),
+    );
+    for (const edit of this.#edits) {
+      if (edit.kind === 'swap') {
+        const other = edit.seq === journey.sent || isArrivalOf(journey, edit.seq) ? edit.other : undefined;
+        const own = edit.other === journey.sent || isArrivalOf(journey, edit.other) ? edit.seq : undefined;
+        const place = this.#baseline.bySeq.get(other ?? own ?? -1)?.arrivals[0];
+        if (!place) continue;
+        this.#isOther = true;
+        arrivals = arrivals.map((one) => ({ ...one, time: place.time, order: place.step, now: place.now }));
+        continue;
+      }
+      const isMeant = (seq: number): boolean => edit.seq === journey.sent || edit.seq === seq;
+      if (edit.seq !== journey.sent && !isArrivalOf(journey, edit.seq)) continue;
+      this.#isOther = true;
+      if (edit.kind === 'drop') arrivals = arrivals.filter(({ seq }) => !isMeant(seq));
+      else if (edit.kind === 'delay') {
+        arrivals = arrivals.map((one) => (isMeant(one.seq) ? this.#later(one, edit.by) : one));
+      } else if (edit.kind === 'duplicate') {
+        arrivals = [
+          ...arrivals,
+          ...arrivals.filter(({ seq }) => isMeant(seq)).map((one) => this.#later(one, DUPLICATE_AFTER)),
+        ];
+      } else bytes = editedFrame(frame, this.#names.get(from) ?? new NameTable(), edit.path, edit.value);
+    }
+    return { frame: bytes, arrivals };
+  }
+
+  #later<T extends { readonly time: number }>(arrival: T, by: number): T & { order: number; now: undefined } {
+    return { ...arrival, time: arrival.time + by, order: this.#order++, now: undefined };
+  }
+
+  #deliverAt(
+    time: number,
+    place: { readonly order: number; readonly now: number | undefined } | undefined,
+    link: LinkId,
+    direction: Direction,
+    frame: Uint8Array,
+  ): void {
+    const order = place?.order ?? this.#order++;
+    this.#timeline.add({ time, order, run: () => this.#deliver(order, place?.now, link, direction, frame) });
+  }
+
+  #deliver(order: number, at: number | undefined, link: LinkId, direction: Direction, frame: Uint8Array): void {
+    // What was recorded of this very arrival still says what the app's code did, unless something has gone otherwise.
+    const records = this.#isOther ? [] : (this.#recorded.steps[order]?.records ?? []);
+    if (direction === 'up') {
+      const now = at ?? this.#nowOf(this.#authority);
+      this.#apply({ op: 'arrival', replica: this.#authority, now, link }, records, frame);
+      return;
+    }
+    const connection = [...this.#connections.values()].find((one) => one.link === link);
+    if (!connection) return;
+    const { replica } = connection;
+    this.#apply({ op: 'delivery', replica, now: at ?? this.#nowOf(replica), link }, records, frame);
+  }
+
+  // — connections that go otherwise —
+
+  /** The authority has closed a link: its client hears of it, and comes back, where no recorded input says so. */
+  #closedByAuthority(link: LinkId, reason: string): void {
+    const connection = [...this.#connections.values()].find((one) => one.link === link);
+    if (!connection) return;
+    const { replica } = connection;
+    this.#after(DEFAULT_LATENCY, () => {
+      if (this.#connections.get(replica) !== connection) return;
+      this.#apply({ op: 'closed', replica, now: this.#nowOf(replica), reason: fitText(reason, 500) }, []);
+      this.#reconnect(replica);
+    });
+  }
+
+  /** A client that has ended its connection by itself. */
+  #followClient(replica: ReplicaId): void {
+    const connection = this.#connections.get(replica);
+    const client = this.#machines.clients.get(replica);
+    if (!connection || client?.phase !== 'closed') return;
+    this.#connections.delete(replica);
+    const { link } = connection;
+    this.#after(DEFAULT_LATENCY, () => {
+      const now = this.#nowOf(this.#authority);
+      this.#apply({ op: 'disconnect', replica: this.#authority, now, link, reason: 'closed by the client' }, []);
+    });
+    this.#reconnect(replica);
+  }
+
+  #reconnect(replica: ReplicaId): void {
+    this.#after(RECONNECT_AFTER, () => {
+      if (this.#connections.has(replica)) return;
+      const link = this.#nextLink++;
+      this.#apply({ op: 'connect', replica: this.#authority, now: this.#nowOf(this.#authority), link }, []);
+      this.#apply({ op: 'open', replica, now: this.#nowOf(replica), link }, []);
+    });
+  }
+
+  /** After the recording's end, everybody's time goes on. */
+  #goOn(end: number): void {
+    for (let time = end + TICK; time <= end + this.#runOn; time += TICK) {
+      this.#timeline.add({ time, order: this.#order++, run: () => this.#tickAll() });
+    }
+  }
+
+  #tickAll(): void {
+    const now = this.#nowOf(this.#authority);
+    const logged = this.#machines.logged;
+    if (logged >= 0) this.#apply({ op: 'durable', replica: this.#authority, now, durable: logged }, []);
+    this.#apply({ op: 'tick', replica: this.#authority, now }, []);
+    for (const replica of this.#machines.clients.keys()) {
+      this.#apply({ op: 'tick', replica, now: this.#nowOf(replica) }, []);
+    }
+  }
+
+  #after(by: number, run: () => void): void {
+    this.#timeline.add({ time: this.#clock.time + by, order: this.#order++, run });
+  }
+}
+
+function isArrivalOf({ arrivals }: Journey, seq: number): boolean {
+  return arrivals.some((one) => one.seq === seq);
+}
+
+/** The middle of what frames took each way. */
+function usualLatencies({ journeys }: Baseline): Map<Direction, number> {
+  const times: Record<Direction, number[]> = { up: [], down: [] };
+  for (const { direction, sentAt, arrivals } of journeys.values()) {
+    const [first] = arrivals;
+    if (first) times[direction].push(first.time - sentAt);
+  }
+  const middle = (list: number[]): number => list.sort((a, b) => a - b)[list.length >> 1] ?? DEFAULT_LATENCY;
+  return new Map([
+    ['up', middle(times.up)],
+    ['down', middle(times.down)],
+  ]);
+}

@@ -1,0 +1,59 @@
+import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
+import { SyncError } from '../errors/index.ts';
+import { decodeMessage, FrameEncoder, type MessageBody, type NameSource } from '../messages/index.ts';
+import type { Value } from '../state/index.ts';
+
+/** What is done otherwise in a branch: to the message of the `send` or `receive` record with this `seq`. */
+export type Edit =
+  | { readonly kind: 'drop' | 'duplicate'; readonly seq: number }
+  | { readonly kind: 'delay'; readonly seq: number /** Nanoseconds. */; readonly by: number }
+  | { readonly kind: 'swap'; readonly seq: number; readonly other: number }
+  | { readonly kind: 'edit'; readonly seq: number; readonly path: string; readonly value: Value };
+
+/** An edit in a few words, for people. */
+export function editText(edit: Edit): string {
+  switch (edit.kind) {
+    case 'delay':
+      return `delay ${edit.seq} by ${edit.by / 1e6} ms`;
+    case 'swap':
+      return `swap ${edit.seq} and ${edit.other}`;
+    case 'edit':
+      return `edit ${edit.seq}: ${edit.path}=${JSON.stringify(edit.value)}`;
+    default:
+      return `${edit.kind} ${edit.seq}`;
+  }
+}
+
+/**
+ * A frame with one field of its message set to another value, checked by the message's schema and encoded again. `path` is dotted, such
+ * as `changes.0.fields.owner`. Names are written out in full, so no table changes.
+ * @throws SyncError `EDIT_PATH_UNKNOWN` where nothing is there, and what the codec refuses
+ */
+export function editedFrame(frame: Uint8Array, names: NameSource, path: string, value: Value): Uint8Array {
+  const { sender, sequence, ...body } = decodeMessage(frame, names);
+  const changed = withValue(body, path.split('.'), value, path) as MessageBody;
+  const encoder = new FrameEncoder(sender);
+  encoder.names.seal();
+  const encoded = encoder.encode(changed).at(-1);
+  if (!encoded) throw new TypeError('a message has a frame');
+  const tuple = unpackMsgpack(encoded.frame);
+  if (!Array.isArray(tuple)) throw new TypeError('a frame is an array');
+  const again = packMsgpack(tuple.map((part: Value, at: number) => (at === 2 ? sequence : part)));
+  // What the schema does not allow is no message: better said here than found as a refused frame.
+  decodeMessage(again, names);
+  return again;
+}
+
+function withValue(whole: unknown, steps: readonly string[], value: Value, path: string): unknown {
+  const [step, ...rest] = steps;
+  if (step === undefined) return value;
+  if (typeof whole !== 'object' || whole === null || !Object.hasOwn(whole, step)) {
+    throw new SyncError('EDIT_PATH_UNKNOWN', `the message has nothing at ${path}`, {
+      origin: 'query',
+      place: { path },
+    });
+  }
+  const inner = withValue((whole as Record<string, unknown>)[step], rest, value, path);
+  if (Array.isArray(whole)) return whole.map((one, at) => (String(at) === step ? inner : one));
+  return { ...whole, [step]: inner };
+}
