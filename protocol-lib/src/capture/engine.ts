@@ -6,7 +6,6 @@ import { TRACE_KINDS, type TraceHeader, type TraceKind, type TraceRecord } from 
 import type { CaptureIndex, MarkerEntry, ReplicaIndex } from './capture-index.ts';
 import { ABSENT, hashOf, KIND, REASONS } from './envelope.ts';
 import type { ValueSteps } from './filter.ts';
-import { FLAG } from './flags.ts';
 import { FrameNames } from './frame-names.ts';
 import type {
   CaptureInfo,
@@ -353,7 +352,7 @@ export class CaptureEngine implements OpenCapture {
       const standing = index.standingsAt(position)[index.replicaNames.findText(replica)];
       return `${replica} differs since v${standing?.differsSince ?? index.columns.number(position)}`;
     }
-    if (index.columns.flags(position) & FLAG.gapBefore && kind === 'gap') {
+    if (kind === 'gap' && index.kindAt(position) !== 'gap') {
       return `records are missing before ${index.seqAt(position)}`;
     }
     const writer = index.columns.low(position);

@@ -81,13 +81,15 @@ export class IndexBuilder {
   }
 
   #takeSeq(page: ColumnPage, slot: number, position: number): void {
-    const { seq } = this.#envelope;
+    const { seq, kind, count } = this.#envelope;
     const { index } = this;
+    const skipped = this.#nextSeq < 0 ? 0 : Math.max(0, seq - this.#nextSeq);
+    // A gap record stands in the place of the last one that is missing, so its count has the skipped ones in it.
+    index.lost += kind === KIND.gap ? Math.max(skipped, count) : skipped;
     if (seq !== this.#nextSeq) {
       if (this.#nextSeq >= 0) {
         page.flags[slot]! |= FLAG.gapBefore;
-        if (seq > this.#nextSeq) index.lost += seq - this.#nextSeq;
-        index.mark(position, 'gap');
+        if (kind !== KIND.gap) index.mark(position, 'gap');
       }
       index.breakAt.push(position);
       index.breakSeq.push(seq);
@@ -156,7 +158,6 @@ export class IndexBuilder {
         return;
       case KIND.gap:
         index.gaps.push(position);
-        index.lost += envelope.count;
         index.mark(position, 'gap');
         return;
       case KIND.rollback:

@@ -63,3 +63,39 @@ test('a disk that fails ends the recording with the reason, and the session goes
   const other = await attach(session);
   other.close();
 });
+
+test('a disk that is too slow costs records, which are counted where they are missing, and never holds the session up', async () => {
+  const session = await startSession(cleanups);
+  const sink = memorySink();
+  let goOn = (): void => undefined;
+  const stuck = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  let writes = 0;
+  const slow: ByteSink = {
+    ...sink,
+    // The header and the first chunks go, then nothing for a while.
+    async write(bytes) {
+      if (++writes > 2) await stuck;
+      sink.write(bytes);
+    },
+  };
+  const recording = recordSession(await attach(session), slow, { maxQueueBytes: 400_000 });
+  for (let round = 0; round < 100; round++) {
+    session.hub.emit(server, { kind: 'log', level: 'info', text: 'x'.repeat(9_000) });
+    // So that the attachment itself is never what is too slow.
+    if (round % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await expect.poll(() => recording.records).toBeGreaterThan(40);
+  await session.close('enough');
+  goOn();
+  const { dropped, records } = await recording.done;
+  expect(dropped).toBeGreaterThan(0);
+  const capture = await openCapture(memorySource(sink.bytes()));
+  const info = await capture.info();
+  expect(info).toMatchObject({ records, lost: dropped, kinds: { gap: 1 } });
+  // What is there and what is counted as missing are all that was told.
+  expect(records - 1 + dropped).toBe(101);
+  const { markers } = await capture.markers({ from: 0, to: Number.MAX_SAFE_INTEGER }, 10);
+  expect(markers.map(({ kind }) => kind)).toContain('gap');
+});

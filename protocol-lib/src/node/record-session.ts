@@ -7,6 +7,8 @@ import type { AttachClose, AttachConnection } from './attach-client.ts';
 export interface RecordingOptions {
   /** None by default. */
   readonly compression?: Compression;
+  /** Bytes that may wait for the sink; what comes beyond is counted in a `gap` record. Default 64 MiB. */
+  readonly maxQueueBytes?: number;
 }
 
 export interface RecordingResult {
@@ -39,7 +41,8 @@ const QUEUE_MAX_BYTES = 64 * 1024 * 1024;
  * connection breaks, the capture ends with a `gap` that says so.
  */
 export function recordSession(connection: AttachConnection, sink: ByteSink, options: RecordingOptions = {}): Recording {
-  const recorder = new Recorder(new CaptureWriter(sink, connection.header, options));
+  const writer = new CaptureWriter(sink, connection.header, options);
+  const recorder = new Recorder(writer, options.maxQueueBytes ?? QUEUE_MAX_BYTES);
   const flushing = setInterval(() => {
     recorder.flush().catch(() => connection.close());
   }, FLUSH_MS);
@@ -76,13 +79,15 @@ export function recordSession(connection: AttachConnection, sink: ByteSink, opti
 
 class Recorder {
   readonly #writer: CaptureWriter;
+  readonly #maxQueueBytes: number;
   #last: Uint8Array | undefined;
   #isLastWritten = true;
   #droppedNow = 0;
   dropped = 0;
 
-  constructor(writer: CaptureWriter) {
+  constructor(writer: CaptureWriter, maxQueueBytes: number) {
     this.#writer = writer;
+    this.#maxQueueBytes = maxQueueBytes;
   }
 
   get records(): number {
@@ -95,7 +100,7 @@ class Recorder {
 
   append(records: readonly Uint8Array[]): void {
     for (const record of records) {
-      if (this.#writer.queued > QUEUE_MAX_BYTES) {
+      if (this.#writer.queued > this.#maxQueueBytes) {
         this.#droppedNow++;
         this.#last = record;
         this.#isLastWritten = false;
