@@ -257,9 +257,10 @@ export class FaultBoard {
     return replica === undefined || replica === this.#options.authority ? undefined : this.#single.get(replica);
   }
 
-  /** Of the two ends the one that is not the authority: it is whose link it is. */
+  /** Of the two ends the one that is not the authority: it is whose link it is. Among peers, who does not get it. */
   #struck(from: ReplicaId | undefined, to: ReplicaId | undefined): ReplicaId | undefined {
-    return from === this.#options.authority ? to : from;
+    const { authority } = this.#options;
+    return authority === null || from === authority ? to : from;
   }
 
   #set(fault: FaultSpec['fault'], target: ReplicaId | undefined, part: Partial<Trouble>, preset?: string): void {

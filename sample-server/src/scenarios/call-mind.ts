@@ -14,8 +14,8 @@ export type CallWish =
   | { readonly wish: 'join' | 'leave' | 'hang-up' | 'call-again' }
   | { readonly wish: 'mute' | 'hold'; readonly isOn: boolean };
 
-/** Milliseconds: no call is shorter, nor longer than about three times that. */
-const TALK_MS = 15_000;
+/** Milliseconds: nobody hangs up before that. */
+const TALK_MS = 12_000;
 const SILENCE_MS = 3_000;
 
 /** Somebody like others: comes late, forgets to unmute, drops out and comes back, and at some time says that this is it for today. */
@@ -40,7 +40,7 @@ export class CallMind {
     // Who holds the call or has the microphone off does not forget it for ever.
     if (self.isHeld) return this.#chance(0.5) ? { wish: 'hold', isOn: false } : undefined;
     if (self.isMuted && this.#chance(0.35)) return { wish: 'mute', isOn: false };
-    if (since > TALK_MS && this.#chance(0.06)) return { wish: 'hang-up' };
+    if (since > TALK_MS && this.#chance(0.08)) return { wish: 'hang-up' };
     if (this.#chance(0.25)) return { wish: 'mute', isOn: !self.isMuted };
     if (this.#chance(0.08)) return { wish: 'hold', isOn: true };
     return this.#chance(0.04) ? { wish: 'leave' } : undefined;

@@ -129,7 +129,7 @@ export class CallPeer implements PeerNode {
     const since = (now - this.#since.at) / milliseconds(1);
     const isOver = present.ended !== undefined;
     const wish = this.#mind.think({ participants: present.participants(), isOver, since });
-    if (wish) this.#fulfil(wish);
+    if (wish) this.fulfil(wish);
   }
 
   describe(): void {
@@ -168,7 +168,8 @@ export class CallPeer implements PeerNode {
     this.#say(this.#others.map((to) => ({ to, body, cause: [] })));
   }
 
-  #fulfil(wish: CallWish): void {
+  /** Does what somebody wants; nothing where it would change nothing, such as to mute who is not in the call. */
+  fulfil(wish: CallWish): void {
     const stamp = this.#clock.tick(this.#ports.wallTime());
     const { replica } = this;
     switch (wish.wish) {
