@@ -173,7 +173,9 @@ function measureDiff(size: number): Figure {
   const [own, peer] = alternate(
     [
       (round) => {
-        const next = base.apply(patchesOf(entries, DIFFERENT, round));
+        const patches = patchesOf(entries, DIFFERENT, round);
+        // In two versions with a root each, so that what was written is not known between the two that are compared.
+        const next = withRoot(withRoot(base.apply(patches.slice(0, 5))).apply(patches.slice(5)));
         return () => {
           found = changesBetween(base, next).length;
         };
@@ -197,6 +199,11 @@ function measureDiff(size: number): Figure {
     ratio: own / peer,
     note: `${DIFFERENT} of ${size} records differ; peer ${peer.toFixed(1)} us`,
   };
+}
+
+function withRoot(root: StateRoot): StateRoot {
+  if (root.hash.length !== 16) throw new Error('no hash');
+  return root;
 }
 
 function patchMap(map: Map<RecordKey, SyncRecord>, change: Change): void {
@@ -224,10 +231,12 @@ function walkByIdentity(from: ReadonlyMap<RecordKey, SyncRecord>, to: ReadonlyMa
 
 function measureVersions(): Figure[] {
   return [
-    measureVersion('version.retained.100', 100, 10),
-    measureVersion('version.retained.1000', 1_000, 100),
-    measureVersion('version.retained', 10_000, 100),
-    measureVersion('version.retained.100k', 100_000, 10),
+    measureVersion('version.retained.100', 100, 10, false),
+    measureVersion('version.retained.1000', 1_000, 100, false),
+    measureVersion('version.retained', 10_000, 100, false),
+    measureVersion('version.retained.100k', 100_000, 10, false),
+    measureVersion('version.retained.hashed', 10_000, 100, true),
+    measureVersion('version.retained.hashed.100k', 100_000, 10, true),
   ];
 }
 
@@ -235,7 +244,7 @@ function measureVersions(): Figure[] {
 type Drafted = Map<string, Record<string, unknown>>;
 
 /** A new version kept beside the last, and the delta from that one. Both sides verify nothing and keep one chain of versions. */
-function measureVersion(name: string, size: number, changed: number): Figure {
+function measureVersion(name: string, size: number, changed: number, isHashed: boolean): Figure {
   const entries = entriesOf(size);
   let own = StateRoot.from(entries);
   let theirs: Drafted = new Map(entries);
@@ -247,6 +256,8 @@ function measureVersion(name: string, size: number, changed: number): Figure {
         return () => {
           const next = own.apply(patches);
           length = changesBetween(own, next).length;
+          // A root that nobody reads is not there.
+          if (isHashed && next.hash === own.hash) throw new Error('the root did not change');
           own = next;
         };
       },
@@ -271,7 +282,7 @@ function measureVersion(name: string, size: number, changed: number): Figure {
     unit: 'us',
     peer: MUTATIVE,
     ratio: time / peer,
-    note: `${changed} of ${size} records changed, root hash included; peer ${peer.toFixed(0)} us with patches`,
+    note: `${changed} of ${size} records changed, ${isHashed ? 'root read' : 'no root read'}; peer ${peer.toFixed(0)} us with patches`,
   };
 }
 
@@ -300,7 +311,8 @@ function measureRebase(size: number): Figure {
         const delta = patchesOf(entries, PENDING, round);
         const pending = pendingOf(round);
         return () => {
-          own = own.apply(delta);
+          // Verified, as a client does with every delta.
+          own = withRoot(own.apply(delta));
           optimistic = own;
           for (const mutation of pending) optimistic = optimistic.apply(mutation);
         };

@@ -19,27 +19,39 @@ const SORTED_TO = 2 ** 21;
 /** The trie with these records, each key given once. Nodes are copied once for all of them. */
 export function writeRecords(trie: Node | null, records: readonly KeyedRecord[], hasher: Hasher): Node | null {
   const edit: Edit = {};
-  let root = trie;
-  if (records.length < SORTED_FROM || records.length > SORTED_TO) {
-    for (const one of records) root = writeRecord(root, one, edit, hasher);
-    return root;
-  }
-  const order = new Float64Array(records.length);
-  for (let index = 0; index < records.length; index++) {
+  const count = records.length;
+  const highs = new Int32Array(count);
+  const lows = new Int32Array(count);
+  for (let index = 0; index < count; index++) {
     hashKey(records[index]!.key, words);
-    order[index] = (words[0]! >>> 0) * SORTED_TO + index;
+    highs[index] = words[0]!;
+    lows[index] = words[1]!;
   }
-  order.sort();
-  for (let index = 0; index < order.length; index++) {
-    root = writeRecord(root, records[order[index]! % SORTED_TO]!, edit, hasher);
+  const order = orderOf(highs);
+  let root = trie;
+  for (let at = 0; at < count; at++) {
+    const index = order === undefined ? at : order[at]! % SORTED_TO;
+    root = writeRecord(root, records[index]!, highs[index]!, lows[index]!, edit, hasher);
   }
   return root;
 }
 
-function writeRecord(root: Node | null, { key, record }: KeyedRecord, edit: Edit, hasher: Hasher): Node | null {
-  hashKey(key, words);
-  const high = words[0]!;
-  const low = words[1]!;
+/** Where to write first, and so on, in the low bits of each; undefined where any order is as good. */
+function orderOf(highs: Int32Array): Float64Array | undefined {
+  if (highs.length < SORTED_FROM || highs.length > SORTED_TO) return undefined;
+  const order = new Float64Array(highs.length);
+  for (let index = 0; index < highs.length; index++) order[index] = (highs[index]! >>> 0) * SORTED_TO + index;
+  return order.sort();
+}
+
+function writeRecord(
+  root: Node | null,
+  { key, record }: KeyedRecord,
+  high: number,
+  low: number,
+  edit: Edit,
+  hasher: Hasher,
+): Node | null {
   const before = findHashed(root, key, high, low);
   if (before === undefined) {
     if (record === undefined) return root;
