@@ -1,6 +1,6 @@
 import { setInterval } from 'node:timers';
 import { SqliteStorage } from '@syncscope/protocol/node';
-import { KeepFirst, PeerReplica, PeerStorage } from '@syncscope/protocol/peers';
+import { KeepFirst, type PeerFrame, PeerReplica, PeerStorage } from '@syncscope/protocol/peers';
 import { recordKey, replicaId } from '@syncscope/protocol/state';
 import { EPOCH, type FromPeer, KILLED, MEMBERS, resolver, SESSION, SETTINGS, type ToPeer } from './group.ts';
 
@@ -31,7 +31,7 @@ const keeper = new KeepFirst<FromPeer>(
   },
 );
 
-function send(frames: ReturnType<PeerReplica['tick']>, ...more: readonly FromPeer[]): void {
+function send(frames: readonly PeerFrame[], ...more: readonly FromPeer[]): void {
   keeper.push([...frames.map(({ to, frame }): FromPeer => ({ kind: 'frame', to, frame })), ...more]);
 }
 

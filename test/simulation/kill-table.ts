@@ -19,14 +19,14 @@ export interface Kill {
  * Runs seeds from 1 until the bug is found, at most `limit`, then on to `sample` seeds to know how often it is.
  */
 export async function killOne(bug: PlantedBug, limit: number, sample: number): Promise<Kill> {
-  const { simulate, findUnhashedChange, findUnmergedSides } = await loadPlanted(bug);
+  const { simulate, findUnhashedChange, findUnmergedSides, findPresenceFault } = await loadPlanted(bug);
   let first: { seed: number; by: string } | undefined;
   let found = 0;
   let tried = 0;
   for (let seed = 1; seed <= (first ? sample : limit); seed++) {
     const by =
       bug.by === 'property'
-        ? (findUnhashedChange(seed) ?? findUnmergedSides(seed)) && 'the property'
+        ? (findUnhashedChange(seed) ?? findUnmergedSides(seed) ?? findPresenceFault(seed)) && 'the property'
         : simulate(bug.scenario ? { seed, scenario: bug.scenario } : { seed }).failure?.invariant;
     tried = seed;
     if (by === undefined) continue;

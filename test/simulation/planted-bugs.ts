@@ -1,6 +1,7 @@
 import type { Scenario } from '@syncscope/protocol/simulator';
 import { CONSENSUS_BUGS } from './planted-consensus-bugs.ts';
 import { PARTITION_BUGS } from './planted-partition-bugs.ts';
+import { PRESENCE_BUGS } from './planted-presence-bugs.ts';
 import { VIEW_BUGS } from './planted-view-bugs.ts';
 
 /** A bug that is put into the code on its way into the interpreter; the files themselves stay as they are. */
@@ -363,4 +364,5 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   ...VIEW_BUGS,
   ...CONSENSUS_BUGS,
   ...PARTITION_BUGS,
+  ...PRESENCE_BUGS,
 ];
