@@ -242,7 +242,8 @@ class BranchRun {
           ...arrivals,
           ...arrivals.filter(({ seq }) => isMeant(seq)).map((one) => this.#later(one, DUPLICATE_AFTER)),
         ];
-      } else bytes = editedFrame(frame, this.#names.get(from) ?? new NameTable(), edit.path, edit.value);
+      } else if (edit.kind === 'edit')
+        bytes = editedFrame(frame, this.#names.get(from) ?? new NameTable(), edit.path, edit.value);
     }
     return { frame: bytes, arrivals };
   }

@@ -1,5 +1,24 @@
 export { argumentText, parseArguments } from './arguments.ts';
+export { type Blame, type BlameEntry, type BlameRule, blame } from './blame.ts';
 export { type Branch, type BranchOptions, runBranch } from './branch.ts';
+export {
+  type ComparedRecord,
+  type Comparison,
+  compareCaptures,
+  compareTraces,
+  type EndState,
+  type StructuralDifference,
+} from './compare.ts';
+export {
+  type Conflict,
+  type Convergence,
+  type ConvergeOptions,
+  converge,
+  convergeOperations,
+  drawOrder,
+  type Operation,
+} from './converge.ts';
+export { type CursorOptions, ReplayCursor, type StepUnit } from './cursor.ts';
 export type { DifferenceKind } from './difference.ts';
 export { type Edit, editText } from './edits.ts';
 export { type Input, type InputOp, inputSchema, isInputs } from './inputs.ts';
@@ -12,3 +31,4 @@ export {
   reexecuteSteps,
 } from './reexecute.ts';
 export { type Placed, readSteps, type Step, stepsOf } from './steps.ts';
+export { branchCapture, type WhatIf, whatIf } from './what-if.ts';

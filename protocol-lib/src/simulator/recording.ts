@@ -2,19 +2,21 @@ import { CaptureWriter, encodeTraceRecord, memorySink, memorySource, openCapture
 import { StateRoot } from '../merkle/index.ts';
 import { PROTOCOL_VERSION } from '../messages/index.ts';
 import { replicaId } from '../state/index.ts';
+import type { SessionDefinition } from '../sync/index.ts';
 import { TRACE_VERSION, type TraceHeader, type TraceRecord } from '../trace/index.ts';
-import { AUTHORITY } from './bazaar.ts';
+import { AUTHORITY, bazaar } from './bazaar.ts';
 import type { Violation } from './oracle.ts';
 import { simulate } from './scenarios.ts';
-import type { SimulationOptions } from './shape.ts';
+import { drawShape, type SimulationOptions } from './shape.ts';
 import type { SimulationResult } from './simulation.ts';
 import { SESSION } from './world.ts';
 
 /** States looked up in one capture. */
 const SAMPLES = 40;
 const MAX_RECORDS = 100_000;
+const BUILD = 'simulator';
 
-/** Runs a seed once more and answers its recording, a capture that the inspector opens. */
+/** Runs a seed once more and answers its recording, a capture that the inspector opens, with the inputs to run it again from. */
 export async function recordSimulation(options: SimulationOptions): Promise<{
   readonly result: SimulationResult;
   readonly capture: Uint8Array;
@@ -23,7 +25,7 @@ export async function recordSimulation(options: SimulationOptions): Promise<{
   const sink = memorySink();
   const writer = new CaptureWriter(sink, headerOf(options));
   const records: TraceRecord[] = [];
-  const result = simulate(options, (record) => {
+  const result = simulate({ inputs: true, ...options }, (record) => {
     records.push(record);
     writer.append(encodeTraceRecord(record));
   });
@@ -64,6 +66,17 @@ export async function checkRecording(options: SimulationOptions): Promise<Violat
   }
 }
 
+/** What the session of a simulator's recording runs; undefined for a capture of anything else. */
+export function simulatedDefinition({
+  sessionId,
+  build,
+}: Pick<TraceHeader, 'sessionId' | 'build'>): SessionDefinition | undefined {
+  const seed = /^simulation-(\d{1,15})$/.exec(sessionId)?.[1];
+  if (seed === undefined || build !== BUILD) return undefined;
+  const { size, hasViews } = drawShape({ seed: Number(seed) });
+  return bazaar(size, hasViews);
+}
+
 function unfaithful(text: string): Violation {
   return { invariant: 'capture-faithful', text };
 }
@@ -79,6 +92,6 @@ function headerOf({ seed, scenario = 'bazaar' }: SimulationOptions): TraceHeader
     // Virtual time has no date; a fixed one keeps the bytes of a seed's capture the same for ever.
     startedAt: 1_767_225_600_000,
     authority: isGroup ? null : replicaId(AUTHORITY),
-    build: 'simulator',
+    build: BUILD,
   };
 }

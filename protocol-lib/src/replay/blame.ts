@@ -1,0 +1,169 @@
+import type { HistoryEntry, OpenCapture } from '../capture/index.ts';
+import { SyncError } from '../errors/index.ts';
+import type { Change, RecordKey, ReplicaId, SyncRecord, Value, Version } from '../state/index.ts';
+import type { MutationId, TraceKind, TraceRecord } from '../trace/index.ts';
+
+/** What made a value stand: the order of commits, a policy of conflicts, and so on. */
+export type BlameRule =
+  | 'first state'
+  | 'commit order'
+  | 'last write'
+  | 'policy'
+  | 'repair'
+  | 'snapshot'
+  | 'prediction'
+  | 'rollback'
+  | 'refused'
+  | 'behind the protocol';
+
+/** One record that touched a value. */
+export interface BlameEntry {
+  readonly position: number;
+  readonly seq: number;
+  readonly time: number;
+  readonly kind: TraceKind;
+  readonly version: Version;
+  readonly rule: BlameRule;
+  /** Of a `policy`: which. */
+  readonly policy?: string;
+  readonly writer?: string;
+  readonly mutation?: MutationId;
+  /** The committed value before and after; absent for what did not change it, such as a prediction. */
+  readonly before?: Value | SyncRecord | undefined;
+  readonly after?: Value | SyncRecord | undefined;
+  readonly sentence: string;
+}
+
+export interface Blame {
+  readonly replica: ReplicaId;
+  readonly key: RecordKey;
+  readonly field?: string;
+  readonly position: number;
+  /** Oldest first; the last that changed the committed value is why it stands. */
+  readonly entries: readonly BlameEntry[];
+}
+
+const MAX_ENTRIES = 100_000;
+
+/**
+ * Every record up to a position that touched one value of one replica: who wrote it, and the rule that made it win.
+ * @throws SyncError `REPLICA_UNKNOWN`, and what reading the capture throws
+ */
+export async function blame(
+  capture: OpenCapture,
+  replica: ReplicaId,
+  key: RecordKey,
+  field: string | undefined,
+  position: number,
+): Promise<Blame> {
+  const { replicas } = await capture.info();
+  if (!replicas.some(({ id }) => id === replica)) {
+    throw new SyncError('REPLICA_UNKNOWN', `no replica ${replica} in this capture`, { origin: 'query' });
+  }
+  const history = await capture.history(replica, key, field, position, MAX_ENTRIES);
+  const changed = new Map(history.map((entry) => [entry.position, entry]));
+  const commits: { version: Version; mutation: MutationId | undefined }[] = [];
+  const policies: { seq: number; policy: string }[] = [];
+  const predicted = new Set<string>();
+  const entries: BlameEntry[] = [];
+  for await (const { position: at, record } of capture.trace(0, position + 1)) {
+    const { body } = record;
+    if (body.kind === 'commit' && touches(body.changes, key, field)) {
+      commits.push({ version: body.version, mutation: body.mutation });
+    }
+    if (record.replica !== replica) continue;
+    if (body.kind === 'conflict' && body.key === key && (field === undefined || (body.field ?? field) === field)) {
+      policies.push({ seq: record.seq, policy: body.policy });
+    }
+    const entry = changed.get(at);
+    const committed = entry && committedEntry(entry, record, commits, policies, entries.length === 0);
+    const other = committed ?? optimisticEntry(at, record, key, field, predicted);
+    if (other) entries.push(other);
+  }
+  return { replica, key, ...(field === undefined ? {} : { field }), position, entries };
+}
+
+function committedEntry(
+  entry: HistoryEntry,
+  record: TraceRecord,
+  commits: readonly { readonly version: Version; readonly mutation: MutationId | undefined }[],
+  policies: readonly { readonly seq: number; readonly policy: string }[],
+  isFirst: boolean,
+): BlameEntry {
+  const { body, seq, time } = record;
+  const policy = policies.at(-1);
+  // A conflict's record stands directly beside what came of it.
+  const decided = policy && (record.cause.includes(policy.seq) || Math.abs(policy.seq - seq) <= 2) ? policy : undefined;
+  const { rule, text } = ruleOf(record, decided?.policy, isFirst);
+  const isCommitted = rule === 'commit order';
+  const commit = isCommitted ? commits.findLast(({ version }) => version <= entry.version) : undefined;
+  const mutation = body.kind === 'commit' ? body.mutation : commit?.mutation;
+  const writer = mutation?.writer ?? entry.writer;
+  return {
+    ...{ position: entry.position, seq, time, kind: body.kind, version: entry.version, rule },
+    ...(decided ? { policy: decided.policy } : {}),
+    ...(writer === undefined ? {} : { writer }),
+    ...(mutation ? { mutation } : {}),
+    before: entry.before,
+    after: entry.after,
+    sentence: writer === undefined ? text : `${text}, written by ${writer}`,
+  };
+}
+
+function ruleOf(
+  { body }: TraceRecord,
+  policy: string | undefined,
+  isFirst: boolean,
+): { readonly rule: BlameRule; readonly text: string } {
+  if (policy !== undefined) return { rule: 'policy', text: `the policy ${policy} decided between several writers` };
+  switch (body.kind) {
+    case 'commit':
+      return { rule: 'commit order', text: `commit ${body.version} (${body.event.type})` };
+    case 'apply':
+      if (body.from === body.to && body.from > 0)
+        return { rule: 'repair', text: 'a repair took over what the others have' };
+      return body.from === 0 && body.to === 0
+        ? { rule: 'last write', text: 'the newest of the writes that were merged' }
+        : { rule: 'commit order', text: `the delta from ${body.from} to ${body.to} brought it` };
+    case 'snapshot':
+      return isFirst
+        ? { rule: 'first state', text: `it was so in the first state that was told, at version ${body.version}` }
+        : { rule: 'snapshot', text: `a whole snapshot of version ${body.version} took its place` };
+    case 'repair':
+      return { rule: 'repair', text: `the repair by ${body.method} took over what the others have` };
+    default:
+      return { rule: 'behind the protocol', text: `a ${body.kind} shows that it was changed behind the protocol` };
+  }
+}
+
+/** Predictions of the value, and what became of them. */
+function optimisticEntry(
+  position: number,
+  record: TraceRecord,
+  key: RecordKey,
+  field: string | undefined,
+  predicted: Set<string>,
+): BlameEntry | undefined {
+  const { body, seq, time } = record;
+  if (body.kind !== 'prediction' && body.kind !== 'rollback' && body.kind !== 'rejection') return undefined;
+  const { mutation, version } = body;
+  const id = `${mutation.writer}:${mutation.counter}`;
+  const place = { position, seq, time, kind: body.kind, version, writer: mutation.writer, mutation };
+  if (body.kind === 'prediction') {
+    if (!touches(body.changes, key, field)) return undefined;
+    predicted.add(id);
+    return { ...place, rule: 'prediction', sentence: `${id} (${body.command}) was predicted here before its answer` };
+  }
+  if (!predicted.has(id)) return undefined;
+  const rule = body.kind === 'rollback' ? 'rollback' : 'refused';
+  return { ...place, rule, sentence: `${id} was taken back: ${body.reason}` };
+}
+
+function touches(changes: readonly Change[], key: RecordKey, field: string | undefined): boolean {
+  return changes.some((change) => {
+    if (change.key !== key) return false;
+    if (field === undefined || change.op === 'remove') return true;
+    if (change.op === 'put') return Object.hasOwn(change.record, field);
+    return Object.hasOwn(change.fields, field) || change.removed.includes(field);
+  });
+}

@@ -1,0 +1,262 @@
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { memorySource, type OpenCapture, openCapture } from '../capture/index.ts';
+import { StateRoot } from '../merkle/index.ts';
+import { milliseconds } from '../ports/index.ts';
+import { recordSimulation, simulatedDefinition } from '../simulator/index.ts';
+import { type Change, recordKey, replicaId } from '../state/index.ts';
+import type { SessionDefinition } from '../sync/index.ts';
+import type { TraceRecord } from '../trace/index.ts';
+import {
+  argumentText,
+  blame,
+  compareTraces,
+  converge,
+  convergeOperations,
+  isInputs,
+  type Operation,
+  parseArguments,
+  ReplayCursor,
+  readSteps,
+  reexecute,
+  runBranch,
+  whatIf,
+} from './index.ts';
+
+/** A seed without faults of nodes, so that what is recorded is enough without the app's code. */
+const SEED = 11;
+const WITHOUT = ['crash', 'disk', 'corrupt', 'clock', 'server-pause'] as const;
+
+let capture: OpenCapture;
+let records: readonly TraceRecord[];
+let definition: SessionDefinition | undefined;
+
+async function recordedSession(seed: number) {
+  const recorded = await recordSimulation({ seed, without: [...WITHOUT] });
+  const opened = await openCapture(memorySource(recorded.capture));
+  return { opened, records: recorded.records, definition: simulatedDefinition((await opened.info()).header) };
+}
+
+beforeAll(async () => {
+  ({ opened: capture, records, definition } = await recordedSession(SEED));
+});
+
+const placed = (trace: readonly TraceRecord[]) => trace.map((record, position) => ({ position, record }));
+const session = (trace: readonly TraceRecord[]) =>
+  trace.filter((record) => !isInputs(record)).map(({ replica, time, body, wire }) => ({ replica, time, body, wire }));
+
+describe('re-execution', () => {
+  test('of a capture comes to every record again, with the app and without it', async () => {
+    const app = await reexecute(capture, { definition });
+    const protocol = await reexecute(capture);
+    expect(app).toMatchObject({ status: 'equal', level: 'app' });
+    expect(protocol).toMatchObject({ status: 'equal', level: 'protocol', records: app.records });
+    expect(app.hashes).toBeGreaterThan(50);
+  });
+
+  test('names the record and the reducer where the reducer has become another', async () => {
+    if (!definition) throw new Error('the seed has a definition');
+    const { reduce } = definition;
+    let runs = 0;
+    const unsteady: SessionDefinition = {
+      ...definition,
+      reduce: (state, event) => (++runs > 20 ? [] : reduce(state, event)),
+    };
+    const { status, difference } = await reexecute(capture, { definition: unsteady });
+    expect(status).toBe('differs');
+    expect(difference?.differs).toBe('state');
+    expect(difference?.sentence).toMatch(/made other changes|came to other changes/);
+    expect(difference?.seq).toBeGreaterThan(0);
+  });
+
+  test('compares no further than it is asked to', async () => {
+    const { records: compared } = await reexecute(capture, { definition, from: 100, to: 200 });
+    expect(compared).toBeGreaterThan(20);
+    expect(compared).toBeLessThanOrEqual(101);
+  });
+
+  test('says which inputs are missing from a capture without them', async () => {
+    const recorded = await recordSimulation({ seed: SEED, inputs: false });
+    const opened = await openCapture(memorySource(recorded.capture));
+    await expect(reexecute(opened)).rejects.toMatchObject({ code: 'REPLAY_INPUTS_MISSING' });
+  });
+
+  test('gives back every argument that a command can have', () => {
+    fc.assert(
+      fc.property(fc.anything({ maxDepth: 3, withNullPrototype: false }).filter(isPlain), (value) => {
+        expect(parseArguments(argumentText(value as never))).toEqual(value);
+      }),
+    );
+    for (const odd of [Number.NaN, -0, Number.NEGATIVE_INFINITY, '\ud800', new Uint8Array([1, 2]), { $: 'number' }]) {
+      expect(parseArguments(argumentText(odd as never))).toEqual(odd);
+    }
+  });
+});
+
+function isPlain(value: unknown): boolean {
+  if (value === null || ['string', 'boolean', 'number'].includes(typeof value)) return true;
+  if (Array.isArray(value)) return Object.keys(value).length === value.length && value.every(isPlain);
+  return typeof value === 'object' && value?.constructor === Object && Object.values(value).every(isPlain);
+}
+
+describe('a branch', () => {
+  test('without an edit is the recording, whatever the seed', async () => {
+    for (const seed of [2, 5, 7, 12]) {
+      const one = await recordedSession(seed);
+      const { records: branch } = runBranch(await readSteps(one.opened), [], { definition: one.definition });
+      expect(session(branch.slice(1))).toEqual(session(one.records));
+    }
+  });
+
+  test('whose delta is dropped has a mismatch, and ends with everybody equal', async () => {
+    const dropped = records.find(
+      ({ body, time }) => body.kind === 'receive' && body.type === 'DELTA_SYNC' && time > milliseconds(300),
+    );
+    const {
+      branch,
+      comparison,
+      capture: bytes,
+    } = await whatIf(capture, [{ kind: 'drop', seq: dropped!.seq }], {
+      definition,
+    });
+    expect(comparison.isEqual).toBe(false);
+    expect(comparison.first?.replica).toBe(dropped!.replica);
+    expect(branch.records[0]?.body).toMatchObject({ kind: 'log', text: expect.stringContaining('drop') });
+    const roots = new Set(comparison.ends.map(({ right }) => right?.root));
+    expect(roots.size).toBe(definition?.view ? comparison.ends.length : 1);
+    // A branch is a capture like any other: it opens, and runs again.
+    const again = await openCapture(memorySource(bytes));
+    expect(await reexecute(again, { definition })).toMatchObject({ status: 'equal' });
+  });
+
+  test('with a delayed, a duplicated, a swapped or an edited message goes another way', async () => {
+    const deltas = records.filter(({ body }) => body.kind === 'receive' && body.type === 'DELTA_SYNC');
+    const [first, second] = [deltas[3]!.seq, deltas[4]!.seq];
+    for (const edit of [
+      { kind: 'delay', seq: first, by: milliseconds(400) },
+      { kind: 'duplicate', seq: first },
+      { kind: 'swap', seq: first, other: second },
+      { kind: 'edit', seq: first, path: 'to', value: 999 },
+    ] as const) {
+      const { comparison } = await whatIf(capture, [edit], { definition });
+      expect(comparison.isEqual, edit.kind).toBe(false);
+    }
+  });
+
+  test('refuses what is no message, and a path that is not there', async () => {
+    const steps = await readSteps(capture);
+    expect(() => runBranch(steps, [{ kind: 'drop', seq: 1 }], { definition })).toThrowError(/no message/);
+    const seq = records.find(({ body }) => body.kind === 'receive' && body.type === 'DELTA_SYNC')!.seq;
+    const edit = { kind: 'edit', seq, path: 'nothing.there', value: 1 } as const;
+    expect(() => runBranch(steps, [edit], { definition })).toThrowError(/nothing at nothing.there/);
+  });
+});
+
+describe('comparing', () => {
+  test('a capture with itself finds nothing', () => {
+    expect(compareTraces(placed(records), placed(records))).toMatchObject({ isEqual: true, differences: [] });
+  });
+
+  test('finds the same in both directions, with the sides exchanged', () => {
+    fc.assert(
+      fc.property(fc.nat(records.length - 1), fc.nat(records.length - 1), (one, other) => {
+        const left = placed(records).toSpliced(one, 1);
+        const right = placed(records).toSpliced(other, 1);
+        const there = compareTraces(left, right);
+        const back = compareTraces(right, left);
+        expect(back.isEqual).toBe(there.isEqual);
+        expect(back.first?.replica).toBe(there.first?.replica);
+        expect(back.first?.left).toEqual(there.first?.right);
+        expect(back.differences.length).toBe(there.differences.length);
+      }),
+      { numRuns: 25 },
+    );
+  });
+});
+
+describe('a cursor', () => {
+  const units = ['record', 'message', 'version', 'marker'] as const;
+
+  test('that steps forwards and back from a stop is where it was', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(records.length - 1), fc.constantFrom(...units), async (position, unit) => {
+        const cursor = new ReplayCursor(capture);
+        await cursor.seek(position);
+        const stop = await cursor.step(unit, 1);
+        const next = await cursor.step(unit, 1);
+        if (next === stop) return;
+        expect(await cursor.step(unit, -1)).toBe(stop);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('plays at any speed and in both directions', async () => {
+    const cursor = new ReplayCursor(capture);
+    await cursor.advance(milliseconds(100), 4);
+    expect(cursor.time).toBe(milliseconds(400));
+    expect(cursor.position).toBe(await capture.positionAt(milliseconds(400)));
+    await cursor.advance(milliseconds(100), -1);
+    expect(cursor.time).toBe(milliseconds(300));
+    await cursor.step('tick', 1);
+    expect(cursor.time).toBe(milliseconds(350));
+    await expect(cursor.seek(records.length)).rejects.toMatchObject({ code: 'POSITION_OUTSIDE' });
+  });
+});
+
+describe('blame', () => {
+  test('names every record that touched a value, its writer, and why it stands', async () => {
+    const last = records.length - 1;
+    const commit = records.findLast(({ body }) => body.kind === 'commit' && body.changes.length > 0);
+    if (commit?.body.kind !== 'commit') throw new Error('the seed has commits');
+    const { key } = commit.body.changes[0]!;
+    const { entries } = await blame(capture, commit.replica, key, undefined, last);
+    const end = entries.findLast(({ rule }) => rule === 'commit order');
+    expect(end).toMatchObject({ seq: commit.seq, writer: commit.body.mutation?.writer });
+    expect(entries.map(({ position }) => position)).toEqual(
+      entries.map(({ position }) => position).sort((a, b) => a - b),
+    );
+    const { entries: none } = await blame(capture, commit.replica, recordKey('no/such'), undefined, last);
+    expect(none).toEqual([]);
+    await expect(blame(capture, replicaId('nobody'), key, undefined, last)).rejects.toMatchObject({
+      code: 'REPLICA_UNKNOWN',
+    });
+  });
+});
+
+describe('convergence', () => {
+  const key = recordKey('a/1');
+  const operation = (writer: string, counter: number, seen: number, version: number, changes: Change[]): Operation => {
+    return { seq: version, version, mutation: { writer: replicaId(writer), counter }, event: 'SET', changes, seen };
+  };
+  const set = (fields: Record<string, number>): Change[] => [{ op: 'patch', key, fields, removed: [] }];
+  const initial = StateRoot.from([[key, { x: 0, y: 0 }]]);
+
+  test('of writes to different fields holds in every order', () => {
+    const operations = [operation('a', 1, 1, 2, set({ x: 1 })), operation('b', 1, 1, 3, set({ y: 1 }))];
+    expect(convergeOperations(initial, operations)).toMatchObject({ status: 'converges', orders: 50 });
+  });
+
+  test('names the two of which the order matters, and no more before them than they need', () => {
+    const operations = [
+      operation('c', 1, 1, 2, set({ y: 7 })),
+      operation('a', 1, 1, 3, set({ x: 1 })),
+      operation('b', 1, 1, 4, set({ x: 2 })),
+    ];
+    const { status, conflict } = convergeOperations(initial, operations);
+    expect(status).toBe('differs');
+    expect([conflict?.first.mutation.writer, conflict?.second.mutation.writer].sort()).toEqual(['a', 'b']);
+    expect(conflict?.before).toEqual([]);
+    expect(conflict?.roots[0]).not.toBe(conflict?.roots[1]);
+  });
+
+  test('does not exchange what knew of each other', () => {
+    const operations = [operation('a', 1, 1, 2, set({ x: 1 })), operation('b', 1, 2, 3, set({ x: 2 }))];
+    expect(convergeOperations(initial, operations).status).toBe('converges');
+  });
+
+  test('of a recording says how many operations it ran', async () => {
+    const { operations } = await converge(capture);
+    expect(operations).toBe(records.filter(({ body }) => body.kind === 'commit').length);
+  });
+});
