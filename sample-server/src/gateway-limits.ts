@@ -8,7 +8,7 @@ export interface GatewayLimits {
   readonly perAddress: number;
   /** Connections from one address that have not said a HELLO that was accepted. */
   readonly strangersPerAddress: number;
-  /** Wrong tokens from one address in a minute, after which it is refused until the minute is over. */
+  /** Wrong tokens from one address in a minute, after which it is let in by the right one alone until the minute is over. */
   readonly wrongTokens: number;
   /** Frames that a client may send at once, and a second after that. */
   readonly frames: Rate;
@@ -61,8 +61,6 @@ export class Doorkeeper {
 
   /** Why nobody else is let in from an address now; undefined where somebody is. */
   refusal(address: string): Refusal | undefined {
-    const blocked = this.tokenRefusal(address);
-    if (blocked) return blocked;
     const { connections, perAddress, strangersPerAddress } = this.#limits;
     if (this.#connections >= connections) return full('the server has as many connections as it takes');
     const visitor = this.#visitors.get(address);
@@ -72,15 +70,15 @@ export class Doorkeeper {
     return undefined;
   }
 
-  /** Why no token of an address is looked at now: too many wrong ones came from it. */
-  tokenRefusal(address: string): Refusal | undefined {
+  /** Why nobody without the right token is let in from an address now: too many wrong ones came from it. */
+  blockedRefusal(address: string): Refusal | undefined {
     const blocked = this.#blockedFor(address);
     if (blocked === 0) return undefined;
     return {
       status: 429,
       code: 'TOKEN_ATTEMPTS',
       message: 'too many wrong tokens came from this address',
-      fix: `Wait ${Math.ceil(blocked / SECOND_NS)} s, then show the token that the server printed.`,
+      fix: `Show the token that the server printed as Authorization: Bearer, or wait ${Math.ceil(blocked / SECOND_NS)} s.`,
     };
   }
 

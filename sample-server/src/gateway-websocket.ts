@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { closeSocket, refuseUpgrade } from '@syncscope/protocol/node';
+import { closeSocket, refuseUpgrade, tokenOf } from '@syncscope/protocol/node';
 import { type RawData, WebSocket, WebSocketServer } from 'ws';
 import { addressOf } from './gateway-address.ts';
 import type { ClientWire, EndingKind, Entrance, WireSink } from './gateway-wire.ts';
 import { preparedFrames } from './websocket-frames.ts';
+import { TEXT_PROTOCOL, TextWire } from './websocket-text.ts';
 
 /** The largest frame that a client may send. */
 export const CLIENT_FRAME_MAX = 64 * 1024;
@@ -14,7 +15,12 @@ const CLOSE_CODES: Readonly<Record<EndingKind, number>> = { ended: 1001, refused
 /** Takes WebSockets over from an HTTP server. */
 export class WebSocketEntrance {
   readonly #entrance: Entrance;
-  readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: CLIENT_FRAME_MAX, perMessageDeflate: false });
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: CLIENT_FRAME_MAX,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => (offered.has(TEXT_PROTOCOL) ? TEXT_PROTOCOL : false),
+  });
 
   constructor(entrance: Entrance) {
     this.#entrance = entrance;
@@ -23,7 +29,7 @@ export class WebSocketEntrance {
   /** Takes over a request whose `Host` and `Origin` were found to be no stranger's, or refuses it before the upgrade. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const address = addressOf(request);
-    const refusal = this.#entrance.refusal(address);
+    const refusal = this.#entrance.refusal(address) ?? this.#entrance.upgradeRefusal(address, tokenOf(request));
     if (refusal) {
       refuseUpgrade(socket, refusal);
       return;
@@ -32,11 +38,22 @@ export class WebSocketEntrance {
   }
 
   #open(socket: WebSocket, stream: Duplex, address: string): void {
-    const wire = new WebSocketWire(socket, stream);
-    const sink = this.#entrance.open(wire, address);
-    socket.on('message', (data) => onMessage(sink, socket, data));
+    const sink = this.#accept(socket, new WebSocketWire(socket, stream), address);
     socket.on('error', (error) => onError(sink, error));
     socket.on('close', (code, reason) => sink.closed(reason.toString() || `connection closed (${code})`));
+  }
+
+  /** In frames, or in text where that was asked for. */
+  #accept(socket: WebSocket, wire: WebSocketWire, address: string): WireSink {
+    if (socket.protocol !== TEXT_PROTOCOL) {
+      const sink = this.#entrance.open(wire, address);
+      socket.on('message', (data) => onMessage(sink, socket, data));
+      return sink;
+    }
+    const text = new TextWire(socket, wire);
+    const sink = this.#entrance.open(text, address);
+    socket.on('message', (data, isBinary) => text.receive(sink, data as Buffer, isBinary));
+    return sink;
   }
 }
 

@@ -35,6 +35,8 @@ export interface Entrance {
   refusal(address: string): Refusal | undefined;
   /** Why a token does not let in: a client, or who is right by `isRight`. A wrong one counts against its address. */
   tokenRefusal(address: string, token: string | undefined, isRight?: (token: string) => boolean): Refusal | undefined;
+  /** Why a WebSocket is not let in that shows this token with its upgrade, or none: then its HELLO has to. */
+  upgradeRefusal(address: string, token: string | undefined): Refusal | undefined;
   open(wire: ClientWire, address: string): WireSink;
   /** Why an address may not reconcile now, whatever its token. */
   reconcileRefusal(address: string): Refusal | undefined;

@@ -113,6 +113,10 @@ export class Gateway {
     const entrance: Entrance = {
       refusal: (address) => (this.#state === 'open' ? this.#doorkeeper.refusal(address) : CLOSING),
       tokenRefusal: (address, token, isRight = options.authorize) => this.#tokenRefusal(address, token, isRight),
+      upgradeRefusal: (address, token) =>
+        token === undefined
+          ? this.#doorkeeper.blockedRefusal(address)
+          : this.#tokenRefusal(address, token, options.authorize),
       open: (wire, address) => this.#open(wire, address),
       reconcileRefusal: (address) => (this.#state === 'open' ? this.#doorkeeper.reconcileRefusal(address) : CLOSING),
     };
@@ -279,11 +283,11 @@ export class Gateway {
   ): Refusal | undefined {
     if (!isRight) return undefined;
     if (token === undefined || token === '') return TOKEN_MISSING;
-    const refusal = this.#doorkeeper.tokenRefusal(address);
-    if (refusal) return refusal;
+    // Whoever has the right one is not shut out by another of the same address who guesses.
     if (isRight(token)) return undefined;
+    const refusal = this.#doorkeeper.blockedRefusal(address);
     this.#doorkeeper.wrongToken(address);
-    return TOKEN_REJECTED;
+    return refusal ?? TOKEN_REJECTED;
   }
 
   #open(wire: ClientWire, address: string): WireSink {

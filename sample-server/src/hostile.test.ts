@@ -29,9 +29,10 @@ afterEach(async () => {
 });
 
 /** Opens a WebSocket that says nothing; answers the status with which it was refused, or undefined where it was let in. */
-function openSilent(host: string): Promise<number | undefined> {
+function openSilent(host: string, token?: string): Promise<number | undefined> {
   return new Promise((resolve) => {
-    const socket = new WebSocket(`ws://${host}${SYNC_PATH}`);
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const socket = new WebSocket(`ws://${host}${SYNC_PATH}`, { headers });
     cleanups.push(() => socket.terminate());
     socket.on('error', () => undefined);
     socket.once('open', () => resolve(undefined));
@@ -134,7 +135,7 @@ describe('while others do harm, those who play by the rules agree and progress',
 });
 
 describe('limits', () => {
-  test('ten wrong tokens in HELLO shut the address out before any upgrade, for a minute (T4)', async () => {
+  test('ten wrong tokens in HELLO shut out before any upgrade who does not show the right one, for a minute (T4)', async () => {
     let ahead = 0;
     const clock = { now: () => monotonicClock.now() + ahead };
     const gateway = await startGateway(cleanups, {}, { clock });
@@ -146,6 +147,9 @@ describe('limits', () => {
       expect(guess.errors).toEqual(['TOKEN_REJECTED']);
     }
     expect(await openSilent(gateway.host)).toBe(429);
+    expect(await openSilent(gateway.host, 'another guess')).toBe(429);
+    // Nor does who shows the right one at once.
+    expect(await openSilent(gateway.host, TOKEN)).toBe(undefined);
     // Who is in already does not notice.
     anna.predict('still here');
     await expect.poll(() => gateway.manager.version).toBe(2);

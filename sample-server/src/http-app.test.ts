@@ -235,7 +235,7 @@ describe('reconciling', () => {
     expect((await metricsOf(gateway.host)).get('sync_reconciled_total{outcome="applied"}')).toBe(0);
   });
 
-  test('a wrong token is refused, and ten of them shut the address out for a minute', async () => {
+  test('a wrong token is refused, and after ten of them any other for a minute', async () => {
     let ahead = 0;
     const clock = { now: () => monotonicClock.now() + ahead };
     const gateway = await startGateway(cleanups, {}, { clock });
@@ -246,9 +246,10 @@ describe('reconciling', () => {
       [429, 'TOKEN_ATTEMPTS'],
       [429, 'TOKEN_ATTEMPTS'],
     ]);
-    expect(await refusalOf(gateway, writeJson(request()))).toEqual([429, 'TOKEN_ATTEMPTS']);
-    ahead = 61e9;
+    // Whoever shows the right one is not shut out with it.
     expect((await post(gateway, writeJson(request()))).status).toBe(200);
+    ahead = 61e9;
+    expect(await refusalOf(gateway, writeJson(request()), 'guess')).toEqual([401, 'TOKEN_REJECTED']);
   });
 
   test('too many requests are refused until there is room again', async () => {

@@ -405,7 +405,7 @@ class World {
         tap: this.#tap,
         authority: AUTHORITY,
       });
-      return new SyncClient({ url, state, clock });
+      return new SyncClient({ url, state, clock, token: this.token });
     };
     const bot = new Bot(replica, begin, this.#scenario.mind(replica, this.#random(replica)));
     this.#parts.set(replica, { bot, clock, reducer });

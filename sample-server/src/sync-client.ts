@@ -13,7 +13,7 @@ export interface SyncClientOptions {
   readonly url: string;
   readonly state: ClientState;
   readonly clock: Clock;
-  /** For an event stream, which wants it before anything is said. */
+  /** For an event stream, which wants it before anything is said; a WebSocket is let in by it where wrong ones came from its address. */
   readonly token?: string;
 }
 
@@ -88,7 +88,7 @@ export class SyncClient {
   }
 
   #connect(): void {
-    const { url, state, clock, token = '' } = this.#options;
+    const { url, state, clock, token } = this.#options;
     const events: TransportEvents = {
       opened: () => this.#send(state.open(clock.now())),
       frame: (frame) => this.#send(state.receive(frame, clock.now())),
@@ -96,8 +96,8 @@ export class SyncClient {
       closed: (reason) => this.#onClosed(reason),
     };
     this.#transport = url.startsWith('ws')
-      ? new WebSocketTransport(url, events)
-      : new SseTransport({ url, token }, events);
+      ? new WebSocketTransport(url, events, token)
+      : new SseTransport({ url, token: token ?? '' }, events);
   }
 
   #onClosed(reason: string): void {

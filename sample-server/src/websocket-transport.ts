@@ -8,9 +8,13 @@ const PATIENCE_MS = 2_000;
 export class WebSocketTransport implements ClientTransport {
   readonly #socket: WebSocket;
 
-  /** `url` such as `ws://127.0.0.1:PORT/sync`. */
-  constructor(url: string, events: TransportEvents) {
-    const socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: FRAME_MAX });
+  /**
+   * `url` such as `ws://127.0.0.1:PORT/sync`. With a token, which HELLO says as well, it is let in even where others of its address have shown
+   * too many wrong ones.
+   */
+  constructor(url: string, events: TransportEvents, token?: string) {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: FRAME_MAX, headers });
     this.#socket = socket;
     socket.on('open', () => events.opened());
     // A copy: what arrives lies in a buffer that the socket uses again, and traces keep it.

@@ -71,7 +71,7 @@ export function tokenOf(request: IncomingMessage): string | undefined {
 const WRONG_TOKENS_ALLOWED = 10;
 const WRONG_TOKENS_WINDOW_MS = 60_000;
 
-/** Knows the tokens and counts wrong ones: from the tenth in a minute on, nobody is let in until the minute is over. */
+/** Knows the tokens and counts wrong ones: from the tenth in a minute on, they are answered with 429 until the minute is over. */
 export class TokenGate {
   readonly #roles: ReadonlyArray<readonly [token: Buffer, role: AccessRole]>;
   readonly #now: () => number;
@@ -102,18 +102,17 @@ export class TokenGate {
       this.#wrong = 0;
       this.#windowEnd = now + WRONG_TOKENS_WINDOW_MS;
     }
-    if (this.#wrong < WRONG_TOKENS_ALLOWED) {
-      const role = this.#roleOf(token);
-      if (role) return role;
-      this.#wrong++;
-    }
+    // Whoever has a right one is not shut out by another who guesses.
+    const role = this.#roleOf(token);
+    if (role) return role;
+    this.#wrong++;
     const isBlocked = this.#wrong >= WRONG_TOKENS_ALLOWED;
     return {
       status: isBlocked ? 429 : 401,
       code: 'ATTACH_TOKEN_WRONG',
       message: isBlocked ? 'too many wrong tokens' : 'the token is not one of this session',
       fix: isBlocked
-        ? `Wait ${Math.ceil((this.#windowEnd - now) / 1_000)} s, then use the URL that the session printed.`
+        ? `Use the URL that the session printed, or wait ${Math.ceil((this.#windowEnd - now) / 1_000)} s.`
         : 'The session may have been started anew: use the URL that it printed last.',
     };
   }
