@@ -1,5 +1,6 @@
 import { VersionVector, vectorEntriesSchema } from '@syncscope/protocol/clock';
 import { waitingSchema } from '@syncscope/protocol/conflict';
+import { sameRecord } from '@syncscope/protocol/merkle';
 import type { Change, ReplicaId, SyncRecord } from '@syncscope/protocol/state';
 import type { Tap, TraceBody } from '@syncscope/protocol/trace';
 import { TEXT_VECTOR } from './board-text.ts';
@@ -65,8 +66,9 @@ function tellDecided(tap: Tap, replica: ReplicaId, changes: readonly Change[], s
     if (change.op !== 'put' || !change.key.startsWith('conflict/')) continue;
     const { key, unit, base, sides, by, chosen } = waitingSchema.parse(change.record, change.key);
     const told = sides.map(({ writer, value }) => ({ writer, record: value }));
+    const winner = sides.find(({ value }) => chosen !== null && sameRecord(value, chosen))?.writer ?? null;
     const reason = `${by} has decided`;
-    const body = { policy: 'human', state: 'decided', base, sides: told, result: chosen, winner: by, reason } as const;
+    const body = { policy: 'human', state: 'decided', base, sides: told, result: chosen, winner, reason } as const;
     tap.emit(replica, { kind: 'conflict', key, field: unit.slice(0, 256), ...body }, [seq]);
   }
 }
