@@ -1,120 +1,72 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { McapStreamReader, McapWriter } from '@mcap/core';
 import {
   CaptureWriter,
-  type Compression,
-  encodeTraceRecord,
+  type CaptureWriterOptions,
+  decodeTraceRecord,
   memorySink,
+  memorySource,
   type OpenCapture,
   type OpenCaptureOptions,
   openCapture,
 } from '@syncscope/protocol/capture';
-import { StateRoot } from '@syncscope/protocol/merkle';
 import { fileSink, fileSource, zstdCompression, zstdDecompression } from '@syncscope/protocol/node';
 import { seededRandom } from '@syncscope/protocol/ports';
-import { type Change, recordKey, replicaId, type SyncRecord } from '@syncscope/protocol/state';
-import { TRACE_VERSION, type TraceBody, type TraceHeader } from '@syncscope/protocol/trace';
+import { CLIENTS, header, noise, PAYLOAD, server, sessionRecords } from './capture-parts/session.ts';
 import type { Bench, Figure } from './types.ts';
 
 /**
- * Writing, scanning, opening and seeking in a capture of a million records of about 200 bytes: an authority and
- * four clients, a version every 100 ms with two changed records of a hundred, real root hashes. The peer is
- * `@mcap/core` with payloads of the same length that it knows nothing of, in chunks of the same size.
+ * Captures of a million records of about 200 bytes, and of ten million in a process of its own. The peer of writing
+ * and scanning is `@mcap/core` with payloads of the same length that it knows nothing of, in chunks of the same size.
  */
 const RECORDS = 1_000_000;
-const PAYLOAD = 200;
+const LONG = 10_000_000;
 const CHUNK = 256 * 1024;
-const SEEKS = 200;
+const ROUNDS = 3;
 const PEER = '@mcap/core';
-const CLIENTS = ['bot-1', 'bot-2', 'bot-3', 'bot-4'].map(replicaId);
-const server = replicaId('server');
-const header: TraceHeader = {
-  sessionId: 'bench',
-  title: 'Bench',
-  scenario: 'bench',
-  traceVersion: TRACE_VERSION,
-  protocolVersion: 1,
-  startedAt: 0,
-  authority: server,
-  build: 'bench',
-};
+const run = promisify(execFile);
 
 export const benches: readonly Bench[] = [
   { name: 'capture.write', run: measureWrite },
   { name: 'capture.scan', run: measureScan },
+  { name: 'capture.bytes', run: measureBytes },
   { name: 'capture.open.1m', run: measureOpen },
-  { name: 'capture.seek.p50', run: measureSeek },
+  { name: 'capture.seek', run: measureReader },
+  { name: 'filter.column', run: () => measureFilter('filter.column', 'kind:apply severity:none', 'apply') },
+  { name: 'filter.body', run: () => measureFilter('filter.body', 'kind:apply "applied 7"', 'apply') },
+  { name: 'divergence.1m', run: measureDivergence },
+  { name: 'capture.open.10m', run: measureLong, isLong: true },
 ];
 
 let made: readonly Uint8Array[] | undefined;
 
 /** The encoded records, made once. */
 function records(): readonly Uint8Array[] {
-  made ??= makeRecords();
+  made ??= [...sessionRecords(RECORDS, 900_000)];
   return made;
 }
 
-function makeRecords(): Uint8Array[] {
-  const random = seededRandom(1);
-  const keys = Array.from({ length: 100 }, (_, index) => recordKey(`thing/${index}`));
-  let root = StateRoot.from(keys.map((key): [typeof key, SyncRecord] => [key, { x: 0, y: 0, room: 'start' }]));
-  const encoded: Uint8Array[] = [];
-  let time = 0;
-  const emit = (replica: typeof server, body: TraceBody, cause: readonly number[], wireLength = 0): number => {
-    time += 5_000_000;
-    const seq = encoded.length + 1;
-    const wire = wireLength > 0 ? { wire: noise(wireLength, random.next) } : {};
-    encoded.push(encodeTraceRecord({ seq, time, replica, cause, body, ...wire }));
-    return seq;
-  };
-  const snapshot = (replica: typeof server, reason: 'attach' | 'periodic', version: number): void => {
-    const entries = Array.from(root.entries(), ([key, record]) => ({ key, record }));
-    emit(replica, { kind: 'snapshot', reason, version, records: entries, root: root.hash, vector: [] }, []);
-  };
-  for (const replica of [server, ...CLIENTS]) {
-    emit(replica, { kind: 'replica', role: replica === server ? 'server' : 'client' }, []);
-    snapshot(replica, 'attach', 0);
-  }
-  for (let version = 1; encoded.length < RECORDS; version++) {
-    const changes = [0, 1].map((): Change => {
-      const key = keys[Math.floor(random.next() * keys.length)]!;
-      return { op: 'patch', key, fields: { x: version, room: `room-${version % 50}` }, removed: [] };
-    });
-    root = root.apply(changes);
-    const event = { type: 'MOVED', player: 'bot-1', detail: 'somewhere' };
-    const committed = emit(server, { kind: 'commit', version, event, changes, root: root.hash }, []);
-    const delta = { kind: 'delta', from: version - 1, to: version, count: 2, root: root.hash } as const;
-    const delted = emit(server, delta, [committed]);
-    const frame = { type: 'DELTA_SYNC', sender: server, sequence: version };
-    const sent = CLIENTS.map((to) => emit(server, { kind: 'send', to, ...frame }, [delted], 150));
-    for (const [index, client] of CLIENTS.entries()) {
-      const receipt = emit(client, { kind: 'receive', from: server, ...frame }, [sent[index]!], 150);
-      emit(client, { kind: 'apply', from: version - 1, to: version, changes, root: root.hash }, [receipt]);
-      emit(client, { kind: 'hash', version, own: root.hash, reference: root.hash, agrees: true }, [receipt]);
-    }
-    if (version % 10 === 0) snapshot(server, 'periodic', version);
-  }
-  return encoded.slice(0, RECORDS);
+interface Written {
+  readonly ms: number;
+  readonly bytes: Uint8Array;
 }
 
-/** Bytes that compress about as well as frames do: a few different ones. */
-function noise(length: number, random: () => number): Uint8Array {
-  return Uint8Array.from({ length }, (_, at) => (at % 3 === 0 ? random() * 256 : at & 15));
-}
-
-async function writeOurs(compression?: Compression): Promise<{ seconds: number; bytes: Uint8Array }> {
+async function writeOurs(options: CaptureWriterOptions): Promise<Written> {
   const all = records();
   const sink = memorySink();
   const start = performance.now();
-  const writer = new CaptureWriter(sink, header, compression ? { compression } : {});
+  const writer = new CaptureWriter(sink, header, options);
   for (const record of all) writer.append(record);
   await writer.end();
-  return { seconds: (performance.now() - start) / 1_000, bytes: sink.bytes() };
+  return { ms: performance.now() - start, bytes: sink.bytes() };
 }
 
-async function writePeer(): Promise<{ seconds: number; bytes: Uint8Array }> {
+async function writePeer(): Promise<Written> {
   const sink = memorySink();
   let position = 0n;
   const payload = noise(PAYLOAD, seededRandom(2).next);
@@ -141,152 +93,241 @@ async function writePeer(): Promise<{ seconds: number; bytes: Uint8Array }> {
     await writer.addMessage(message);
   }
   await writer.end();
-  return { seconds: (performance.now() - start) / 1_000, bytes: sink.bytes() };
+  return { ms: performance.now() - start, bytes: sink.bytes() };
+}
+
+function median(times: readonly number[]): number {
+  return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)]!;
+}
+
+/** Median milliseconds of each, the sides taking turns. */
+async function turns(...sides: (() => Promise<number>)[]): Promise<number[]> {
+  const times: number[][] = sides.map(() => []);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [index, side] of sides.entries()) times[index]!.push(await side());
+  }
+  return times.map(median);
 }
 
 async function measureWrite(): Promise<Figure[]> {
-  records();
-  const peer = await writePeer();
-  const ours = await writeOurs();
-  const packed = await writeOurs(zstdCompression);
   const mean = records().reduce((sum, record) => sum + record.length, 0) / RECORDS;
+  const [peer, plain, indexed] = await turns(
+    async () => (await writePeer()).ms,
+    async () => (await writeOurs({ hasIndex: false })).ms,
+    async () => (await writeOurs({})).ms,
+  );
+  const figure = (name: string, ms: number, note: string): Figure => {
+    return { name, value: Math.round(ms), unit: 'ms', peer: PEER, ratio: ms / peer!, note };
+  };
   return [
-    {
-      name: 'capture.write',
-      value: Math.round(RECORDS / ours.seconds),
-      unit: 'records/s',
-      peer: PEER,
-      ratio: peer.seconds / ours.seconds,
-      note: `${mean.toFixed(0)} B a record on average, uncompressed, ${(ours.bytes.length / 1e6).toFixed(0)} MB`,
-    },
-    {
-      name: 'capture.write.zstd',
-      value: Math.round(RECORDS / packed.seconds),
-      unit: 'records/s',
-      peer: PEER,
-      ratio: peer.seconds / packed.seconds,
-      note: `${(packed.bytes.length / 1e6).toFixed(0)} MB; the peer does not compress`,
-    },
+    figure('capture.write', indexed!, `a million records of ${mean.toFixed(0)} B and the index of them, uncompressed`),
+    figure('capture.write.plain', plain!, 'the same without the index, which the peer does not make either'),
   ];
 }
 
 async function measureScan(): Promise<Figure[]> {
   const peerBytes = (await writePeer()).bytes;
-  const peerStart = performance.now();
-  const reader = new McapStreamReader();
-  let count = 0;
-  for (let offset = 0; offset < peerBytes.length; offset += CHUNK) {
-    reader.append(peerBytes.subarray(offset, Math.min(offset + CHUNK, peerBytes.length)));
-    for (let record = reader.nextRecord(); record; record = reader.nextRecord()) if (record.type === 'Message') count++;
-  }
-  const peerSeconds = (performance.now() - peerStart) / 1_000;
-  if (count !== RECORDS) throw new Error(`the peer read ${count} of ${RECORDS} messages`);
-  return withCapture(undefined, async (capture, seconds) => {
+  const source = memorySource((await writeOurs({})).bytes);
+  const scanPeer = async (): Promise<number> => {
     const start = performance.now();
-    let last = 0;
-    for await (const { position } of capture.trace()) last = position;
-    const decoding = (performance.now() - start) / 1_000;
-    if (last !== RECORDS - 1) throw new Error(`read ${last + 1} of ${RECORDS} records`);
-    return [
-      {
-        name: 'capture.scan',
-        value: Math.round(RECORDS / seconds),
-        unit: 'records/s',
-        peer: PEER,
-        ratio: peerSeconds / seconds,
-        note: 'from disk, checksums verified, every record indexed; the peer reads from memory and looks into none',
-      },
-      {
-        name: 'capture.decode',
-        value: Math.round(RECORDS / decoding),
-        unit: 'records/s',
-        peer: null,
-        ratio: null,
-        note: 'every record decoded and validated whole',
-      },
-    ];
-  });
+    const reader = new McapStreamReader();
+    let count = 0;
+    for (let offset = 0; offset < peerBytes.length; offset += CHUNK) {
+      reader.append(peerBytes.subarray(offset, Math.min(offset + CHUNK, peerBytes.length)));
+      for (let record = reader.nextRecord(); record; record = reader.nextRecord()) {
+        if (record.type === 'Message') count++;
+      }
+    }
+    if (count !== RECORDS) throw new Error(`the peer read ${count} of ${RECORDS} messages`);
+    return performance.now() - start;
+  };
+  const scanOurs = async (): Promise<number> => {
+    const start = performance.now();
+    const capture = await openCapture(source, { index: 'never' });
+    const ms = performance.now() - start;
+    const { records: count, cut } = await capture.info();
+    if (count !== RECORDS || cut) throw new Error(`scanned ${count} records; ${cut?.message ?? 'whole'}`);
+    return ms;
+  };
+  const [peer, ours] = await turns(scanPeer, scanOurs);
+  const note = 'both from memory; ours verifies checksums and indexes every record, the peer looks into none';
+  return [{ name: 'capture.scan', value: Math.round(ours!), unit: 'ms', peer: PEER, ratio: ours! / peer!, note }];
+}
+
+async function measureBytes(): Promise<Figure[]> {
+  const { bytes } = await writeOurs({ compression: zstdCompression });
+  // In parts: the whole would be a text of several hundred megabytes.
+  let packed = 0;
+  const part = 50_000;
+  for (let from = 0; from < RECORDS; from += part) {
+    const lines = records()
+      .slice(from, from + part)
+      .map((record) => jsonLine(decodeTraceRecord(record)));
+    packed += gzipSync(lines.join('\n')).length;
+  }
+  return [
+    {
+      name: 'capture.bytes',
+      value: bytes.length / RECORDS,
+      unit: 'B',
+      peer: 'gzip JSON lines',
+      ratio: bytes.length / packed,
+      note: `zstd, index included; the peer has ${(packed / RECORDS).toFixed(0)} B, frames in base64`,
+    },
+  ];
+}
+
+function jsonLine(record: ReturnType<typeof decodeTraceRecord>): string {
+  const { wire, ...rest } = record;
+  return JSON.stringify(wire ? { ...rest, wire: Buffer.from(wire).toString('base64') } : rest);
 }
 
 async function measureOpen(): Promise<Figure[]> {
+  const figures: Figure[] = [];
   const native = { decompressZstd: zstdDecompression };
-  return [
-    ...(await openFigure('capture.open.1m', 'uncompressed', undefined, {})),
-    ...(await openFigure('capture.open.1m.zstd', 'zstd unpacked by Node', zstdCompression, native)),
-    ...(await openFigure('capture.open.1m.portable', 'zstd unpacked as in a browser', zstdCompression, {})),
+  const cases: [string, string, CaptureWriterOptions, OpenCaptureOptions][] = [
+    ['capture.open.1m', 'by its index, with the first overview', {}, {}],
+    ['capture.open.1m.zstd', 'the same, zstd unpacked by Node', { compression: zstdCompression }, native],
+    ['capture.open.1m.portable', 'the same, as in a browser', { compression: zstdCompression }, {}],
+    ['capture.open.1m.rebuilt', 'without an index, the whole file read', { hasIndex: false }, {}],
   ];
+  for (const [name, note, writing, options] of cases) {
+    const measured = await withCapture(writing, options, async (_, opened) => opened);
+    figures.push({ name, value: measured, unit: 'ms', peer: null, ratio: null, note });
+  }
+  return figures;
 }
 
-function openFigure(
-  name: string,
-  how: string,
-  compression: Compression | undefined,
+/** Writes the records to a file, opens it, and takes it away afterwards. `opened`: milliseconds to the first overview. */
+async function withCapture<T>(
+  writing: CaptureWriterOptions,
   options: OpenCaptureOptions,
-): Promise<Figure[]> {
-  const note = `first pass over the whole file, ${how}`;
-  const figure = async (_: OpenCapture, value: number): Promise<Figure[]> => [
-    { name, value, unit: 's', peer: null, ratio: null, note },
-  ];
-  return withCapture(compression, figure, options);
-}
-
-async function measureSeek(): Promise<Figure[]> {
-  return withCapture(undefined, async (capture) => {
-    const random = seededRandom(3);
-    const times: number[] = [];
-    for (let index = 0; index < SEEKS; index++) {
-      const position = Math.floor(random.next() * RECORDS);
-      const replica = [server, ...CLIENTS][index % 5]!;
-      const start = performance.now();
-      const page = await capture.state(replica, position, '', 50);
-      await capture.status(position);
-      times.push(performance.now() - start);
-      if (page.unknown !== undefined) throw new Error(`position ${position} of ${replica}: ${page.unknown}`);
-    }
-    times.sort((a, b) => a - b);
-    const p99 = times[Math.floor(times.length * 0.99)]!;
-    return [
-      {
-        name: 'capture.seek.p50',
-        value: times[Math.floor(times.length / 2)]!,
-        unit: 'ms',
-        peer: null,
-        ratio: null,
-        note: `state and status of a replica at a random place of a million records, nothing kept before; p99 ${p99.toFixed(1)} ms`,
-      },
-    ];
-  });
-}
-
-/** Writes the records to a file, opens it, and takes it away afterwards. */
-async function withCapture(
-  compression: Compression | undefined,
-  use: (capture: OpenCapture, openSeconds: number) => Promise<Figure[]>,
-  options: OpenCaptureOptions = {},
-): Promise<Figure[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'syncscope-bench-'));
-  const path = join(folder, 'bench.mcap');
-  try {
-    const writer = new CaptureWriter(await fileSink(path), header, compression ? { compression } : {});
-    for (const [index, record] of records().entries()) {
-      writer.append(record);
-      // The file takes it as fast as it can; without a pause now and then all of it would wait in memory.
-      if (index % 100_000 === 0) await writer.flush();
-    }
-    await writer.end();
-    if ((await stat(path)).size === 0) throw new Error('nothing was written');
+  use: (capture: OpenCapture, opened: number) => Promise<T>,
+): Promise<T> {
+  return withFile(records(), writing, async (path) => {
     const source = await fileSource(path);
     try {
       const start = performance.now();
       const capture = await openCapture(source, options);
-      const seconds = (performance.now() - start) / 1_000;
-      const { records: count, cut } = await capture.info();
+      const { records: count, cut, range } = await capture.info();
+      await capture.overview(range, 1_000);
+      const opened = performance.now() - start;
       if (count !== RECORDS || cut) throw new Error(`opened ${count} records; ${cut?.message ?? 'whole'}`);
-      return await use(capture, seconds);
+      return await use(capture, opened);
     } finally {
       await source.close();
     }
+  });
+}
+
+async function withFile<T>(
+  all: Iterable<Uint8Array>,
+  writing: CaptureWriterOptions,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'syncscope-bench-'));
+  const path = join(folder, 'bench.mcap');
+  try {
+    const writer = new CaptureWriter(await fileSink(path), header, writing);
+    let count = 0;
+    for (const record of all) {
+      writer.append(record);
+      // The file takes it as fast as it can; without a pause now and then all of it would wait in memory.
+      if (++count % 100_000 === 0) await writer.flush();
+    }
+    await writer.end();
+    if ((await stat(path)).size === 0) throw new Error('nothing was written');
+    return await use(path);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+interface Reading {
+  readonly records: number;
+  readonly opened: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly memory: number;
+}
+
+async function readAlone(path: string): Promise<Reading> {
+  const script = join(import.meta.dirname, 'capture-parts', 'reader.ts');
+  return JSON.parse((await run(process.execPath, [script, path])).stdout) as Reading;
+}
+
+function figureOf(name: string, value: number, unit: string, note: string): Figure {
+  return { name, value, unit, peer: null, ratio: null, note };
+}
+
+async function measureReader(): Promise<Figure[]> {
+  const { p50, p99, memory } = await withFile(records(), {}, readAlone);
+  const note = 'the state of all five replicas at a random place of a million records';
+  return [
+    figureOf('capture.seek.p50', p50, 'ms', note),
+    figureOf('capture.seek.p99', p99, 'ms', note),
+    figureOf('capture.memory.1m', memory, 'MB', "most that the reader's process took, Node included"),
+  ];
+}
+
+async function measureLong(): Promise<Figure[]> {
+  return withFile(sessionRecords(LONG), {}, async (path) => {
+    const size = `${((await stat(path)).size / 1e9).toFixed(1)} GB`;
+    const { records: count, opened, p50, p99, memory } = await readAlone(path);
+    if (count !== LONG) throw new Error(`opened ${count} records`);
+    return [
+      figureOf('capture.open.10m', opened, 'ms', `ten million records, ${size}, with the first overview`),
+      figureOf('capture.seek.10m.p50', p50, 'ms', 'the state of all five replicas at a random place'),
+      figureOf('capture.seek.10m.p99', p99, 'ms', 'the same'),
+      figureOf('capture.memory', memory, 'MB', "most that the reader's process took, Node included"),
+    ];
+  });
+}
+
+/** All that pass a filter, against a loop over records that are decoded already. */
+async function measureFilter(name: string, filter: string, kind: string): Promise<Figure[]> {
+  return withCapture({}, {}, async (capture) => {
+    const start = performance.now();
+    const { total } = await capture.rows(filter, 0, 50);
+    const ours = performance.now() - start;
+    const decoded = records()
+      .slice(0, RECORDS / 10)
+      .map((record) => decodeTraceRecord(record));
+    const before = performance.now();
+    let count = 0;
+    for (const { body } of decoded) if (body.kind === kind && JSON.stringify(body).includes('7')) count++;
+    const peer = (performance.now() - before) * 10;
+    const note = `${filter}: ${total} of a million; the peer looks for a text in ${count * 10} bodies`;
+    return [{ name, value: ours, unit: 'ms', peer: 'a loop over decoded records', ratio: ours / peer, note }];
+  });
+}
+
+async function measureDivergence(): Promise<Figure[]> {
+  return withCapture({}, {}, async (capture) => {
+    const start = performance.now();
+    const desync = await capture.nextMarker(-1, 1, 'desync');
+    const explanation = desync && (await capture.explain(desync.position));
+    const ours = performance.now() - start;
+    if (explanation?.replica !== 'bot-3') throw new Error('the divergence was not found');
+    const before = performance.now();
+    let found = -1;
+    for await (const { position, record } of capture.trace()) {
+      if (record.body.kind !== 'hash' || record.body.own === record.body.reference) continue;
+      found = position;
+      break;
+    }
+    const peer = performance.now() - before;
+    if (found !== desync?.position) throw new Error(`the peer found another one, at ${found}`);
+    const note = 'the first divergence, at nine tenths of a million, and what explains it';
+    return [
+      {
+        name: 'divergence.1m',
+        value: ours,
+        unit: 'ms',
+        peer: 'comparing every hash in order',
+        ratio: ours / peer,
+        note,
+      },
+    ];
+  });
 }

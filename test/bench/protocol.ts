@@ -357,5 +357,27 @@ async function measureMemory(): Promise<Figure[]> {
       note: `${size} records with their keys; peer ${(peer / size).toFixed(0)} B`,
     });
   }
+  const size = 100_000;
+  const own = await heapOf(() => writtenState(size));
+  const peer = await heapOf(() => new Map(entriesOf(size)));
+  figures.push({
+    name: 'memory.record.written',
+    value: own / size,
+    unit: 'B',
+    peer: 'plain objects in a Map',
+    ratio: own / peer,
+    note: `${size} records, each written once since; peer ${(peer / size).toFixed(0)} B`,
+  });
   return figures;
+}
+
+/** A state of which every record was written since it was made, so that its front is as large as it gets. */
+function writtenState(size: number): StateRoot {
+  const entries = entriesOf(size);
+  let root = StateRoot.from(entries);
+  for (let start = 0; start < size; start += 100) {
+    const keys = entries.slice(start, start + 100).map(([key]) => key);
+    root = root.apply(keys.map((key): Change => ({ op: 'patch', key, fields: { x: -1 }, removed: [] })));
+  }
+  return withRoot(root);
 }

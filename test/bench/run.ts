@@ -5,14 +5,21 @@ import type { Bench, Figure } from './types.ts';
 /**
  * Runs every benchmark of this folder, one after the other, and prints a table; with `--json` one line a figure:
  * `{"name","value","unit","peer","ratio"}`. `--only NAME` picks by whole name or by what stands before a dot of it, and may be repeated.
+ * What takes minutes runs only where it is named whole, or with `--full`.
  */
 const { values } = parseArgs({
-  options: { json: { type: 'boolean', default: false }, only: { type: 'string', multiple: true, default: [] } },
+  options: {
+    json: { type: 'boolean', default: false },
+    full: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true, default: [] },
+  },
 });
 
 const chosen = (await loadBenches()).filter(
   (bench) =>
-    values.only.length === 0 || values.only.some((only) => bench.name === only || bench.name.startsWith(`${only}.`)),
+    values.only.includes(bench.name) ||
+    ((values.full || !bench.isLong) &&
+      (values.only.length === 0 || values.only.some((only) => bench.name.startsWith(`${only}.`)))),
 );
 if (chosen.length === 0) {
   console.error(`no benchmark is named, or begins with, ${values.only.join(' or ')}`);

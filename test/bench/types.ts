@@ -15,5 +15,7 @@ export interface Figure {
 export interface Bench {
   /** What `--only` selects by, whole or up to a dot: figures are named `name` or `name.something`. */
   readonly name: string;
+  /** Takes minutes: only run where it is named whole, or with `--full`. */
+  readonly isLong?: boolean;
   run(): Promise<Figure[]>;
 }
