@@ -78,6 +78,7 @@ test('whatever attaches, records or starts is disabled without trust, and openin
   for (const id of [
     COMMANDS.startServer,
     COMMANDS.startServerWithFault,
+    COMMANDS.startServerScenario,
     COMMANDS.attach,
     COMMANDS.attachUrl,
     COMMANDS.record,

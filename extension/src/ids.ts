@@ -7,6 +7,7 @@ export const EXTENSION_ID = 'syncscope.syncscope';
 export const COMMANDS = {
   startServer: 'syncscope.startServer',
   startServerWithFault: 'syncscope.startServerWithFault',
+  startServerScenario: 'syncscope.startServerScenario',
   stopServer: 'syncscope.stopServer',
   attach: 'syncscope.attach',
   attachUrl: 'syncscope.attachUrl',

@@ -34,6 +34,9 @@ test('only relative paths that stay inside are inside', () => {
 });
 
 test('the server is started on a free port with its faults', () => {
+  expect(serverArguments({ bots: 5, seed: 7, faults: [], scenario: 'craps' }).join(' ')).toBe(
+    '--scenario craps --port 0 --seed 7',
+  );
   expect(serverArguments({ bots: 5, seed: 7, faults: ['corrupt:bot-2@3s', 'loss:2%'] }).join(' ')).toBe(
     '--scenario adventure --port 0 --bots 5 --seed 7 --fault corrupt:bot-2@3s --fault loss:2%',
   );

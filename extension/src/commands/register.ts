@@ -7,7 +7,7 @@ import type { LiveSession } from '../live/live-session.ts';
 import { REVEAL_COMMAND } from '../sessions/view.ts';
 import { exportCapture, openCapture, openSampleCapture } from './capture-commands.ts';
 import { nodeOf } from './choose.ts';
-import { startServer, startServerWithFault, stopServer } from './server-commands.ts';
+import { startServer, startServerScenario, startServerWithFault, stopServer } from './server-commands.ts';
 import { attach, attachUrl, detach, injectFault, record, stopRecording } from './session-commands.ts';
 
 type Handler = (app: App, argument: unknown, second: unknown) => unknown;
@@ -15,6 +15,7 @@ type Handler = (app: App, argument: unknown, second: unknown) => unknown;
 const HANDLERS: Readonly<Record<CommandId, Handler>> = {
   [COMMANDS.startServer]: startServer,
   [COMMANDS.startServerWithFault]: startServerWithFault,
+  [COMMANDS.startServerScenario]: startServerScenario,
   [COMMANDS.stopServer]: stopServer,
   [COMMANDS.attach]: attach,
   [COMMANDS.attachUrl]: attachUrl,

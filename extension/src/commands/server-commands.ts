@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import type { App } from '../app.ts';
 import { askStartFaults, parseStartFaults } from '../faults.ts';
 import { VIEWS } from '../ids.ts';
+import { SCENARIOS } from '../server/scenarios.ts';
 import { readSettings } from '../settings.ts';
 import { requireTrust } from '../trust.ts';
 
@@ -21,16 +22,30 @@ export async function startServerWithFault(app: App, argument: unknown): Promise
   return faults && (await start(app, faults));
 }
 
+/** Asks which session to play, where none is given as a name. */
+export async function startServerScenario(app: App, argument: unknown): Promise<string | undefined> {
+  requireTrust(vscode.l10n.t('Starting the sample server'));
+  const isGiven = typeof argument === 'string' && SCENARIOS.some(({ name }) => name === argument);
+  const scenario = isGiven ? argument : await askScenario();
+  return scenario && (await start(app, [], scenario));
+}
+
+async function askScenario(): Promise<string | undefined> {
+  const items = SCENARIOS.map(({ name, title, detail }) => ({ label: title, detail, name }));
+  const chosen = await vscode.window.showQuickPick(items, { title: vscode.l10n.t('Which session should be played?') });
+  return chosen?.name;
+}
+
 export async function stopServer(app: App): Promise<void> {
   await app.server.stop();
   await app.store.refresh();
 }
 
-async function start(app: App, faults: readonly string[]): Promise<string> {
+async function start(app: App, faults: readonly string[], scenario?: string): Promise<string> {
   const { bots, seed } = readSettings();
   const discovery = await vscode.window.withProgress(
     { location: { viewId: VIEWS.sessions }, title: vscode.l10n.t('Starting the sample server') },
-    () => app.server.start({ bots, seed, faults }),
+    () => app.server.start({ bots, seed, faults, ...(scenario === undefined ? {} : { scenario }) }),
   );
   await app.store.refresh();
   return discovery.id;

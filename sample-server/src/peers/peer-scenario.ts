@@ -16,6 +16,8 @@ export interface PeerPorts {
   readonly random: Random;
   /** This peer's own clock: nanoseconds, and wrong where a fault says so. */
   readonly clock: Clock;
+  /** Goes on where the clock is set: what silence is measured by where that matters for ever. */
+  readonly timer: Clock;
   /** This peer's own wall clock: milliseconds since 1970, as wrong as its clock. */
   readonly wallTime: () => number;
   readonly tap: Tap;

@@ -238,6 +238,20 @@ describe('a call', () => {
     expect(participants().map(({ replica }) => replica)).not.toContain(peer3);
   });
 
+  test('refuses stamps of a clock that is far ahead, and comes to one state all the same', async () => {
+    const { running, watcher } = await peers(quick);
+    await watcher.find((record) => is('operation', peer2)(record) && record.body.detail === 'join');
+    await inject(watcher, { fault: 'clock-skew', target: peer2, by: 120_000 });
+    const from = watcher.records.length;
+    callOf(running, peer2).fulfil({ wish: 'hang-up' });
+    const refused = await watcher.find((record) => is('refused')(record), from);
+    expect(is('refused')(refused) && refused.body).toMatchObject({ from: peer2, code: 'CLOCK_TOO_FAR_AHEAD' });
+    const isOver = (name: ReplicaId): boolean =>
+      callOf(running, name).state.get(recordKey('call-1/@end')) !== undefined;
+    await watcher.find(() => four.every(isOver));
+    expect(watcher.records.filter((record) => is('presence')(record) && record.body.state === 'left')).toEqual([]);
+  });
+
   test('brings together what was done on both sides of a cut', async () => {
     const { running, watcher } = await peers(quick);
     await Promise.all(four.map((name) => watcher.find(is('operation', name))));

@@ -143,6 +143,7 @@ export class PeerWorld {
       // Another life draws other numbers: it would else make the ballots and pauses of the one before again.
       random: random(life === 1 ? replica : `${replica} ${life}`),
       clock,
+      timer: clock.timer,
       wallTime: () => clock.wallTime(),
       tap,
       storage,

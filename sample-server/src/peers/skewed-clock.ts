@@ -19,6 +19,9 @@ export class SkewedClock implements Clock {
     return BEGINS + this.#elapsed();
   }
 
+  /** The same clock without what is wrong with it: a computer's timer, which goes on where its clock is set. */
+  readonly timer: Clock = { now: () => BEGINS + monotonicClock.now() - this.#start };
+
   /** Milliseconds since 1970. */
   wallTime(): number {
     return this.#startedAt + Math.floor(this.#elapsed() / milliseconds(1));

@@ -55,7 +55,7 @@ export class CallPeer implements PeerNode {
   #unsteady = 0;
 
   constructor(ports: PeerPorts) {
-    const { replica, tap, clock } = ports;
+    const { replica, tap, timer } = ports;
     this.replica = replica;
     this.#ports = ports;
     this.#others = ports.members.filter((one) => one !== replica);
@@ -75,7 +75,7 @@ export class CallPeer implements PeerNode {
       timeouts: compressed(ports.compress, PRESENCE_DEFAULTS),
       tap,
     });
-    const now = clock.now();
+    const now = timer.now();
     this.#thinkAt = now + milliseconds(this.#mind.pause());
     this.#mediaAt = now;
     this.#since = { name: this.#callName(), at: now };
@@ -97,9 +97,9 @@ export class CallPeer implements PeerNode {
   }
 
   receive(from: ReplicaId, frame: Uint8Array): void {
-    const { tap, replica, clock } = this.#ports;
+    const { tap, replica, timer } = this.#ports;
     if (frame[0] === MEDIA) {
-      this.#heartbeats.media(from, clock.now());
+      this.#heartbeats.media(from, timer.now());
       return;
     }
     try {
@@ -113,11 +113,11 @@ export class CallPeer implements PeerNode {
       const told = { kind: 'refused', from, code: error.code, message: fitText(error.message, 2_000) } as const;
       if (tap.isOpen) tap.emit(replica, told, [], frame);
     }
-    this.#noticeCall(clock.now());
+    this.#noticeCall(timer.now());
   }
 
   tick(): void {
-    const now = this.#ports.clock.now();
+    const now = this.#ports.timer.now();
     const { outgoing } = this.#heartbeats.tick(now);
     this.#say(outgoing);
     this.#noticeCall(now);
@@ -155,8 +155,8 @@ export class CallPeer implements PeerNode {
   }
 
   stop(reason: string, isCrash: boolean): void {
-    const { tap, clock } = this.#ports;
-    if (!isCrash) this.#say(this.#heartbeats.leave(clock.now()));
+    const { tap, timer } = this.#ports;
+    if (!isCrash) this.#say(this.#heartbeats.leave(timer.now()));
     if (tap.isOpen) tap.emit(this.replica, { kind: 'gone', reason });
   }
 
@@ -193,7 +193,7 @@ export class CallPeer implements PeerNode {
   }
 
   #onMessage(from: ReplicaId, message: Message, cause: number): void {
-    const now = this.#ports.clock.now();
+    const now = this.#ports.timer.now();
     switch (message.type) {
       case 'OPERATION':
         this.#observe(message.entries.map(({ record }) => record));
