@@ -1,0 +1,10 @@
+export { type Examination, examine, type Symptom } from './doctor.ts';
+export { exportHar } from './export-har.ts';
+export { exportShiViz, SHIVIZ_PATTERN } from './export-shiviz.ts';
+export { exportCsv, exportJson } from './export-text.ts';
+export { harStart, importHar } from './import-har.ts';
+export { importShiViz } from './import-shiviz.ts';
+export { CaptureMaker, importedHeader } from './made-capture.ts';
+export { type Merged, type MergePart, mergeCaptures, mergedHeader } from './merge.ts';
+export { type Redacted, type RedactionRules, redactCapture } from './redact.ts';
+export { type FilterOptions, filterCapture, type Recovered, type Rewritten, recoverCapture } from './rewrite.ts';
