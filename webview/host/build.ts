@@ -3,10 +3,16 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 
 /** `node webview/host/build.ts`: the `syncscope` command as one file that needs nothing but Node, beside the page. */
-const outfile = join(import.meta.dirname, '..', 'dist', 'syncscope.mjs');
+const outdir = join(import.meta.dirname, '..', 'dist');
+const outfile = join(outdir, 'syncscope.mjs');
 await build({
-  entryPoints: [join(import.meta.dirname, 'cli.ts')],
-  outfile,
+  // Beside it the thread in which somebody's definition is run again.
+  entryPoints: {
+    syncscope: join(import.meta.dirname, 'cli.ts'),
+    'replay-worker': join(import.meta.dirname, 'replay-worker.ts'),
+  },
+  outdir,
+  outExtension: { '.js': '.mjs' },
   bundle: true,
   platform: 'node',
   format: 'esm',

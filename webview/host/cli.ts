@@ -1,13 +1,18 @@
 #!/usr/bin/env node
 import { isSyncError, type SyncError } from '@syncscope/protocol/errors';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { blame } from './commands/blame.ts';
+import { compare } from './commands/compare.ts';
+import { converge } from './commands/converge.ts';
 import { diff } from './commands/diff.ts';
 import { info } from './commands/info.ts';
 import { inspect } from './commands/inspect.ts';
 import { record } from './commands/record.ts';
+import { replay } from './commands/replay.ts';
 import { sessions } from './commands/sessions.ts';
 import { state } from './commands/state.ts';
 import { verify } from './commands/verify.ts';
+import { whatif } from './commands/whatif.ts';
 import { printDocument } from './json.ts';
 import { escapeText } from './print.ts';
 
@@ -75,6 +80,62 @@ program
     process.exitCode = await verify(file, options);
   });
 
+withDefinition(
+  program
+    .command('replay')
+    .description('run a capture again through the state machines; exit 0 every record came out again, 1 one did not')
+    .argument('<file>')
+    .option('--from <position>', 'compare from this position on', whole)
+    .option('--to <position>', 'stop behind this position', whole),
+).action(async (file, options) => {
+  process.exitCode = await replay(file, options);
+});
+
+withDefinition(
+  program
+    .command('whatif')
+    .description('run a capture again with one message otherwise, and tell what comes of it')
+    .argument('<file>')
+    .requiredOption('--at <seq>', 'the seq of the send or receive record of the message', whole)
+    .option('--drop', 'it never arrives')
+    .option('--delay <ms>', 'it arrives so many milliseconds later', whole)
+    .option('--duplicate', 'it arrives twice')
+    .option('--swap <seq>', 'it arrives when that one did, and that one when it did', whole)
+    .option('--edit <path=json>', 'a field of it has another value, such as changes.0.fields.x=1')
+    .option('-o, --output <file>', 'write the branch as a capture'),
+).action(whatif);
+
+program
+  .command('blame')
+  .description('every record that touched a value, who wrote it, and why it stands')
+  .argument('<file>')
+  .argument('<key[.field]>', 'such as item/lamp.owner')
+  .option('--replica <id>', 'whose value; the authority by default')
+  .option('--at <moment>', 'a version, 118, or a time, 12.5s; the end by default')
+  .option(...JSON_OPTION)
+  .action(blame);
+
+program
+  .command('compare')
+  .description('two captures, aligned by what happened; exit 0 alike, 1 not')
+  .argument('<left>')
+  .argument('<right>')
+  .option(...JSON_OPTION)
+  .action(async (left, right, options) => {
+    process.exitCode = await compare(left, right, options);
+  });
+
+program
+  .command('converge')
+  .description('the mutations of a capture in many orders that causes allow; exit 0 one state, 1 the order matters')
+  .argument('<file>')
+  .option('--orders <n>', 'how many; 50 by default', whole)
+  .option('--seed <n>', 'from which the orders are drawn', whole)
+  .option(...JSON_OPTION)
+  .action(async (file, options) => {
+    process.exitCode = await converge(file, options);
+  });
+
 program
   .command('inspect')
   .description('serve the inspector on a capture, a session, or the list of running sessions, and print its URL')
@@ -118,6 +179,25 @@ function place({ place: { file, offset }, message }: SyncError): string {
 function escapeStack(error: unknown): string {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return text.split('\n').map(escapeText).join('\n');
+}
+
+/** What `replay` and `whatif` have in common. */
+function withDefinition<T extends Command>(command: T): T {
+  command
+    .option(
+      '--definition <module>',
+      'a module that exports the definition of the session, to run its commands and reducers',
+    )
+    .option('--trust', 'its code may run here')
+    .option('--timeout <seconds>', 'how long it may take; 60 by default', positive)
+    .option(...JSON_OPTION);
+  return command;
+}
+
+function whole(text: string): number {
+  const number = Number(text);
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 0 on.');
+  return number;
 }
 
 function positive(text: string): number {

@@ -2,7 +2,19 @@ import { pack } from '../src/rpc/json-safe.ts';
 import { escapeJson } from './print.ts';
 
 /** One document of the command line's `--json`. A field's meaning never changes within a schema's number. */
-export type SchemaName = 'info' | 'state' | 'diff' | 'verify' | 'record' | 'inspect' | 'error';
+export type SchemaName =
+  | 'info'
+  | 'state'
+  | 'diff'
+  | 'verify'
+  | 'record'
+  | 'inspect'
+  | 'replay'
+  | 'whatif'
+  | 'blame'
+  | 'compare'
+  | 'converge'
+  | 'error';
 
 /**
  * Prints a document on standard output. What JSON cannot say is marked: bytes as `{"$bytes":"hex"}`, and NaN,
