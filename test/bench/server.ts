@@ -6,8 +6,13 @@ import { startServer } from '@syncscope/sample-server';
 import type { Bench, Figure } from './types.ts';
 
 const CLIENTS = 100;
-const CHANGES_PER_SECOND = 100;
 const SECONDS = 5;
+/** Of the sync, between two deltas to a client. */
+const ROUND_MS = 100;
+/** Looked at of each so many versions, where there are more than anybody needs. */
+const SAMPLED = 1_000;
+/** What the documents allow at their peak of 100 changes a second: bytes a second to a client, and ms beyond the round. */
+const BUDGET = { bytes: 10_000, delay: 50 } as const;
 
 /** From the clients' process: everyone is in, or what was applied when. */
 export type ClientsMessage =
@@ -23,6 +28,8 @@ export type ClientsOrder =
       readonly session: string;
       readonly token: string;
       readonly count: number;
+      /** Whether they hear events, each a message of its own. */
+      readonly events: boolean;
     }
   | { readonly type: 'finish' };
 
@@ -31,13 +38,23 @@ export function machineTime(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 
-export const benches: readonly Bench[] = [{ name: 'server.delay', run: measureDelay }];
+interface Load {
+  readonly name: string;
+  readonly rate: number;
+  readonly events: boolean;
+}
+
+export const benches: readonly Bench[] = [
+  { name: 'server.delay', rate: 100, events: true },
+  // Each change as a message of its own to each client would be a million a second.
+  { name: 'fanout.rate.10000', rate: 10_000, events: false },
+].map((load) => ({ name: load.name, run: () => measureDelay(load) }));
 
 /**
  * From the commit of a change to its application by a client: 100 clients over real WebSockets from another process,
- * 100 changes a second, for each change and client. The wait for the next sync, 100 ms at most, is part of it.
+ * for each change and client. The wait for the next sync, 100 ms at most, is part of it.
  */
-async function measureDelay(): Promise<Figure[]> {
+async function measureDelay(load: Load): Promise<Figure[]> {
   const server = await startServer({ bots: 0, seed: 1 });
   const clients = fork(join(import.meta.dirname, 'server-clients', 'main.ts'));
   const said = (type: ClientsMessage['type']): Promise<ClientsMessage> =>
@@ -48,35 +65,53 @@ async function measureDelay(): Promise<Figure[]> {
   try {
     const { url, session, token } = server;
     const ready = said('ready');
-    clients.send({ type: 'connect', url, session, token, count: CLIENTS } satisfies ClientsOrder);
+    clients.send({ type: 'connect', url, session, token, count: CLIENTS, events: load.events } satisfies ClientsOrder);
     await ready;
-    const committed = await makeChanges(server.manager);
+    const before = trafficOf(server.manager);
+    const start = machineTime();
+    const committed = await makeChanges(server.manager, load.rate);
+    const seconds = (machineTime() - start) / 1_000;
+    await pause(500);
+    const after = trafficOf(server.manager);
     const applied = said('applied');
     clients.send({ type: 'finish' } satisfies ClientsOrder);
     const message = await applied;
     if (message.type !== 'applied') throw new Error(`the clients said ${message.type}`);
-    return figures(committed, message.clients);
+    const events = load.events ? committed.size * CLIENTS : 0;
+    return figures(load, committed, message.clients, {
+      rate: committed.size / seconds,
+      messages: (after.deltas - before.deltas + events) / seconds,
+      bytes: (after.bytes - before.bytes) / CLIENTS / seconds,
+    });
   } finally {
     clients.kill();
     await server.close();
   }
 }
 
+type Manager = Awaited<ReturnType<typeof startServer>>['manager'];
+
+function trafficOf({ stats }: Manager): { readonly deltas: number; readonly bytes: number } {
+  return { deltas: stats.deltas, bytes: stats.bytes };
+}
+
 /** Walks a player of the server's own to and fro at a steady rate. Answers when each version was committed. */
-async function makeChanges(manager: Awaited<ReturnType<typeof startServer>>['manager']): Promise<Map<number, number>> {
+async function makeChanges(manager: Manager, rate: number): Promise<Map<number, number>> {
   const committed = new Map<number, number>();
   const start = machineTime();
   const turns = [
-    ['join', {}],
     ['move', { to: 'kitchen' }],
     ['rest', {}],
     ['move', { to: 'great_hall' }],
     ['rest', {}],
   ] as const;
   let turn = 0;
-  for (let made = 0; made < CHANGES_PER_SECOND * SECONDS; made++) {
-    const due = start + (made * 1_000) / CHANGES_PER_SECOND;
+  manager.mutate('join', {}, monotonicClock.now());
+  for (let made = 0; made < rate * SECONDS; made++) {
+    const due = start + (made * 1_000) / rate;
     if (due > machineTime()) await pause(due - machineTime());
+    // Where it cannot keep up, sockets and timers still have their turn.
+    else if (made % 100 === 0) await pause(0);
     // A refused one changes nothing; the next in turn is tried instead.
     for (let tries = 0; ; tries++) {
       if (tries === turns.length) throw new Error('the adventure refuses every change of the benchmark');
@@ -87,24 +122,52 @@ async function makeChanges(manager: Awaited<ReturnType<typeof startServer>>['man
       break;
     }
   }
-  await pause(500);
   return committed;
 }
 
-function figures(committed: ReadonlyMap<number, number>, clients: readonly (readonly number[])[]): Figure[] {
-  const delays = clients.flatMap((applied) => delaysOf(committed, applied)).sort((left, right) => left - right);
-  const expected = committed.size * CLIENTS;
+interface Traffic {
+  /** Changes a second that were made. */
+  readonly rate: number;
+  /** Deltas and events a second, to all clients. */
+  readonly messages: number;
+  /** A second to a client. */
+  readonly bytes: number;
+}
+
+function figures(
+  load: Load,
+  committed: ReadonlyMap<number, number>,
+  clients: readonly (readonly number[])[],
+  traffic: Traffic,
+): Figure[] {
+  const step = Math.max(1, Math.floor(committed.size / SAMPLED));
+  const looked = [...committed].filter((_, index) => index % step === 0);
+  const delays = clients.flatMap((applied) => delaysOf(looked, applied)).sort((left, right) => left - right);
+  const expected = looked.length * CLIENTS;
   if (delays.length !== expected) throw new Error(`${expected - delays.length} changes of ${expected} did not arrive`);
-  const note = `${CLIENTS} clients, ${CHANGES_PER_SECOND} changes/s, sync every 100 ms included`;
+  const heard = load.events ? 'deltas and events' : 'deltas, no events';
+  const note = `${CLIENTS} clients, ${traffic.rate.toFixed(0)} changes/s, ${heard}; sync every ${ROUND_MS} ms included`;
   const percentile = (share: number): number => delays[Math.min(delays.length - 1, Math.floor(delays.length * share))]!;
+  const beyond = Math.max(0, percentile(0.99) - ROUND_MS);
+  const verdict = (isMet: boolean): string => (isMet ? 'pass' : 'fail');
+  const own = (name: string, value: number, unit: string, text: string): Figure => {
+    return { name: `${load.name}.${name}`, value, unit, peer: null, ratio: null, note: text };
+  };
+  const isPeak = load.rate === 100;
+  const budgets = {
+    delay: `; budget < ${BUDGET.delay} ms beyond the round: ${verdict(beyond < BUDGET.delay)}`,
+    bytes: `; budget < ${BUDGET.bytes.toLocaleString('en-US')} B/s at the peak: ${verdict(traffic.bytes < BUDGET.bytes)}`,
+  };
   return [
-    { name: 'server.delay.p50', value: percentile(0.5), unit: 'ms', peer: null, ratio: null, note },
-    { name: 'server.delay.p99', value: percentile(0.99), unit: 'ms', peer: null, ratio: null, note },
+    own('p50', percentile(0.5), 'ms', note),
+    own('p99', percentile(0.99), 'ms', note + budgets.delay),
+    own('messages', traffic.messages, '/s', note),
+    own('bytes', traffic.bytes, 'B/s', `to a client, ${note}${isPeak ? budgets.bytes : ''}`),
   ];
 }
 
 /** Each change arrives with the first version applied that is not below its own. */
-function delaysOf(committed: ReadonlyMap<number, number>, applied: readonly number[]): number[] {
+function delaysOf(committed: Iterable<readonly [number, number]>, applied: readonly number[]): number[] {
   const delays: number[] = [];
   let at = 0;
   for (const [version, time] of committed) {

@@ -20,7 +20,6 @@ const SAMPLE_MS = 10_000;
 const GROWTH_MAX = 0.05;
 const MIB = 1024 * 1024;
 const TURNS = [
-  ['join', {}],
   ['move', { to: 'kitchen' }],
   ['rest', {}],
   ['move', { to: 'great_hall' }],
@@ -56,6 +55,7 @@ export async function soakHeap(minutes: number): Promise<number> {
     const start = performance.now();
     const elapsed = (): number => performance.now() - start;
     let turn = 0;
+    manager.mutate('join', {}, monotonicClock.now());
     let sampleAt = FILLING_MS;
     while (elapsed() < FILLING_MS + minutes * 60_000 + SAMPLE_MS / 2) {
       for (; made < (elapsed() * CHANGES_PER_SECOND) / 1_000; made++) {

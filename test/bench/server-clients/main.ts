@@ -1,3 +1,4 @@
+import { FEATURES } from '@syncscope/protocol/messages';
 import { monotonicClock } from '@syncscope/protocol/node';
 import { replicaId } from '@syncscope/protocol/state';
 import { ClientState } from '@syncscope/protocol/sync';
@@ -13,11 +14,18 @@ process.on('message', (order: ClientsOrder) => {
 });
 process.once('disconnect', () => process.exit());
 
-async function connect({ url, session, token, count }: Extract<ClientsOrder, { type: 'connect' }>): Promise<void> {
+async function connect({
+  url,
+  session,
+  token,
+  count,
+  events,
+}: Extract<ClientsOrder, { type: 'connect' }>): Promise<void> {
   const { definition } = SCENARIOS.adventure!;
+  const features = FEATURES.filter((feature) => events || feature !== 'events');
   const first: Promise<void>[] = [];
   for (let number = 1; number <= count; number++) {
-    const state = new ClientState({ definition, replica: replicaId(`client-${number}`), session, token });
+    const state = new ClientState({ definition, replica: replicaId(`client-${number}`), session, token, features });
     const rows: number[] = [];
     applied.push(rows);
     first.push(
