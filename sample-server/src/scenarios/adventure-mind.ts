@@ -51,7 +51,8 @@ export class AdventureMind implements Mind {
   }
 
   refused(intent: Intent, reason: string, now: number): void {
-    const { to } = intent.args as { readonly to?: string };
+    // Commands without arguments are refused as well.
+    const to = (intent.args as { readonly to?: string } | null)?.to;
     if (intent.command === 'move' && reason === 'door locked' && to !== undefined) this.#refusedDoors.set(to, now);
     if (intent.command === 'move') this.#goal = undefined;
   }
