@@ -64,6 +64,9 @@ describe('a line of versions', () => {
             expect(() => tree.apply([put, missing])).toThrow(/item\/missing/);
           } else writeBoth(tree, model, one);
           expect(tree.size).toBe(model.size);
+          // Whoever kept a version reads it while the next is being written.
+          const { root, entries } = kept.at(-1)!;
+          if ('id' in one) expect(root.get(key(one.id))).toEqual(new Map(entries).get(key(one.id)));
           if (one.op === 'put' || one.op === 'patch') expect(tree.get(key(one.id))).toEqual(model.get(key(one.id)));
         }
         kept.push({ root: tree.root(), entries: [...model] });
