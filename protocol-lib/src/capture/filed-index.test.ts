@@ -135,8 +135,8 @@ describe('a file with an index that is damaged', () => {
     const bytes = await fileOf(small);
     const whole = await answers(await opened(bytes, 'never'), 37);
     const wrong: string[] = [];
-    // Each byte in one of its bits, another one each time: all of them are the soak's.
-    for (let at = 0; at < bytes.length; at += 7) {
+    // A part of the bytes, each in another bit; `file.test.ts` has them all, of a smaller one.
+    for (let at = 0; at < bytes.length; at += 41) {
       const flipped = bytes.slice();
       flipped[at]! ^= 1 << (at % 8);
       const failure = await isHonest(flipped, whole, 37);

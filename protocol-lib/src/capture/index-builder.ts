@@ -191,7 +191,9 @@ export class IndexBuilder {
     const before = replica.standing;
     const isSameVersion = before.hasRoot && before.version === version;
     const isOther = isSameVersion && (before.high !== high || before.low !== low);
-    if (kind === KIND.snapshot && (!before.hasRoot || !isSameVersion || isOther)) page.flags[slot]! |= FLAG.reset;
+    const isReset = kind === KIND.snapshot && (!before.hasRoot || !isSameVersion || isOther);
+    if (isReset) page.flags[slot]! |= FLAG.reset;
+    if (isReset || kind === KIND.repair) replica.resets.push(position);
     this.#takeDrift(replica, position, isOther);
     if (kind === KIND.repair) index.mark(position, 'repair');
   }

@@ -22,7 +22,7 @@ import { damagedIndex } from './number-block.ts';
 /** Largest list of contents, or section of the summary, that is read. */
 const SECTION_MAX = 64 * 1024 * 1024;
 /** Unpacked pages that are kept. */
-const PAGES_MAX_BYTES = 64 * 1024 * 1024;
+const PAGES_MAX_BYTES = 24 * 1024 * 1024;
 
 /** An index as a file keeps it, with its chunks. */
 export interface FiledIndex {

@@ -37,6 +37,7 @@ export function commonLists(index: CaptureIndex): [string, IntegerList][] {
 export function replicaLists(number: number, replica: ReplicaIndex): [string, IntegerList][] {
   return [
     [`replica.${number}.states`, replica.states],
+    [`replica.${number}.resets`, replica.resets],
     [`replica.${number}.rebases`, replica.rebases],
     [`replica.${number}.vectors`, replica.vectors],
     [`replica.${number}.turns.position`, replica.turns],

@@ -27,6 +27,8 @@ export class ReplicaIndex {
   records = 0;
   /** Positions of the kinds that tell or change its committed state. */
   readonly states = new IntegerList();
+  /** Positions of the records that set many keys at once: repairs, and snapshots that say something new. */
+  readonly resets = new IntegerList();
   readonly rebases = new IntegerList();
   readonly vectors = new IntegerList();
   /** Positions at which the agreement changed, and to what. */
@@ -55,6 +57,7 @@ export class ReplicaIndex {
 
   dropBelow(position: number): void {
     this.states.dropBelow(position);
+    this.resets.dropBelow(position);
     this.rebases.dropBelow(position);
     this.vectors.dropBelow(position);
     // The last turn before the cut says how things stand at it.

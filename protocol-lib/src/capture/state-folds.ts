@@ -9,6 +9,8 @@ import type { RecordReader } from './store.ts';
 
 /** Codes of records that are damaged, where others are not. */
 const UNREADABLE = new Set(['CHUNK_DAMAGED', 'RECORD_MALFORMED', 'RECORD_UNEXPECTED', 'SCHEMA_MISMATCH']);
+/** Kept states of a replica; the ones kept first go first. */
+const KEPT_MAX = 1_024;
 const KEEP_EVERY = 64;
 /** How many records back an equal state of the authority is looked for. */
 const EQUAL_ATTEMPTS = 8;
@@ -176,7 +178,10 @@ export class StateFolds {
 
   #keep(replica: ReplicaIndex, position: number, state: Committed): void {
     // What is unknown now may be told by a later record of a growing capture.
-    if (state.unknown === undefined) this.#keptOf(replica).states.set(position, state);
+    if (state.unknown !== undefined) return;
+    const { states } = this.#keptOf(replica);
+    states.set(position, state);
+    if (states.size > KEPT_MAX) states.delete(states.keys().next().value!);
   }
 
   #keptOf(replica: ReplicaIndex): Kept {

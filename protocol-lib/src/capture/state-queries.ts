@@ -4,7 +4,6 @@ import { hashText } from './byte-names.ts';
 import type { CaptureIndex, ReplicaIndex } from './capture-index.ts';
 import type { Committed } from './committed.ts';
 import { KIND } from './envelope.ts';
-import { FLAG } from './flags.ts';
 import type { HistoryEntry, MerkleDiff, StateDiff, StateEntry, StatePage } from './query.ts';
 import type { ReplicaState, StateFolds } from './state-folds.ts';
 import type { RecordReader } from './store.ts';
@@ -93,7 +92,7 @@ async function lastChanges(
 ): Promise<Map<RecordKey, number>> {
   const found = new Map<RecordKey, number>();
   const wanted = new Map(keys.map((key) => [hashText(key) | 0, key]));
-  const resets = resetsBefore(index, replica, position);
+  const resets = resetsBefore(replica, position);
   const { columns, changedAt, changedKeys } = index;
   const own = index.replicaNames.findText(replica.id);
   let at = changedAt.countBelow(position + 1) - 1;
@@ -119,17 +118,10 @@ async function lastChanges(
 }
 
 /** Records that set many keys at once: snapshots that said something new, found drifts, repairs. Newest first. */
-function resetsBefore(index: CaptureIndex, replica: ReplicaIndex, position: number): number[] {
-  const resets: number[] = [];
-  const columns = index.columns;
-  for (let at = replica.states.countBelow(position + 1) - 1; at >= 0; at--) {
-    const state = replica.states.at(at);
-    const kind = columns.kind(state);
-    const isReset = kind === KIND.snapshot && (columns.flags(state) & FLAG.reset) !== 0;
-    const isDrift = (kind === KIND.hash || kind === KIND.mismatch) && replica.drifts.some((one) => one.start === state);
-    if (isReset || isDrift || kind === KIND.repair) resets.push(state);
-  }
-  return resets;
+function resetsBefore(replica: ReplicaIndex, position: number): number[] {
+  const resets = replica.resets.slice(0, replica.resets.countBelow(position + 1));
+  const drifts = replica.drifts.map((one) => one.start).filter((start) => start <= position);
+  return [...new Set([...resets, ...drifts])].sort((a, b) => b - a);
 }
 
 export async function historyOf(
@@ -191,7 +183,7 @@ function candidates(index: CaptureIndex, replica: ReplicaIndex, key: RecordKey, 
   const { columns, changedAt, changedKeys } = index;
   const own = index.replicaNames.findText(replica.id);
   const hash = hashText(key) | 0;
-  const found = new Set(resetsBefore(index, replica, position));
+  const found = new Set(resetsBefore(replica, position));
   for (let at = changedAt.countBelow(position + 1) - 1; at >= 0; at--) {
     if (changedKeys.at(at) !== hash) continue;
     const row = changedAt.at(at);

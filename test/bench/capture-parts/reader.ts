@@ -1,0 +1,46 @@
+import { openCapture } from '@syncscope/protocol/capture';
+import { fileSource } from '@syncscope/protocol/node';
+import { seededRandom } from '@syncscope/protocol/ports';
+
+/**
+ * A reader in a process of its own, so that its memory is its own: opens the file named, asks for the first
+ * overview, then goes about in it. Prints one line of JSON, times in milliseconds, memory in megabytes.
+ */
+const [path] = process.argv.slice(2);
+if (path === undefined) throw new Error('name a capture');
+const SEEKS = 200;
+
+const start = performance.now();
+const source = await fileSource(path);
+const capture = await openCapture(source);
+const info = await capture.info();
+await capture.overview(info.range, 1_000);
+const opened = performance.now() - start;
+const random = seededRandom(5);
+const times: number[] = [];
+for (let seek = 0; seek < SEEKS; seek++) {
+  const position = Math.floor(random.next() * info.records);
+  const before = performance.now();
+  for (const { id } of info.replicas) {
+    const { unknown } = await capture.state(id, position, '', 50);
+    // Before its own first snapshot nothing is known of a replica.
+    if (unknown !== undefined && position > 20) throw new Error(`position ${position} of ${id}: ${unknown}`);
+  }
+  times.push(performance.now() - before);
+  await capture.rows('', position, 40);
+  const time = (info.range.to * position) / info.records;
+  await capture.lanes({ from: time, to: time + 10e9 }, 1_000, 2_000);
+}
+await capture.lanes(info.range, 1_000, 2_000);
+times.sort((a, b) => a - b);
+const memory = process.resourceUsage().maxRSS / 1_024;
+await source.close();
+console.log(
+  JSON.stringify({
+    records: info.records,
+    opened,
+    p50: times[SEEKS / 2],
+    p99: times[Math.floor(SEEKS * 0.99)],
+    memory,
+  }),
+);
