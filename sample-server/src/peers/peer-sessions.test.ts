@@ -1,3 +1,4 @@
+import { verifyCapture } from '@syncscope/protocol/diagnose';
 import { StateRoot } from '@syncscope/protocol/merkle';
 import { type ReplicaId, recordKey, replicaId } from '@syncscope/protocol/state';
 import type { FaultSpec, TraceBodyOf, TraceKind, TraceRecord } from '@syncscope/protocol/trace';
@@ -88,6 +89,7 @@ describe('a table of craps', () => {
       expect(roots.get(version) ?? body.root).toBe(body.root);
       roots.set(version, body.root);
     }
+    expect(await verifyCapture(capture)).toMatchObject({ status: 'agrees', missing: [] });
     await expectTokensKept(watcher, running);
   });
 
