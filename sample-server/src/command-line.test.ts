@@ -24,6 +24,7 @@ test('everything at once', () => {
 test.each([
   [['--scenario', 'chess'], 'there is adventure'],
   [['--scenario', 'constructor'], 'there is adventure'],
+  [['--view', 'roof'], '--view roof: all or room'],
   [['--bots', '-1'], '--bots'],
   [['--bots', '1e9'], 'a whole number from 0 to 200'],
   [['--port', '65536'], 'from 0 to 65535'],

@@ -91,9 +91,11 @@ export function reconciled(state: StateView, sides: Omit<TwoSides, 'theirs'>, wr
   const theirs = state.get(sides.key) ?? null;
   const { record, waiting } = resolveSides(resolver, { ...sides, theirs }, writersOf(state, sides.key, sides, writer));
   if (record === null || theirs === null) return undefined;
-  const fields = Object.fromEntries(
+  const fields: Record<string, Value> = Object.fromEntries(
     Object.entries(record).filter(([name, value]) => !isSameField(theirs, name, value)),
   );
+  // A merge orders a set by its items' bytes; on the board tags stand by the alphabet.
+  if (Array.isArray(fields.tags)) fields.tags = [...fields.tags].sort();
   const id = waitingKey(sides.key);
   const asked = conflictOf(state, id)?.state === 'waiting' ? [] : waiting;
   const added = asked.flatMap(({ key, record: one }) => (one ? [[key, one] as const] : []));

@@ -166,6 +166,18 @@ describe('two who changed one note without knowing of each other', () => {
     expect(page.conflicts).toEqual([]);
   });
 
+  test('more tags than a note takes are refused, however they come', () => {
+    const page = new Board();
+    const seen = page.state;
+    const tags = (letter: string, count: number) => Array.from({ length: count }, (_, index) => `${letter}${index}`);
+    page.run(anna, 'tag', { key: plan, add: tags('a', 12), remove: [] });
+    expect(page.run(anna, 'tag', { key: plan, add: ['more'], remove: [] })).toBe('too many tags');
+    expect(page.back(bert, { tags: tags('b', 1) }, seen)).toBe('too many tags');
+    page.run(anna, 'tag', { key: plan, add: [], remove: ['a0'] });
+    expect(page.back(bert, { tags: tags('b', 1) }, seen)).toBeUndefined();
+    expect(page.note()?.tags).toEqual([...tags('a', 12).slice(1), 'b0'].sort());
+  });
+
   test('a conflict goes with its note', () => {
     const page = new Board();
     const seen = page.state;

@@ -208,6 +208,8 @@ const reconcile: CommandHandler = (state, args, writer) => {
       writer,
     );
     if (!made) return refuse('the note is gone');
+    const isFull = made.some(([one, { tags }]) => one === key && Array.isArray(tags) && tags.length > TAGS_MAX);
+    if (isFull) return refuse('too many tags');
     writes.push(...made);
   }
   if (writes.length === 0) return refuse('what others wrote prevails');
