@@ -34,6 +34,15 @@ const REGRESSIONS: readonly Regression[] = [
     name: 'an authority whose clock stepped back told of settled mutations after everybody seemed to agree',
     options: { seed: 1_981_107_432 },
   },
+  {
+    name: 'a takeover of a checkpoint that was overtaken by what came in another way undid it',
+    options: { seed: 1_717_293_204, scenario: 'partition' },
+  },
+  {
+    // Tested as well in `peers/renewal.test.ts`.
+    name: 'a history that was fetched anew waited for ever where its source had cut its own off meanwhile',
+    options: { seed: 165, scenario: 'partition' },
+  },
 ];
 
 describe('seeds that were found', () => {

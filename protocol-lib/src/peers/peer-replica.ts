@@ -36,6 +36,7 @@ import {
   withChanges,
 } from './peer-sync.ts';
 import { PeerTrace } from './peer-trace.ts';
+import { Doubts, Renewal } from './renewal.ts';
 
 /** What a replica must not forget over a restart: it would give its counters to other mutations. */
 export interface SavedPeer {
@@ -98,6 +99,9 @@ export class PeerReplica {
   readonly #metrics: SyncMetrics | undefined;
   readonly #held: HeldBatches;
   readonly #stability: Stability;
+  readonly #doubts: Doubts;
+  /** What everybody began with. */
+  readonly #initial: StateRoot;
   readonly #standings = new Map<ReplicaId, PeerStanding>();
   /** What was sent or asked last, and when, so that nothing is said twice at once. */
   readonly #said = new Map<string, { readonly what: string; readonly at: number }>();
@@ -105,6 +109,7 @@ export class PeerReplica {
   readonly #listeners = new Set<(event: PeerEvent) => void>();
   #history: PeerHistory;
   #repair: BaseRepair | undefined;
+  #renewal: Renewal | undefined;
   #nextStatus = 0;
   #events: PeerEvent[] = [];
 
@@ -125,7 +130,9 @@ export class PeerReplica {
     this.#links = new PeerLinks(options.replica, [...this.#members], this.#trace);
     this.#held = new HeldBatches(this.#settings.maxHeld);
     this.#stability = new Stability(this.#links.others);
-    const base = saved?.base ?? { vector: VersionVector.empty, root: StateRoot.from(options.records ?? []) };
+    this.#doubts = new Doubts(this.#members.size);
+    this.#initial = StateRoot.from(options.records ?? []);
+    const base = saved?.base ?? { vector: VersionVector.empty, root: this.#initial };
     this.#history = PeerHistory.from(this.#resolver, base).added(saved?.mutations ?? []);
     this.conflicts = new ConflictQueue(options.conflicts ?? new MemoryConflictStore());
     this.partition = new PartitionRecoveryManager(options.replica, [...this.#members], this.#settings, this.#ports());
@@ -231,6 +238,7 @@ export class PeerReplica {
       this.#prune();
     }
     this.#askRepair(now, []);
+    this.#askRenewal(now, []);
     return this.#done();
   }
 
@@ -335,7 +343,10 @@ export class PeerReplica {
     this.#metrics?.backlog(sender, this.#history.since(standing.vector).length);
     const order = this.vector.compare(standing.vector);
     const isEqual = order === 'equal' && standing.root === this.root.hash;
-    if (order === 'equal') this.#trace.hash(this.vector, this.root.hash, standing.root, cause);
+    if (order === 'equal') {
+      this.#trace.hash(this.vector, this.root.hash, standing.root, cause);
+      this.#doubt(sender, isEqual, cause, now);
+    }
     this.partition.heard(sender, standing.vector, isEqual, now);
     if (order === 'before' || order === 'concurrent') this.#request(sender, cause, now);
     if (order === 'after' || order === 'concurrent') this.#sendMissing(sender, standing.vector, cause, now, false);
@@ -366,11 +377,12 @@ export class PeerReplica {
 
   #onChanges(sender: ReplicaId, body: BodyOf<'PEER_CHANGES'>, cause: readonly number[], now: number): void {
     const changes = checkChanges(body, this.#members);
+    if (this.#renew(sender, changes, cause, now)) return;
     if (!this.vector.covers(changes.from)) {
       this.#hold(sender, body, cause, now);
       return;
     }
-    this.#take(changes, cause, now);
+    this.#take(sender, changes, cause, now);
     for (;;) {
       const ready = this.#held.take(({ from }) => this.vector.covers(VersionVector.from(from)));
       if (!ready) break;
@@ -382,7 +394,7 @@ export class PeerReplica {
 
   #takeHeld(from: ReplicaId, body: BodyOf<'PEER_CHANGES'>, cause: readonly number[], now: number): void {
     try {
-      this.#take(checkChanges(body, this.#members), cause, now);
+      this.#take(from, checkChanges(body, this.#members), cause, now);
     } catch (error) {
       if (!isSyncError(error)) throw error;
       this.#trace.log('warn', `held changes of ${from} were refused: ${error.code}: ${error.message}`, cause);
@@ -397,9 +409,9 @@ export class PeerReplica {
   }
 
   /** All of the changes, or none. @throws SyncError where anything about them is wrong */
-  #take(changes: CheckedChanges, cause: readonly number[], now: number): void {
+  #take(sender: ReplicaId, changes: CheckedChanges, cause: readonly number[], now: number): void {
     const before = this.#history;
-    const next = this.#checkedWith(changes, cause);
+    const next = this.#checkedWith(sender, changes, cause, now);
     if (next === before) return;
     this.#observe(changes.mutations, now);
     this.#history = next;
@@ -407,12 +419,13 @@ export class PeerReplica {
     this.#changed([seq]);
   }
 
-  #checkedWith(changes: CheckedChanges, cause: readonly number[]): PeerHistory {
+  #checkedWith(sender: ReplicaId, changes: CheckedChanges, cause: readonly number[], now: number): PeerHistory {
     try {
       return withChanges(this.#history, changes);
     } catch (error) {
       if (isSyncError(error, 'ROOT_DIFFERS')) {
         this.#trace.mismatch(this.vector, changes.to, this.root.hash, changes.root, cause);
+        this.#doubt(sender, false, cause, now);
       }
       throw error;
     }
@@ -477,6 +490,8 @@ export class PeerReplica {
     for (const [member, { base }] of this.#standings) {
       if (base.vector.compare(own.vector) === 'equal') stated.set(member, base.root);
     }
+    // Where not everybody begins there, those who do cannot outvote the others: what these have decides (`#doubt`).
+    if (stated.size < this.#links.others.size) return;
     if (!prefersTheirs({ replica: this.replica, root: own.root.hash }, stated, theirs.root)) return;
     this.#repair = new BaseRepair(peer, theirs, own.root);
     this.#askRepair(now, cause);
@@ -484,7 +499,9 @@ export class PeerReplica {
 
   #onBase({ sender, vector, root }: MessageOf<'PEER_BASE'>, cause: readonly number[], now: number): void {
     const base = { vector: vectorFromOutside(vector), root };
-    if (this.vector.covers(base.vector) || this.#repair) return;
+    if (this.#repair) return;
+    const isRenewed = this.#renewal?.peer === sender && this.#renewal.wantsBase(base.vector);
+    if (this.vector.covers(base.vector) && !isRenewed) return;
     this.#repair = new BaseRepair(sender, base, this.root);
     if (!this.#finishRepair(this.#repair.finished(), cause, now)) this.#askRepair(now, cause);
   }
@@ -522,6 +539,12 @@ export class PeerReplica {
     const repair = this.#repair;
     if (!root || !repair) return false;
     this.#endRepair(repair, true, now);
+    if (this.#renewal?.peer === repair.peer && this.vector.covers(repair.base.vector)) {
+      this.#renewal.takeBase(repair.base.vector, root);
+      this.#finishRenewal(this.#renewal, cause);
+      this.#askRenewal(now, cause);
+      return true;
+    }
     const before = this.#history;
     const isSame = repair.base.vector.compare(before.base.vector) === 'equal';
     // Overtaken: what it was to bring has come in another way, or our own checkpoint has moved. Taken over now, it would undo that.
@@ -535,6 +558,63 @@ export class PeerReplica {
     if (!isSame) this.#remake(before, now);
     this.#sendStatus(this.#links.others, [seq]);
     return true;
+  }
+
+  // — a checkpoint that a majority contradicts —
+
+  /** A member of the same mutations, or who sent changes upon ours, has the state that we have, or another. */
+  #doubt(member: ReplicaId, agrees: boolean, cause: readonly number[], now: number): void {
+    this.#doubts.note(member, agrees);
+    const peer = this.#doubts.majority.find((one) => this.partition.isReached(one));
+    if (peer === undefined || this.#renewal || this.#repair) return;
+    this.#trace.log('warn', `a majority contradicts the state here; it is fetched anew from ${peer}`, cause);
+    this.#renewal = new Renewal(peer, this.#resolver, now);
+    this.#links.send([peer], { type: 'PEER_REQUEST', vector: [] }, cause);
+  }
+
+  #askRenewal(now: number, cause: readonly number[]): void {
+    const renewal = this.#renewal;
+    if (!renewal || this.#repair) return;
+    if (!this.partition.isReached(renewal.peer) || renewal.isHopeless) {
+      this.#renewal = undefined;
+      return;
+    }
+    if (!renewal.isDue(now, this.#settings.resendAfter)) return;
+    this.#links.send([renewal.peer], { type: 'PEER_REQUEST', vector: renewal.vector.entries() }, cause);
+  }
+
+  /** Whether changes were for the history that is fetched anew. */
+  #renew(sender: ReplicaId, changes: CheckedChanges, cause: readonly number[], now: number): boolean {
+    const renewal = this.#renewal;
+    if (renewal?.peer !== sender || this.#repair) return false;
+    const isFirst = !renewal.hasBase && changes.from.entries().length === 0;
+    if (isFirst) renewal.takeBase(VersionVector.empty, this.#initial);
+    let isTaken = false;
+    try {
+      isTaken = renewal.take(changes);
+      if (isTaken) this.#finishRenewal(renewal, cause);
+    } catch (error) {
+      this.#renewal = undefined;
+      throw error;
+    }
+    if (isTaken && this.#renewal) {
+      this.#links.send([sender], { type: 'PEER_REQUEST', vector: renewal.vector.entries() }, cause);
+    }
+    if (isTaken) this.#observe(changes.mutations, now);
+    return isTaken;
+  }
+
+  #finishRenewal(renewal: Renewal, cause: readonly number[]): void {
+    const next = renewal.finished(this.#history);
+    if (!next) return;
+    this.#renewal = undefined;
+    this.#doubts.clear();
+    const before = this.#history;
+    this.#history = next;
+    const seq = this.#trace.applied(before.vector, next.vector, before.root, next.root, cause);
+    this.#trace.snapshot('full-sync', this.vector, this.root);
+    this.#changed([seq]);
+    this.#sendStatus(this.#links.others, [seq]);
   }
 
   #remake(before: PeerHistory, now: number): void {

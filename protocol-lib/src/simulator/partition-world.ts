@@ -145,9 +145,8 @@ export class PartitionWorld {
         return;
       case 'corrupt': {
         const key = recordKey('note/0');
-        // Only where two others stand against it, and where all begin at one checkpoint: only such states can be compared.
-        const isComparable = this.nodes.length > 2 && this.shape.settings.keepHistory >= 1_000;
-        if (isComparable && node === this.nodes.at(-1)) {
+        // Only where two others stand against it.
+        if (this.nodes.length > 2 && node === this.nodes.at(-1)) {
           const text = `corrupt ${stream.int(0, 99)}`;
           const strange = ['note/7', 'note/8', 'note/9'].map(recordKey);
           node.peer.corruptCheckpoint([key, ...strange].map((one) => ({ op: 'put', key: one, record: { text } })));
