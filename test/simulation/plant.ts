@@ -13,6 +13,7 @@ const QUERY = '?planted=';
 const sources = pathToFileURL(resolve(import.meta.dirname, '../../protocol-lib/src')).href;
 /** Edits that were carried out, as `bug/file/number`. */
 const done = new Set<string>();
+const bugs = new Map<string, PlantedBug>(PLANTED_BUGS.map((bug) => [bug.name, bug]));
 
 registerHooks({
   resolve(specifier, context, next) {
@@ -24,7 +25,7 @@ registerHooks({
   },
   load(url, context, next) {
     const loaded = next(url, context);
-    const bug = PLANTED_BUGS.find(({ name }) => name === plantedName(url));
+    const bug = bugs.get(plantedName(url) ?? '');
     if (!bug || !url.startsWith(sources)) return loaded;
     const file = withoutQuery(url).slice(sources.length + 1);
     const text =
@@ -35,10 +36,18 @@ registerHooks({
 
 /** @throws Error where the code is no longer as the bug expects it */
 export async function loadPlanted(bug: PlantedBug): Promise<typeof Simulator> {
-  const module = (await import(`${sources}/simulator/index.ts${QUERY}${bug.name}`)) as typeof Simulator;
+  return (await loadWithBug(bug, `${sources}/simulator/index.ts`)) as typeof Simulator;
+}
+
+/**
+ * Loads any module with a bug in the sources of the protocol that it imports.
+ * @throws Error as {@link loadPlanted}
+ */
+export async function loadWithBug(bug: PlantedBug, url: string): Promise<unknown> {
+  bugs.set(bug.name, bug);
+  const module: unknown = await import(`${url}${QUERY}${bug.name}`);
   bug.edits.forEach(({ file }, index) => {
-    if (!done.has(`${bug.name}/${file}/${index}`))
-      throw new Error(`${bug.name}: ${file} is not loaded by the simulator`);
+    if (!done.has(`${bug.name}/${file}/${index}`)) throw new Error(`${bug.name}: ${file} is not loaded by ${url}`);
   });
   return module;
 }

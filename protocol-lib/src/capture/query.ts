@@ -309,6 +309,12 @@ export type DivergenceClass =
   | 'corrupted-in-transit'
   | 'corrupted-at-rest'
   | 'wrong-base'
+  | 'missed-change'
+  | 'nondeterministic-reducer'
+  | 'clock'
+  | 'build-skew'
+  | 'codec-fault'
+  | 'conflict-resolved-differently'
   | 'unknown';
 
 export interface Explanation {

@@ -285,6 +285,12 @@ const divergenceClass: Schema<DivergenceClass> = literal(
   'corrupted-in-transit',
   'corrupted-at-rest',
   'wrong-base',
+  'missed-change',
+  'nondeterministic-reducer',
+  'clock',
+  'build-skew',
+  'codec-fault',
+  'conflict-resolved-differently',
   'unknown',
 );
 export const explanation: Schema<Explanation> = object({

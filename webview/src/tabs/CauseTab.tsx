@@ -21,6 +21,12 @@ const CLASS_WORDS: Readonly<Record<DivergenceClass, string>> = {
   'corrupted-in-transit': 'a message changed on the way',
   'corrupted-at-rest': 'the copy changed behind the protocol’s back',
   'wrong-base': 'a delta was applied to the wrong version',
+  'missed-change': 'a change was left out',
+  'nondeterministic-reducer': 'the rules give different results each time',
+  clock: 'a clock made the older write win',
+  'build-skew': 'two builds have different rules or defaults',
+  'codec-fault': 'a frame was encoded or read wrongly',
+  'conflict-resolved-differently': 'a conflict was resolved in two ways',
   unknown: 'the capture does not show why',
 };
 

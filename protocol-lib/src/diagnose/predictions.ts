@@ -1,0 +1,102 @@
+import { diffRoots, recordDifference, type StateRoot } from '../merkle/index.ts';
+import type { ReplicaId, Value, Version } from '../state/index.ts';
+import { wrongValue } from './delta-cause.ts';
+import type { Finding, RecordRef } from './finding.ts';
+
+/** A command that a client worked out on the very state that the authority did, and came to something else. */
+export interface Misprediction {
+  readonly replica: ReplicaId;
+  readonly authority: ReplicaId;
+  readonly event: string;
+  readonly version: Version;
+  readonly time: number;
+  readonly prediction: RecordRef;
+  readonly commit: RecordRef;
+  readonly predicted: StateRoot;
+  readonly committed: StateRoot;
+}
+
+/**
+ * Same state, same command, other result: either the rules differ between the two builds, and then always in the same way, or
+ * they are not a function of the state.
+ */
+export function judgePredictions(samples: readonly Misprediction[], rightlyPredicted: ReadonlySet<string>): Finding[] {
+  const findings: Finding[] = [];
+  for (const [event, ofEvent] of Map.groupBy(samples, (one) => one.event)) {
+    if (isSystematic(ofEvent, rightlyPredicted.has(event))) {
+      for (const ofReplica of Map.groupBy(ofEvent, (one) => one.replica).values()) findings.push(skew(ofReplica));
+    } else findings.push(nondeterminism(event, ofEvent));
+  }
+  return findings;
+}
+
+function isSystematic(samples: readonly Misprediction[], othersAreRight: boolean): boolean {
+  const shapes = samples.map(shapeOf);
+  if (shapes.every((shape) => shape.startsWith('fields '))) return true;
+  if (samples.length === 1) return othersAreRight;
+  return shapes.every((shape) => shape === shapes[0]);
+}
+
+/** In what the two results differ, so that the same mistake on other values reads the same. */
+function shapeOf({ predicted, committed }: Misprediction): string {
+  const differences = diffRoots(predicted, committed).map(({ key, left, right }) => recordDifference(key, left, right));
+  if (differences.some(({ side }) => side !== 'both')) return 'fields records';
+  const fields = differences.flatMap((one) => one.fields);
+  const oneSided = fields.filter(({ left, right }) => left === undefined || right === undefined);
+  if (oneSided.length > 0) return `fields ${oneSided.map(({ field }) => field).join(' ')}`;
+  return fields.map(({ field, left, right }) => `${field} ${stepText(left, right)}`).join(', ');
+}
+
+function stepText(left: Value | undefined, right: Value | undefined): string {
+  if (typeof left === 'number' && typeof right === 'number') return `by ${right - left}`;
+  return `${JSON.stringify(left)} ${JSON.stringify(right)}`;
+}
+
+function skew(samples: readonly Misprediction[]): Finding {
+  const first = samples[0]!;
+  return {
+    ...common(first),
+    class: 'build-skew',
+    cause: first.prediction,
+    confidence: samples.length > 1 ? 'high' : 'medium',
+    reason: `${times(samples)} on the authority's own state, and it differed in the same way`,
+    evidence: samples.slice(0, 3).flatMap(pairOf),
+    confirm: `compare the builds and the rules of ${first.replica} and ${first.authority} for ${first.event}`,
+  };
+}
+
+function nondeterminism(event: string, samples: readonly Misprediction[]): Finding {
+  const first = samples[0]!;
+  return {
+    ...common(first),
+    class: 'nondeterministic-reducer',
+    cause: first.commit,
+    confidence: samples.length > 1 ? 'high' : 'low',
+    reason: `${times(samples)} on the authority's own state, and it differed in another way each time`,
+    evidence: samples.slice(0, 3).flatMap(pairOf),
+    confirm: `run the reducer of ${event} twice on one state: look for a clock, randomness, or a variable outside the state`,
+  };
+}
+
+function common(first: Misprediction) {
+  const value = wrongValue(first.predicted, first.committed);
+  return {
+    replica: first.replica,
+    against: first.authority,
+    version: first.version,
+    time: first.time,
+    detected: first.commit,
+    ...(value ? { value } : {}),
+  };
+}
+
+function times(samples: readonly Misprediction[]): string {
+  return samples.length === 1 ? 'it was worked out once' : `it was worked out ${samples.length} times`;
+}
+
+function pairOf({ replica, authority, event, prediction, commit }: Misprediction) {
+  return [
+    { text: `${replica} worked ${event} out ahead.`, record: prediction },
+    { text: `${authority} came to something else on the same state.`, record: commit },
+  ];
+}
