@@ -72,3 +72,12 @@ test('who comes back on another connection is a new session, and a device withou
   presence.describe();
   expect(told.at(-1)).toBe('server: phone active');
 });
+
+test('who has come over from another gateway is one session, though the other still remembers it', () => {
+  const { presence, told } = service();
+  presence.tick([seen('elsewhere')], 0);
+  for (let second = 1; second < 5; second++) presence.tick([seen('link 1'), seen('elsewhere')], second * SECOND);
+  presence.posted(seen('reconcile'));
+  presence.tick([seen('link 1')], 5 * SECOND);
+  expect(told).toEqual(['server: phone joined', 'server: phone joined']);
+});

@@ -61,12 +61,15 @@ export class PresenceService {
     this.#posted.set(sighting.replica, sighting);
   }
 
-  /** What is seen now: those that are connected here and elsewhere. Called about once a second. */
+  /** What is seen now: those that are connected here, then those elsewhere. Called about once a second. */
   tick(seen: readonly Sighting[], now: number): void {
     const settled = new Map(Array.from(this.#options.settled(), ({ replica, counter }) => [replica, counter]));
     const posted = this.#posted;
     this.#posted = new Map();
-    for (const sighting of [...seen, ...posted.values()]) {
+    // Of one that is seen in several ways the first counts: a connection that is still remembered elsewhere is no other visit.
+    const all = new Map<ReplicaId, Sighting>();
+    for (const one of [...seen, ...posted.values()]) if (!all.has(one.replica)) all.set(one.replica, one);
+    for (const sighting of all.values()) {
       // As many as are kept: who comes beyond that is served, and not listed.
       if (this.#roster.get(sighting.replica) === undefined && this.#roster.present().length >= MEMBERS) continue;
       this.#heard(sighting, settled.get(sighting.replica) ?? 0, now);
