@@ -20,8 +20,8 @@ export interface Operation {
 export interface Conflict {
   readonly first: Operation;
   readonly second: Operation;
-  /** The root where `first` comes first, and where `second` does; undefined where one could not be applied then. */
-  readonly roots: readonly [StateHash | undefined, StateHash | undefined];
+  /** The root where `first` comes first, and where `second` does; null where one could not be applied then. */
+  readonly roots: readonly [StateHash | null, StateHash | null];
   /** Operations before the two, as `writer:counter`: the shortest order that was found in which it shows. */
   readonly before: readonly string[];
 }
@@ -192,7 +192,7 @@ function conflictOf(
   return {
     first: operations[left]!,
     second: operations[right]!,
-    roots: [one, two],
+    roots: [one ?? null, two ?? null],
     before: prefix.map((at) => idOf(operations[at]!.mutation)),
   };
 }

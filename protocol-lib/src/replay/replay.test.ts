@@ -250,6 +250,12 @@ describe('convergence', () => {
     expect(conflict?.roots[0]).not.toBe(conflict?.roots[1]);
   });
 
+  test('tells by null where one does not even fit behind the other', () => {
+    const gone: Change[] = [{ op: 'remove', key }];
+    const operations = [operation('a', 1, 1, 2, set({ x: 1 })), operation('b', 1, 1, 3, gone)];
+    expect(convergeOperations(initial, operations).conflict?.roots).toContain(null);
+  });
+
   test('does not exchange what knew of each other', () => {
     const operations = [operation('a', 1, 1, 2, set({ x: 1 })), operation('b', 1, 2, 3, set({ x: 2 }))];
     expect(convergeOperations(initial, operations).status).toBe('converges');
