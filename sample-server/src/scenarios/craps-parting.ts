@@ -189,19 +189,23 @@ export class CrapsParting {
     if (!next || this.isTentative || this.#isProposing || consensus.waiting > 0) return;
     const reached = [...this.#heard].filter(([player]) => this.#manager.isReached(player));
     if (reached.some(([, version]) => version > consensus.version)) return;
-    if ((seatOf(consensus.root, this.#ports.replica)?.changes ?? 0) >= next.counter) {
+    if (this.#isDecided(next)) {
       this.#settle(next, undefined);
       return;
     }
     this.#isProposing = true;
     this.#own.propose(next.play, next.counter, (outcome) => {
       this.#isProposing = false;
-      if (outcome.state === 'committed') this.#settle(next, undefined);
-      else if (outcome.state === 'rejected') this.#settle(next, `${outcome.reason}: ${outcome.detail}`);
-      // Cut off again: it stays tentative.
-      else if (!this.isTentative && outcome.state === 'gave-up')
-        this.#settle(next, outcome.reasons.at(-1) ?? 'given up');
+      const rejection = this.#isDecided(next) ? undefined : rejectionOf(outcome);
+      if (outcome.state === 'committed' || this.#isDecided(next)) this.#settle(next, undefined);
+      else if (rejection !== undefined) this.#settle(next, rejection);
+      // Others came first, or we are cut off again: it stays tentative, and its turn comes once more.
     });
+  }
+
+  /** Whether the group has decided it: also where that was said by an earlier life of this player, and is known only now. */
+  #isDecided({ counter }: Tentative): boolean {
+    return (seatOf(this.#own.consensus().root, this.#ports.replica)?.changes ?? 0) >= counter;
   }
 
   /** What was tentative has become a decided change, or was rejected. */
@@ -310,6 +314,13 @@ export class CrapsParting {
     const { tap, replica } = this.#ports;
     if (tap.isOpen) tap.emit(replica, body);
   }
+}
+
+/** Why a change can not be; undefined where it only was not its turn. */
+function rejectionOf(outcome: ProposalOutcome): string | undefined {
+  if (outcome.state === 'rejected') return `${outcome.reason}: ${outcome.detail}`;
+  if (outcome.state !== 'gave-up') return undefined;
+  return outcome.reasons.findLast((reason) => reason.startsWith('resource-constraint'));
 }
 
 function readHeartbeat(frame: Uint8Array) {
