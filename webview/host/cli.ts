@@ -1,10 +1,22 @@
 #!/usr/bin/env node
 import { isSyncError, type SyncError } from '@syncscope/protocol/errors';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { blame } from './commands/blame.ts';
 import { compare } from './commands/compare.ts';
 import { converge } from './commands/converge.ts';
+import { diagnose } from './commands/diagnose.ts';
 import { diff } from './commands/diff.ts';
+import {
+  doctor,
+  EXPORT_FORMATS,
+  exportCapture,
+  filter,
+  IMPORT_FORMATS,
+  importCapture,
+  merge,
+  recover,
+  redact,
+} from './commands/exchange.ts';
 import { info } from './commands/info.ts';
 import { inspect } from './commands/inspect.ts';
 import { record } from './commands/record.ts';
@@ -70,6 +82,15 @@ program
   .requiredOption('--right <replica[@moment]>', 'such as bot-2@12.5s')
   .option(...JSON_OPTION)
   .action(diff);
+
+program
+  .command('diagnose')
+  .description('every divergence in a capture, with the record that caused it and why; exit 0 none, 1 some')
+  .argument('<file>')
+  .option(...JSON_OPTION)
+  .action(async (file, options) => {
+    process.exitCode = await diagnose(file, options);
+  });
 
 program
   .command('verify')
@@ -146,6 +167,74 @@ program
   .option(...JSON_OPTION)
   .action(inspect);
 
+program
+  .command('export')
+  .description('a capture as text: JSON lines, CSV, a ShiViz log or an HTTP archive')
+  .argument('<file>')
+  .addOption(new Option('--format <format>', 'what to write').choices(EXPORT_FORMATS).makeOptionMandatory())
+  .option('--filter <expression>', 'only what passes, see docs/filter.md')
+  .option('-o, --output <file>', 'a new file instead of standard output')
+  .option('--unredacted', 'also where it may hold secrets')
+  .action(exportCapture);
+
+program
+  .command('import')
+  .description('a capture made of a log with vector clocks (ShiViz) or of the WebSockets in an HTTP archive')
+  .argument('<file>')
+  .addOption(new Option('--format <format>', 'what the file is').choices(IMPORT_FORMATS).makeOptionMandatory())
+  .option('--pattern <regexp>', 'of a log: with the groups host, clock and event')
+  .requiredOption('-o, --output <file>', 'the capture to write')
+  .option(...JSON_OPTION)
+  .action(importCapture);
+
+program
+  .command('filter')
+  .description('a capture of the records that pass an expression, and of those that states need')
+  .argument('<file>')
+  .argument('<expression>', 'see docs/filter.md')
+  .requiredOption('-o, --output <file>', 'the capture to write')
+  .option('--strict', 'only what passes, even where states cannot be shown then')
+  .option(...JSON_OPTION)
+  .action(filter);
+
+program
+  .command('redact')
+  .description('a capture without secrets: fields named like one, tokens, and what rules say; equal values stay equal')
+  .argument('<file>')
+  .requiredOption('-o, --output <file>', 'the capture to write')
+  .option('--path <key.field>', 'such as player/*.email; repeatable', gathered, [])
+  .option('--pattern <regexp>', 'what is secret wherever it stands; repeatable', gathered, [])
+  .option('--key <text>', 'makes the same pseudonyms again; a random one by default')
+  .option(...JSON_OPTION)
+  .action(redact);
+
+program
+  .command('merge')
+  .description('captures of several processes of one session as one, in causal order')
+  .argument('<files...>')
+  .requiredOption('-o, --output <file>', 'the capture to write')
+  .option(...JSON_OPTION)
+  .action(merge);
+
+program
+  .command('recover')
+  .description('what can be read of a damaged capture; exit 3 where something is lost')
+  .argument('<file>')
+  .requiredOption('-o, --output <file>', 'the capture to write')
+  .option(...JSON_OPTION)
+  .action(async (file, options) => {
+    process.exitCode = await recover(file, options);
+  });
+
+program
+  .command('doctor')
+  .description('what is wrong with a capture, or unusual; exit 3 where there is a warning')
+  .argument('<file>')
+  .option(...JSON_OPTION)
+  .action(async (file, options) => {
+    process.exitCode = await doctor(file, options);
+  });
+
 try {
   await program.parseAsync();
 } catch (error) {
@@ -198,6 +287,11 @@ function whole(text: string): number {
   const number = Number(text);
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 0 on.');
   return number;
+}
+
+/** All values of an option that may be repeated. */
+function gathered(text: string, before: readonly string[]): string[] {
+  return [...before, text];
 }
 
 function positive(text: string): number {

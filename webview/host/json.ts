@@ -7,6 +7,7 @@ export type SchemaName =
   | 'state'
   | 'diff'
   | 'verify'
+  | 'diagnose'
   | 'record'
   | 'inspect'
   | 'replay'
@@ -14,7 +15,13 @@ export type SchemaName =
   | 'blame'
   | 'compare'
   | 'converge'
-  | 'error';
+  | 'error'
+  | 'import'
+  | 'filter'
+  | 'recover'
+  | 'doctor'
+  | 'merge'
+  | 'redact';
 
 /**
  * Prints a document on standard output. What JSON cannot say is marked: bytes as `{"$bytes":"hex"}`, and NaN,

@@ -1,0 +1,293 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { open, readFile, realpath, stat } from 'node:fs/promises';
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { OpenCapture } from '@syncscope/protocol/capture';
+import { SyncError } from '@syncscope/protocol/errors';
+import {
+  CaptureMaker,
+  examine,
+  exportCsv,
+  exportHar,
+  exportJson,
+  exportShiViz,
+  filterCapture,
+  harStart,
+  importedHeader,
+  importHar,
+  importShiViz,
+  type MergePart,
+  mergeCaptures,
+  mergedHeader,
+  recoverCapture,
+  redactCapture,
+} from '@syncscope/protocol/exchange';
+import { fileSink, zstdCompression } from '@syncscope/protocol/node';
+import type { TraceHeader } from '@syncscope/protocol/trace';
+import { withCapture } from '../capture-file.ts';
+import { printDocument } from '../json.ts';
+import { count, escapeText } from '../print.ts';
+
+/** What a capture can be made into, and out of what one can be made. */
+export const EXPORT_FORMATS = ['json', 'csv', 'shiviz', 'har'] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+export const IMPORT_FORMATS = ['shiviz', 'har'] as const;
+export type ImportFormat = (typeof IMPORT_FORMATS)[number];
+
+/** Bytes of a file to import, which is read as a whole. */
+const IMPORT_MAX = 256 * 1024 * 1024;
+
+interface Output {
+  readonly output: string;
+  readonly json?: boolean;
+}
+
+export interface ExportOptions {
+  readonly format: ExportFormat;
+  readonly filter?: string;
+  readonly output?: string;
+  /** Sharing what may hold secrets has to be asked for. */
+  readonly unredacted?: boolean;
+}
+
+const EXPORTS: Readonly<Record<ExportFormat, (capture: OpenCapture, filter?: string) => AsyncGenerator<string>>> = {
+  json: exportJson,
+  csv: exportCsv,
+  shiviz: exportShiViz,
+  har: exportHar,
+};
+
+/** `export`: a capture as text, to a file or standard output. */
+export async function exportCapture(
+  file: string,
+  { format, filter, output, unredacted }: ExportOptions,
+): Promise<void> {
+  await withCapture(file, async (capture) => {
+    const { header } = await capture.info();
+    if (!unredacted && !isRedacted(header)) {
+      throw new SyncError(
+        'EXPORT_UNREDACTED',
+        `${file} may hold secrets; make a redacted capture first (syncscope redact), or say --unredacted`,
+        { origin: 'setting', place: { file } },
+      );
+    }
+    const text = Readable.from(EXPORTS[format](capture, filter));
+    if (output === undefined) await pipeline(text, process.stdout, { end: false }).catch(unlessClosed);
+    else await pipeline(text, await newFile(output));
+  });
+}
+
+/** Whoever reads, such as `head`, may have had enough. */
+function unlessClosed(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+}
+
+/** @throws SyncError `OUTPUT_EXISTS` */
+async function newFile(path: string): Promise<Writable> {
+  try {
+    return (await open(path, 'wx')).createWriteStream();
+  } catch (cause) {
+    throw new SyncError('OUTPUT_EXISTS', `${path} is there already or cannot be written; name a new file`, {
+      origin: 'setting',
+      place: { file: path },
+      cause,
+    });
+  }
+}
+
+export interface ImportOptions extends Output {
+  readonly format: ImportFormat;
+  readonly pattern?: string;
+}
+
+/** `import`: a capture made of a log with vector clocks, or of an HTTP archive. */
+export async function importCapture(file: string, { format, pattern, output, json }: ImportOptions): Promise<void> {
+  await refuseInput(output, [file]);
+  const { size, mtimeMs } = await stat(file).catch((cause: unknown) => {
+    throw new SyncError('FILE_UNREADABLE', `${file} cannot be read`, { origin: 'capture', place: { file }, cause });
+  });
+  if (size > IMPORT_MAX) {
+    throw new SyncError(
+      'IMPORT_TOO_LARGE',
+      `${file} has ${size} bytes, at most ${IMPORT_MAX} are imported; cut it first`,
+      {
+        origin: 'capture',
+        place: { file },
+      },
+    );
+  }
+  const text = await readFile(file, 'utf8');
+  const header = importedHeader(file, format === 'har' ? harStart(text) : Math.floor(mtimeMs));
+  const records = await write(output, header, (maker) =>
+    format === 'har' ? importHar(text, maker) : importShiViz(text, maker, pattern),
+  );
+  told('import', { file, output, records }, `${output}: ${count(records, 'record')}`, json);
+}
+
+export interface FilterCommandOptions extends Output {
+  readonly strict?: boolean;
+}
+
+/** `filter`: a capture of the records that pass, and of those that states need. */
+export async function filter(
+  file: string,
+  expression: string,
+  { strict, output, json }: FilterCommandOptions,
+): Promise<void> {
+  await refuseInput(output, [file]);
+  await withCapture(file, async (capture) => {
+    const { header } = await capture.info();
+    let left = 0;
+    const records = await write(output, header, async (maker) => {
+      ({ left } = await filterCapture(capture, expression, maker, { isStrict: strict === true }));
+    });
+    told(
+      'filter',
+      { file, output, records, left },
+      `${output}: ${count(records, 'record')}, ${count(left, 'record')} left out`,
+      json,
+    );
+  });
+}
+
+/** `recover`: what can be read of a damaged capture. Exit 3 where something is lost. */
+export async function recover(file: string, { output, json }: Output): Promise<number> {
+  await refuseInput(output, [file]);
+  return withCapture(file, async (capture) => {
+    const { header } = await capture.info();
+    let found: Awaited<ReturnType<typeof recoverCapture>> = { kept: 0, lost: [], why: [] };
+    await write(output, header, async (maker) => {
+      found = await recoverCapture(capture, maker);
+    });
+    const lost = found.lost.reduce((sum, { from, to }) => sum + to - from + 1, 0);
+    const lines = [
+      `${output}: ${count(found.kept, 'record')}, ${lost === 0 ? 'none lost' : `${count(lost, 'record')} lost`}`,
+      ...found.why,
+    ];
+    told('recover', { file, output, ...found }, lines.join('\n'), json);
+    return found.why.length === 0 && lost === 0 ? 0 : 3;
+  });
+}
+
+/** `doctor`: what is wrong with a capture, or unusual. Exit 3 where there is a warning. */
+export async function doctor(file: string, { json }: { readonly json?: boolean }): Promise<number> {
+  return withCapture(file, async (capture) => {
+    const found = await examine(capture);
+    const lines = found.symptoms.map(
+      ({ level, what, position }) =>
+        `${level.padEnd(7)}  ${what}${position === undefined ? '' : ` (from position ${position})`}`,
+    );
+    const head = `${file}: ${count(found.records, 'record')}`;
+    told(
+      'doctor',
+      { file, ...found },
+      [head, ...(lines.length > 0 ? lines : ['nothing is wrong with it'])].join('\n'),
+      json,
+    );
+    return found.symptoms.some(({ level }) => level === 'warning') ? 3 : 0;
+  });
+}
+
+/** `merge`: captures of several processes of one session, in causal order. */
+export async function merge(files: readonly string[], { output, json }: Output): Promise<void> {
+  await refuseInput(output, files);
+  await withCaptures(files, [], async (parts) => {
+    let merged: Awaited<ReturnType<typeof mergeCaptures>> | undefined;
+    const records = await write(output, await mergedHeader(parts), async (maker) => {
+      merged = await mergeCaptures(parts, maker);
+    });
+    const { paired = 0, offsets = [] } = merged ?? {};
+    const clocks = parts.map(
+      ({ name }, index) => `${name}: clock moved by ${((offsets[index] ?? 0) / 1e6).toFixed(3)} ms`,
+    );
+    const lines = [`${output}: ${count(records, 'record')}, ${count(paired, 'message')} between the parts`, ...clocks];
+    told('merge', { files, output, records, paired, offsets }, lines.join('\n'), json);
+  });
+}
+
+async function withCaptures(
+  files: readonly string[],
+  opened: readonly MergePart[],
+  use: (parts: readonly MergePart[]) => Promise<void>,
+): Promise<void> {
+  const [name, ...others] = files;
+  if (name === undefined) return use(opened);
+  await withCapture(name, (capture) => withCaptures(others, [...opened, { name, capture }], use));
+}
+
+export interface RedactCommandOptions extends Output {
+  readonly path?: readonly string[];
+  readonly pattern?: readonly string[];
+  readonly key?: string;
+}
+
+/** `redact`: a capture without its secrets. */
+export async function redact(
+  file: string,
+  { path = [], pattern = [], key, output, json }: RedactCommandOptions,
+): Promise<void> {
+  await refuseInput(output, [file]);
+  // Without a key of one's own nobody, not even who made it, can tell later which secret a pseudonym stands for.
+  const secret = key ?? randomBytes(32);
+  const pseudonym = (text: string): string =>
+    `redacted-${createHmac('sha256', secret).update(text).digest('hex').slice(0, 12)}`;
+  await withCapture(file, async (capture) => {
+    const { header } = await capture.info();
+    let values = 0;
+    const records = await write(output, { ...header, title: redactedTitle(header.title) }, async (maker) => {
+      ({ values } = await redactCapture(capture, maker, { paths: path, patterns: pattern, pseudonym }));
+    });
+    told(
+      'redact',
+      { file, output, records, values },
+      `${output}: ${count(records, 'record')}, ${count(values, 'value')} redacted, no frames`,
+      json,
+    );
+  });
+}
+
+const REDACTED = ' (redacted)';
+
+function redactedTitle(title: string): string {
+  return title.endsWith(REDACTED) ? title : `${title.slice(0, 200 - REDACTED.length)}${REDACTED}`;
+}
+
+function isRedacted({ title }: TraceHeader): boolean {
+  return title.endsWith(REDACTED);
+}
+
+/** @throws SyncError `OUTPUT_IS_INPUT` */
+async function refuseInput(output: string, inputs: readonly string[]): Promise<void> {
+  const there = await realpath(output).catch(() => undefined);
+  if (there === undefined) return;
+  for (const input of inputs) {
+    if ((await realpath(input).catch(() => undefined)) !== there) continue;
+    throw new SyncError('OUTPUT_IS_INPUT', `${output} is what is being read; write to another file`, {
+      origin: 'setting',
+      place: { file: output },
+    });
+  }
+}
+
+/** Answers how many records were written; a file that could not be finished stays, and is a capture up to there. */
+async function write(
+  output: string,
+  header: TraceHeader,
+  fill: (maker: CaptureMaker) => Promise<unknown>,
+): Promise<number> {
+  const sink = await fileSink(output);
+  const maker = new CaptureMaker(sink, header, { compression: zstdCompression });
+  try {
+    await fill(maker);
+  } finally {
+    await maker.end();
+  }
+  return maker.records;
+}
+
+type Verb = 'import' | 'filter' | 'recover' | 'doctor' | 'merge' | 'redact';
+
+function told(verb: Verb, document: Readonly<Record<string, unknown>>, text: string, json: boolean | undefined): void {
+  if (json) printDocument(verb, document);
+  else console.log(text.split('\n').map(escapeText).join('\n'));
+}
