@@ -1,8 +1,11 @@
 import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { monotonicClock } from '@syncscope/protocol/node';
+import { type Inspectable, monotonicClock } from '@syncscope/protocol/node';
+import { ATTACH_SUBPROTOCOL, ATTACH_TOKEN_PREFIX } from '@syncscope/protocol/trace';
 import { startServer } from '@syncscope/sample-server';
+import { WebSocket } from 'ws';
 import type { Bench, Figure } from './types.ts';
 
 const CLIENTS = 100;
@@ -42,13 +45,58 @@ interface Load {
   readonly name: string;
   readonly rate: number;
   readonly events: boolean;
+  /** Whether somebody attaches to the server and never reads. */
+  readonly stalled?: boolean;
 }
 
-export const benches: readonly Bench[] = [
-  { name: 'server.delay', rate: 100, events: true },
+const USUAL: Load = { name: 'server.delay', rate: 100, events: true };
+const LOADS: readonly Load[] = [
+  USUAL,
   // Each change as a message of its own to each client would be a million a second.
   { name: 'fanout.rate.10000', rate: 10_000, events: false },
-].map((load) => ({ name: load.name, run: () => measureDelay(load) }));
+];
+
+export const benches: readonly Bench[] = [
+  ...LOADS.map((load) => ({ name: load.name, run: () => measureDelay(load) })),
+  { name: 'attach.stalled', run: measureStalled },
+];
+
+/** What an observer that never reads costs the clients: their p99 with it, beside that without any; the middle of three turns. */
+async function measureStalled(): Promise<Figure[]> {
+  const p99 = async (load: Load): Promise<number> => {
+    return (await measureDelay(load)).find(({ name }) => name.endsWith('.p99'))!.value;
+  };
+  const turns: { readonly without: number; readonly value: number }[] = [];
+  for (let taken = 0; taken < 3; taken++) {
+    turns.push({ without: await p99(USUAL), value: await p99({ ...USUAL, stalled: true }) });
+  }
+  turns.sort((left, right) => left.value / left.without - right.value / right.without);
+  const { without, value } = turns[1]!;
+  const isMet = value / without < 1.05;
+  return [
+    {
+      name: 'attach.stalled',
+      value,
+      unit: 'ms',
+      peer: 'no observer',
+      ratio: value / without,
+      note: `p99 of ${CLIENTS} clients at ${USUAL.rate} changes/s with an observer that never reads; budget < 5 % more: ${isMet ? 'pass' : 'fail'}`,
+    },
+  ];
+}
+
+/** Attaches, and reads nothing from then on. */
+async function attachAndStall({ url, token }: Inspectable): Promise<WebSocket> {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/inspect`, [
+    ATTACH_SUBPROTOCOL,
+    ATTACH_TOKEN_PREFIX + token,
+  ]);
+  await once(socket, 'open');
+  socket.pause();
+  // It is closed from the other side in the end, which is what this is about.
+  socket.on('error', () => undefined);
+  return socket;
+}
 
 /**
  * From the commit of a change to its application by a client: 100 clients over real WebSockets from another process,
@@ -57,6 +105,7 @@ export const benches: readonly Bench[] = [
 async function measureDelay(load: Load): Promise<Figure[]> {
   const server = await startServer({ bots: 0, seed: 1 });
   const clients = fork(join(import.meta.dirname, 'server-clients', 'main.ts'));
+  let stalled: WebSocket | undefined;
   const said = (type: ClientsMessage['type']): Promise<ClientsMessage> =>
     new Promise((resolve, reject) => {
       clients.on('message', (message: ClientsMessage) => message.type === type && resolve(message));
@@ -67,6 +116,7 @@ async function measureDelay(load: Load): Promise<Figure[]> {
     const ready = said('ready');
     clients.send({ type: 'connect', url, session, token, count: CLIENTS, events: load.events } satisfies ClientsOrder);
     await ready;
+    if (load.stalled) stalled = await attachAndStall(server.inspect);
     const before = trafficOf(server.manager);
     const start = machineTime();
     const committed = await makeChanges(server.manager, load.rate);
@@ -84,6 +134,7 @@ async function measureDelay(load: Load): Promise<Figure[]> {
       bytes: (after.bytes - before.bytes) / CLIENTS / seconds,
     });
   } finally {
+    stalled?.terminate();
     clients.kill();
     await server.close();
   }

@@ -4,7 +4,8 @@ import { seededRandom } from '../ports/index.ts';
 import { recordKey, replicaId } from '../state/index.ts';
 import { TraceHub, type TraceRecord, traceRecordSchema } from '../trace/index.ts';
 import { ClientState } from './client.ts';
-import { SyncManager, type SyncManagerOptions } from './manager.ts';
+import { SyncManager } from './manager.ts';
+import type { SyncManagerOptions } from './manager-options.ts';
 import { coinSession } from './memory-link.test-helper.ts';
 import type { Outgoing } from './outbox.ts';
 

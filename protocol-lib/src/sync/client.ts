@@ -15,16 +15,17 @@ import {
 import { milliseconds } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
 import { type Change, type ReplicaId, replicaId, type StateHash, type Value, type Version } from '../state/index.ts';
-import { closedTap, type MutationId, type Tap, type TraceBodyOf } from '../trace/index.ts';
+import { closedTap, type TraceBodyOf } from '../trace/index.ts';
 import { Acknowledging } from './acknowledging.ts';
 import { ClientConnection, type ClientPhase, type ReceivedFrame } from './client-connection.ts';
 import type { ClientEvent } from './client-events.ts';
 import { healthBody } from './client-health.ts';
+import type { ClientStateOptions, PredictResult } from './client-options.ts';
 import { ClientTrace } from './client-trace.ts';
 import { afterDelta, type Committed, fromFullSync, NOTHING, standing } from './committed.ts';
 import { decide, isSendable } from './decide.ts';
 import { withWholeGroups } from './field-groups.ts';
-import type { HealthLimits, SyncHealth } from './health.ts';
+import type { SyncHealth } from './health.ts';
 import { MerkleRepair } from './merkle-repair.ts';
 import { OwnHealth, type OwnStanding } from './own-health.ts';
 import { type PendingMutation, PendingMutations } from './pending.ts';
@@ -33,29 +34,6 @@ import type { SessionDefinition } from './session.ts';
 import { MAX_PENDING } from './settings.ts';
 import { SnapshotAssembly } from './snapshot-parts.ts';
 import { SyncRequest } from './sync-request.ts';
-
-export interface ClientStateOptions {
-  readonly definition: SessionDefinition;
-  readonly replica: ReplicaId;
-  readonly session: string;
-  readonly token: string;
-  readonly tap?: Tap;
-  /** What the authority is called before it has said so; `server` where absent. */
-  readonly authority?: ReplicaId;
-  /** What this side offers; all of {@link FEATURES} where absent. */
-  readonly features?: readonly Feature[];
-  /** The protocol versions that this side speaks; {@link OWN_PROTOCOLS} where absent. */
-  readonly protocols?: ProtocolRange;
-  readonly role?: 'client' | 'peer';
-  /** When the client counts as connected but not progressing. */
-  readonly health?: Partial<HealthLimits>;
-  /** What was kept of this replica before: it goes on from there, as after a cut. Nothing may be pending then. */
-  readonly kept?: { readonly committed: Committed; readonly counter: number };
-}
-
-export type PredictResult =
-  | { readonly mutation: MutationId; readonly frames: Uint8Array[] }
-  | { readonly rejected: string };
 
 const HEARTBEAT_INTERVAL = milliseconds(1_000);
 

@@ -5,7 +5,8 @@ import { seededRandom } from '../ports/index.ts';
 import { replicaId } from '../state/index.ts';
 import { ClientState } from './client.ts';
 import type { ClientEvent } from './client-events.ts';
-import { SyncManager, type SyncManagerOptions } from './manager.ts';
+import { SyncManager } from './manager.ts';
+import type { SyncManagerOptions } from './manager-options.ts';
 import { coinSession } from './memory-link.test-helper.ts';
 
 const names = { definition: coinSession, session: 'coins' };

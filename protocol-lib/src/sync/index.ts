@@ -1,8 +1,9 @@
 export type { SyncPoint } from './authority-state.ts';
 export { firstSnapshot } from './authority-state.ts';
-export { ClientState, type ClientStateOptions, type PredictResult } from './client.ts';
+export { ClientState } from './client.ts';
 export type { ClientPhase } from './client-connection.ts';
 export type { ClientEvent } from './client-events.ts';
+export type { ClientStateOptions, PredictResult } from './client-options.ts';
 export type { ClientSyncState } from './client-sync-state.ts';
 export { afterDelta, type Committed, type DeltaOutcome, fromFullSync, NOTHING, standing } from './committed.ts';
 export { type Decision, decide, isSendable } from './decide.ts';
@@ -17,7 +18,8 @@ export {
 } from './health.ts';
 export { type InterpolatedView, JitterBuffer, type JitterBufferOptions, type MovingFields } from './interpolation.ts';
 export { QUEUE_DEFAULTS, type QueueLimits, type QueueState, type TrafficClass, trafficClass } from './link-queue.ts';
-export { SyncManager, type SyncManagerOptions, type SyncStats } from './manager.ts';
+export { SyncManager } from './manager.ts';
+export type { SyncManagerOptions, SyncStats } from './manager-options.ts';
 export type { LinkId, Outgoing } from './outbox.ts';
 export type { PendingMutation } from './pending.ts';
 export { type Admission, PostedMutations } from './posted.ts';

@@ -1,5 +1,4 @@
 import { isSyncError, SyncError } from '../errors/index.ts';
-import type { EventLog } from '../events/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
 import {
   FEATURES,
@@ -12,68 +11,21 @@ import {
   OWN_PROTOCOLS,
   type ProtocolRange,
 } from '../messages/index.ts';
-import type { Random, SyncMetrics } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
 import { closedTap, type MutationId, type Tap } from '../trace/index.ts';
 import { AuthorityState, type Moment, type Settled, type Settlement, shortEvent } from './authority-state.ts';
 import { healthBody } from './client-health.ts';
 import { type ClientSyncState, clientSyncState } from './client-sync-state.ts';
-import { type Client, DeltaSynchronizer, type SyncTotals } from './delta-synchronizer.ts';
+import { type Client, DeltaSynchronizer } from './delta-synchronizer.ts';
 import { LinkQueue } from './link-queue.ts';
+import { type SyncManagerOptions, type SyncStats, settingsOf } from './manager-options.ts';
 import { type LinkId, Outbox, type Outgoing, STRANGER } from './outbox.ts';
 import { PostedMutations } from './posted.ts';
 import { type AuthorityReceipt, ReceiptBook } from './receipts.ts';
-import type { DomainEvent, SessionDefinition } from './session.ts';
-import { acknowledgeRule, SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
+import type { DomainEvent } from './session.ts';
+import { acknowledgeRule, type SyncSettings } from './settings.ts';
 import { hears } from './views.ts';
-
-export interface SyncManagerOptions extends Partial<SyncSettings> {
-  readonly definition: SessionDefinition;
-  /** The authority's own name. */
-  readonly replica: ReplicaId;
-  /** The session's name; a HELLO for another is refused. */
-  readonly session: string;
-  readonly random: Random;
-  /** Nanoseconds on the clock that every later `now` is read from. */
-  readonly now: number;
-  readonly tap?: Tap;
-  /** Whether a token lets this replica in. Absent, everybody is let in: only for sessions within one process. */
-  readonly authorize?: (token: string, replica: ReplicaId) => boolean;
-  /**
-   * Where every settlement goes before anybody hears of it. What it has already is carried on from; its durability is said in WELCOME.
-   * A slower log is looked at with each frame and {@link SyncManager.tick}.
-   */
-  readonly log?: EventLog;
-  /** Runs every event twice, and refuses a mutation whose two runs differ. */
-  readonly verifyReducer?: boolean;
-  /**
-   * Which life of the session begins here, a number that no other has, where no log carries one on; drawn from `random` where absent, which
-   * must then differ from start to start.
-   */
-  readonly incarnation?: number;
-  /** Told of latencies, of what clients lack, and how repairs ended. */
-  readonly metrics?: SyncMetrics;
-  /** A mutation is settled and durable, so many nanoseconds after it was decided: what the log took. */
-  readonly onDurable?: (time: number) => void;
-  /** What this side offers; all of {@link FEATURES} where absent. */
-  readonly features?: readonly Feature[];
-  /** The protocol versions that this side speaks; {@link OWN_PROTOCOLS} where absent. */
-  readonly protocols?: ProtocolRange;
-}
-
-/** Totals since the manager was made. */
-export interface SyncStats extends SyncTotals {
-  readonly bytes: number;
-  readonly commits: number;
-  readonly rejections: number;
-  /** Frames that were refused. */
-  readonly refused: number;
-  /** Connections that were ended because their reader was hopeless. */
-  readonly tooSlow: number;
-  /** Frames of a kind that is not known here: a later version's, which its senders can do without. */
-  readonly passedOver: number;
-}
 
 interface Link {
   readonly id: LinkId;
@@ -677,15 +629,4 @@ function protocolError(code: string, message: string): SyncError {
 /** The next multiple of `interval` after `last`; from `now` on where some were missed. */
 function nextTime(last: number, interval: number, now: number): number {
   return last + interval > now ? last + interval : now + interval;
-}
-
-function settingsOf(options: Partial<SyncSettings>): SyncSettings {
-  const settings: Record<string, number> = { ...SYNC_DEFAULTS };
-  for (const name of Object.keys(SYNC_DEFAULTS) as (keyof SyncSettings)[]) {
-    const value = options[name];
-    if (value === undefined) continue;
-    if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`${name} is a positive integer, not ${value}`);
-    settings[name] = value;
-  }
-  return settings as unknown as SyncSettings;
 }

@@ -1,8 +1,10 @@
 import { seededRandom } from '../ports/index.ts';
 import { recordKey, replicaId, type SyncRecord, type Value } from '../state/index.ts';
 import type { Tap } from '../trace/index.ts';
-import { ClientState, type ClientStateOptions } from './client.ts';
-import { SyncManager, type SyncManagerOptions } from './manager.ts';
+import { ClientState } from './client.ts';
+import type { ClientStateOptions } from './client-options.ts';
+import { SyncManager } from './manager.ts';
+import type { SyncManagerOptions } from './manager-options.ts';
 import type { LinkId, Outgoing } from './outbox.ts';
 import type { SessionDefinition } from './session.ts';
 

@@ -1,0 +1,29 @@
+import type { Feature, ProtocolRange } from '../messages/index.ts';
+import type { ReplicaId } from '../state/index.ts';
+import type { MutationId, Tap } from '../trace/index.ts';
+import type { Committed } from './committed.ts';
+import type { HealthLimits } from './health.ts';
+import type { SessionDefinition } from './session.ts';
+
+export interface ClientStateOptions {
+  readonly definition: SessionDefinition;
+  readonly replica: ReplicaId;
+  readonly session: string;
+  readonly token: string;
+  readonly tap?: Tap;
+  /** What the authority is called before it has said so; `server` where absent. */
+  readonly authority?: ReplicaId;
+  /** What this side offers; all of {@link FEATURES} where absent. */
+  readonly features?: readonly Feature[];
+  /** The protocol versions that this side speaks; {@link OWN_PROTOCOLS} where absent. */
+  readonly protocols?: ProtocolRange;
+  readonly role?: 'client' | 'peer';
+  /** When the client counts as connected but not progressing. */
+  readonly health?: Partial<HealthLimits>;
+  /** What was kept of this replica before: it goes on from there, as after a cut. Nothing may be pending then. */
+  readonly kept?: { readonly committed: Committed; readonly counter: number };
+}
+
+export type PredictResult =
+  | { readonly mutation: MutationId; readonly frames: Uint8Array[] }
+  | { readonly rejected: string };
