@@ -285,7 +285,7 @@ class World {
     const own = presence ? `${presence.gateway.slice(0, 4)}-` : '';
     for (let number = 1; number <= bots; number++) {
       if (number < devicesFrom) this.bots.push(this.#bot(url, replicaId(`bot-${own}${number}`)));
-      else this.devices.push(await this.#device(url, replicaId(`device-${own}${number}`)));
+      else this.devices.push(await this.#device(url, this.#newName(`device-${own}${number}`)));
     }
     for (const { spec, at } of faults) this.#faults.schedule(at / 1_000_000, spec);
     const caretaker = this.#scenario.caretaker(this.#random('caretaker'));
@@ -410,6 +410,15 @@ class World {
     const bot = new Bot(replica, begin, this.#scenario.mind(replica, this.#random(replica)));
     this.#parts.set(replica, { bot, clock, reducer });
     return bot;
+  }
+
+  /** Devices keep their mutations in memory: after a restart they are others than those whose mutations the log has counted. */
+  #newName(name: string): ReplicaId {
+    const known = new Set<string>(Array.from(this.manager.vector, ({ replica }) => replica));
+    let life = 2;
+    let free = name;
+    while (known.has(free)) free = `${name}.${life++}`;
+    return replicaId(free);
   }
 
   #device(url: string, device: ReplicaId): Promise<DeviceBot> {
