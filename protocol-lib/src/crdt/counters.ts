@@ -8,83 +8,65 @@ const SIDES = ['increments', 'decrements'] as const;
 const tallySchema = object({ increments: uint, decrements: uint });
 const growingSchema = object({ increments: uint });
 
-/**
- * A counter that only grows: a record a writer, `name/writer`, with what it has added in all; joined by the greater.
- * The delta that {@link GCounter.increment} answers carries the writer's total, so a lost one is made good by the next.
- */
-export class GCounter {
-  readonly #tally: Tally;
+/** What counters have in common: records that are joined by the greater of each side. */
+abstract class Counter {
+  protected readonly tally: Tally;
 
   /** @param name the collection of its records, such as `likes` @throws SyncError `SCHEMA_MISMATCH` where `root` holds other records */
-  constructor(name: string, replica: ReplicaId, root: StateRoot = StateRoot.empty) {
-    this.#tally = new Tally(name, replica, root, ['increments']);
-  }
-
-  get value(): number {
-    return this.#tally.sum('increments');
+  constructor(name: string, replica: ReplicaId, root: StateRoot, sides: readonly Side[]) {
+    this.tally = new Tally(name, replica, root, sides);
   }
 
   /** @throws RangeError where `by` is not an integer from 1, or the total leaves 2^53 - 1 */
   increment(by = 1): Change[] {
-    return this.#tally.add('increments', by);
+    return this.tally.add('increments', by);
   }
 
   root(): StateRoot {
-    return this.#tally.records.root();
+    return this.tally.records.root();
   }
 
   /** Joins a delta, in any order and as often as it comes. Answers what changed. @throws SyncError; the counter is then as before */
   apply(delta: Iterable<readonly [RecordKey, SyncRecord]>): Change[] {
-    return this.#tally.records.joinAll(delta);
+    return this.tally.records.joinAll(delta);
   }
 
   merge(other: StateRoot): Change[] {
-    return this.#tally.records.merge(other);
+    return this.tally.records.merge(other);
   }
 
   since(base: StateRoot): [RecordKey, SyncRecord][] {
-    return this.#tally.records.since(base);
+    return this.tally.records.since(base);
+  }
+}
+
+/**
+ * A counter that only grows: a record a writer, `name/writer`, with what it has added in all; joined by the greater.
+ * The delta that {@link GCounter.increment} answers carries the writer's total, so a lost one is made good by the next.
+ */
+export class GCounter extends Counter {
+  constructor(name: string, replica: ReplicaId, root: StateRoot = StateRoot.empty) {
+    super(name, replica, root, ['increments']);
+  }
+
+  get value(): number {
+    return this.tally.sum('increments');
   }
 }
 
 /** A counter that goes both ways: what each writer has added and what it has taken away, both of which only grow. */
-export class PNCounter {
-  readonly #tally: Tally;
-
-  /** @param name the collection of its records @throws SyncError `SCHEMA_MISMATCH` where `root` holds other records */
+export class PNCounter extends Counter {
   constructor(name: string, replica: ReplicaId, root: StateRoot = StateRoot.empty) {
-    this.#tally = new Tally(name, replica, root, SIDES);
+    super(name, replica, root, SIDES);
   }
 
   get value(): number {
-    return this.#tally.sum('increments') - this.#tally.sum('decrements');
+    return this.tally.sum('increments') - this.tally.sum('decrements');
   }
 
-  /** @throws RangeError as {@link GCounter.increment} */
-  increment(by = 1): Change[] {
-    return this.#tally.add('increments', by);
-  }
-
-  /** @throws RangeError as {@link GCounter.increment} */
+  /** @throws RangeError as {@link PNCounter.increment} */
   decrement(by = 1): Change[] {
-    return this.#tally.add('decrements', by);
-  }
-
-  root(): StateRoot {
-    return this.#tally.records.root();
-  }
-
-  /** As {@link GCounter.apply}. */
-  apply(delta: Iterable<readonly [RecordKey, SyncRecord]>): Change[] {
-    return this.#tally.records.joinAll(delta);
-  }
-
-  merge(other: StateRoot): Change[] {
-    return this.#tally.records.merge(other);
-  }
-
-  since(base: StateRoot): [RecordKey, SyncRecord][] {
-    return this.#tally.records.since(base);
+    return this.tally.add('decrements', by);
   }
 }
 
