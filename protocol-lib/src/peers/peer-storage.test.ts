@@ -11,7 +11,10 @@ const names = ['alice', 'bob', 'carol'];
 const note = recordKey('note/1');
 const records: [RecordKey, { text: string }][] = [[note, { text: 'old' }]];
 const human = new ConflictResolver({ policies: [{ collection: 'note/', policy: { kind: 'human' } }], rules: [] });
-const lastWins = new ConflictResolver({ policies: [{ collection: 'note/', policy: { kind: 'last-write' } }], rules: [] });
+const lastWins = new ConflictResolver({
+  policies: [{ collection: 'note/', policy: { kind: 'last-write' } }],
+  rules: [],
+});
 const identity = { replica: alice, session: 'group' };
 
 const open = (rows: MemoryRows) => PeerStorage.open(new MemoryStorage(rows), identity);
