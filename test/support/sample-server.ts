@@ -16,7 +16,11 @@ export async function startSampleServer(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<RunningServer> {
-  const program = startNode('sample-server/src/cli.ts', [...(args.includes('--scenario') ? [] : ['--scenario', 'adventure']), '--port', '0', ...args], env);
+  const program = startNode(
+    'sample-server/src/cli.ts',
+    [...(args.includes('--scenario') ? [] : ['--scenario', 'adventure']), '--port', '0', ...args],
+    env,
+  );
   const [pageUrl] = await program.printed(/http:\/\/127\.0\.0\.1:\d+\/#\S+/);
   const { origin, hash } = new URL(pageUrl);
   const address = parsePageFragment(hash);
