@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { monotonicClock } from '@syncscope/protocol/node';
 import { startServer } from '@syncscope/sample-server';
 import { WebSocketServer } from 'ws';
+import { walker } from './steps.ts';
 import type { Bench, Figure } from './types.ts';
 
 /**
@@ -18,12 +18,6 @@ const WARM = 40;
 const SYNC_MS = 100;
 /** Ours and the peer take turns so often, and the middle one of the ratios counts: the machine is not the same from one second to the next. */
 const TURNS_TAKEN = 3;
-const TURNS = [
-  ['move', { to: 'kitchen' }],
-  ['rest', {}],
-  ['move', { to: 'great_hall' }],
-  ['rest', {}],
-] as const;
 
 /** What the documents allow: bytes a second to a client of a typical session, and bytes of a delta. */
 const BUDGET = { typical: 1_000, delta: 500 } as const;
@@ -111,18 +105,9 @@ function verdict(value: number, budget: number, unit: string): string {
 
 async function measureSession(clients: number): Promise<Reading> {
   const server = await startServer({ bots: 0, seed: 1 });
-  const { url, session, token, manager } = server;
-  let next = 0;
-  manager.mutate('join', {}, monotonicClock.now());
+  const { url, session, token } = server;
   try {
-    return await withClients({ type: 'connect', url, session, token, count: clients }, clients, () => {
-      // A refused one changes nothing; the next in turn is tried instead.
-      for (let tries = 0; ; tries++) {
-        if (tries === TURNS.length) throw new Error('the adventure refuses every change of the benchmark');
-        const [command, args] = TURNS[next++ % TURNS.length]!;
-        if (manager.mutate(command, args, monotonicClock.now()).accepted) return;
-      }
-    });
+    return await withClients({ type: 'connect', url, session, token, count: clients }, clients, walker(server));
   } finally {
     await server.close();
   }
@@ -147,7 +132,7 @@ async function measureBare(clients: number, frames: readonly Uint8Array[]): Prom
 }
 
 /** Connects, makes `step` once a sync, and reads CPU time and what arrived meanwhile. */
-async function withClients(order: FanoutOrder, clients: number, step: (round: number) => void): Promise<Reading> {
+async function withClients(order: FanoutOrder, clients: number, step: (round: number) => unknown): Promise<Reading> {
   const child = fork(join(import.meta.dirname, 'fanout-clients', 'main.ts'));
   try {
     await answer(child, order, 'ready');
@@ -167,7 +152,7 @@ async function withClients(order: FanoutOrder, clients: number, step: (round: nu
   }
 }
 
-async function turn(step: (round: number) => void, round: number): Promise<void> {
+async function turn(step: (round: number) => unknown, round: number): Promise<void> {
   step(round);
   await pause(SYNC_MS);
 }

@@ -2,10 +2,11 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Inspectable, monotonicClock } from '@syncscope/protocol/node';
+import type { Inspectable } from '@syncscope/protocol/node';
 import { ATTACH_SUBPROTOCOL, ATTACH_TOKEN_PREFIX } from '@syncscope/protocol/trace';
-import { startServer } from '@syncscope/sample-server';
+import { type RunningServer, startServer } from '@syncscope/sample-server';
 import { WebSocket } from 'ws';
+import { walker } from './steps.ts';
 import type { Bench, Figure } from './types.ts';
 
 const CLIENTS = 100;
@@ -119,7 +120,7 @@ async function measureDelay(load: Load): Promise<Figure[]> {
     if (load.stalled) stalled = await attachAndStall(server.inspect);
     const before = trafficOf(server.manager);
     const start = machineTime();
-    const committed = await makeChanges(server.manager, load.rate);
+    const committed = await makeChanges(server, load.rate);
     const seconds = (machineTime() - start) / 1_000;
     await pause(500);
     const after = trafficOf(server.manager);
@@ -140,38 +141,21 @@ async function measureDelay(load: Load): Promise<Figure[]> {
   }
 }
 
-type Manager = Awaited<ReturnType<typeof startServer>>['manager'];
-
-function trafficOf({ stats }: Manager): { readonly deltas: number; readonly bytes: number } {
+function trafficOf({ stats }: RunningServer['manager']): { readonly deltas: number; readonly bytes: number } {
   return { deltas: stats.deltas, bytes: stats.bytes };
 }
 
 /** Walks a player of the server's own to and fro at a steady rate. Answers when each version was committed. */
-async function makeChanges(manager: Manager, rate: number): Promise<Map<number, number>> {
+async function makeChanges(server: RunningServer, rate: number): Promise<Map<number, number>> {
   const committed = new Map<number, number>();
   const start = machineTime();
-  const turns = [
-    ['move', { to: 'kitchen' }],
-    ['rest', {}],
-    ['move', { to: 'great_hall' }],
-    ['rest', {}],
-  ] as const;
-  let turn = 0;
-  manager.mutate('join', {}, monotonicClock.now());
+  const walk = walker(server);
   for (let made = 0; made < rate * SECONDS; made++) {
     const due = start + (made * 1_000) / rate;
     if (due > machineTime()) await pause(due - machineTime());
     // Where it cannot keep up, sockets and timers still have their turn.
     else if (made % 100 === 0) await pause(0);
-    // A refused one changes nothing; the next in turn is tried instead.
-    for (let tries = 0; ; tries++) {
-      if (tries === turns.length) throw new Error('the adventure refuses every change of the benchmark');
-      const [command, args] = turns[turn++ % turns.length]!;
-      const settled = manager.mutate(command, args, monotonicClock.now());
-      if (!settled.accepted) continue;
-      committed.set(settled.version, machineTime());
-      break;
-    }
+    committed.set(walk(), machineTime());
   }
   return committed;
 }

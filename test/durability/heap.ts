@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { monotonicClock } from '@syncscope/protocol/node';
 import { startServer } from '@syncscope/sample-server';
 import type { FanoutOrder } from '../bench/fanout.ts';
+import { walker } from '../bench/steps.ts';
 
 /**
  * A server with 100 clients in another process and 100 changes a second, whose heap is looked at after a full collection from time to time.
@@ -19,12 +19,6 @@ const SAMPLE_MS = 10_000;
 /** Share of the mean heap that may come on top over the whole time, as the line through all samples says it. */
 const GROWTH_MAX = 0.05;
 const MIB = 1024 * 1024;
-const TURNS = [
-  ['move', { to: 'kitchen' }],
-  ['rest', {}],
-  ['move', { to: 'great_hall' }],
-  ['rest', {}],
-] as const;
 
 /** Time since the heap was full in minutes, and bytes in use after a collection. */
 export interface HeapSample {
@@ -54,17 +48,11 @@ export async function soakHeap(minutes: number): Promise<number> {
     const collect = collector();
     const start = performance.now();
     const elapsed = (): number => performance.now() - start;
-    let turn = 0;
-    manager.mutate('join', {}, monotonicClock.now());
+    const walk = walker(server);
     let sampleAt = FILLING_MS;
     while (elapsed() < FILLING_MS + minutes * 60_000 + SAMPLE_MS / 2) {
       for (; made < (elapsed() * CHANGES_PER_SECOND) / 1_000; made++) {
-        // A refused one changes nothing; the next in turn is tried instead.
-        let isAccepted = false;
-        while (!isAccepted) {
-          const [command, args] = TURNS[turn++ % TURNS.length]!;
-          isAccepted = manager.mutate(command, args, monotonicClock.now()).accepted;
-        }
+        walk();
       }
       if (elapsed() >= sampleAt) {
         collect();
