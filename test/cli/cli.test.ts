@@ -211,6 +211,35 @@ describe('state and diff', () => {
   });
 });
 
+describe('diagnose', () => {
+  it('exits 0 where nothing is wrong', async () => {
+    const { code, document } = await cliJson(['diagnose', clean]);
+    expect([code, document]).toEqual([0, expect.objectContaining({ schema: 'syncscope/diagnose@1', findings: [] })]);
+  });
+
+  it('exits 1 with the class, the values, and the records that caused and noticed it', async () => {
+    const { code, document } = await cliJson(['diagnose', corrupt]);
+    const [first, ...others] = document.findings as Record<string, unknown>[];
+    expect([code, others]).toEqual([1, []]);
+    expect(first).toMatchObject({
+      class: 'corrupted-at-rest',
+      confidence: 'high',
+      replica: 'bot-2',
+      against: 'server',
+      value: { key: expect.any(String) },
+      cause: { seq: expect.any(Number) },
+      evidence: [{ record: { seq: expect.any(Number) } }, expect.anything(), expect.anything()],
+    });
+    const { stdout } = await cli(['diagnose', corrupt]);
+    expect(stdout).toContain(`cause       record ${(first!.cause as { seq: number }).seq}`);
+  });
+
+  it('exits 2 where the file cannot be read', async () => {
+    const { code, document } = await cliJson(['diagnose', path('nowhere.mcap')]);
+    expect([code, document]).toMatchObject([2, { error: { code: 'FILE_UNREADABLE' } }]);
+  });
+});
+
 describe('verify', () => {
   it('exits 0 where every replica agrees', async () => {
     const { code, document } = await cliJson(['verify', clean]);

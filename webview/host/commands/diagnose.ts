@@ -1,0 +1,48 @@
+import { type Diagnosis, diagnoseCapture, type Finding } from '@syncscope/protocol/diagnose';
+import { withCapture } from '../capture-file.ts';
+import { printDocument } from '../json.ts';
+import { count, escapeText, facts, seconds, value } from '../print.ts';
+
+/** `diagnose`: every divergence of a capture with its cause. Answers the exit code: 0 clean, 1 findings; 2 is that of every error. */
+export async function diagnose(file: string, options: { readonly json?: boolean }): Promise<number> {
+  const told = process.stderr.isTTY
+    ? (done: number, total: number) => process.stderr.write(`\r${Math.floor((100 * done) / Math.max(1, total))} %`)
+    : undefined;
+  const result = await withCapture(file, (capture) => diagnoseCapture(capture, told ? { onProgress: told } : {}));
+  if (told) process.stderr.write('\r\u001b[K');
+  if (options.json) printDocument('diagnose', { file, ...result });
+  else console.log(describe(file, result));
+  return result.findings.length > 0 ? 1 : 0;
+}
+
+function describe(file: string, { findings, verdicts, records, missing }: Diagnosis): string {
+  const found = findings.length === 0 ? 'nothing is wrong' : count(findings.length, 'finding');
+  const lines = [escapeText(`${file}: ${found} (${count(records, 'record')})`)];
+  for (const finding of findings) lines.push('', ...findingLines(finding));
+  if (verdicts.length > 0) lines.push('', 'no divergence:');
+  for (const { verdict, record, text } of verdicts) lines.push(escapeText(`  ${record.seq}  ${verdict}: ${text}`));
+  for (const sentence of missing) lines.push('', `missing: ${escapeText(sentence)}`);
+  return lines.join('\n');
+}
+
+function findingLines(finding: Finding): string[] {
+  const { replica, against, value: wrong } = finding;
+  return [
+    facts([
+      ['class', `${finding.class} (${finding.confidence}: ${finding.reason})`],
+      ['replica', `${replica}, against ${against}`],
+      ['when', `${seconds(finding.time)}, v${finding.version}`],
+      ['cause', `record ${finding.cause.seq}`],
+      ['noticed', `record ${finding.detected.seq}`],
+      ...(wrong
+        ? ([
+            ['key', wrong.field === undefined ? wrong.key : `${wrong.key} · ${wrong.field}`],
+            ['is', value(wrong.own)],
+            ['should be', value(wrong.expected)],
+          ] as const)
+        : []),
+      ['to confirm', finding.confirm],
+    ]),
+    ...finding.evidence.map(({ text, record }) => escapeText(`  ${record ? `${record.seq}  ` : ''}${text}`)),
+  ];
+}
