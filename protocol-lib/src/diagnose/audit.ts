@@ -116,15 +116,21 @@ export class Audit {
   }
 
   #authoritySnapshot(body: TraceBodyOf<'snapshot'>, ref: RecordRef, trail: Trail): void {
+    if (body.version < trail.version) this.#startAnew();
     const known = this.#states.get(body.version);
     if (known?.hash === body.root) return;
     const root = StateRoot.from(body.records.map(({ key, record }) => [key, record] as const));
     if (root.hash !== body.root) return;
-    // Another life of the session: what was at these versions before is no longer.
-    if (known) this.#states.clear();
+    if (known) this.#startAnew();
     this.#committed.clear();
     this.#keep(body.version, root);
     trail.took(body.version, root, ref);
+  }
+
+  /** Another life of the session: who has not taken in a state of it cannot be compared with it. */
+  #startAnew(): void {
+    this.#states.clear();
+    for (const one of this.#trails.values()) one.isOfEarlierLife = true;
   }
 
   #commit(body: TraceBodyOf<'commit'>, ref: RecordRef, time: number, trail: Trail): void {
@@ -260,6 +266,7 @@ export class Audit {
     }
     trail.committed(ref.position, body.version);
     this.#agreed(trail, ref);
+    if (body.reason === 'full-sync') trail.isOfEarlierLife = false;
     if (body.reason === 'attach' && this.#isWrong(body.version, body.root, trail)) {
       this.#open(record, ref, trail, body.version, this.#atRest(trail, ref, body.version, body.root));
     }
@@ -269,6 +276,7 @@ export class Audit {
   #apply(record: TraceRecord, body: TraceBodyOf<'apply'>, ref: RecordRef, trail: Trail): void {
     trail.committed(ref.position, body.to);
     const known = this.#states.get(body.to);
+    if (known?.hash === body.root) trail.isOfEarlierLife = false;
     const own = trail.root;
     const root = own && trail.version === body.from ? tried(own, body.changes) : undefined;
     if (root?.hash === body.root && !this.#isWrong(body.to, body.root, trail)) {
@@ -474,7 +482,7 @@ export class Audit {
   }
 
   #isWrong(version: Version, root: string, trail: Trail): boolean {
-    const known = trail.isPartial ? undefined : this.#states.get(version);
+    const known = trail.isPartial || trail.isOfEarlierLife ? undefined : this.#states.get(version);
     return known !== undefined && known.hash !== root;
   }
 

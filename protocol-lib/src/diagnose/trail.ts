@@ -57,6 +57,8 @@ export class Trail {
   verified: RecordRef | undefined;
   /** Whether it is shown only a part. */
   isPartial = false;
+  /** Whether the authority has started anew, without what was, since the state that it has. */
+  isOfEarlierLife = false;
   /** Whether it was found to differ and has not agreed since. */
   isDiffering = false;
   /** The record with which it last agreed again. */
