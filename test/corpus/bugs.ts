@@ -62,7 +62,7 @@ export const CORPUS_BUGS = {
       {
         file: state,
         find: MAKING,
-        put: `globalThis.corpus.pick(() => ${MAKING}, () => changesBetween(this.rootFor(replica, this.#ring.get(point.version + 1) ?? base), root))`,
+        put: `globalThis.corpus.pick(() => ${MAKING}, () => { const next = this.#ring.get(point.version + 1); return changesBetween(next ? this.rootFor(replica, next) : root, root); })`,
       },
     ],
   },
