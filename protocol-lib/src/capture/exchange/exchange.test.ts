@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { verifyCapture } from '../../diagnose/index.ts';
 import { StateRoot } from '../../merkle/index.ts';
+import { isInputs } from '../../replay/inputs.ts';
 import { type RecordKey, type ReplicaId, recordKey, replicaId, type SyncRecord } from '../../state/index.ts';
 import type { TraceRecord } from '../../trace/index.ts';
 import type { OpenCapture } from '../engine.ts';
@@ -429,6 +430,17 @@ describe('T18: a redacted capture', () => {
     const state = await one.state(replicaId('bot'), 3, '', 10);
     expect(StateRoot.from(state.entries.map(({ key, record }) => [key, record])).hash).toBe(roots[1]);
     expect(state.unknown).toBeUndefined();
+  });
+
+  test('leaves out the inputs by which a session can be run again', async () => {
+    const server = replicaId('server');
+    const source = await made(async (maker) => {
+      for (const text of ['inputs+ 81', 'inputs a0']) await maker.add(server, 0, { kind: 'log', level: 'debug', text });
+      await maker.add(server, 1, { kind: 'log', level: 'info', text: 'stays' });
+    });
+    expect((await recordsOf(source)).map(isInputs)).toEqual([true, true, false]);
+    const one = await made((maker) => redactCapture(source, maker, { pseudonym }));
+    expect((await recordsOf(one)).map(({ body }) => 'text' in body && body.text)).toEqual(['stays']);
   });
 
   test('of a real session still tells of the same divergence', async () => {
