@@ -35,7 +35,8 @@ const start = [
   [server, snapshot(first, 1)],
   [client, snapshot(first, 1)],
 ] as const;
-const commit = [server, { kind: 'commit', version: 2, event, changes: [change], root: second.hash }] as const;
+const committed: TraceBody = { kind: 'commit', version: 2, event, changes: [change], root: second.hash };
+const commit = [server, committed] as const;
 
 describe('no divergence is a hash', () => {
   test('of another version', () => {
