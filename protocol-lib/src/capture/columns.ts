@@ -21,7 +21,29 @@ const FIRST_CAPACITY = 512;
  * | divergence, rebase | version | other replica << 16 | pending mutations |
  * | refused, names, fault, gap, log | first, count or 0 | other replica << 16 | level or phase |
  */
-export class ColumnPage {
+export interface ColumnPage {
+  readonly time: Float64Array;
+  readonly number: Float64Array;
+  readonly high: Uint32Array;
+  readonly low: Uint32Array;
+  readonly replica: Uint16Array;
+  readonly kind: Uint8Array;
+  readonly flags: Uint16Array;
+  readonly frame: Uint32Array;
+  /** Where the record's bytes begin in its chunk's payload. */
+  readonly offset: Uint32Array;
+  /** Position of the first cause, -1 for none. */
+  readonly cause: Int32Array;
+  /** Position of the other end of a message, -1 where none was seen. */
+  readonly partner: Int32Array;
+  /** How each replica stood before the page's first record, by number. */
+  readonly standings: readonly (Readonly<Standing> | undefined)[];
+  /** Bytes that it takes at most, about. */
+  readonly bytes: number;
+}
+
+/** A page that is filled record by record. */
+export class GrowingPage implements ColumnPage {
   capacity = 0;
   time = new Float64Array(0);
   number = new Float64Array(0);
@@ -31,20 +53,15 @@ export class ColumnPage {
   kind = new Uint8Array(0);
   flags = new Uint16Array(0);
   frame = new Uint32Array(0);
-  /** Where the record's bytes begin in its chunk's payload. */
   offset = new Uint32Array(0);
-  /** Position of the first cause, -1 for none. */
   cause = new Int32Array(0);
-  /** Position of the other end of a message, -1 where none was seen. */
   partner = new Int32Array(0);
-  /** How each replica stood before the page's first record, by number. */
   standings: readonly (Readonly<Standing> | undefined)[] = [];
 
   constructor(capacity = FIRST_CAPACITY) {
     this.resize(capacity);
   }
 
-  /** Bytes that it takes, about. */
   get bytes(): number {
     return this.capacity * BYTES_PER_RECORD;
   }
@@ -65,7 +82,7 @@ export class ColumnPage {
   }
 }
 
-const BYTES_PER_RECORD = 8 + 8 + 4 + 4 + 2 + 1 + 2 + 4 + 4 + 4 + 4;
+export const BYTES_PER_RECORD = 8 + 8 + 4 + 4 + 2 + 1 + 2 + 4 + 4 + 4 + 4;
 
 /** Gives the page of a number where it is not in memory. */
 export type PageLoader = (page: number) => ColumnPage;
@@ -78,6 +95,8 @@ export class Columns {
   start = 0;
   end = 0;
   readonly #pages: (ColumnPage | undefined)[] = [];
+  /** The page that is being filled. */
+  #last: GrowingPage | undefined;
   #load: PageLoader = missing;
 
   /** Bytes of the records kept, about. */
@@ -92,13 +111,14 @@ export class Columns {
   }
 
   /** Makes room for one more record; {@link end} is then past it. Returns its page. */
-  grow(): ColumnPage {
+  grow(): GrowingPage {
     const number = this.end >>> PAGE_SHIFT;
     const at = this.end & PAGE_MASK;
-    let page = this.#pages[number];
-    if (!page) {
-      page = new ColumnPage(number === 0 ? FIRST_CAPACITY : PAGE_RECORDS);
+    let page = this.#last;
+    if (!page || at === 0) {
+      page = new GrowingPage(number === 0 ? FIRST_CAPACITY : PAGE_RECORDS);
       this.#pages[number] = page;
+      this.#last = page;
     } else if (at === page.capacity) page.resize(Math.min(PAGE_RECORDS, page.capacity * 2));
     this.end++;
     return page;
@@ -182,6 +202,11 @@ export class Columns {
 /** Place of a position in its page. */
 export function slotOf(position: number): number {
   return position & PAGE_MASK;
+}
+
+/** The first position behind the page that holds `position`. */
+export function pageEnd(position: number): number {
+  return (Math.floor(position / PAGE_RECORDS) + 1) * PAGE_RECORDS;
 }
 
 /** Number of the page that holds a position. */

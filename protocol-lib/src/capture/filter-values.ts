@@ -20,6 +20,26 @@ export function compares(value: Value | undefined, op: Comparison, operand: Oper
   }
 }
 
+/** As {@link compares}, for numbers alone. */
+export function numberTest(op: Comparison, operand: number): (value: number) => boolean {
+  switch (op) {
+    case '=':
+      return (value) => value === operand;
+    case '!=':
+      return (value) => value !== operand;
+    case '<':
+      return (value) => value < operand;
+    case '<=':
+      return (value) => value <= operand;
+    case '>':
+      return (value) => value > operand;
+    case '>=':
+      return (value) => value >= operand;
+    default:
+      return () => false;
+  }
+}
+
 function isEqual(value: Value, operand: Exclude<Operand, RE2JS>): boolean {
   if (typeof value === 'object' && value !== null) return textOf(value) === operand;
   // A number that is written like a text: seq of a text field, such as a player called 7.

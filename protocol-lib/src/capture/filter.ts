@@ -1,24 +1,21 @@
 import type { RecordKey, Value } from '../state/index.ts';
-import type { TraceKind, TraceRecord } from '../trace/index.ts';
-import { hashText } from './byte-names.ts';
+import { TRACE_KINDS, type TraceKind, type TraceRecord } from '../trace/index.ts';
+import { type ByteNames, hashText } from './byte-names.ts';
 import type { CaptureIndex } from './capture-index.ts';
+import { type ColumnPage, type Columns, PAGE_RECORDS, slotOf } from './columns.ts';
 import { KIND } from './envelope.ts';
 import { type Comparison, type FilterNode, type FilterTerm, parseFilter, parseVersions } from './filter-syntax.ts';
-import { compares, valuesAt } from './filter-values.ts';
+import { compares, numberTest, valuesAt } from './filter-values.ts';
 import { FLAG, SEVERITIES } from './flags.ts';
 import { HappenedBefore } from './happened-before.ts';
 
-/** What the columns alone say of a record. */
-export const VERDICT = { no: 0, yes: 1, maybe: 2 } as const;
-export type ColumnVerdict = (typeof VERDICT)[keyof typeof VERDICT];
+/** What the columns alone say of a record. In this order `and` is the least of two, `or` the greatest, and `not` takes it from `yes` (Kleene's three values). */
+export const VERDICT = { no: 0, maybe: 1, yes: 2 } as const;
 
 /** A filter ready to be asked of records. */
-export interface CompiledFilter {
+export interface CompiledFilter extends Test {
   /** Looks up what columns and records do not tell, for positions below `end`; to be awaited before they are asked of. */
   prepare(end: number): Promise<void>;
-  /** From the index alone; where `maybe`, the record itself must be asked. */
-  judge(position: number): ColumnVerdict;
-  passes(record: TraceRecord, summary: string, position: number): boolean;
 }
 
 /** How a value of one replica's state changed: it has `values[i]` from `positions[i]` on. */
@@ -36,8 +33,12 @@ export interface FilterSource {
 }
 
 interface Test {
-  judge(position: number): ColumnVerdict;
-  passes(record: TraceRecord, summary: string, position: number): boolean;
+  /**
+   * From the index alone: a {@link VERDICT} for each of the `count` records from position `from` on, which lie in one page of the
+   * columns, into `out`. Where it is `maybe`, the record itself must be asked.
+   */
+  judge(from: number, count: number, out: Uint8Array): void;
+  passes(record: TraceRecord, summary: () => string, position: number): boolean;
 }
 
 /** @throws SyncError `FILTER_SYNTAX` */
@@ -48,8 +49,8 @@ export function compileFilter(text: string, source: FilterSource): CompiledFilte
     async prepare(end) {
       for (const preparation of preparations) await preparation(end);
     },
-    judge: (position) => test.judge(position),
-    passes: (record, summary, position) => test.passes(record, summary, position),
+    judge: test.judge,
+    passes: test.passes,
   };
 }
 
@@ -70,59 +71,119 @@ function compileNode(node: FilterNode, source: FilterSource, preparations: Prepa
 
 function allOf(tests: readonly Test[]): Test {
   return {
-    judge(position) {
-      let verdict: ColumnVerdict = VERDICT.yes;
-      for (const test of tests) {
-        const one = test.judge(position);
-        if (one === VERDICT.no) return VERDICT.no;
-        if (one === VERDICT.maybe) verdict = VERDICT.maybe;
-      }
-      return verdict;
-    },
-    passes: (record, summary, position) => tests.every((test) => settled(test, record, summary, position)),
+    judge: joined(tests, VERDICT.yes, (left, right, count) => {
+      for (let at = 0; at < count; at++) if (right[at]! < left[at]!) left[at] = right[at]!;
+    }),
+    passes: (record, summary, position) => tests.every((test) => test.passes(record, summary, position)),
   };
 }
 
 function anyOf(tests: readonly Test[]): Test {
   return {
-    judge(position) {
-      let verdict: ColumnVerdict = VERDICT.no;
-      for (const test of tests) {
-        const one = test.judge(position);
-        if (one === VERDICT.yes) return VERDICT.yes;
-        if (one === VERDICT.maybe) verdict = VERDICT.maybe;
-      }
-      return verdict;
-    },
-    passes: (record, summary, position) => tests.some((test) => settled(test, record, summary, position)),
+    judge: joined(tests, VERDICT.no, (left, right, count) => {
+      for (let at = 0; at < count; at++) if (right[at]! > left[at]!) left[at] = right[at]!;
+    }),
+    passes: (record, summary, position) => tests.some((test) => test.passes(record, summary, position)),
+  };
+}
+
+/** The first test's verdicts with those of each other joined in; `none` where there are no tests. */
+function joined(
+  tests: readonly Test[],
+  none: number,
+  join: (left: Uint8Array, right: Uint8Array, count: number) => void,
+): Test['judge'] {
+  const [first, ...others] = tests;
+  const scratch = new Uint8Array(others.length > 0 ? PAGE_RECORDS : 0);
+  return (from, count, out) => {
+    if (first) first.judge(from, count, out);
+    else out.fill(none, 0, count);
+    for (const other of others) {
+      other.judge(from, count, scratch);
+      join(out, scratch, count);
+    }
   };
 }
 
 function negated(test: Test): Test {
   return {
-    judge(position) {
-      const verdict = test.judge(position);
-      return verdict === VERDICT.maybe ? VERDICT.maybe : verdict === VERDICT.yes ? VERDICT.no : VERDICT.yes;
+    judge(from, count, out) {
+      test.judge(from, count, out);
+      for (let at = 0; at < count; at++) out[at] = VERDICT.yes - out[at]!;
     },
-    passes: (record, summary, position) => !settled(test, record, summary, position),
+    passes: (record, summary, position) => !test.passes(record, summary, position),
   };
 }
 
-/** The record is asked only where the columns leave it open. */
-function settled(test: Test, record: TraceRecord, summary: string, position: number): boolean {
-  const verdict = test.judge(position);
-  return verdict === VERDICT.maybe ? test.passes(record, summary, position) : verdict === VERDICT.yes;
-}
-
-function byColumns(test: (position: number) => boolean): Test {
+/** A test that the columns settle. */
+function byColumns(judge: Test['judge']): Test {
+  const one = new Uint8Array(1);
   return {
-    judge: (position) => (test(position) ? VERDICT.yes : VERDICT.no),
-    passes: (_record, _summary, position) => test(position),
+    judge,
+    passes(_record, _summary, position) {
+      judge(position, 1, one);
+      return one[0] === VERDICT.yes;
+    },
   };
 }
 
-function byRecord(passes: Test['passes'], mayPass: (position: number) => boolean = () => true): Test {
-  return { judge: (position) => (mayPass(position) ? VERDICT.maybe : VERDICT.no), passes };
+/** By what a table says of a number that a column has of each record. */
+function byTable(
+  columns: Columns,
+  values: (page: ColumnPage) => Uint8Array | Uint16Array,
+  table: () => Uint8Array,
+): Test {
+  return byColumns((from, count, out) => {
+    const numbers = values(columns.page(from));
+    const verdicts = table();
+    const slot = slotOf(from);
+    for (let at = 0; at < count; at++) out[at] = verdicts[numbers[slot + at]!]!;
+  });
+}
+
+/** Record by record. */
+function byPosition(test: (position: number) => boolean): Test {
+  return byColumns((from, count, out) => {
+    for (let at = 0; at < count; at++) out[at] = test(from + at) ? VERDICT.yes : VERDICT.no;
+  });
+}
+
+/** By a number that a column has of each record. */
+function byNumber(
+  columns: Columns,
+  values: (page: ColumnPage) => Float64Array | Uint32Array,
+  test: (value: number) => boolean,
+): Test {
+  return byColumns((from, count, out) => {
+    const numbers = values(columns.page(from));
+    const slot = slotOf(from);
+    for (let at = 0; at < count; at++) out[at] = test(numbers[slot + at]!) ? VERDICT.yes : VERDICT.no;
+  });
+}
+
+/** A test of which only the record knows. */
+function byRecord(passes: Test['passes'], judge: Test['judge'] = allMaybe): Test {
+  return { judge, passes };
+}
+
+function allMaybe(_from: number, count: number, out: Uint8Array): void {
+  out.fill(VERDICT.maybe, 0, count);
+}
+
+/** Verdicts by a number: of the numbers up to `length`. */
+function tableOf(length: number, test: (number: number) => boolean): Uint8Array {
+  return Uint8Array.from({ length }, (_, number) => (test(number) ? VERDICT.yes : VERDICT.no));
+}
+
+/** A table over names, made again where more of them have come up: a capture may grow. */
+function nameTable(names: ByteNames, wanted: readonly string[]): () => Uint8Array {
+  let table = new Uint8Array(0);
+  return () => {
+    if (table.length !== names.texts.length) {
+      table = new Uint8Array(tableOf(names.texts.length, (number) => wanted.includes(names.texts[number]!)));
+    }
+    return table;
+  };
 }
 
 function compileTerm(term: FilterTerm, source: FilterSource, preparations: Preparations): Test {
@@ -131,12 +192,12 @@ function compileTerm(term: FilterTerm, source: FilterSource, preparations: Prepa
     case 'words': {
       const words = term.values.map((value) => value.text.toLowerCase());
       return byRecord((_, summary) => {
-        const lower = summary.toLowerCase();
+        const lower = summary().toLowerCase();
         return words.some((word) => lower.includes(word));
       });
     }
     case 'pattern':
-      return byRecord((_, summary) => term.pattern.matcher(summary).find());
+      return byRecord((_, summary) => term.pattern.matcher(summary()).find());
     case 'field':
       return compileField(term, index);
     case 'number':
@@ -150,7 +211,7 @@ function compileTerm(term: FilterTerm, source: FilterSource, preparations: Prepa
     case 'relation': {
       const order = new HappenedBefore(index, term.seq);
       preparations.push(async (end) => order.prepare(end));
-      return byColumns((position) => order.holds(term.relation, position));
+      return byPosition((position) => order.holds(term.relation, position));
     }
   }
 }
@@ -161,28 +222,29 @@ function compileField(term: FilterTerm & { readonly type: 'field' }, index: Capt
   switch (term.field) {
     case 'kind': {
       const kinds = new Set(texts.map((text) => KIND[text as TraceKind]));
-      return byColumns((position) => kinds.has(columns.kind(position)));
+      const table = tableOf(TRACE_KINDS.length, (kind) => kinds.has(kind));
+      return byTable(
+        columns,
+        (page) => page.kind,
+        () => table,
+      );
     }
     case 'severity': {
       const severities = new Set(texts.map((text) => SEVERITIES.indexOf(text as (typeof SEVERITIES)[number])));
-      return byColumns((position) => severities.has(columns.flags(position) & FLAG.severity));
+      const table = tableOf(0x1_0000, (flags) => severities.has(flags & FLAG.severity));
+      return byTable(
+        columns,
+        (page) => page.flags,
+        () => table,
+      );
     }
     case 'replica':
-      // Names may come up only later in a growing capture, so they are looked up each time by number.
-      return byColumns((position) => texts.includes(index.nameOf(columns.replica(position))));
+      return byTable(columns, (page) => page.replica, nameTable(index.replicaNames, texts));
     case 'type':
-      return byColumns((position) => {
-        const kind = columns.kind(position);
-        if (kind !== KIND.send && kind !== KIND.receive) return false;
-        return texts.includes(index.typeNames.texts[columns.low(position)] ?? '');
-      });
+      return byType(index, nameTable(index.typeNames, texts));
     case 'version': {
       const ranges = texts.map((text) => parseVersions(text)!);
-      return byColumns((position) => {
-        if (!VERSIONED.has(columns.kind(position))) return false;
-        const to = columns.number(position);
-        return ranges.some((range) => firstVersion(index, position) <= range.to && to >= range.from);
-      });
+      return byVersions(columns, (first, last) => ranges.some((range) => first <= range.to && last >= range.from));
     }
     case 'key': {
       const tests = texts.map(keyTest);
@@ -194,24 +256,52 @@ function compileField(term: FilterTerm & { readonly type: 'field' }, index: Capt
   }
 }
 
+function byType({ columns }: CaptureIndex, table: () => Uint8Array): Test {
+  return byColumns((from, count, out) => {
+    const { kind, low } = columns.page(from);
+    const verdicts = table();
+    const slot = slotOf(from);
+    for (let at = 0; at < count; at++) {
+      const of = kind[slot + at];
+      const isMessage = of === KIND.send || of === KIND.receive;
+      out[at] = isMessage ? (verdicts[low[slot + at]!] ?? VERDICT.no) : VERDICT.no;
+    }
+  });
+}
+
+/** By the versions that a record speaks of, first and last: a delta speaks of all that it leads through. */
+function byVersions(columns: Columns, test: (first: number, last: number) => boolean): Test {
+  return byColumns((from, count, out) => {
+    const { kind, number, high } = columns.page(from);
+    const slot = slotOf(from);
+    for (let at = 0; at < count; at++) {
+      const of = kind[slot + at]!;
+      const last = number[slot + at]!;
+      const passes = VERSIONED[of] === VERDICT.yes && test(of === KIND.delta ? high[slot + at]! + 1 : last, last);
+      out[at] = passes ? VERDICT.yes : VERDICT.no;
+    }
+  });
+}
+
 function keyTest(text: string): (key: string) => boolean {
   return text.endsWith('*') ? (key) => key.startsWith(text.slice(0, -1)) : (key) => key === text;
 }
 
 /** By the hashes of changed keys: right but for chance, which the record itself rules out. */
-function mayChange(keys: readonly string[], index: CaptureIndex): (position: number) => boolean {
+function mayChange(keys: readonly string[], index: CaptureIndex): Test['judge'] {
   const hashes = new Set(keys.map((key) => hashText(key) | 0));
   const hasPrefix = keys.some((key) => key.endsWith('*'));
-  return (position) => {
+  return (from, count, out) => {
     const { changedAt, changedKeys } = index;
-    for (let at = changedAt.countBelow(position); at < changedAt.length && changedAt.at(at) === position; at++) {
-      if (hasPrefix || hashes.has(changedKeys.at(at))) return true;
+    out.fill(VERDICT.no, 0, count);
+    const until = changedAt.countBelow(from + count);
+    for (let at = changedAt.countBelow(from); at < until; at++) {
+      if (hasPrefix || hashes.has(changedKeys.at(at))) out[changedAt.at(at) - from] = VERDICT.maybe;
     }
-    return false;
   };
 }
 
-const VERSIONED = new Set([
+const VERSIONED_KINDS = new Set<number>([
   KIND.commit,
   KIND.delta,
   KIND.apply,
@@ -226,29 +316,22 @@ const VERSIONED = new Set([
   KIND.divergence,
   KIND.repair,
 ]);
-
-/** The first version that a record speaks of: a delta speaks of all that it leads through. */
-function firstVersion({ columns }: CaptureIndex, position: number): number {
-  return columns.kind(position) === KIND.delta ? columns.high(position) + 1 : columns.number(position);
-}
+const VERSIONED = tableOf(TRACE_KINDS.length, (kind) => VERSIONED_KINDS.has(kind));
 
 function compileNumber({ field, op, value }: FilterTerm & { readonly type: 'number' }, index: CaptureIndex): Test {
   const { columns } = index;
+  const test = numberTest(op, value);
   switch (field) {
     case 'bytes':
-      return byColumns((position) => compares(columns.frame(position), op, value));
+      return byNumber(columns, (page) => page.frame, test);
     case 'time':
-      return byColumns((position) => compares(columns.time(position), op, value));
+      return byNumber(columns, (page) => page.time, test);
     case 'position':
-      return byColumns((position) => compares(position, op, value));
+      return byPosition(test);
     case 'seq':
-      return byColumns((position) => compares(index.seqAt(position), op, value));
+      return byPosition((position) => test(index.seqAt(position)));
     case 'version':
-      return byColumns(
-        (position) =>
-          VERSIONED.has(columns.kind(position)) &&
-          comparesRange(firstVersion(index, position), columns.number(position), op, value),
-      );
+      return byVersions(columns, (first, last) => comparesRange(first, last, op, value));
   }
 }
 
@@ -263,7 +346,12 @@ function compileBody({ path, op, value }: FilterTerm & { readonly type: 'body' }
     valuesAt(record.body as unknown as Value, path).some((one) => compares(one, op, value));
   // The kind stands in the columns too.
   if (path[0] !== 'kind' || path.length > 1) return byRecord(passes);
-  return byColumns((position) => compares(index.kindAt(position), op, value));
+  const table = tableOf(TRACE_KINDS.length, (kind) => compares(TRACE_KINDS[kind], op, value));
+  return byTable(
+    index.columns,
+    (page) => page.kind,
+    () => table,
+  );
 }
 
 /** By the value that the record's own replica has under a key after the record. */
@@ -279,7 +367,7 @@ function compileState(
     steps = new Map((await source.valueSteps(key as RecordKey, end)).map((one) => [one.replica, one]));
     preparedTo = end;
   });
-  return byColumns((position) => {
+  return byPosition((position) => {
     const of = steps.get(source.index.columns.replica(position));
     const record = of && valueFrom(of, position);
     return valuesAt(record, path).some((one) => compares(one, op, value));

@@ -1,5 +1,5 @@
 import type { CaptureIndex } from './capture-index.ts';
-import { type ColumnPage, slotOf } from './columns.ts';
+import { type GrowingPage, slotOf } from './columns.ts';
 import { ABSENT, Envelope, KIND, LEVELS, REASONS } from './envelope.ts';
 import { FLAG, REASON_SHIFT } from './flags.ts';
 import { GROUP_OF_KIND } from './kind-groups.ts';
@@ -80,7 +80,7 @@ export class IndexBuilder {
     page.flags[slot]! |= this.#severity(page.flags[slot]!, replica);
   }
 
-  #takeSeq(page: ColumnPage, slot: number, position: number): void {
+  #takeSeq(page: GrowingPage, slot: number, position: number): void {
     const { seq, kind, count } = this.#envelope;
     const { index } = this;
     const skipped = this.#nextSeq < 0 ? 0 : Math.max(0, seq - this.#nextSeq);
@@ -97,7 +97,7 @@ export class IndexBuilder {
     this.#nextSeq = seq + 1;
   }
 
-  #takeCauses(page: ColumnPage, slot: number, position: number): void {
+  #takeCauses(page: GrowingPage, slot: number, position: number): void {
     const { causes } = this.#envelope;
     const { index } = this;
     page.cause[slot] = causes.length === 0 ? -1 : index.positionOfSeq(causes[0]!);
@@ -124,7 +124,7 @@ export class IndexBuilder {
     return replica;
   }
 
-  #takeKind(replica: ReplicaIndex, page: ColumnPage, slot: number, position: number): void {
+  #takeKind(replica: ReplicaIndex, page: GrowingPage, slot: number, position: number): void {
     const envelope = this.#envelope;
     const { index } = this;
     if (STATE_KINDS.has(envelope.kind)) this.#takeState(replica, page, slot, position);
@@ -174,7 +174,7 @@ export class IndexBuilder {
     }
   }
 
-  #takeState(replica: ReplicaIndex, page: ColumnPage, slot: number, position: number): void {
+  #takeState(replica: ReplicaIndex, page: GrowingPage, slot: number, position: number): void {
     const { index } = this;
     const envelope = this.#envelope;
     const { kind, version, high, low } = envelope;
@@ -225,7 +225,7 @@ export class IndexBuilder {
     index.decided.counters.push(counter);
   }
 
-  #takeReceipt(page: ColumnPage, slot: number, position: number): void {
+  #takeReceipt(page: GrowingPage, slot: number, position: number): void {
     const { sender, replica, sequence } = this.#envelope;
     const { columns, links } = this.index;
     const { sent, earlier, isLate } = links.takeReceipt(sender, replica, sequence, position);
@@ -286,7 +286,7 @@ export class IndexBuilder {
   }
 }
 
-function takeFigures(envelope: Envelope, page: ColumnPage, slot: number): void {
+function takeFigures(envelope: Envelope, page: GrowingPage, slot: number): void {
   switch (envelope.kind) {
     case KIND.send:
     case KIND.receive:

@@ -1,7 +1,7 @@
 import { TRACE_KINDS } from '../trace/index.ts';
-import { ColumnPage, PAGE_RECORDS } from './columns.ts';
+import { BYTES_PER_RECORD, type ColumnPage, PAGE_RECORDS } from './columns.ts';
 import { LIST_PAGE, type ListPage } from './integer-list.ts';
-import { BlockReader, BlockWriter, damagedIndex } from './number-block.ts';
+import { BlockReader, BlockWriter, damagedIndex, type NumberArray } from './number-block.ts';
 import type { Agreement } from './query.ts';
 import type { PendingMutation, Standing } from './standing.ts';
 
@@ -19,7 +19,143 @@ export function encodeColumnPage(page: ColumnPage, count: number, first: number)
   return writer.take();
 }
 
-/** @throws SyncError `INDEX_DAMAGED` */
+/**
+ * A page out of a file. Its columns are unpacked one by one when they are first asked for: a search that compares kinds needs no other.
+ * Each column throws `INDEX_DAMAGED` then where its values cannot be.
+ */
+class FiledPage implements ColumnPage {
+  readonly #bytes: Uint8Array;
+  readonly #starts: readonly number[];
+  readonly #count: number;
+  readonly #first: number;
+  readonly #records: number;
+  readonly #names: number;
+  #time: Float64Array | undefined;
+  #number: Float64Array | undefined;
+  #high: Uint32Array | undefined;
+  #low: Uint32Array | undefined;
+  #replica: Uint16Array | undefined;
+  #kind: Uint8Array | undefined;
+  #flags: Uint16Array | undefined;
+  #frame: Uint32Array | undefined;
+  #offset: Uint32Array | undefined;
+  #cause: Int32Array | undefined;
+  #partner: Int32Array | undefined;
+  #standings: ColumnPage['standings'] | undefined;
+
+  constructor(
+    bytes: Uint8Array,
+    starts: readonly number[],
+    count: number,
+    first: number,
+    records: number,
+    names: number,
+  ) {
+    this.#bytes = bytes;
+    this.#starts = starts;
+    this.#count = count;
+    this.#first = first;
+    this.#records = records;
+    this.#names = names;
+  }
+
+  get bytes(): number {
+    return this.#bytes.length + this.#count * BYTES_PER_RECORD;
+  }
+
+  get time(): Float64Array {
+    this.#time ??= this.#read(COLUMN.time, new Float64Array(this.#count), SAFE);
+    return this.#time;
+  }
+
+  get number(): Float64Array {
+    this.#number ??= this.#read(COLUMN.number, new Float64Array(this.#count), SAFE);
+    return this.#number;
+  }
+
+  get high(): Uint32Array {
+    this.#high ??= this.#read(COLUMN.high, new Uint32Array(this.#count), UINT_32);
+    return this.#high;
+  }
+
+  get low(): Uint32Array {
+    this.#low ??= this.#read(COLUMN.low, new Uint32Array(this.#count), UINT_32);
+    return this.#low;
+  }
+
+  get replica(): Uint16Array {
+    this.#replica ??= this.#read(COLUMN.replica, new Uint16Array(this.#count), this.#names - 1);
+    return this.#replica;
+  }
+
+  get kind(): Uint8Array {
+    this.#kind ??= this.#read(COLUMN.kind, new Uint8Array(this.#count), TRACE_KINDS.length - 1);
+    return this.#kind;
+  }
+
+  get flags(): Uint16Array {
+    this.#flags ??= this.#read(COLUMN.flags, new Uint16Array(this.#count), 0xffff);
+    return this.#flags;
+  }
+
+  get frame(): Uint32Array {
+    this.#frame ??= this.#read(COLUMN.frame, new Uint32Array(this.#count), UINT_32);
+    return this.#frame;
+  }
+
+  get offset(): Uint32Array {
+    this.#offset ??= this.#read(COLUMN.offset, new Uint32Array(this.#count), UINT_32);
+    return this.#offset;
+  }
+
+  get cause(): Int32Array {
+    this.#cause ??= this.#positions(COLUMN.cause);
+    return this.#cause;
+  }
+
+  get partner(): Int32Array {
+    this.#partner ??= this.#positions(COLUMN.partner);
+    return this.#partner;
+  }
+
+  get standings(): ColumnPage['standings'] {
+    this.#standings ??= readStandings(
+      this.#reader(COLUMN.standings).numbers((there) => new Float64Array(there), -1, SAFE),
+    );
+    return this.#standings;
+  }
+
+  #reader(column: number): BlockReader {
+    return new BlockReader(this.#bytes, this.#starts[column]!);
+  }
+
+  #read<T extends NumberArray>(column: number, into: T, max: number): T {
+    return this.#reader(column).numbers(() => into, 0, max);
+  }
+
+  #positions(column: number): Int32Array {
+    const into = new Int32Array(this.#count);
+    return positions(this.#reader(column), into, this.#first, this.#records);
+  }
+}
+
+/** The blocks of a page in their order. */
+const COLUMN = {
+  time: 0,
+  number: 1,
+  high: 2,
+  low: 3,
+  replica: 4,
+  kind: 5,
+  flags: 6,
+  frame: 7,
+  offset: 8,
+  cause: 9,
+  partner: 10,
+  standings: 11,
+} as const;
+
+/** @throws SyncError `INDEX_DAMAGED` where it is not whole; its columns throw the same where a value cannot be */
 export function decodeColumnPage(
   bytes: Uint8Array,
   count: number,
@@ -28,26 +164,15 @@ export function decodeColumnPage(
   names: number,
 ): ColumnPage {
   const reader = new BlockReader(bytes);
-  const exactly = (there: number): number => {
-    if (there !== count || count > PAGE_RECORDS) throw damagedIndex(`has a page of ${there} records for ${count}`);
-    return there;
-  };
-  const page = new ColumnPage(0);
-  page.time = reader.numbers((there) => new Float64Array(exactly(there)), 0, SAFE);
-  page.number = reader.numbers((there) => new Float64Array(exactly(there)), 0, SAFE);
-  page.high = reader.numbers((there) => new Uint32Array(exactly(there)), 0, UINT_32);
-  page.low = reader.numbers((there) => new Uint32Array(exactly(there)), 0, UINT_32);
-  page.replica = reader.numbers((there) => new Uint16Array(exactly(there)), 0, names - 1);
-  page.kind = reader.numbers((there) => new Uint8Array(exactly(there)), 0, TRACE_KINDS.length - 1);
-  page.flags = reader.numbers((there) => new Uint16Array(exactly(there)), 0, 0xffff);
-  page.frame = reader.numbers((there) => new Uint32Array(exactly(there)), 0, UINT_32);
-  page.offset = reader.numbers((there) => new Uint32Array(exactly(there)), 0, UINT_32);
-  page.cause = positions(reader, exactly, first, records);
-  page.partner = positions(reader, exactly, first, records);
-  page.capacity = count;
-  page.standings = readStandings(reader.numbers((there) => new Float64Array(there), -1, SAFE));
+  const starts: number[] = [];
+  for (let column = 0; column <= COLUMN.standings; column++) {
+    starts.push(reader.offset);
+    const there = reader.skip();
+    if (column < COLUMN.standings && (there !== count || count > PAGE_RECORDS))
+      throw damagedIndex(`has a page of ${there} records for ${count}`);
+  }
   if (!reader.isAtEnd) throw damagedIndex('has a page that is too long');
-  return page;
+  return new FiledPage(bytes, starts, count, first, records, names);
 }
 
 /** How far back each position is from its record; 0 for none, and one less for what is not before it. */
@@ -60,13 +185,8 @@ function distances(values: Int32Array, count: number, first: number): Int32Array
   });
 }
 
-function positions(
-  reader: BlockReader,
-  exactly: (there: number) => number,
-  first: number,
-  records: number,
-): Int32Array<ArrayBuffer> {
-  const values = reader.numbers((there) => new Int32Array(exactly(there)), -records - 1, records);
+function positions(reader: BlockReader, into: Int32Array, first: number, records: number): Int32Array {
+  const values = reader.numbers(() => into, -records - 1, records);
   for (let slot = 0; slot < values.length; slot++) {
     const back = values[slot]!;
     const value = back === 0 ? -1 : first + slot - (back > 0 ? back : back + 1);

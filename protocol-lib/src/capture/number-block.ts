@@ -131,14 +131,31 @@ export class BlockReader {
   readonly #view: DataView;
   #offset = 0;
 
-  constructor(bytes: Uint8Array) {
+  /** Reads blocks from `offset` of `bytes` on. */
+  constructor(bytes: Uint8Array, offset = 0) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#offset = offset;
   }
 
   /** Whether all was read. */
   get isAtEnd(): boolean {
     return this.#offset === this.#bytes.length;
+  }
+
+  /** Where the next block begins. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /**
+   * Goes past the next block and returns how many values it says it has.
+   * @throws SyncError `INDEX_DAMAGED` where it is not whole
+   */
+  skip(): number {
+    const { count, width, stored, start } = this.#head();
+    this.#offset = start + stored * width;
+    return count;
   }
 
   /**
@@ -147,17 +164,7 @@ export class BlockReader {
    */
   numbers<T extends NumberArray>(make: (count: number) => T, min: number, max: number): T {
     const view = this.#view;
-    if (this.#bytes.length - this.#offset < HEAD_BYTES) throw damagedIndex('ends inside a block');
-    const count = view.getUint32(this.#offset, true);
-    const mode = view.getUint8(this.#offset + 4);
-    const width = view.getUint8(this.#offset + 5);
-    const base = view.getFloat64(this.#offset + 6, true);
-    const first = view.getFloat64(this.#offset + 14, true);
-    const start = this.#offset + HEAD_BYTES;
-    const stored = mode === MODE.steps ? Math.max(0, count - 1) : count;
-    if (mode > MODE.whole || width > 8 || stored * width > this.#bytes.length - start || count > COUNT_MAX) {
-      throw damagedIndex('has a block that cannot be');
-    }
+    const { count, mode, width, base, first, start, stored } = this.#head();
     const values = make(count);
     if (mode === MODE.whole) for (let at = 0; at < count; at++) values[at] = view.getFloat64(start + at * 8, true);
     else readPlanes(this.#bytes, start, values, count, { mode, width, base }, first);
@@ -167,6 +174,28 @@ export class BlockReader {
       if (!(value >= min && value <= max)) throw damagedIndex(`has a value of ${value}`);
     }
     return values;
+  }
+
+  #head(): Shape & { readonly count: number; readonly first: number; readonly start: number; readonly stored: number } {
+    const view = this.#view;
+    if (this.#bytes.length - this.#offset < HEAD_BYTES) throw damagedIndex('ends inside a block');
+    const count = view.getUint32(this.#offset, true);
+    const mode = view.getUint8(this.#offset + 4);
+    const width = view.getUint8(this.#offset + 5);
+    const base = view.getFloat64(this.#offset + 6, true);
+    const first = view.getFloat64(this.#offset + 14, true);
+    const start = this.#offset + HEAD_BYTES;
+    const stored = mode === MODE.steps ? Math.max(0, count - 1) : count;
+    if (
+      mode > MODE.whole ||
+      width > 8 ||
+      (mode === MODE.whole && width !== 8) ||
+      stored * width > this.#bytes.length - start ||
+      count > COUNT_MAX
+    ) {
+      throw damagedIndex('has a block that cannot be');
+    }
+    return { count, mode, width, base, first, start, stored };
   }
 }
 
@@ -184,6 +213,12 @@ function readPlanes(
   const { mode, width, base } = shape;
   const skipped = mode === MODE.steps ? 1 : 0;
   const stored = Math.max(0, count - skipped);
+  if (!skipped && width <= 1) {
+    // Columns of kinds, flags and replicas are like this.
+    if (width === 0) for (let index = 0; index < count; index++) values[index] = base;
+    else for (let index = 0; index < count; index++) values[index] = bytes[start + index]! + base;
+    return;
+  }
   let before = skipped ? first : 0;
   if (skipped && count > 0) values[0] = first;
   for (let index = 0; index < stored; index++) {

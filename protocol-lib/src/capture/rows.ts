@@ -1,6 +1,7 @@
 import { isSyncError, SyncError } from '../errors/index.ts';
 import type { CaptureIndex } from './capture-index.ts';
 import { messageAt } from './chunk.ts';
+import { PAGE_RECORDS, pageEnd } from './columns.ts';
 import { type CompiledFilter, compileFilter, type FilterSource, VERDICT } from './filter.ts';
 import { FLAG, SEVERITIES } from './flags.ts';
 import { IntegerList } from './integer-list.ts';
@@ -112,26 +113,49 @@ export class Rows {
     passing.scannedTo = Math.max(passing.scannedTo, index.start);
     const end = index.end;
     await filter.prepare(end);
+    const verdicts = new Uint8Array(PAGE_RECORDS);
     while (passing.scannedTo < end) {
       checkAborted(signal);
-      const chunk = index.chunkOf(passing.scannedTo);
-      const chunkEnd = Math.min(end, chunk + 1 < index.chunks.length ? index.chunks.at(chunk + 1) : end);
-      const candidates: number[] = [];
-      const open = new Set<number>();
-      for (let position = passing.scannedTo; position < chunkEnd; position++) {
-        const verdict = filter.judge(position);
-        if (verdict === VERDICT.no) continue;
-        candidates.push(position);
-        if (verdict === VERDICT.maybe) open.add(position);
-      }
-      const payload = open.size > 0 ? await this.#store.payload(chunk) : undefined;
-      for (const position of candidates) {
-        if (payload === undefined || !open.has(position) || this.#passes(filter, payload, position))
-          passing.positions.push(position);
-      }
-      if (payload) await this.#pause();
-      passing.scannedTo = chunkEnd;
+      const from = Math.max(passing.scannedTo, index.start);
+      const to = Math.min(end, pageEnd(from));
+      filter.judge(from, to - from, verdicts);
+      await this.#take(passing, from, to, verdicts, signal);
+      passing.scannedTo = to;
     }
+  }
+
+  /** Takes the positions that pass among those judged; where the columns leave it open, the records say. */
+  async #take(
+    { filter, positions }: Passing,
+    from: number,
+    to: number,
+    verdicts: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const found: number[] = [];
+    let chunk = -1;
+    let chunkEnd = from;
+    let payload: Uint8Array | undefined;
+    for (let position = from; position < to; position++) {
+      const verdict = verdicts[position - from];
+      if (verdict === VERDICT.no) continue;
+      if (verdict === VERDICT.maybe) {
+        // A growing capture may have dropped it while others were asked.
+        if (position < this.#index.start) continue;
+        if (position >= chunkEnd) {
+          if (payload) await this.#pause();
+          checkAborted(signal);
+          chunk = this.#index.chunkOf(position);
+          chunkEnd = chunk + 1 < this.#index.chunks.length ? this.#index.chunks.at(chunk + 1) : to;
+          payload = await this.#store.payload(chunk);
+        }
+        if (!this.#passes(filter, payload!, position)) continue;
+      }
+      found.push(position);
+    }
+    // Only now, so that a scan that is stopped takes up where this page began.
+    for (const position of found) positions.push(position);
+    if (payload) await this.#pause();
   }
 
   #passes(filter: CompiledFilter, payload: Uint8Array, position: number): boolean {
@@ -139,7 +163,7 @@ export class Rows {
     if (position < index.start) return false;
     try {
       const record = decodeTraceRecord(messageAt(payload, index.columns.offset(position)));
-      return filter.passes(record, summarize(record, index, position), position);
+      return filter.passes(record, () => summarize(record, index, position), position);
     } catch (error) {
       if (isIndexDamaged(error)) throw error;
       // Its row says that it is unreadable; it has no words to search.
