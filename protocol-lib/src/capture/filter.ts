@@ -32,13 +32,16 @@ export interface FilterSource {
   valueSteps(key: RecordKey, end: number): Promise<ValueSteps[]>;
 }
 
+/** What a record says, which is all that a filter looks at in it. */
+export type Said = Pick<TraceRecord, 'body'>;
+
 interface Test {
   /**
    * From the index alone: a {@link VERDICT} for each of the `count` records from position `from` on, which lie in one page of the
    * columns, into `out`. Where it is `maybe`, the record itself must be asked.
    */
   judge(from: number, count: number, out: Uint8Array): void;
-  passes(record: TraceRecord, summary: () => string, position: number): boolean;
+  passes(record: Said, summary: () => string, position: number): boolean;
 }
 
 /** @throws SyncError `FILTER_SYNTAX` */
@@ -390,7 +393,7 @@ function compileChanges({ key, field }: FilterTerm & { readonly type: 'changes' 
   return byRecord((record) => touches(record, test, field), mayChange([key], index));
 }
 
-function touches({ body }: TraceRecord, isKey: (key: string) => boolean, field: string | undefined): boolean {
+function touches({ body }: Said, isKey: (key: string) => boolean, field: string | undefined): boolean {
   switch (body.kind) {
     case 'commit':
     case 'apply':
@@ -413,7 +416,7 @@ function touches({ body }: TraceRecord, isKey: (key: string) => boolean, field: 
 }
 
 /** Keys of the records that a trace record changes, or finds to differ. */
-export function keysOf(record: TraceRecord): string[] {
+export function keysOf(record: Said): string[] {
   const body = record.body;
   switch (body.kind) {
     case 'commit':

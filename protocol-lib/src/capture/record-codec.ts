@@ -39,22 +39,49 @@ export function decodeTraceRecord(bytes: Uint8Array): TraceRecord {
   const seq = cursor.uint();
   const time = cursor.uint();
   const replica = cursor.string();
-  const kind = TRACE_KINDS[cursor.uint()];
-  if (kind === undefined) cursor.fail('a known kind');
+  const kind = takeKind(cursor);
   const cause = Array.from({ length: cursor.array() }, () => cursor.uint());
   const wire = takeWire(cursor);
   const source = takeSource(cursor);
-  const body = unpackMsgpack(bytes.subarray(cursor.offset));
+  const body = unpackBody(cursor, kind);
+  return traceRecordSchema.parse({ seq, time, replica, cause, body, wire, source }, `record ${seq}`) as TraceRecord;
+}
+
+/**
+ * What a record says, as it says it: nothing but that it is msgpack is checked, and everything around it is passed over.
+ * For looking through many records of which few are wanted; those are then decoded with every check.
+ * @throws SyncError `RECORD_MALFORMED` or what the msgpack profile refuses
+ */
+export function unpackTraceBody(bytes: Uint8Array, cursor: MsgpackCursor): UncheckedBody {
+  cursor.reset(bytes, 0, bytes.length);
+  if (cursor.array() !== RECORD_FIELDS) cursor.fail(`an array of ${RECORD_FIELDS}`);
+  for (let field = 0; field < 3; field++) cursor.skip();
+  const kind = takeKind(cursor);
+  for (let field = 0; field < 3; field++) cursor.skip();
+  return unpackBody(cursor, kind);
+}
+
+/** A body that no schema has seen. */
+export interface UncheckedBody {
+  readonly kind: TraceKind;
+  readonly [field: string]: unknown;
+}
+
+function takeKind(cursor: MsgpackCursor): TraceKind {
+  const kind = TRACE_KINDS[cursor.uint()];
+  return kind ?? cursor.fail('a known kind');
+}
+
+function unpackBody(cursor: MsgpackCursor, kind: TraceKind): UncheckedBody {
+  const body = unpackMsgpack(cursor.bytes.subarray(cursor.offset));
   if (typeof body !== 'object' || body === null || Array.isArray(body) || body instanceof Uint8Array) {
-    throw new SyncError('RECORD_MALFORMED', `the body of record ${seq} is not a map`, {
+    throw new SyncError('RECORD_MALFORMED', 'the body of a record is not a map', {
       origin: 'capture',
       place: { offset: cursor.offset },
     });
   }
-  return traceRecordSchema.parse(
-    { seq, time, replica, cause, body: { ...body, kind }, wire, source },
-    `record ${seq}`,
-  ) as TraceRecord;
+  // Its own, and new: nobody else sees it before it has its kind.
+  return Object.assign(body, { kind });
 }
 
 function takeWire(cursor: MsgpackCursor): Uint8Array | undefined {

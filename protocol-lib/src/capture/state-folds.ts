@@ -12,7 +12,9 @@ const UNREADABLE = new Set(['CHUNK_DAMAGED', 'RECORD_MALFORMED', 'RECORD_UNEXPEC
 /** Kept states of a replica; the ones kept first go first. */
 const KEPT_MAX = 1_024;
 const KEEP_EVERY = 64;
-/** How many records back an equal state of the authority is looked for. */
+/** An equal state of the authority is looked for where nothing that is kept is so near, … */
+const EQUAL_AFTER = 3;
+/** … at so many records at most. */
 const EQUAL_ATTEMPTS = 8;
 
 /** A mutation that waits, with what it changes optimistically. */
@@ -149,7 +151,7 @@ export class StateFolds {
       const there = kept.get(position);
       if (there) return { state: there, next: at + 1 };
       if (index.columns.kind(position) === KIND.snapshot) break;
-      if (last - at > KEEP_EVERY && attempts < EQUAL_ATTEMPTS) {
+      if (last - at >= EQUAL_AFTER && attempts < EQUAL_ATTEMPTS) {
         attempts++;
         const equal = await this.#equalOfAuthority(replica, position);
         if (equal) return { state: equal, next: at + 1 };

@@ -17,7 +17,7 @@ export function typeWords(type: string): string {
 }
 
 /** What a record is in a few words, as in the stream's rows. */
-export function summarize(record: TraceRecord, index: CaptureIndex, position: number): string {
+export function summarize(record: Pick<TraceRecord, 'body'>, index: CaptureIndex, position: number): string {
   const body = record.body;
   switch (body.kind) {
     case 'replica':
