@@ -3,13 +3,14 @@ import { decodeOperation, decodeRga, encodeOperation, encodeRga, LWWElementSet, 
 import { StateRoot } from '@syncscope/protocol/merkle';
 import { seededRandom } from '@syncscope/protocol/ports';
 import { type RecordKey, replicaId, type SyncRecord } from '@syncscope/protocol/state';
+import { Model, type ModelApi, Patch } from 'json-joy/lib/json-crdt/index.js';
 import * as Y from 'yjs';
 import type { Bench, Figure } from './types.ts';
 
 /**
  * Text: one writer's typing history, edit by edit, made anew from a fixed seed, with the shape that published traces of
  * real documents have: mostly letters in a row, corrections by backspace, the caret jumping now near, now far, words
- * deleted, and a few pastes. `yjs` does one transaction an edit.
+ * deleted, and a few pastes. `yjs` does one transaction an edit; `json-joy` has none, and makes one patch an edit instead.
  */
 const EDITS = 260_000;
 
@@ -105,19 +106,30 @@ async function runText(): Promise<Figure[]> {
     });
     return { doc, time };
   };
-  const [local, peerLocal] = fastest(
+  const best = () => {
+    const { model, text } = joyText();
+    const time = milliseconds(() => {
+      for (const edit of history) joyEdit(model, text, edit);
+    });
+    return { model, time };
+  };
+  const [local, peerLocal, bestLocal] = fastest(
     3,
     () => own().time,
     () => peer().time,
+    () => best().time,
   );
   const { rga } = own();
   const { doc } = peer();
+  const { model } = best();
   const expected = doc.getText('text').toString();
   check(rga.content(), expected, 'our');
+  check(String(model.view()), expected, "json-joy's");
 
   const operations = ownUpdates(history);
   const updates = peerUpdates(history);
-  const [remote, peerRemote] = fastest(
+  const patches = joyUpdates(history);
+  const [remote, peerRemote, bestRemote] = fastest(
     2,
     () => {
       const copy = RGA.text(replicaId('bob'));
@@ -135,6 +147,14 @@ async function runText(): Promise<Figure[]> {
       check(copy.getText('text').toString(), expected, "the peer's copied");
       return time;
     },
+    () => {
+      const copy = Model.create(undefined, JOY_SESSION + 1);
+      const time = milliseconds(() => {
+        for (const patch of patches) copy.applyPatch(Patch.fromBinary(patch));
+      });
+      check(String(copy.view()), expected, "json-joy's copied");
+      return time;
+    },
   );
 
   const saved = encodeRga(rga.state());
@@ -142,7 +162,9 @@ async function runText(): Promise<Figure[]> {
   const load = milliseconds(() => loaded.merge(decodeRga(saved)));
   check(loaded.content(), expected, 'our loaded');
   const peerSaved = Y.encodeStateAsUpdate(doc);
+  const bestSaved = model.toBinary();
   const each = (time: number) => (time * 1_000) / EDITS;
+  const beside = (ours: number, theirs: number) => (ours / theirs).toPrecision(3);
   return [
     {
       name: 'rga.local',
@@ -150,7 +172,7 @@ async function runText(): Promise<Figure[]> {
       unit: 'us',
       peer: 'yjs',
       ratio: local! / peerLocal!,
-      note: `an edit, of ${EDITS} one by one; text of ${expected.length}; peer ${each(peerLocal!).toFixed(2)} us`,
+      note: `an edit, of ${EDITS} one by one; text of ${expected.length}; peer ${each(peerLocal!).toFixed(2)} us; json-joy, a patch an edit, for it has no transactions, ${each(bestLocal!).toFixed(2)} us, ours ÷ its ${beside(local!, bestLocal!)}`,
     },
     {
       name: 'rga.remote',
@@ -158,7 +180,7 @@ async function runText(): Promise<Figure[]> {
       unit: 'us',
       peer: 'yjs',
       ratio: remote! / peerRemote!,
-      note: `an update decoded from bytes, checked and applied; peer ${each(peerRemote!).toFixed(2)} us`,
+      note: `an update decoded from bytes, checked and applied; peer ${each(peerRemote!).toFixed(2)} us; json-joy, a patch each, ${each(bestRemote!).toFixed(2)} us, ours ÷ its ${beside(remote!, bestRemote!)}`,
     },
     {
       name: 'rga.bytes',
@@ -166,7 +188,7 @@ async function runText(): Promise<Figure[]> {
       unit: 'B',
       peer: 'yjs',
       ratio: saved.length / peerSaved.length,
-      note: `saved with its history, loads in ${load.toFixed(0)} ms; peer's v1 update ${peerSaved.length} B`,
+      note: `saved with its history, loads in ${load.toFixed(0)} ms; peer's v1 update ${peerSaved.length} B; json-joy ${bestSaved.length} B, ours ÷ its ${beside(saved.length, bestSaved.length)}`,
     },
   ];
 }
@@ -188,6 +210,29 @@ function peerUpdates(history: readonly Edit[]): Uint8Array[] {
     else text.insert(index, inserted);
   }
   return updates;
+}
+
+const JOY_SESSION = 100_000;
+type JoyText = ReturnType<ModelApi['str']>;
+
+function joyText(): { model: Model; text: JoyText } {
+  const model: Model = Model.create(undefined, JOY_SESSION);
+  model.api.set('');
+  const text = model.api.str([]);
+  return { model, text };
+}
+
+/** Answers the patch, which a program would send; until it is taken away, edits gather in it. */
+function joyEdit({ api }: Model, text: JoyText, { index, removed, inserted }: Edit): Patch {
+  if (removed > 0) text.del(index, removed);
+  else text.ins(index, inserted);
+  return api.flush();
+}
+
+function joyUpdates(history: readonly Edit[]): Uint8Array[] {
+  const { model, text } = joyText();
+  const beginning = model.api.flush().toBinary();
+  return [beginning, ...history.map((edit) => joyEdit(model, text, edit).toBinary())];
 }
 
 type PlainVector = Record<string, number>;

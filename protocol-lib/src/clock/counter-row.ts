@@ -88,36 +88,25 @@ export function withCounter(row: CounterRow, at: number, counter: number): Count
 
 /** How a row relates to another of the same writers. */
 export function compareRows(own: CounterRow, theirs: CounterRow): RowOrder {
-  if (isShort(own)) return isShort(theirs) ? compareShort(own, theirs) : compareValues(own, valuesOf(theirs));
+  if (isShort(own)) return compareValues(own, isShort(theirs) ? theirs : valuesOf(theirs));
   if (isShort(theirs) || own.kind !== theirs.kind) return compareValues(valuesOf(own), valuesOf(theirs));
   if (own.kind === 'large') return compareValues(own.values, valuesOf(theirs));
   return comparePacked(own, theirs as PackedRow);
 }
 
-/** Without a branch on what is compared: in short rows, guessing it wrong costs more than going to the end. */
-function compareShort(own: readonly number[], theirs: readonly number[]): RowOrder {
+function compareValues(own: readonly number[], theirs: readonly number[]): RowOrder {
   const end = own.length;
-  let below = 0;
-  let above = 0;
-  for (let at = 0; at < end; at++) {
-    // Both below 2^30, so the difference has its sign in 32 bits.
-    const difference = (own[at]! - theirs[at]!) | 0;
-    below |= difference;
-    above |= -difference;
-  }
-  if (below < 0) return above < 0 ? 'concurrent' : 'before';
-  return above < 0 ? 'after' : 'equal';
+  let at = 0;
+  while (at < end && own[at] === theirs[at]) at++;
+  if (at === end) return 'equal';
+  if (own[at]! < theirs[at]!) return isNowhereAbove(own, theirs, at + 1) ? 'before' : 'concurrent';
+  return isNowhereAbove(theirs, own, at + 1) ? 'after' : 'concurrent';
 }
 
-function compareValues(own: readonly number[], theirs: readonly number[]): RowOrder {
-  let isLess = false;
-  let isMore = false;
-  for (let at = 0; at < own.length; at++) {
-    if (own[at]! < theirs[at]!) isLess = true;
-    else if (own[at]! > theirs[at]!) isMore = true;
-  }
-  if (isLess) return isMore ? 'concurrent' : 'before';
-  return isMore ? 'after' : 'equal';
+function isNowhereAbove(low: readonly number[], high: readonly number[], from: number): boolean {
+  const end = low.length;
+  for (let at = from; at < end; at++) if (low[at]! > high[at]!) return false;
+  return true;
 }
 
 function comparePacked(own: PackedRow, theirs: PackedRow): RowOrder {

@@ -114,9 +114,8 @@ export class VersionVector {
 
   /** What this vector is to `other`: `before` means that it has seen less. */
   compare(other: VersionVector): VectorOrder {
-    if (this === other) return 'equal';
-    if (this.#retired !== other.#retired) return this.#compareEntries(other);
-    if (this.#writers !== other.#writers) {
+    if (this.#writers !== other.#writers || this.#retired !== other.#retired) {
+      if (this.#retired !== other.#retired) return this.#compareEntries(other);
       if (!sameWriters(this.#writers, other.#writers)) return this.#compareEntries(other);
       other.#writers = this.#writers;
     }
