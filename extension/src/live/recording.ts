@@ -2,7 +2,7 @@ import * as zlib from 'node:zlib';
 import { noCompression } from '@syncscope/protocol/capture';
 import {
   attach,
-  fileSink,
+  recordingSink,
   recordSession,
   type Recording as SessionRecording,
   zstdCompression,
@@ -40,7 +40,7 @@ export class Recording {
     const connection = await attach(address);
     try {
       await vscode.workspace.fs.createDirectory(vscode.Uri.joinPath(uri, '..'));
-      return new Recording(uri, recordSession(connection, await fileSink(uri.fsPath), { compression }));
+      return new Recording(uri, recordSession(connection, await recordingSink(uri.fsPath), { compression }));
     } catch (error) {
       connection.close();
       throw error;

@@ -1,8 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { fileSink, fileSource } from './files.ts';
+import { fileSink, fileSource, recordingSink } from './files.ts';
 import { temporaryFolder } from './testing.ts';
 
 const cleanups: Array<() => Promise<unknown>> = [];
@@ -71,12 +71,12 @@ test('what is no file, or in no folder, is refused by its name', async () => {
 
 test('a file that is being written is refused to a second writer and left as it is', async () => {
   const path = join(await temporaryFolder(cleanups), 'one.mcap');
-  const sink = await fileSink(path);
+  const sink = await recordingSink(path);
   await sink.write(Uint8Array.of(1, 2, 3));
-  await expect(fileSink(path)).rejects.toMatchObject({ code: 'FILE_IN_USE' });
+  await expect(recordingSink(path)).rejects.toMatchObject({ code: 'FILE_IN_USE' });
   await sink.close();
   expect([...(await readFile(path))]).toEqual([1, 2, 3]);
-  await (await fileSink(path)).close();
+  await (await recordingSink(path)).close();
   expect(await readdir(dirname(path))).toEqual(['one.mcap']);
 });
 
@@ -84,6 +84,18 @@ test('the mark of a writer that has died is taken over', async () => {
   const path = join(await temporaryFolder(cleanups), 'one.mcap');
   const dead = spawnSync(process.execPath, ['-e', '']);
   await writeFile(`${path}.recording`, `${dead.pid}\n`);
-  await (await fileSink(path)).close();
+  await (await recordingSink(path)).close();
   expect(await readdir(dirname(path))).toEqual(['one.mcap']);
+});
+
+test('a file that was renamed while it is open leaves its name to the next', async () => {
+  const path = join(await temporaryFolder(cleanups), 'one.log');
+  const first = await fileSink(`${path}.new`);
+  await rename(`${path}.new`, path);
+  const second = await fileSink(`${path}.new`);
+  await first.write(Uint8Array.of(1));
+  await second.write(Uint8Array.of(2));
+  await Promise.all([first.close(), second.close()]);
+  expect([...(await readFile(path))]).toEqual([1]);
+  expect([...(await readFile(`${path}.new`))]).toEqual([2]);
 });

@@ -65,16 +65,11 @@ export async function openToRead(path: string): Promise<FileHandle> {
 
 /**
  * Creates a file, or empties the one that is there, for writing from its start. Only the user may read it:
- * a capture holds whatever the session held. While it is open nobody else opens it so: a file beside it,
- * `PATH.recording`, says which process writes. That of a process that has died is taken over.
- * @throws SyncError `FILE_UNWRITABLE`, or `FILE_IN_USE`, and then the file is as it was
+ * a capture holds whatever the session held. The file may be renamed while it is open.
+ * @throws SyncError `FILE_UNWRITABLE`
  */
 export async function fileSink(path: string): Promise<ByteSink> {
-  const release = await claim(path);
-  const handle = await openFile(path, 'w').catch(async (error: unknown) => {
-    await release();
-    throw error;
-  });
+  const handle = await openFile(path, 'w');
   return {
     async write(bytes) {
       let written = 0;
@@ -84,11 +79,30 @@ export async function fileSink(path: string): Promise<ByteSink> {
       }
     },
     flush: () => handle.datasync(),
-    async close() {
-      await handle.close();
-      await release();
-    },
+    close: () => handle.close(),
   };
+}
+
+/**
+ * {@link fileSink} for a recording: while it is open nobody else begins one onto this file. A file beside it,
+ * `PATH.recording`, says which process writes. That of a process that has died is taken over.
+ * @throws SyncError `FILE_UNWRITABLE`, or `FILE_IN_USE`, and then the file is as it was
+ */
+export async function recordingSink(path: string): Promise<ByteSink> {
+  const release = await claim(path);
+  try {
+    const sink = await fileSink(path);
+    return {
+      ...sink,
+      async close() {
+        await sink.close();
+        await release();
+      },
+    };
+  } catch (error) {
+    await release();
+    throw error;
+  }
 }
 
 /** Says beside the file that this process writes it. Returns what takes that back. */

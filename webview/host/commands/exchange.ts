@@ -22,7 +22,7 @@ import {
   recoverCapture,
   redactCapture,
 } from '@syncscope/protocol/exchange';
-import { fileSink, zstdCompression } from '@syncscope/protocol/node';
+import { recordingSink, zstdCompression } from '@syncscope/protocol/node';
 import type { TraceHeader } from '@syncscope/protocol/trace';
 import { withCapture } from '../capture-file.ts';
 import { printDocument } from '../json.ts';
@@ -275,7 +275,7 @@ async function write(
   header: TraceHeader,
   fill: (maker: CaptureMaker) => Promise<unknown>,
 ): Promise<number> {
-  const sink = await fileSink(output);
+  const sink = await recordingSink(output);
   const maker = new CaptureMaker(sink, header, { compression: zstdCompression });
   try {
     await fill(maker);

@@ -1,9 +1,9 @@
 import { SyncError } from '@syncscope/protocol/errors';
 import {
   attach,
-  fileSink,
   type Recording,
   type RecordingResult,
+  recordingSink,
   recordSession,
   zstdCompression,
 } from '@syncscope/protocol/node';
@@ -30,7 +30,7 @@ export async function record(options: RecordOptions): Promise<number> {
   const end = endAsked();
   const connection = await attach({ url, token, signal: end });
   // Only now: a session that cannot be attached to leaves no empty file behind.
-  const sink = await fileSink(options.output).catch((error: unknown) => {
+  const sink = await recordingSink(options.output).catch((error: unknown) => {
     connection.close();
     throw error;
   });
