@@ -39,7 +39,13 @@ export {
 export { type DiffNode, diffText, treeOf } from './diff-tree.ts';
 export { EventSync, type EventSyncOptions } from './event-sync.ts';
 export { checkHierarchy } from './hierarchy.ts';
-export { MemoryStore, type StoreContents, type StoreKeeper } from './memory-store.ts';
+export {
+  MemoryStore,
+  type PrunedVersions,
+  type StoreContents,
+  type StoreKeeper,
+  type StoreOptions,
+} from './memory-store.ts';
 export { commonState, type MergeOptions, planTwoWay, type TwoWayPlan } from './merge.ts';
 export {
   type FieldRule,

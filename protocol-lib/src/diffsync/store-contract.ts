@@ -81,7 +81,7 @@ export function storeContract(under: StoreUnderTest): StoreContractTest[] {
         'what was told',
       );
     }),
-    test('keeps versions for ever, each branch by itself', async () => {
+    test('keeps versions under their numbers, each branch by itself', async () => {
       const store = await under.create('one');
       const commit = (branch: string, message: string) =>
         store.commit({ branch, root: store.root(), time: 5, message }).number;

@@ -2,13 +2,13 @@ import type { StateRoot } from '../merkle/index.ts';
 import { type Infer, literal, nullable, object, string, uint } from '../schema/index.ts';
 import { type Change, stateHashSchema } from '../state/index.ts';
 
-/** A state that was kept under a number, for ever. */
+/** A state that was kept under a number, which no other state ever has. */
 export const storeVersionSchema = object({
   /** From 1, over all branches of a store. */
   number: uint,
   /** `main` for what the store was; `common:NAME` for what it had in common with the store NAME after a sync. */
   branch: string(200),
-  /** The version before it on its branch. */
+  /** The version before it on its branch; null for the first, and for the oldest that is left where older ones were pruned. */
   parent: nullable(uint),
   root: stateHashSchema,
   /** As the caller counts it, such as milliseconds since 1970. */
@@ -53,15 +53,15 @@ export interface Store {
   apply(changes: readonly Change[]): StateRoot;
   /** Tells of each change from now on. Answers the function that ends it. */
   subscribe(listener: StoreListener): () => void;
-  /** Keeps a state as the newest version of a branch. @throws SyncError `SCHEMA_MISMATCH` */
+  /** Keeps a state as the newest version of a branch, and may forget old ones by a rule that the store states. @throws SyncError `SCHEMA_MISMATCH` */
   commit(draft: VersionDraft): StoreVersion;
-  /** Every version, by number. */
+  /** Every version that is kept, by number. */
   versions(): readonly StoreVersion[];
   /** The state of a version. @throws SyncError `VERSION_UNKNOWN` */
   at(version: number): StateRoot;
   /** @throws SyncError `VERSION_UNKNOWN`, `SCHEMA_MISMATCH` */
   link(link: VersionLink): void;
-  /** Every link, in the order in which they were made. */
+  /** Every link of these versions, in the order in which they were made. */
   links(): readonly VersionLink[];
 }
 

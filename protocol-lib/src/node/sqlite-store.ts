@@ -2,7 +2,10 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
 import {
   MemoryStore,
+  type PrunedVersions,
   type StoreContents,
+  type StoreKeeper,
+  type StoreOptions,
   type StoreVersion,
   storeVersionSchema,
   versionLinkSchema,
@@ -33,13 +36,18 @@ export class SqliteStore extends MemoryStore {
   readonly #database: DatabaseSync;
 
   /** Use {@link openSqliteStore}. */
-  constructor(name: string, database: DatabaseSync, seen: unknown, contents: StoreContents) {
+  constructor(name: string, database: DatabaseSync, seen: unknown, contents: StoreContents, options: StoreOptions) {
     const file = new StoreFile(database, seen);
-    super(name, contents, {
+    const keeper: StoreKeeper = {
       applied: (changes, root) => file.write(() => file.putChanges(changes, root)),
-      committed: (version, changes) => file.write(() => file.putVersion(version, changes)),
+      committed: (version, changes, pruned) =>
+        file.write(() => {
+          file.putVersion(version, changes);
+          if (pruned !== undefined) file.prune(pruned);
+        }),
       linked: (link) => file.write(() => file.putLink(link)),
-    });
+    };
+    super(name, contents, keeper, options);
     this.#database = database;
   }
 
@@ -50,9 +58,9 @@ export class SqliteStore extends MemoryStore {
 
 /**
  * Opens the store in a file, or begins it; `:memory:` lasts as long as the process.
- * @throws SyncError `STORE_FORMAT`, `STORE_NAME` for another store's file, `STORE_DAMAGED`, `STORE_UNREADABLE`
+ * @throws SyncError `STORE_FORMAT`, `STORE_NAME` for another store's file, `STORE_DAMAGED`, `STORE_UNREADABLE`, and as {@link MemoryStore}
  */
-export function openSqliteStore(file: string, name: string): SqliteStore {
+export function openSqliteStore(file: string, name: string, options: StoreOptions = {}): SqliteStore {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(file);
@@ -61,10 +69,10 @@ export function openSqliteStore(file: string, name: string): SqliteStore {
     checkAbout(database, file, name);
     // Before anything is read: whatever is written from here on by others is noticed.
     const seen = dataVersion(database);
-    return new SqliteStore(name, database, seen, readContents(database, file));
+    return new SqliteStore(name, database, seen, readContents(database, file), options);
   } catch (cause) {
     database?.close();
-    if (isSyncError(cause) && cause.code.startsWith('STORE_')) throw cause;
+    if (isSyncError(cause) && (cause.code.startsWith('STORE_') || cause.origin === 'setting')) throw cause;
     // What does not parse was not written by a store.
     if (isSyncError(cause)) throw damaged(file, cause.message, cause);
     throw new SyncError('STORE_UNREADABLE', `${file} cannot be opened as a store: ${(cause as Error).message}`, {
@@ -151,6 +159,7 @@ class StoreFile {
   readonly #setRoot: StatementSync;
   readonly #seen: unknown;
   readonly #addVersion: StatementSync;
+  readonly #removeVersion: StatementSync;
   readonly #addLink: StatementSync;
 
   constructor(database: DatabaseSync, seen: unknown) {
@@ -159,7 +168,8 @@ class StoreFile {
     this.#put = database.prepare('INSERT OR REPLACE INTO records VALUES (?, ?)');
     this.#remove = database.prepare('DELETE FROM records WHERE key = ?');
     this.#setRoot = database.prepare("UPDATE about SET value = ? WHERE name = 'root'");
-    this.#addVersion = database.prepare('INSERT INTO versions VALUES (?, ?, ?)');
+    this.#addVersion = database.prepare('INSERT OR REPLACE INTO versions VALUES (?, ?, ?)');
+    this.#removeVersion = database.prepare('DELETE FROM versions WHERE number = ?');
     this.#addLink = database.prepare('INSERT INTO links (link) VALUES (?)');
   }
 
@@ -192,6 +202,14 @@ class StoreFile {
 
   putVersion(version: StoreVersion, changes: readonly Change[]): void {
     this.#addVersion.run(version.number, packMsgpack(version), packMsgpack(changes));
+  }
+
+  /** The oldest that is left is written anew, as one that follows upon nothing. */
+  prune({ numbers, oldest, changes, links }: PrunedVersions): void {
+    for (const number of numbers) this.#removeVersion.run(number);
+    this.putVersion(oldest, changes);
+    this.#database.exec('DELETE FROM links');
+    for (const link of links) this.putLink(link);
   }
 
   putLink(link: object): void {
