@@ -219,8 +219,21 @@ function readPlanes(
     else for (let index = 0; index < count; index++) values[index] = bytes[start + index]! + base;
     return;
   }
+  if (!skipped && width === 2) {
+    const high = start + stored;
+    for (let index = 0; index < count; index++)
+      values[index] = bytes[start + index]! + bytes[high + index]! * 256 + base;
+    return;
+  }
   let before = skipped ? first : 0;
   if (skipped && count > 0) values[0] = first;
+  if (skipped && width <= 1) {
+    for (let index = 0; index < stored; index++) {
+      before += (width === 0 ? 0 : bytes[start + index]!) + base;
+      values[index + 1] = before;
+    }
+    return;
+  }
   for (let index = 0; index < stored; index++) {
     let value = 0;
     let scale = 1;

@@ -5,12 +5,18 @@ import type { MutationId } from '../trace/index.ts';
 import type { CaptureIndex, ReplicaIndex } from './capture-index.ts';
 import { advance, type Committed, nothingKnown, type OwnValues, tolerant } from './committed.ts';
 import { KIND } from './envelope.ts';
+import { PageCache } from './index-blobs.ts';
 import type { RecordReader } from './store.ts';
 
 /** Codes of records that are damaged, where others are not. */
 const UNREADABLE = new Set(['CHUNK_DAMAGED', 'RECORD_MALFORMED', 'RECORD_UNEXPECTED', 'SCHEMA_MISMATCH']);
 /** Kept states of a replica; the ones kept first go first. */
 const KEPT_MAX = 1_024;
+/** Bytes that the kept states of all replicas may take together, about. */
+const KEPT_BYTES = 48 * 1024 * 1024;
+/** Of one record of a state that shares nothing with others, and of a state that was led to from a kept one. */
+const RECORD_BYTES = 300;
+const STEP_BYTES = 16 * 1024;
 const KEEP_EVERY = 64;
 /** An equal state of the authority is looked for where nothing that is kept is so near, … */
 const EQUAL_AFTER = 3;
@@ -38,6 +44,13 @@ interface Kept {
   basePending: readonly PendingChanges[];
 }
 
+/** Where a fold begins: a state, the next record's index, and whether others share the state's structure. */
+interface Begin {
+  readonly state: Committed;
+  readonly next: number;
+  readonly isShared: boolean;
+}
+
 /**
  * The state of any replica at any position: from the nearest kept state, snapshot or equal state of the
  * authority at or before it, and the records from there. Kept states share their structure, so that a
@@ -47,6 +60,7 @@ export class StateFolds {
   readonly #index: CaptureIndex;
   readonly #records: RecordReader;
   readonly #kept = new Map<ReplicaIndex, Kept>();
+  readonly #sizes = new PageCache(KEPT_BYTES);
 
   constructor(index: CaptureIndex, records: RecordReader) {
     this.#index = index;
@@ -66,9 +80,12 @@ export class StateFolds {
     if (last < 0) return this.#keptOf(replica).base;
     const begin = await this.#begin(replica, last);
     let state = begin.state;
+    let isShared = begin.isShared;
     for (let at = begin.next; at <= last; at++) {
       state = await this.#advance(replica, state, states.at(at));
-      if (at % KEEP_EVERY === 0 || at === last) this.#keep(replica, states.at(at), state);
+      if (at % KEEP_EVERY !== 0 && at !== last) continue;
+      this.#keep(replica, states.at(at), state, isShared);
+      isShared = true;
     }
     return state;
   }
@@ -140,7 +157,7 @@ export class StateFolds {
   }
 
   /** A known state from which the records up to the `last`-th lead on, and the index of the first of them. */
-  async #begin(replica: ReplicaIndex, last: number): Promise<{ state: Committed; next: number }> {
+  async #begin(replica: ReplicaIndex, last: number): Promise<Begin> {
     const { states: kept, base } = this.#keptOf(replica);
     const states = replica.states;
     const index = this.#index;
@@ -149,15 +166,15 @@ export class StateFolds {
     for (; at >= 0; at--) {
       const position = states.at(at);
       const there = kept.get(position);
-      if (there) return { state: there, next: at + 1 };
+      if (there) return { state: there, next: at + 1, isShared: true };
       if (index.columns.kind(position) === KIND.snapshot) break;
       if (last - at >= EQUAL_AFTER && attempts < EQUAL_ATTEMPTS) {
         attempts++;
         const equal = await this.#equalOfAuthority(replica, position);
-        if (equal) return { state: equal, next: at + 1 };
+        if (equal) return { state: equal, next: at + 1, isShared: true };
       }
     }
-    return { state: at < 0 ? base : nothingKnown, next: Math.max(at, 0) };
+    return { state: at < 0 ? base : nothingKnown, next: Math.max(at, 0), isShared: false };
   }
 
   /** The authority's state of the same version and root hash, which then is this replica's too. */
@@ -178,11 +195,12 @@ export class StateFolds {
       : undefined;
   }
 
-  #keep(replica: ReplicaIndex, position: number, state: Committed): void {
+  #keep(replica: ReplicaIndex, position: number, state: Committed, isShared: boolean): void {
     // What is unknown now may be told by a later record of a growing capture.
     if (state.unknown !== undefined) return;
     const { states } = this.#keptOf(replica);
     states.set(position, state);
+    this.#sizes.add(isShared ? STEP_BYTES : STEP_BYTES + state.root.size * RECORD_BYTES, () => states.delete(position));
     if (states.size > KEPT_MAX) states.delete(states.keys().next().value!);
   }
 

@@ -1,10 +1,10 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import type { Compression, ZstdDecompress } from '../capture/index.ts';
 
-/** zstd as Node has it built in, at its fastest usual level: captures are written while the app runs. */
+/** zstd as Node has it built in, at its usual level: an eighth smaller than at the fastest one, which is hardly faster here. */
 export const zstdCompression: Compression = {
   name: 'zstd',
-  compress: (bytes) => zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }),
+  compress: (bytes) => zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 3 } }),
 };
 
 /** For `openCapture`: several times as fast as the portable way. */
