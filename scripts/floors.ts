@@ -13,7 +13,7 @@ export const FLOORS: ReadonlyArray<readonly string[]> = [
   ['state', 'merkle', 'crdt', 'clock'],
   ['messages', 'conflict', 'events', 'trace'],
   ['sync', 'peers', 'offline', 'presence', 'diffsync'],
-  ['capture', 'replay', 'diagnose'],
+  ['capture', 'replay', 'diagnose', 'shrink'],
   ['simulator'],
 ];
 

@@ -22,6 +22,7 @@ import { inspect } from './commands/inspect.ts';
 import { record } from './commands/record.ts';
 import { replay } from './commands/replay.ts';
 import { sessions } from './commands/sessions.ts';
+import { shrink, TEST_RUNNERS } from './commands/shrink.ts';
 import { state } from './commands/state.ts';
 import { verify } from './commands/verify.ts';
 import { whatif } from './commands/whatif.ts';
@@ -155,6 +156,19 @@ program
   .option(...JSON_OPTION)
   .action(async (file, options) => {
     process.exitCode = await converge(file, options);
+  });
+
+program
+  .command('shrink')
+  .description('the smallest capture with the same finding, and a test of it; exit 0 shrunk, 1 nothing is found')
+  .argument('<file>')
+  .requiredOption('-o, --output <folder>', 'where the test and its captures are written')
+  .option('--finding <n>', 'which of those that diagnose tells; the first, 1, by default', whole)
+  .addOption(new Option('--runner <runner>', 'what runs the test').choices(TEST_RUNNERS).default('node'))
+  .option('--timeout <seconds>', 'when to stop with what is smallest then; 60 by default', positive)
+  .option(...JSON_OPTION)
+  .action(async (file, options) => {
+    process.exitCode = await shrink(file, options);
   });
 
 program

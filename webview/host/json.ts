@@ -15,6 +15,7 @@ export type SchemaName =
   | 'blame'
   | 'compare'
   | 'converge'
+  | 'shrink'
   | 'error'
   | 'import'
   | 'filter'

@@ -18,6 +18,8 @@ export interface BranchOptions {
   readonly definition?: SessionDefinition | undefined;
   /** Nanoseconds that a branch with edits goes on after the recording's end, so that what went wrong can show and be put right. */
   readonly runOn?: number | undefined;
+  /** Steps that are left out, by their place. What follows from them is left out with them. */
+  readonly without?: ReadonlySet<number> | undefined;
 }
 
 /** A session as it would have gone. */
@@ -56,6 +58,7 @@ interface Connection {
 class BranchRun {
   readonly #recorded: RecordedSteps;
   readonly #edits: readonly Edit[];
+  readonly #without: ReadonlySet<number>;
   readonly #runOn: number;
   readonly #baseline: Baseline;
   readonly #timeline = new Timeline();
@@ -78,9 +81,11 @@ class BranchRun {
   /** Whether anything has gone otherwise than recorded. */
   #isOther = false;
 
-  constructor(recorded: RecordedSteps, edits: readonly Edit[], { definition, runOn }: BranchOptions) {
+  constructor(recorded: RecordedSteps, edits: readonly Edit[], { definition, runOn, without }: BranchOptions) {
     this.#recorded = recorded;
     this.#edits = edits;
+    this.#without = without ?? new Set();
+    this.#isOther = this.#without.size > 0;
     this.#runOn = edits.length > 0 ? (runOn ?? DEFAULT_RUN_ON) : 0;
     const decisions = (): Decisions =>
       definition ? appDecisions(definition, recorded.steps) : new RecordedDecisions(recorded.steps);
@@ -98,6 +103,7 @@ class BranchRun {
     const text = `a branch of ${header.sessionId}: ${this.#edits.map(editText).join('; ') || 'nothing is edited'}`;
     this.#hub.emit(this.#authority, { kind: 'log', level: 'info', text: fitText(text, 10_000) });
     for (const [order, step] of steps.entries()) {
+      if (this.#without.has(order)) continue;
       const op = step.input?.op;
       if ((op === 'arrival' || op === 'delivery') && this.#journeyOf(step)) continue;
       this.#timeline.add({ time: step.time, order, run: () => this.#carryOut(step) });
