@@ -7,9 +7,9 @@ import { Hash, ValueText } from '../ui/values.tsx';
 const HASH_FIELDS = new Set(['root', 'own', 'reference', 'expected', 'got']);
 const SHOWN = 50;
 
-/** What a record says, field by field; changes as what they change. */
+/** What a record says, field by field; changes as what they change. A text that says nothing is left out. */
 export function BodyFields({ body }: { readonly body: TraceBody }) {
-  const fields = Object.entries(body).filter(([name]) => name !== 'kind');
+  const fields = Object.entries(body).filter(([name, value]) => name !== 'kind' && value !== '');
   if (fields.length === 0) return null;
   return (
     <dl className="fields">

@@ -68,6 +68,20 @@ export function drawGlyph(pen: Pen, shape: Shape, x: number, y: number, r: numbe
       line(pen, x, y, r, [0.55, -1.05, -0.55, 1.05], false);
       pen.stroke();
       return;
+    case 'fork':
+      // One history, and the two that came of it.
+      line(pen, x, y, r, [0, 1, 0, 0.1, -0.8, -0.9], false);
+      line(pen, x, y, r, [0, 0.1, 0.8, -0.9], false);
+      pen.stroke();
+      return;
+    case 'cut':
+      // Two ends that do not meet.
+      line(pen, x, y, r, [-1.1, 0, -0.4, 0], false);
+      line(pen, x, y, r, [-0.4, -0.9, -0.4, 0.9], false);
+      line(pen, x, y, r, [0.4, -0.9, 0.4, 0.9], false);
+      line(pen, x, y, r, [0.4, 0, 1.1, 0], false);
+      pen.stroke();
+      return;
     default:
       unknownShape(shape);
   }

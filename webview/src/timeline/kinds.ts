@@ -17,7 +17,9 @@ export type Shape =
   | 'undo'
   | 'gap'
   | 'stop'
-  | 'split';
+  | 'split'
+  | 'fork'
+  | 'cut';
 
 export interface KindStyle {
   /** What it is, in words for a tooltip. */
@@ -59,8 +61,8 @@ export const KIND_STYLES: Readonly<Record<TraceKind, KindStyle>> = {
   view: { label: 'view', group: 'other', shape: 'bar', ink: 'muted', weight: 25 },
   proposal: { label: 'proposal', group: 'change', shape: 'triangle', ink: 'change', weight: 48 },
   vote: { label: 'vote', group: 'change', shape: 'check', ink: 'muted', weight: 12 },
-  conflict: { label: 'conflict', group: 'problem', shape: 'split', ink: 'warning', weight: 118 },
-  partition: { label: 'partition', group: 'problem', shape: 'stop', ink: 'warning', weight: 119 },
+  conflict: { label: 'conflict', group: 'problem', shape: 'fork', ink: 'warning', weight: 118 },
+  partition: { label: 'partition', group: 'problem', shape: 'cut', ink: 'warning', weight: 119 },
   presence: { label: 'presence', group: 'other', shape: 'ring', ink: 'muted', weight: 26 },
   operation: { label: 'operation', group: 'change', shape: 'dot', ink: 'change', weight: 42 },
 };
@@ -77,9 +79,9 @@ export const MARKER_STYLES: Readonly<Record<MarkerKind, MarkerStyle>> = {
   desync: { label: 'differs', shape: 'split', ink: 'error', weight: 8 },
   gap: { label: 'records lost', shape: 'gap', ink: 'warning', weight: 7 },
   refused: { label: 'frame refused', shape: 'stop', ink: 'error', weight: 6 },
-  partition: { label: 'cut off', shape: 'stop', ink: 'warning', weight: 5 },
+  partition: { label: 'partition', shape: 'cut', ink: 'warning', weight: 5 },
   fault: { label: 'fault', shape: 'bolt', ink: 'warning', weight: 4 },
-  conflict: { label: 'conflict', shape: 'cross', ink: 'warning', weight: 3 },
+  conflict: { label: 'conflict', shape: 'fork', ink: 'warning', weight: 3 },
   rollback: { label: 'rolled back', shape: 'undo', ink: 'prediction', weight: 1 },
   repair: { label: 'repaired', shape: 'plus', ink: 'good', weight: 2 },
 };

@@ -16,6 +16,8 @@ const OUTLINES: Readonly<Record<Shape, { readonly d: string; readonly filled: bo
   gap: { d: 'M5 2H2.6v8H5M7 2h2.4v8H7', filled: false },
   stop: { d: 'M6 2.2a3.8 3.8 0 1 1 0 7.6 3.8 3.8 0 0 1 0-7.6zM3.8 6h4.4', filled: false },
   split: { d: 'M2.2 4.4h7.6M2.2 7.6h7.6M8.2 1.8L3.8 10.2', filled: false },
+  fork: { d: 'M6 10V6.4L2.8 2.4M6 6.4l3.2-4', filled: false },
+  cut: { d: 'M1.6 6h2.8M4.4 2.4v7.2M7.6 2.4v7.2M7.6 6h2.8', filled: false },
 };
 
 export function Glyph({ look }: { readonly look: Pick<KindStyle | MarkerStyle, 'shape' | 'ink'> }) {
