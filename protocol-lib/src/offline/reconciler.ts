@@ -93,6 +93,8 @@ export class Reconciler {
   handle(request: ReconcileRequest, now: number): ReconcileAnswer | undefined {
     const authority = this.#authority;
     authority.follow(now);
+    // What was remembered of these never came to be.
+    for (const { writer, counter } of authority.takeReturned()) this.#devices.get(writer)?.delete(counter);
     this.#check(request);
     const { device, settled, acknowledged, mutations } = request;
     // An authority that has lost what it knew of this writer takes up where the writer is.

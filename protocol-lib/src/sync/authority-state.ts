@@ -62,6 +62,8 @@ export interface Settled {
 export interface Moment {
   readonly time: number;
   readonly seen: Version;
+  /** Whether it is its poster's to decide it anew where another authority's entry comes before it. */
+  readonly isPosted?: boolean;
 }
 
 export interface AuthorityOptions {
@@ -101,6 +103,7 @@ export class AuthorityState {
   #commits: { readonly version: Version; readonly seq: number }[] = [];
   #settled: Settled[] = [];
   #givenUp: MutationId[] = [];
+  #returned: MutationId[] = [];
 
   /** @throws SyncError as `rehydrate`, and `LOG_NOT_DURABLE`, where the log does not come to a state */
   constructor(
@@ -278,8 +281,14 @@ export class AuthorityState {
   }
 
   /** On the state that there is now. What was settled elsewhere meanwhile stays so. @throws SyncError {@link failure} */
-  #decideAgain({ mutation, command = '', args, decision, time, seen, cause, overtaken = 0 }: Decided): void {
+  #decideAgain(before: Decided): void {
+    const { mutation, command = '', args, decision, time, seen, cause, overtaken = 0, isPosted = false } = before;
     const { writer } = mutation;
+    // Whoever posted it weighed it against a state that is none: the command alone says too little.
+    if (isPosted) {
+      this.#returned.push(mutation);
+      return;
+    }
     const next = this.decided(writer) + 1;
     const moment = { time, seen };
     if (decision === 'adopted') {
@@ -302,6 +311,11 @@ export class AuthorityState {
     const givenUp = this.#givenUp;
     this.#givenUp = [];
     return givenUp;
+  }
+
+  /** Posted mutations that others came before, for whoever posted them. They are not settled by it. */
+  takeReturned(): MutationId[] {
+    return this.#returned.splice(0);
   }
 
   /** What may be told now, in order, and was not taken before. */

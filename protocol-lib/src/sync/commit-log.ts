@@ -22,6 +22,8 @@ export interface Decided {
   readonly cause: readonly number[];
   /** How often another's mutation came before it in a log that is shared. */
   readonly overtaken?: number;
+  /** As `Moment.isPosted`. */
+  readonly isPosted?: boolean;
 }
 
 /** What has become durable, and what another authority's entries came before. */

@@ -82,7 +82,7 @@ export class PostedMutations {
   /** Settles the next mutation of a writer by a command. */
   settle(mutation: MutationId, command: string, args: Value, seen: Version, now: number): Settlement {
     const { writer, counter } = mutation;
-    const moment = this.#options.moment(seen, now);
+    const moment = { ...this.#options.moment(seen, now), isPosted: true };
     const settlement = this.#options.state.commit(command, args, writer, counter, [], moment);
     this.#options.follow(now);
     return settlement;
@@ -91,13 +91,22 @@ export class PostedMutations {
   /** Settles the next mutation of a writer as refused, without running it. */
   refuse(mutation: MutationId, command: string, reason: string, seen: Version, now: number): void {
     const { writer, counter } = mutation;
-    this.#options.state.refuse(command, reason, writer, counter, this.#options.moment(seen, now));
+    const moment = { ...this.#options.moment(seen, now), isPosted: true };
+    this.#options.state.refuse(command, reason, writer, counter, moment);
     this.#options.follow(now);
   }
 
   /** Tells what has become durable meanwhile. */
   follow(now: number): void {
     this.#options.follow(now);
+  }
+
+  /**
+   * Mutations whose settlement has come to nothing, as another authority's entry came before it in a log that is shared. Each is to be
+   * weighed anew and settled again, unless it was settled elsewhere.
+   */
+  takeReturned(): MutationId[] {
+    return this.#options.state.takeReturned();
   }
 
   /** The root that a replica had at a version, or undefined where that is not kept. */
