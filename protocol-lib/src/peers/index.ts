@@ -15,4 +15,7 @@ export {
 export { PEER_DEFAULTS, type PeerSettings } from './peer-settings.ts';
 export { PeerStorage } from './peer-storage.ts';
 export type { PeerStanding } from './peer-sync.ts';
-export { openSession, type Session, type SessionOptions, type SessionOutcome, sessionRule } from './source-of-truth.ts';
+export type { Session, SessionOutcome } from './session.ts';
+export type { Connect, LinePorts } from './session-line.ts';
+export { sessionRule } from './session-rule.ts';
+export { openSession, type SessionOptions } from './source-of-truth.ts';

@@ -184,6 +184,11 @@ export class PeerReplica {
     return this.#history.outcomes;
   }
 
+  /** Where each other member has last said that it stands. */
+  get standings(): ReadonlyMap<ReplicaId, PeerStanding> {
+    return this.#standings;
+  }
+
   /** Mutations that wait for a cause that has not come. */
   get held(): number {
     return this.#held.count;

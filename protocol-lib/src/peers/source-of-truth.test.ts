@@ -1,138 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { Transport } from '../ports/index.ts';
-import { seededRandom } from '../ports/index.ts';
-import { type ReplicaId, recordKey, replicaId } from '../state/index.ts';
-import { type LinkId, SyncManager } from '../sync/index.ts';
-import { coinSession } from '../sync/memory-link.test-helper.ts';
-import { openSession, type Session } from './source-of-truth.ts';
+import { mutate, openPair, owner, SOURCES } from './session-group.test-helper.ts';
 
-/** Both ends of a line that delivers when it is pumped. */
-class Wire {
-  isCut = false;
-  readonly ends: readonly [Transport, Transport];
-  readonly #waiting: (() => void)[] = [];
-
-  constructor() {
-    const listeners: ((frame: Uint8Array) => void)[] = [() => {}, () => {}];
-    const end = (own: number): Transport => ({
-      send: (frame) => {
-        if (!this.isCut) this.#waiting.push(() => listeners[1 - own]!(frame));
-      },
-      close: () => {},
-      onFrame: (listener) => {
-        listeners[own] = listener;
-      },
-      onClose: () => {},
-    });
-    this.ends = [end(0), end(1)];
-  }
-
-  pump(): boolean {
-    const next = this.#waiting.shift();
-    next?.();
-    return next !== undefined;
-  }
-}
-
-/** Alice and bob in one session, and the means to let time go by and to cut alice off. */
-interface Pair {
-  readonly alice: Session;
-  readonly bob: Session;
-  run(milliseconds: number): void;
-  cut(isCut: boolean): void;
-}
-
-const names = ['alice', 'bob', 'carol'].map(replicaId) as [ReplicaId, ReplicaId, ReplicaId];
-
-function pairOf(truth: Session['truth']): Pair {
-  const time = { now: 0 };
-  const clock = { now: () => time.now };
-  const wires: Wire[] = [];
-  const ticks: (() => void)[] = [];
-  const run = (milliseconds: number) => {
-    for (let passed = 0; passed < milliseconds; passed += 50) {
-      time.now += 50_000_000;
-      for (const tick of ticks) tick();
-      while (wires.some((wire) => wire.pump()));
-    }
-  };
-  const sessions = truth === 'authority' ? withAuthority() : amongPeers();
-  for (const session of sessions) ticks.push(() => session.tick());
-  run(1_000);
-  const [alice, bob] = sessions as [Session, Session];
-  const cut = (isCut: boolean) => {
-    for (const wire of wires.slice(0, truth === 'authority' ? 1 : 2)) wire.isCut = isCut;
-  };
-  return { alice, bob, run, cut };
-
-  function withAuthority(): Session[] {
-    const manager = new SyncManager({
-      definition: coinSession,
-      replica: replicaId('server'),
-      session: 'coins',
-      random: seededRandom(1),
-      now: 0,
-    });
-    const links = new Map<LinkId, Transport>();
-    const send = (outgoing: ReturnType<SyncManager['tick']>) => {
-      for (const one of outgoing) if ('frame' in one) links.get(one.link)?.send(one.frame);
-    };
-    ticks.push(() => send(manager.tick(time.now)));
-    return names.slice(0, 2).map((replica, index) => {
-      const wire = new Wire();
-      wires.push(wire);
-      links.set(index + 1, wire.ends[1]);
-      manager.connect(index + 1, time.now);
-      wire.ends[1].onFrame((frame) => send(manager.receive(index + 1, frame, time.now)));
-      const options = { definition: coinSession, replica, session: 'coins', token: '' };
-      return openSession({ truth: 'authority', clock, transport: wire.ends[0], ...options });
-    });
-  }
-
-  function amongPeers(): Session[] {
-    const links = new Map(names.map((name) => [name, new Map<ReplicaId, Transport>()]));
-    for (const [one, other] of [
-      [0, 1],
-      [0, 2],
-      [1, 2],
-    ] as const) {
-      const wire = new Wire();
-      wires.push(wire);
-      links.get(names[one])!.set(names[other], wire.ends[0]);
-      links.get(names[other])!.set(names[one], wire.ends[1]);
-    }
-    const records = [...coinSession.initialRecords(seededRandom(1))];
-    const collections = ['coin/', 'door/', 'note/'];
-    return names.map((replica) =>
-      openSession({
-        truth: 'peers',
-        clock,
-        definition: coinSession,
-        collections,
-        links: links.get(replica)!,
-        replica,
-        session: 'coins',
-        members: names,
-        records,
-        epoch: 1_700_000_000_000,
-      }),
-    );
-  }
-}
-
-const owner = (session: Session, coin: string, state: 'committed' | 'optimistic' = 'committed') =>
-  session[state].get(recordKey(`coin/${coin}`))?.owner;
-
-function mutate(session: Session, command: string, args: { readonly [name: string]: string }) {
-  const made = session.mutate(command, args);
-  if ('rejected' in made) throw new Error(made.rejected);
-  return made.mutation;
-}
-
-describe.each(['authority', 'peers'] as const)('a session whose truth is with the %s', (truth) => {
+describe.each(SOURCES)('a session whose truth is with the %s', (source) => {
   test('shows what was done at once, and settles it for everybody', () => {
-    const { alice, bob, run } = pairOf(truth);
-    expect(alice.truth).toBe(truth);
+    const { alice, bob, run } = openPair(source);
+    expect(alice.truth).toBe(source === 'authority' ? 'authority' : 'peers');
     let told = 0;
     const end = bob.subscribe(() => told++);
     const mutation = mutate(alice, 'take', { coin: '3' });
@@ -149,7 +21,7 @@ describe.each(['authority', 'peers'] as const)('a session whose truth is with th
   });
 
   test('refuses at once what the state does not allow', () => {
-    const { alice, bob, run } = pairOf(truth);
+    const { alice, bob, run } = openPair(source);
     mutate(alice, 'take', { coin: '1' });
     run(3_000);
     expect(bob.mutate('take', { coin: '1' })).toEqual({ rejected: 'coin/1 is taken' });
@@ -157,7 +29,7 @@ describe.each(['authority', 'peers'] as const)('a session whose truth is with th
   });
 
   test('gives one coin to one of two, and tells the other why not', () => {
-    const { alice, bob, run } = pairOf(truth);
+    const { alice, bob, run } = openPair(source);
     const takes = [alice, bob].map((one) => [one, mutate(one, 'take', { coin: '5' })] as const);
     run(4_000);
     const outcomes = takes.map(([session, mutation]) => session.outcome(mutation)!);
@@ -168,7 +40,7 @@ describe.each(['authority', 'peers'] as const)('a session whose truth is with th
   });
 
   test('goes on where one is cut off, and comes together after', () => {
-    const { alice, bob, run, cut } = pairOf(truth);
+    const { alice, bob, run, cut } = openPair(source);
     cut(true);
     mutate(alice, 'take', { coin: '7' });
     mutate(bob, 'take', { coin: '8' });
@@ -180,5 +52,64 @@ describe.each(['authority', 'peers'] as const)('a session whose truth is with th
     run(8_000);
     for (const session of [alice, bob]) expect([owner(session, '7'), owner(session, '8')]).toEqual(['alice', 'bob']);
     expect(alice.isConnected).toBe(true);
+  });
+
+  test('keeps the order of what was done while it was cut off for long', () => {
+    const { alice, bob, run, cut } = openPair(source);
+    cut(true);
+    const made = [mutate(alice, 'take', { coin: '7' }), mutate(alice, 'drop', { coin: '7' })];
+    const note = mutate(alice, 'note', { id: 'a', text: 'after' });
+    run(20_000);
+    expect(alice.outcome(note)).toEqual({ state: 'pending' });
+    cut(false);
+    run(20_000);
+    for (const one of [...made, note]) expect(alice.outcome(one)).toEqual({ state: 'settled' });
+    expect(owner(bob, '7')).toBe(null);
+    expect(alice.committed.hash).toBe(bob.committed.hash);
+  });
+
+  test('says how it gets on', () => {
+    const { alice, run, cut } = openPair(source, 0);
+    expect(alice.health).toMatchObject({ progress: 'joining', reasons: [], verified: undefined });
+    run(3_000);
+    expect(alice.health).toMatchObject({ progress: 'current', reasons: [], lag: 0, oldestPending: 0 });
+    expect(alice.health.verified?.time).toBeGreaterThan(0);
+    cut(true);
+    mutate(alice, 'take', { coin: '2' });
+    run(1_000);
+    expect(alice.health).toMatchObject({ progress: 'progressing', oldestPending: 1_000_000_000 });
+    run(6_000);
+    const alone = { progress: 'disconnected', reasons: [] };
+    expect(alice.health).toMatchObject(source === 'authority' ? { progress: 'stalled', reasons: ['pending'] } : alone);
+    cut(false);
+    run(15_000);
+    expect(alice.health).toMatchObject({ progress: 'current', reasons: [], lag: 0, oldestPending: 0 });
+  });
+
+  test('opens lost connections again by itself, and settles what was done meanwhile', () => {
+    const { alice, bob, run, down } = openPair(source);
+    down(true);
+    const mutation = mutate(alice, 'take', { coin: '9' });
+    run(10_000);
+    expect(alice.isConnected).toBe(false);
+    expect(alice.health.progress).toBe('disconnected');
+    expect(alice.outcome(mutation)).toEqual({ state: 'pending' });
+    down(false);
+    run(15_000);
+    expect(alice.isConnected).toBe(true);
+    expect(alice.outcome(mutation)).toEqual({ state: 'settled' });
+    expect(owner(bob, '9')).toBe('alice');
+    expect(alice.health.progress).toBe('current');
+  });
+
+  test('opens nothing any more once it is closed', () => {
+    const { alice, run, down, tries } = openPair(source);
+    alice.close('enough');
+    down(true);
+    const before = tries();
+    run(10_000);
+    down(false);
+    run(10_000);
+    expect(tries()).toBe(before);
   });
 });

@@ -1,8 +1,14 @@
 import type { BodyOf } from '../../messages/index.ts';
-import type { ReplicaId, Version } from '../../state/index.ts';
+import type { ReplicaId, StateHash, Version } from '../../state/index.ts';
 import type { Core } from './core.ts';
 import type { StateProposal } from './proposal.ts';
 import { fieldsOf } from './proposer.ts';
+
+/** A version, and the hash of the state there. */
+export interface StatedVersion {
+  readonly version: Version;
+  readonly root: StateHash;
+}
 
 /** The part of a member that finds out what it has missed, asks for it, and answers others that ask. */
 export class CatchUp {
@@ -11,6 +17,8 @@ export class CatchUp {
   readonly #versions = new Map<ReplicaId, Version>();
   /** Decided changes whose predecessors are missing. */
   readonly #held = new Map<Version, StateProposal>();
+  /** What each other member has said in its last heartbeat. */
+  readonly stated = new Map<ReplicaId, StatedVersion>();
   #askedAt = Number.NEGATIVE_INFINITY;
   #beatAt = Number.NEGATIVE_INFINITY;
 

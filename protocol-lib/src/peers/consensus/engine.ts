@@ -6,7 +6,7 @@ import type { ReplicaId, Version } from '../../state/index.ts';
 import type { Ballot } from '../../trace/index.ts';
 import { Acceptor } from './acceptor.ts';
 import { checkRound } from './ballot.ts';
-import { CatchUp } from './catch-up.ts';
+import { CatchUp, type StatedVersion } from './catch-up.ts';
 import { type ConsensusRules, Core } from './core.ts';
 import type { Effect } from './effects.ts';
 import type { Intent, ProposalReceipt, StateProposal } from './proposal.ts';
@@ -91,6 +91,11 @@ export class ConsensusEngine {
     return this.#catchUp.held;
   }
 
+  /** What each other member has said in its last heartbeat. */
+  get stated(): ReadonlyMap<ReplicaId, StatedVersion> {
+    return this.#catchUp.stated;
+  }
+
   takeEffects(): Effect[] {
     return this.#core.takeEffects();
   }
@@ -158,6 +163,7 @@ export class ConsensusEngine {
         return;
       case 'HEARTBEAT':
         this.#heard(from, body.version);
+        this.#catchUp.stated.set(from, { version: body.version, root: body.root });
         return;
       case 'SYNC_REQUEST':
         this.#catchUp.answer(from, body);

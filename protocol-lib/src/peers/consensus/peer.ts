@@ -6,6 +6,7 @@ import type { Clock, Transport } from '../../ports/index.ts';
 import { fitText } from '../../schema/index.ts';
 import { type Change, type ReplicaId, replicaId, type Version } from '../../state/index.ts';
 import { closedTap, type Tap } from '../../trace/index.ts';
+import type { StatedVersion } from './catch-up.ts';
 import type { Effect } from './effects.ts';
 import { ConsensusEngine, type ConsensusOptions, strangerError } from './engine.ts';
 import { ConsensusLog, readConsensusLog } from './log.ts';
@@ -131,6 +132,11 @@ export class ConsensusPeer {
   /** Own intents that are not settled. */
   get waiting(): number {
     return this.#engine.waiting;
+  }
+
+  /** What each other member has said in its last heartbeat: its version, and the hash of its state there. */
+  get stated(): ReadonlyMap<ReplicaId, StatedVersion> {
+    return this.#engine.stated;
   }
 
   /** The decided changes after `version`, oldest first; undefined where they are not kept any more. */
