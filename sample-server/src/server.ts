@@ -396,6 +396,7 @@ class World {
   #bot(url: string, replica: ReplicaId): Bot {
     const clock = new SkewedClock();
     const { definition, reducer } = UnsteadyReducer.in(this.#scenario.asPlayed);
+    const random = this.#random(`${replica} reconnects`);
     const begin = (): SyncClient => {
       const state = new ClientState({
         definition,
@@ -405,7 +406,7 @@ class World {
         tap: this.#tap,
         authority: AUTHORITY,
       });
-      return new SyncClient({ url, state, clock, token: this.token });
+      return new SyncClient({ url, state, clock, random, token: this.token });
     };
     const bot = new Bot(replica, begin, this.#scenario.mind(replica, this.#random(replica)));
     this.#parts.set(replica, { bot, clock, reducer });

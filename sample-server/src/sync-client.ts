@@ -1,7 +1,8 @@
-import type { Clock } from '@syncscope/protocol/ports';
+import type { Clock, Random } from '@syncscope/protocol/ports';
 import { type ClientTransport, SseTransport, type TransportEvents } from '@syncscope/protocol/sse';
 import type { Value } from '@syncscope/protocol/state';
 import type { ClientState, PredictResult } from '@syncscope/protocol/sync';
+import { randomOf } from './random-of.ts';
 import { WebSocketTransport } from './websocket-transport.ts';
 
 const TICK_MS = 50;
@@ -13,6 +14,8 @@ export interface SyncClientOptions {
   readonly url: string;
   readonly state: ClientState;
   readonly clock: Clock;
+  /** Spreads those who are sent away together over the time in which they come back. By the replica's name where absent. */
+  readonly random?: Random;
   /** For an event stream, which wants it before anything is said; a WebSocket is let in by it where wrong ones came from its address. */
   readonly token?: string;
 }
@@ -32,12 +35,13 @@ export class SyncClient {
 
   constructor(options: SyncClientOptions) {
     this.#options = options;
+    const random = options.random ?? randomOf(0, options.state.replica);
     this.#ticking = setInterval(() => this.#send(options.state.tick(options.clock.now())), TICK_MS);
     options.state.on((event) => {
       if (event.type === 'committed') this.#wait = RECONNECT_MS.first;
       if (event.type !== 'ended') return;
       // Where a server sends everybody away, they do not all come back at once.
-      if (event.reconnect !== undefined) this.#wait = (event.reconnect / 1e6) * (1 + Math.random());
+      if (event.reconnect !== undefined) this.#wait = (event.reconnect / 1e6) * (1 + random.next());
       // The connection may still have to carry what the state has to say about it.
       setImmediate(() => this.#transport?.close());
     });
