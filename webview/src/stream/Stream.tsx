@@ -40,7 +40,7 @@ export function Stream() {
         query.rows(filter, wanted.offset, wanted.limit, signal),
         filter === '' ? droppedBefore(query) : undefined,
       ]);
-      return { ...found, dropped };
+      return { ...found, dropped, filter };
     },
     true,
     records,
@@ -128,7 +128,7 @@ export function Stream() {
       <StreamHead />
       <Waiting query={page} />
       {page.error && page.error.code !== 'FILTER_SYNTAX' && <FaultView error={page.error} onRetry={page.retry} />}
-      {total === 0 && page.data?.total === 0 && !page.isLoading ? (
+      {total === 0 && page.data?.total === 0 && page.data.filter === filter ? (
         <NoRows filter={filter} isLive={isLive} />
       ) : (
         <VirtualList
