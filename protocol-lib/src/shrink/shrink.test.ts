@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { memorySource, openCapture } from '../capture/index.ts';
 import { recordSimulation, simulatedDefinition } from '../simulator/index.ts';
 import { ddmin, findingsOf, matching, type ShrinkOptions, shrinkCapture, targetsOf } from './index.ts';
+import { captureOf } from './item.ts';
 
 describe('delta debugging', () => {
   test('comes to exactly what is needed, in order, where more does no harm', async () => {
@@ -27,6 +28,9 @@ describe('delta debugging', () => {
     );
   });
 });
+
+/** Faults of nodes: without them nothing is found. */
+const WITHOUT = ['crash', 'disk', 'corrupt', 'clock', 'server-pause'] as const;
 
 /** Seeds of which the simulator corrupts a copy. */
 const CORRUPTED = [1, 5];
@@ -66,6 +70,22 @@ describe('a capture with a finding', () => {
     expect(result!.after.records).toBeLessThanOrEqual(result!.before.records / 4);
     const { findings } = await found(result!.capture);
     expect(findings.map(({ identity }) => identity)).toEqual([result!.finding]);
+  });
+
+  test('that only the verification has shrinks to the record that does not come to its own root', async () => {
+    const { capture, records } = await recordSimulation({ seed: 11, inputs: false, without: [...WITHOUT] });
+    const { header } = await (await openCapture(memorySource(capture))).info();
+    const at = records.findIndex(
+      ({ body }, position) => position > 400 && body.kind === 'commit' && body.changes.length > 0,
+    );
+    const untrue = records.map((record, position) => {
+      return position === at && record.body.kind === 'commit'
+        ? { ...record, body: { ...record.body, changes: [] } }
+        : record;
+    });
+    const result = await shrunk(await captureOf(header, untrue));
+    expect(result?.finding).toEqual({ by: 'verification', class: 'unknown', replica: 'server' });
+    expect(result?.after).toEqual({ records: 2, messages: 0, commits: 1 });
   });
 
   test('whose time is over at once stays as it is, and is said to be no smallest', async () => {
