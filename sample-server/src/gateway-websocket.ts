@@ -99,8 +99,4 @@ class WebSocketWire implements ClientWire {
     closeSocket(this.#socket, CLOSE_CODES[kind], reason);
     await closed;
   }
-
-  tick(): void {
-    // A WebSocket needs nothing from time to time: heartbeats are the protocol's.
-  }
 }

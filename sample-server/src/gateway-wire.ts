@@ -16,8 +16,8 @@ export interface ClientWire {
   send(frames: readonly Uint8Array[]): void;
   /** Says why and closes. Resolves when the connection is gone, soon whatever the other side does. */
   close(kind: EndingKind, reason: string): Promise<void>;
-  /** Called a few times a second, with nanoseconds. */
-  tick(now: number): void;
+  /** Called many times a second, with nanoseconds, where a wire has something to do from time to time. */
+  tick?(now: number): void;
 }
 
 /** What a wire tells the gateway. */

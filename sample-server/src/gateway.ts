@@ -76,7 +76,7 @@ interface Connection {
   /** Whether it is looked after, as one of which nothing but events waits, or has waited, since then. */
   isHeld: boolean;
   heldSince: number;
-  /** Whether the authority has to be told how much waits in it. */
+  /** Whether it is among those of which the authority has to be told how much waits in them. */
   isUntold: boolean;
 }
 
@@ -100,6 +100,10 @@ export class Gateway {
   #written: Connection[] = [];
   /** Connections of which events wait, or have waited. */
   #held: Connection[] = [];
+  /** Connections of which the authority has to be told how much waits in them. */
+  #untold: Connection[] = [];
+  /** Connections whose wires do something from time to time. */
+  readonly #timed = new Set<Connection>();
   #links = 0;
   #isCarrying = false;
   #state: 'open' | 'draining' | 'closed' = 'open';
@@ -196,19 +200,26 @@ export class Gateway {
   tick(): void {
     const { manager } = this.#options;
     const now = this.#now();
-    for (const connection of this.#connections.values()) {
-      const { link, wire } = connection;
-      if (connection.isUntold) {
-        const { queued } = wire;
-        connection.isUntold = queued > 0;
-        manager.queued(link, queued, now);
-      }
-      wire.tick(now);
-    }
+    this.#tellQueued(now);
+    for (const { wire } of this.#timed) wire.tick?.(now);
     this.#carry(manager.tick(now));
     this.#flushHeld(EVENT_WAIT_NS);
     this.#reconciling?.tick();
     this.metrics.reconciliations.tick(now);
+  }
+
+  /** Tells the authority how much waits, in connections that were written to since, or in which something waited when it was told last. */
+  #tellQueued(now: number): void {
+    const untold = this.#untold;
+    this.#untold = [];
+    for (const connection of untold) {
+      const { link, wire } = connection;
+      if (!this.#connections.has(link)) continue;
+      const { queued } = wire;
+      connection.isUntold = queued > 0;
+      if (connection.isUntold) this.#untold.push(connection);
+      this.#options.manager.queued(link, queued, now);
+    }
   }
 
   /** Links are told of it with the next tick. */
@@ -311,6 +322,8 @@ export class Gateway {
       isUntold: true,
     };
     this.#connections.set(link, connection);
+    this.#untold.push(connection);
+    if (wire.tick) this.#timed.add(connection);
     manager.connect(link, this.#now());
     this.#carry(manager.tick(this.#now()));
     return {
@@ -414,6 +427,7 @@ export class Gateway {
   #send(connection: Connection, frames: readonly Uint8Array[]): void {
     const { wire } = connection;
     if (!wire.isOpen) return;
+    if (!connection.isUntold) this.#untold.push(connection);
     connection.isUntold = true;
     this.metrics.sent(frames);
     wire.send(frames);
@@ -433,6 +447,7 @@ export class Gateway {
 
   #onClose(connection: Connection, reason: string): void {
     if (!this.#connections.delete(connection.link)) return;
+    this.#timed.delete(connection);
     connection.visit.gone();
     connection.down.close();
     connection.up.close();

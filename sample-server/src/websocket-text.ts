@@ -94,10 +94,6 @@ export class TextWire implements ClientWire {
     return this.#wire.close(kind, reason);
   }
 
-  tick(now: number): void {
-    this.#wire.tick(now);
-  }
-
   /** The client has said something. As with frames, what cannot be read ends the connection, save a message of a later version's. */
   receive(sink: WireSink, data: Buffer, isBinary: boolean): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;

@@ -10,9 +10,11 @@ import type { MessageBody } from './message.ts';
 import { type NameSource, NameTable } from './names.ts';
 import { arbitraryBody } from './testing.ts';
 
-/** A frame of a state, behind the names it needs. */
+const READ_DIRECTLY: readonly string[] = ['DELTA_SYNC', 'FULL_SYNC', 'ACK', 'HEARTBEAT'];
+
+/** A frame that is read directly, behind the names it needs. */
 const arbitraryFrame = arbitraryBody
-  .filter(({ type }) => type === 'DELTA_SYNC' || type === 'FULL_SYNC')
+  .filter(({ type }) => READ_DIRECTLY.includes(type))
   .map((body) => {
     const encoder = new FrameEncoder(replicaId('server'));
     const { frame } = encoder.encode(body).at(-1)!;

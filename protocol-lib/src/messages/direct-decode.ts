@@ -17,7 +17,8 @@ import { type Rejection, type SnapshotEntry, snapshotPartSchema } from './replic
 import { rejectionsForm } from './wire.ts';
 
 /**
- * Reads the frames that carry states, DELTA_SYNC and FULL_SYNC, from bytes to changes in one pass, checking on the way. It knows only
+ * Reads the frames that are sent most, those that carry states, DELTA_SYNC and FULL_SYNC, and those that say where a client stands, ACK
+ * and HEARTBEAT, from bytes to messages in one pass, checking on the way. It knows only
  * what such frames usually look like and gives up at anything else, be it wrong or merely rare: then the codec reads the frame in its
  * plain way, step by step, which accepts it or says what is wrong. So whatever this accepts must be read the same by that.
  *
@@ -34,6 +35,7 @@ const FEW = 32;
 const FEW_VALUES = MSGPACK_LIMITS.nodes;
 
 const DELTA_HEAD = [0x90 | (3 + MESSAGES.DELTA_SYNC.schema.fields.length), MESSAGES.DELTA_SYNC.id] as const;
+const STANDING_HEAD = 0x90 | (3 + MESSAGES.ACK.schema.fields.length);
 const FULL_HEAD = [0x90 | (3 + MESSAGES.FULL_SYNC.schema.fields.length), MESSAGES.FULL_SYNC.id] as const;
 
 const NONE: readonly string[] = [];
@@ -42,16 +44,24 @@ const NONE: readonly string[] = [];
 export function decodeDirectly(
   frame: Uint8Array,
   names: NameSource,
-): MessageOf<'DELTA_SYNC'> | MessageOf<'FULL_SYNC'> | undefined {
+): MessageOf<'DELTA_SYNC' | 'FULL_SYNC' | 'ACK' | 'HEARTBEAT'> | undefined {
   const isDelta = frame[0] === DELTA_HEAD[0] && frame[1] === DELTA_HEAD[1];
-  if (!isDelta && (frame[0] !== FULL_HEAD[0] || frame[1] !== FULL_HEAD[1])) return undefined;
+  const standing = isDelta ? undefined : standingType(frame);
+  if (!isDelta && !standing && (frame[0] !== FULL_HEAD[0] || frame[1] !== FULL_HEAD[1])) return undefined;
   const reader = new FrameReader(frame, names);
   try {
+    if (standing) return reader.standing(standing);
     return isDelta ? reader.delta() : reader.full();
   } catch {
     // The plain way says what is wrong, if anything is.
     return undefined;
   }
+}
+
+function standingType(frame: Uint8Array): 'ACK' | 'HEARTBEAT' | undefined {
+  if (frame[0] !== STANDING_HEAD) return undefined;
+  if (frame[1] === MESSAGES.ACK.id) return 'ACK';
+  return frame[1] === MESSAGES.HEARTBEAT.id ? 'HEARTBEAT' : undefined;
 }
 
 // The sender of the last frame, which is mostly that of the next.
@@ -121,6 +131,16 @@ class FrameReader {
     const part = this.value();
     if (part === null) return this.whole(message);
     return this.whole({ ...message, part: snapshotPartSchema.parse(part, '') });
+  }
+
+  /** Of a client; one comes after the other, so that the last sender says nothing of the next. */
+  standing<T extends 'ACK' | 'HEARTBEAT'>(type: T): { type: T } & Omit<MessageOf<'ACK'>, 'type'> {
+    const sender = replicaId(this.shortText());
+    const sequence = this.counter();
+    if (sequence === 0) throw GIVE_UP;
+    const version = this.counter();
+    const progress = this.counter();
+    return this.whole({ type, sender, sequence, version, progress, root: this.stateHash() });
   }
 
   whole<T>(message: T): T {

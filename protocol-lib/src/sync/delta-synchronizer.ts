@@ -284,7 +284,8 @@ export class DeltaSynchronizer {
   sync(clients: Iterable<Client>, now: number): void {
     this.#state.keep();
     const before = this.#totals.deltas + this.#totals.fullSyncs;
-    const groups = new Map<string, Client[]>();
+    const { point } = this.#state;
+    const groups = new Groups(this.#state);
     for (const client of clients) {
       client.health.follow(
         client.replica,
@@ -295,7 +296,7 @@ export class DeltaSynchronizer {
         this.#replica,
       );
       this.#metrics?.backlog(client.replica, Math.max(0, this.#state.version - client.acknowledged.version));
-      const isBehind = isBefore(client.sent, this.#state.point);
+      const isBehind = isBefore(client.sent, point);
       if (client.queue.isSlow) {
         this.#hold(client, isBehind, now);
         continue;
@@ -309,13 +310,10 @@ export class DeltaSynchronizer {
       if (client.needsFullSync) {
         this.#fullSync(client, now);
       } else if (isBehind || client.isDue) {
-        const audience = this.#state.audience(client.replica, client.sent);
-        const together = groups.get(audience);
-        if (together) together.push(client);
-        else groups.set(audience, [client]);
+        groups.add(client);
       }
     }
-    for (const [first, ...others] of groups.values()) if (first) this.#syncGroup(first, others, now);
+    for (const [first, ...others] of groups.groups) if (first) this.#syncGroup(first, others, now);
     if (this.#totals.deltas + this.#totals.fullSyncs > before) this.#totals.syncs++;
   }
 
@@ -360,7 +358,8 @@ export class DeltaSynchronizer {
     }
     for (const client of takers) this.#traceView(client);
     this.#outbox.send(takers, delta, [seq]);
-    for (const client of takers) this.#markSent(client, now);
+    const { point } = this.#state;
+    for (const client of takers) this.#markSent(client, point, now);
     this.#totals.deltas += takers.length;
   }
 
@@ -371,7 +370,7 @@ export class DeltaSynchronizer {
     }
     client.unacknowledged = [];
     client.needsFullSync = false;
-    this.#markSent(client, now);
+    this.#markSent(client, this.#state.point, now);
     this.#totals.fullSyncs++;
   }
 
@@ -392,13 +391,42 @@ export class DeltaSynchronizer {
     this.#tap.emit(replica, { kind: 'view', view: fitText(view.id, 200), version, records: size, root: hash });
   }
 
-  #markSent(client: Client, now: number): void {
+  #markSent(client: Client, point: SyncPoint, now: number): void {
     if (client.unacknowledged.length === 0) client.resendAt = now + client.resendWait;
-    client.sent = this.#state.point;
+    client.sent = point;
     client.sentAt = now;
     client.unacknowledged.push(client.sent);
     client.isDue = false;
     client.cause = 0;
+  }
+}
+
+/** Clients of one round by what they can be given together. */
+class Groups {
+  readonly #state: AuthorityState;
+  readonly #byAudience = new Map<string, Client[]>();
+  /** Where all see everything, those that were sent the last delta together stand at one and the same point. */
+  #last: { readonly sent: SyncPoint; readonly together: Client[] } | undefined;
+
+  constructor(state: AuthorityState) {
+    this.#state = state;
+  }
+
+  get groups(): Iterable<Client[]> {
+    return this.#byAudience.values();
+  }
+
+  add(client: Client): void {
+    const { replica, sent } = client;
+    if (this.#last?.sent === sent && !this.#state.viewFor(replica)) {
+      this.#last.together.push(client);
+      return;
+    }
+    const audience = this.#state.audience(replica, sent);
+    const together = this.#byAudience.get(audience) ?? [];
+    if (together.length === 0) this.#byAudience.set(audience, together);
+    together.push(client);
+    this.#last = { sent, together };
   }
 }
 
