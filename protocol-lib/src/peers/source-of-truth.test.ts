@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { mutate, openPair, owner, SOURCES } from './session-group.test-helper.ts';
 
@@ -111,5 +112,37 @@ describe.each(SOURCES)('a session whose truth is with the %s', (source) => {
     down(false);
     run(10_000);
     expect(tries()).toBe(before);
+  });
+
+  test('settles or rejects everything, alike for both, whatever was cut off or closed meanwhile', () => {
+    const step = fc.oneof(
+      fc.record({ who: fc.constantFrom('alice', 'bob'), command: fc.constantFrom('take', 'drop'), coin: fc.nat(2) }),
+      fc.record({ wait: fc.constantFrom(50, 400, 3_000, 9_000) }),
+      fc.record({ fault: fc.constantFrom('cut', 'down'), isOn: fc.boolean() }),
+    );
+    const check = (steps: readonly (typeof step extends fc.Arbitrary<infer Step> ? Step : never)[]) => {
+      const pair = openPair(source);
+      const { alice, bob, run } = pair;
+      const made: (() => string | undefined)[] = [];
+      for (const one of steps) {
+        if ('wait' in one) run(one.wait);
+        else if ('fault' in one) pair[one.fault as 'cut' | 'down'](one.isOn);
+        else {
+          const session = one.who === 'alice' ? alice : bob;
+          const answer = session.mutate(one.command, { coin: `${one.coin}` });
+          if ('mutation' in answer) made.push(() => session.outcome(answer.mutation)?.state);
+        }
+      }
+      pair.cut(false);
+      pair.down(false);
+      run(40_000);
+      expect(made.map((state) => state())).toEqual(made.map(() => expect.stringMatching(/^(settled|rejected)$/)));
+      expect(alice.committed.hash).toBe(bob.committed.hash);
+      for (const session of [alice, bob]) {
+        expect(session.optimistic.hash).toBe(session.committed.hash);
+        expect(session.health).toMatchObject({ progress: 'current', lag: 0, oldestPending: 0 });
+      }
+    };
+    fc.assert(fc.property(fc.array(step, { maxLength: 25 }), check), { numRuns: 15 });
   });
 });
