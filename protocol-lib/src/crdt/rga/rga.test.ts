@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { packMsgpack, unpackMsgpack } from '../../bytes/index.ts';
 import { VersionVector } from '../../clock/index.ts';
-import { type ReplicaId, replicaId } from '../../state/index.ts';
+import { type ReplicaId, recordKey, replicaId } from '../../state/index.ts';
 import {
   decodeOperation,
   decodeRga,
@@ -395,6 +395,26 @@ describe('bad input', () => {
       code('CRDT_BASE_MISSING'),
     );
     expect(one.state()).toEqual(before);
+  });
+
+  test('a state or records whose vector has a negative or fractional counter', () => {
+    const one = RGA.text(alice);
+    one.insert(0, 'abc');
+    const { runs, deletions, vector } = one.state();
+    for (const counter of [-1, 0.5, 2 ** 53]) {
+      const wrong = [{ replica: bob, counter }];
+      for (const vectors of [
+        { since: wrong, vector },
+        { since: [], vector: wrong },
+      ]) {
+        const merge = () => one.merge(rgaStateSchema.parse({ runs, deletions, ...vectors }, 'state'));
+        expect(merge).toThrow(code('SCHEMA_MISMATCH'));
+      }
+      const put = { op: 'put', key: recordKey('text/@vector'), record: { entries: wrong } } as const;
+      const records = recordsOfState(one.state(), 'text').apply([put]);
+      expect(() => stateOfRecords(records, 'text')).toThrow(code('SCHEMA_MISMATCH'));
+    }
+    expect(one.content()).toBe('abc');
   });
 
   test('saved bytes cut or changed anywhere are a typed error or another text', () => {
