@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { unpackMsgpack } from '../bytes/index.ts';
 import { ConflictQueue, ConflictResolver } from '../conflict/index.ts';
-import { type MemoryRows, MemoryStorage, memoryRows, StoredConflicts } from '../offline/index.ts';
+import { encodeRow, type MemoryRows, MemoryStorage, memoryRows, StoredConflicts } from '../offline/index.ts';
 import { type RecordKey, recordKey, replicaId } from '../state/index.ts';
 import { type PeerReplica, PeerStorage } from './index.ts';
 import { PeerGroup } from './peer-group.test-helper.ts';
@@ -145,6 +146,21 @@ describe('a peer that is kept', () => {
         });
       }
       rows.rows = whole;
+    }
+  });
+
+  it('refuses a vector with a negative or fractional counter, however sound its row is', async () => {
+    const rows = memoryRows();
+    const storage = await open(rows);
+    const group = new PeerGroup(names, lastWins, records);
+    writeNote(group, 'alice', 'kept');
+    await storage.keep(group.get('alice').saved);
+    const row = unpackMsgpack(rows.rows.get('peer')!.subarray(8)) as object;
+    for (const counter of [-1, 0.5, 2 ** 53]) {
+      const wrong = encodeRow('peer', { ...row, base: [{ replica: alice, counter }] });
+      if (!wrong.value) throw new Error('a row without bytes');
+      rows.rows = new Map(rows.rows).set('peer', wrong.value);
+      await expect(open(rows)).rejects.toMatchObject({ code: 'STORAGE_DAMAGED' });
     }
   });
 
