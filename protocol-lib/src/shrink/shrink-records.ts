@@ -34,7 +34,7 @@ export async function shrinkRecords(
     if (keeps) await watch.onStep?.(bytes);
     return keeps;
   };
-  let items = await windowOf(capture, target, attempt);
+  let items = await windowOf(capture, target, attempt, watch.isOver);
   for (const unitsOf of [replicaUnits, messageUnits, singleUnits]) {
     const order = new Map(items.map((item, at) => [item, at]));
     const keepsUnits = (units: readonly Unit[]): Promise<boolean> => attempt(inOrder(units, order));
@@ -76,7 +76,12 @@ class Truth {
 type Attempt = (items: readonly Item[]) => Promise<boolean>;
 
 /** The part of a capture around a finding that shows it as a capture of its own. */
-async function windowOf(capture: OpenCapture, target: FoundFinding, attempt: Attempt): Promise<Item[]> {
+async function windowOf(
+  capture: OpenCapture,
+  target: FoundFinding,
+  attempt: Attempt,
+  isOver: () => boolean,
+): Promise<Item[]> {
   const { records } = await capture.info();
   const starts = startsBefore(target.detected);
   const beginnings = await beginningsAt(capture, starts);
@@ -90,7 +95,9 @@ async function windowOf(capture: OpenCapture, target: FoundFinding, attempt: Att
     return items;
   };
   for (const end of endsBehind(target, records)) {
-    const start = await latest(starts, async (one) => attempt(await cut(one, end)));
+    const start = await latest(starts, async (one) => {
+      return end - one <= MAX_WINDOW && !isOver() && attempt(await cut(one, end));
+    });
     if (start !== undefined) return cut(start, end);
   }
   return cut(0, records);

@@ -1,0 +1,110 @@
+import { execFile } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { recordSimulation } from '@syncscope/protocol/simulator';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { root, startNode } from '../support/processes.ts';
+import { cli, cliJson } from './cli.ts';
+
+/** In the repository, so that the written tests find the library as those of a project do; git does not see it. */
+const cache = join(root, 'test', '.cache');
+mkdirSync(cache, { recursive: true });
+const folder = mkdtempSync(join(cache, 'shrink-'));
+const path = (name: string): string => join(folder, name);
+const sample = join(root, 'extension', 'media', 'sample.mcap');
+const clean = path('clean.mcap');
+
+beforeAll(async () => {
+  const { capture } = await recordSimulation({ seed: 11, without: ['corrupt'] });
+  writeFileSync(clean, capture);
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs a written test as a project would; answers the exit code. */
+async function runTest(file: string): Promise<number> {
+  // A test runner under which this runs says so to its children, which then report to it.
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const run = promisify(execFile)(process.execPath, ['--test', file], { env });
+  return run.then(
+    () => 0,
+    (error: { code: number }) => error.code,
+  );
+}
+
+interface Told {
+  readonly before: { readonly records: number };
+  readonly after: { readonly records: number };
+  readonly test: string;
+  readonly capture: string;
+}
+
+/** Shrinks a file and has the written test run with its capture, and with a clean one. */
+async function shrinkAndRun(file: string, name: string) {
+  const { code, document } = await cliJson(['shrink', file, '-o', path(name)]);
+  expect(document).toMatchObject({ schema: 'syncscope/shrink@1', isMinimal: true, checks: 2 });
+  expect(code).toBe(0);
+  const told = document as unknown as Told;
+  expect(told.after.records).toBeLessThanOrEqual(told.before.records / 4);
+  expect(await runTest(told.test)).toBe(0);
+  copyFileSync(clean, told.capture);
+  expect(await runTest(told.test)).not.toBe(0);
+  return document;
+}
+
+describe('shrink', { timeout: 180_000 }, () => {
+  it('makes a test of the sample that fails with a clean capture', async () => {
+    const document = await shrinkAndRun(sample, 'sample');
+    expect(document.finding).toMatchObject({ class: 'corrupted-at-rest', replica: 'bot-2', key: 'item/old_map' });
+    expect(document.session).toBeNull();
+  });
+
+  it.each([
+    ['applier skips a change', 'missed-change'],
+    ['codec cuts to 16 bits', 'codec-fault'],
+    ['client applies to an old state', 'wrong-base'],
+    ['delta lost, base unchecked', 'lost'],
+  ])('makes a test of a session with the planted bug: %s', async (fault, expected) => {
+    const file = path(`${expected}.mcap`);
+    const { code, stderr } = await startNode('test/corpus/write-fault.ts', [fault, '1', file]).exited;
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    const document = await shrinkAndRun(file, expected);
+    expect(document.finding).toMatchObject({ class: expected });
+  });
+
+  it('writes the session with fewer inputs beside, which runs again', async () => {
+    const file = path('simulated.mcap');
+    writeFileSync(file, (await recordSimulation({ seed: 5 })).capture);
+    const { session } = await shrinkAndRun(file, 'simulated');
+    const { code, document } = await cliJson(['replay', String(session)]);
+    expect(code).toBe(0);
+    expect(document).toMatchObject({ status: 'equal' });
+  });
+
+  it('stops when its time is over, with a test of what is smallest then', async () => {
+    const { code, document } = await cliJson(['shrink', sample, '-o', path('late'), '--timeout', '0.000001']);
+    expect(code).toBe(0);
+    expect(document).toMatchObject({ isMinimal: false, steps: 0, checks: 2 });
+    expect(document.after).toEqual(document.before);
+    expect(await runTest(String(document.test))).toBe(0);
+  });
+
+  it('has nothing to do where nothing is found', async () => {
+    const { code, document } = await cliJson(['shrink', clean, '-o', path('none')]);
+    expect(code).toBe(1);
+    expect(document).toMatchObject({ schema: 'syncscope/shrink@1', finding: null });
+    expect(existsSync(path('none'))).toBe(false);
+  });
+
+  it('says what cannot be read, and what is there already', async () => {
+    expect((await cli(['shrink', path('missing.mcap'), '-o', path('missing')])).code).toBe(2);
+    mkdirSync(path('full'));
+    writeFileSync(path('full/finding.test.mjs'), 'mine');
+    const { code, document } = await cliJson(['shrink', sample, '-o', path('full')]);
+    expect(code).toBe(2);
+    expect(document).toMatchObject({ error: { code: 'OUTPUT_EXISTS' } });
+    expect(existsSync(path('full/finding.mcap'))).toBe(false);
+  });
+});
