@@ -247,6 +247,22 @@ export function writeInts(values: readonly unknown[], start: number, count: numb
   position = at;
 }
 
+/** {@link writeUint} of the first `count` of `values`, which lie from 0 to 2^31 - 1. */
+export function writeSmallUints(values: Int32Array, count: number): void {
+  reserve(count * 5);
+  const into = scratch;
+  let at = position;
+  for (let index = 0; index < count; index++) {
+    let rest = values[index]!;
+    while (rest > 0x7f) {
+      into[at++] = rest | 0x80;
+      rest >>= 7;
+    }
+    into[at++] = rest;
+  }
+  position = at;
+}
+
 /** Begins bytes of which the length is not known yet. Answers what {@link endBytes} needs. */
 export function beginBytes(): number {
   reserve(2);
@@ -442,6 +458,21 @@ export function writtenLength(): number {
   return position;
 }
 
+/** A copy of what was written from `start` on. */
+export function writtenFrom(start: number): Uint8Array {
+  return scratch.slice(start, position);
+}
+
+/** Takes back what was written from `start` on. */
+export function unwriteFrom(start: number): void {
+  position = start;
+}
+
+/** Puts another byte where one was written. */
+export function rewriteByte(at: number, byte: number): void {
+  scratch[at] = byte;
+}
+
 /** A copy of what was written. */
 export function writtenBytes(): Uint8Array {
   return scratch.slice(0, position);
@@ -480,6 +511,16 @@ export function writeEncoded(bytes: Uint8Array): void {
   reserve(bytes.length);
   scratch.set(bytes, position);
   position += bytes.length;
+}
+
+/** {@link writeEncoded} of a few bytes, for which a call to the engine costs more than the bytes. */
+export function writeShort(bytes: Uint8Array): void {
+  const { length } = bytes;
+  reserve(length);
+  const into = scratch;
+  const start = position;
+  for (let index = 0; index < length; index++) into[start + index] = bytes[index]!;
+  position = start + length;
 }
 
 /** Two 32-bit words as 8 bytes behind their header. */

@@ -70,6 +70,49 @@ describe('round trip', () => {
     );
   });
 
+  test('a delta has the same bytes whether its fields were just written or not', () => {
+    const value = fc.oneof(
+      { weight: 6, arbitrary: fc.integer() },
+      fc.constantFrom(-0, 2 ** 29, 2 ** 30, -(2 ** 30), -(2 ** 30) - 1, 1.5, 'text'),
+    );
+    const record = fc.oneof(
+      { weight: 4, arbitrary: fc.record({ x: value, y: value }) },
+      fc.record({ y: value }),
+      fc.constant({}),
+    );
+    const key = fc.constantFrom('k/a', 'k/b', 'k/c', 'k/d').map(recordKey);
+    const change = fc.oneof(
+      {
+        weight: 8,
+        arbitrary: fc.record({ op: fc.constant('patch' as const), key, fields: record, removed: fc.constant([]) }),
+      },
+      fc.record({ op: fc.constant('patch' as const), key, fields: record, removed: fc.constant(['z']) }),
+      fc.record({ op: fc.constant('put' as const), key, record }),
+      fc.record({ op: fc.constant('remove' as const), key }),
+    );
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 40 }), fc.array(change, { maxLength: 3 }), (changes, before) => {
+        const encoder = new FrameEncoder(server);
+        const bytesOf = (list: typeof changes) => encoder.encode({ ...delta, changes: list }).at(-1)!.frame;
+        bytesOf(changes);
+        bytesOf(before);
+        // With another encoder's table between them nothing is known of the fields.
+        new FrameEncoder(server).encode({
+          ...delta,
+          changes: [{ op: 'patch', key: recordKey('k/a'), fields: { w: 1 }, removed: [] }],
+        });
+        const cold = bytesOf(changes);
+        bytesOf([{ op: 'patch', key: recordKey('k/a'), fields: { x: 1, y: 1 }, removed: [] }]);
+        const warm = bytesOf(changes);
+        const tail = unpackMsgpack(warm) as unknown[];
+        expect(tail.slice(3)).toEqual((unpackMsgpack(cold) as unknown[]).slice(3));
+        const decoder = new FrameDecoder();
+        for (const { frame } of encoder.encodeNames()) decoder.decode(frame);
+        expect((decoder.decode(warm) as typeof delta & { changes: unknown }).changes).toEqual(changes);
+      }),
+    );
+  });
+
   test('names are told before their first use and never again', () => {
     const codec = new BinaryCodec(server);
     const receiver = new FrameDecoder();

@@ -4,8 +4,10 @@ import {
   writeArrayHeader,
   writeEncoded,
   writeNumber,
+  writeShort,
   writeText,
   writeValue,
+  writtenFrom,
   writtenInSlab,
   writtenLength,
 } from '../bytes/index.ts';
@@ -80,6 +82,9 @@ export class FrameEncoder {
   #sequence = 0;
   /** Names of the table that NAMES frames have carried. */
   #announced = 0;
+  /** What all frames of the type that was written last begin with. */
+  #headType: MessageType | undefined;
+  #head: Uint8Array = new Uint8Array();
 
   constructor(sender: ReplicaId) {
     this.sender = sender;
@@ -126,10 +131,17 @@ export class FrameEncoder {
   }
 
   #writeHead(type: MessageType): void {
-    const { length, id } = heads.get(type)!;
-    writeArrayHeader(length);
-    writeNumber(id);
-    writeText(this.sender);
+    if (type === this.#headType) {
+      writeShort(this.#head);
+    } else {
+      const { length, id } = heads.get(type)!;
+      const start = writtenLength();
+      writeArrayHeader(length);
+      writeNumber(id);
+      writeText(this.sender);
+      this.#head = writtenFrom(start);
+      this.#headType = type;
+    }
     writeNumber(this.#sequence + 1);
   }
 

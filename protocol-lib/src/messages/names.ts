@@ -12,6 +12,8 @@ export const NAMES_PER_FRAME = 8_192;
 /** Gives the number of a name; the name itself where it has none and gets none. */
 export interface NameSink {
   reference(name: string): number | string;
+  /** Its number where it has one already, else -1: gives none. */
+  numberOf(name: string): number;
 }
 
 /** Gives the name of a number. */
@@ -24,7 +26,11 @@ export interface NameSource {
 }
 
 /** For frames whose fields refer to no names. */
-export const noNames: NameSink & NameSource = { reference: (name) => name, nameAt: () => undefined };
+export const noNames: NameSink & NameSource = {
+  reference: (name) => name,
+  numberOf: () => -1,
+  nameAt: () => undefined,
+};
 
 /**
  * The names that one sender refers to by number: record keys, field names and replicas. It only ever grows, so a
@@ -67,9 +73,13 @@ export class NameTable implements NameSink, NameSource {
     return replica;
   }
 
+  numberOf(name: string): number {
+    return this.#numbers.get(name) ?? -1;
+  }
+
   reference(name: string): number | string {
-    const known = this.#numbers.get(name);
-    if (known !== undefined) return known;
+    const known = this.numberOf(name);
+    if (known >= 0) return known;
     if (!this.#fits(name)) return name;
     this.#push(name);
     return this.#names.length - 1;

@@ -1,15 +1,21 @@
 import {
   beginBytes,
   endBytes,
+  rewriteByte,
+  unwriteFrom,
   writeArrayHeader,
   writeCountedText,
   writeInt,
   writeInts,
   writeNumber,
+  writeShort,
+  writeSmallUints,
   writeText,
   writeUint,
   writeValue,
   writeWords,
+  writtenFrom,
+  writtenLength,
 } from '../bytes/index.ts';
 import type { VectorEntry } from '../clock/index.ts';
 import type { Change, StateHash, SyncRecord, Value } from '../state/index.ts';
@@ -47,12 +53,21 @@ const kinds: number[] = [];
 let hasOnlyInts = false;
 /** One a field whose texts repeat: the number of each. */
 const numbers: (Map<string, number> | undefined)[] = [];
-/** The numbers of the fields that were looked up last, and whose table they are of: a table never gives a name another one. */
+/** The fields that were looked up last, how their names are written, and whose table they are of: a table never gives a name another one. */
 let knownFields: readonly string[] = NONE;
-let knownNumbers: readonly number[] = [];
+let knownNames: Uint8Array = new Uint8Array();
+/** The same with the types of fields that are integers all: what the head of such a run says behind its operation. */
+let knownInts: Uint8Array = new Uint8Array();
 let knownBy: NameSink | undefined;
 /** The number of the key that was written last. */
 let lastKey = 0;
+/** Changes of a short list and fields of a row that {@link writeIntRun} takes. With so few rows the head of a run is one byte. */
+const SHORT_CHANGES = 31;
+const SHORT_FIELDS = 32;
+/** One a change of a short list: the number of its key, -1 where it had none before. */
+const keyNumbers = new Int32Array(SHORT_CHANGES);
+/** The values of one row, zigzagged. */
+const zigzags = new Int32Array(SHORT_FIELDS);
 /** Values of long runs are given back to the collector with their array. */
 const VALUES_KEPT = 4_096;
 
@@ -79,12 +94,15 @@ function writeFieldNames(names: NameSink): void {
       writeNames(fields, names);
       return;
     }
+    const start = writtenLength();
+    writeNames(fields, names);
     knownFields = fields;
-    knownNumbers = references;
+    knownNames = writtenFrom(start);
+    knownInts = Uint8Array.from([...knownNames, ...fields.map(() => COLUMN.int)]);
     knownBy = names;
+    return;
   }
-  writeUint(knownNumbers.length);
-  for (let index = 0; index < knownNumbers.length; index++) writeUint(knownNumbers[index]! + 1);
+  writeShort(knownNames);
 }
 
 function writeKey(reference: number | string): void {
@@ -172,20 +190,84 @@ function gatherRun(changes: readonly Change[], start: number): number {
 
 export function writeChanges(changes: readonly Change[], names: NameSink): void {
   const bytes = beginBytes();
+  const { length } = changes;
+  const isShort = length <= SHORT_CHANGES;
   lastKey = 0;
-  for (let start = 0; start < changes.length; ) {
-    const end = gatherRun(changes, start);
-    const first = changes[start]!;
-    const removed = first.op === 'patch' ? first.removed : NONE;
-    const op = removed.length > 0 ? WIRE_OP.patchAndRemove : WIRE_OP[first.op];
-    writeHead(op, end - start, removed, names);
-    // One after the other, so that a processor waits for several at once: tables of names are larger than its nearest memory.
-    for (let row = start; row < end; row++) references[row - start] = names.reference(changes[row]!.key);
-    writeRows(end - start);
-    forget();
-    start = end;
+  // One after the other, so that a processor waits for several at once: tables of names are larger than its nearest memory.
+  if (isShort) for (let row = 0; row < length; row++) keyNumbers[row] = names.numberOf(changes[row]!.key);
+  for (let start = 0; start < length; ) {
+    const end = isShort ? writeIntRun(changes, start, names) : start;
+    start = end > start ? end : writeRun(changes, start, names);
   }
   endBytes(bytes);
+}
+
+/** Writes the run of any kind that begins at `start`. Answers where the next one begins. */
+function writeRun(changes: readonly Change[], start: number, names: NameSink): number {
+  const end = gatherRun(changes, start);
+  const first = changes[start]!;
+  const removed = first.op === 'patch' ? first.removed : NONE;
+  const op = removed.length > 0 ? WIRE_OP.patchAndRemove : WIRE_OP[first.op];
+  writeHead(op, end - start, removed, names);
+  for (let row = start; row < end; row++) references[row - start] = names.reference(changes[row]!.key);
+  writeRows(end - start);
+  forget();
+  return end;
+}
+
+/**
+ * {@link writeRun} for the changes that are sent most, patches of a few integers with the fields of the run before: each is written as it is met.
+ * Answers `start` where the run is of another kind; then nothing was written, and only keys got a number that would get the same one now.
+ */
+function writeIntRun(changes: readonly Change[], start: number, names: NameSink): number {
+  if (knownBy !== names || knownFields.length > SHORT_FIELDS) return start;
+  const head = writtenLength();
+  const keyBefore = lastKey;
+  writeUint(0);
+  writeShort(knownInts);
+  let end = start;
+  for (; end < changes.length; end++) {
+    const change = changes[end]!;
+    if (change.op !== 'patch' || change.removed.length > 0) break;
+    const taken = takeInts(change.fields);
+    if (taken === OTHER_FIELDS) break;
+    if (taken === OTHER_VALUES) {
+      end = start;
+      break;
+    }
+    const number = keyNumbers[end]!;
+    writeKey(number >= 0 ? number : names.reference(change.key));
+    writeSmallUints(zigzags, knownFields.length);
+  }
+  if (end > start) {
+    rewriteByte(head, (end - start) * 4 + WIRE_OP.patch);
+  } else {
+    lastKey = keyBefore;
+    unwriteFrom(head);
+  }
+  return end;
+}
+
+const INTS = 0;
+const OTHER_FIELDS = 1;
+const OTHER_VALUES = 2;
+
+/** Takes the values of a record that has the fields looked up last, in their order, where all are integers within ±2^30. */
+function takeInts(record: SyncRecord): number {
+  const names = knownFields;
+  const width = names.length;
+  let taken = INTS;
+  let index = 0;
+  for (const name in record) {
+    if (index >= width || names[index] !== name) return OTHER_FIELDS;
+    const value = record[name];
+    // 0 may be -0, which is another number.
+    if (typeof value !== 'number' || (value << 1) >> 1 !== value || (value === 0 && Object.is(value, -0)))
+      taken = OTHER_VALUES;
+    else zigzags[index] = (value << 1) ^ (value >> 31);
+    index++;
+  }
+  return index === width ? taken : OTHER_FIELDS;
 }
 
 /** A snapshot has no order of its own, so all records of one shape lie in one run. */
@@ -337,7 +419,8 @@ function wordAt(hash: string, start: number): number {
   let word = 0;
   for (let index = start; index < start + 8; index++) {
     const unit = hash.charCodeAt(index);
-    word = (word << 4) | (unit < 0x61 ? unit - 0x30 : unit - 0x57);
+    // A letter has bit 6 and counts from 1. Without a branch, since no processor foresees the digits of a hash.
+    word = (word << 4) | ((unit & 0xf) + (unit >> 6) * 9);
   }
   return word;
 }
