@@ -8,6 +8,8 @@ import type { ClientWire, EndingKind, Entrance, WireSink } from './gateway-wire.
 export const SSE_RETAINED_BYTES = 256 * 1024;
 /** How long a client may be without its stream before its connection is over. */
 export const SSE_RESUME_NS = milliseconds(10_000);
+/** How long a stream that was ended may take to be read. */
+const CLOSE_PATIENCE_MS = 2_000;
 const KEEP_ALIVE_NS = milliseconds(SSE_KEEP_ALIVE_MS);
 
 /** No proxy may hold, cut or rewrite what goes through it, and none may keep it. */
@@ -162,6 +164,8 @@ class EventStream implements ClientWire {
     if (response) {
       // One line: what a reason holds comes from many places.
       response.write(`event: close\ndata: ${reason.replace(/[\r\n]+/g, ' ')}\n\n`);
+      // Who does not read would never let it go.
+      response.setTimeout(CLOSE_PATIENCE_MS, () => response.destroy());
       response.end();
     }
     this.end(reason);

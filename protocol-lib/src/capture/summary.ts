@@ -81,7 +81,7 @@ export function summarize(record: Pick<TraceRecord, 'body'>, index: CaptureIndex
     case 'conflict':
       return conflictText(body);
     case 'partition':
-      return `${body.state}: reaches ${body.reachable.length} of ${body.members.length}${because(body.detail)}`;
+      return `${sideText(body)}: reaches ${body.reachable.length} of ${body.members.length}${because(body.detail)}`;
     case 'presence':
       return `${body.target} ${body.state}${body.device ? ` on ${body.device}` : ''}${because(body.detail)}`;
     case 'operation':
@@ -89,6 +89,14 @@ export function summarize(record: Pick<TraceRecord, 'body'>, index: CaptureIndex
     default:
       return unreachable(body);
   }
+}
+
+/** A minority is cut off: which side of the cut the writer is on. */
+function sideText({ state, reachable, members }: Extract<TraceRecord['body'], { kind: 'partition' }>): string {
+  if (state !== 'minority') return state;
+  return reachable.length * 2 > members.length
+    ? 'a minority is cut off, here is the majority'
+    : 'cut off with a minority';
 }
 
 function because(reason: string): string {
