@@ -54,7 +54,8 @@ describe('a probe of a real server', () => {
 
   test('through a network that loses frames it is as well as the network allows', async () => {
     const server = await running(cleanups, { token: TOKEN });
-    const { code, out } = await probed(server.url, '--seconds', '4', '--network', 'train', '--budget', PATIENT);
+    const budget = `${PATIENT},typical=5000,peak=50000`;
+    const { code, out } = await probed(server.url, '--seconds', '4', '--network', 'train', '--budget', budget);
     expect(out).toContain('network train');
     expect(out).toContain('Every budget is met.');
     expect(code).toBe(0);
