@@ -1,8 +1,9 @@
 import { expect } from 'vitest';
 import type { SyncError } from '../errors/index.ts';
 import { compactLog, DiskEventLog, type LogEntry, readLogFile, replay, SimulatedDisk } from '../events/index.ts';
+import type { StateRoot } from '../merkle/index.ts';
 import { type Random, seededRandom } from '../ports/index.ts';
-import { replicaId, type Value } from '../state/index.ts';
+import { replicaId, type Value, type Version } from '../state/index.ts';
 import { ClientState } from './client.ts';
 import { SyncManager } from './manager.ts';
 import { coinSession } from './memory-link.test-helper.ts';
@@ -224,23 +225,34 @@ export class DurableSession {
     expect(this.log.durable).toBe(this.log.last);
     const state = replay(this.log, coinSession.reduce);
     expect([state.version, state.root.hash]).toEqual([this.manager.version, this.manager.root.hash]);
-    const notes = entries
-      .flatMap((one) => (one.outcome === 'committed' ? one.events : []))
-      .filter(({ type }) => type === 'NOTED')
-      .map(({ detail }) => detail);
-    expect(new Set(notes).size).toBe(notes.length);
-    for (const { client } of this.seats.values()) {
-      expect(client.pending).toEqual([]);
-      expect([client.version, client.committed.hash]).toEqual([state.version, state.root.hash]);
-      const own = entries.filter(({ mutation }) => mutation.writer === client.replica);
-      expect(own.map(({ mutation }) => mutation.counter)).toEqual(own.map((_, index) => index + 1));
-      for (const { mutation, outcome } of own) {
-        const ends = this.told.get(`${mutation.writer}#${mutation.counter}`);
-        expect(ends).toEqual([outcome === 'committed' ? 'confirmed' : 'rejected']);
-      }
-    }
-    // A mutation that its writer was told of, and that the log does not have, would be missing above; one that it has not, here.
-    const writers = new Set<string>(NAMES);
-    expect(this.told.size).toBe(entries.filter(({ mutation }) => writers.has(mutation.writer)).length);
+    expectSettled(entries, state, this.seats.values(), this.told, NAMES);
   }
+}
+
+/** Every client has all, nothing twice, and heard of each of its mutations once what the log says of it. */
+export function expectSettled(
+  entries: readonly LogEntry[],
+  state: { readonly version: Version; readonly root: StateRoot },
+  seats: Iterable<{ readonly client: ClientState }>,
+  told: ReadonlyMap<string, readonly string[]>,
+  names: readonly string[],
+): void {
+  const notes = entries
+    .flatMap((one) => (one.outcome === 'committed' ? one.events : []))
+    .filter(({ type }) => type === 'NOTED')
+    .map(({ detail }) => detail);
+  expect(new Set(notes).size).toBe(notes.length);
+  for (const { client } of seats) {
+    expect(client.pending).toEqual([]);
+    expect([client.version, client.committed.hash]).toEqual([state.version, state.root.hash]);
+    const own = entries.filter(({ mutation }) => mutation.writer === client.replica);
+    expect(own.map(({ mutation }) => mutation.counter)).toEqual(own.map((_, index) => index + 1));
+    for (const { mutation, outcome } of own) {
+      const ends = told.get(`${mutation.writer}#${mutation.counter}`);
+      expect(ends).toEqual([outcome === 'committed' ? 'confirmed' : 'rejected']);
+    }
+  }
+  // A mutation that its writer was told of, and that the log does not have, would be missing above; one that it has not, here.
+  const writers = new Set(names);
+  expect(told.size).toBe(entries.filter(({ mutation }) => writers.has(mutation.writer)).length);
 }

@@ -6,6 +6,7 @@ import { seededRandom } from '../ports/index.ts';
 import { replicaId, type Value } from '../state/index.ts';
 import { firstSnapshot } from './authority-state.ts';
 import { ClientState } from './client.ts';
+import { expectSettled } from './durable-session.test-helper.ts';
 import { SyncManager } from './manager.ts';
 import { coinSession } from './memory-link.test-helper.ts';
 import type { LinkId, Outgoing } from './outbox.ts';
@@ -201,23 +202,7 @@ class SharedSession {
       expect(own.failure).toBeUndefined();
       expect([manager.version, manager.root.hash]).toEqual([state.version, state.root.hash]);
     }
-    const notes = entries
-      .flatMap((one) => (one.outcome === 'committed' ? one.events : []))
-      .filter(({ type }) => type === 'NOTED')
-      .map(({ detail }) => detail);
-    expect(new Set(notes).size).toBe(notes.length);
-    for (const { client } of this.seats.values()) {
-      expect(client.pending).toEqual([]);
-      expect([client.version, client.committed.hash]).toEqual([state.version, state.root.hash]);
-      const own = entries.filter(({ mutation }) => mutation.writer === client.replica);
-      expect(own.map(({ mutation }) => mutation.counter)).toEqual(own.map((_, index) => index + 1));
-      for (const { mutation, outcome } of own) {
-        const ends = this.told.get(`${mutation.writer}#${mutation.counter}`);
-        expect(ends).toEqual([outcome === 'committed' ? 'confirmed' : 'rejected']);
-      }
-    }
-    const writers = new Set<string>(CLIENTS);
-    expect(this.told.size).toBe(entries.filter(({ mutation }) => writers.has(mutation.writer)).length);
+    expectSettled(entries, state, this.seats.values(), this.told, CLIENTS);
   }
 }
 
