@@ -165,3 +165,27 @@ export function sessionTests(): void {
 function corruptBot2(): void {
   void vscode.commands.executeCommand(COMMANDS.injectFault, { fault: 'corrupt', target: 'bot-2' });
 }
+
+/** Every scenario is started by its name, listed, attached to and stopped; also those without an authority. */
+export function scenarioTests(): void {
+  describe('a scenario', () => {
+    afterEach(async () => {
+      await vscode.commands.executeCommand(COMMANDS.stopServer);
+      await closeAllTabs();
+    });
+
+    for (const scenario of ['adventure', 'board', 'craps', 'call']) {
+      it(`${scenario} starts and is attached, with its participants`, async () => {
+        const id = await vscode.commands.executeCommand<string | undefined>(COMMANDS.startServerScenario, scenario);
+        assert.ok(id, `${scenario} did not start`);
+        assert.match(id, new RegExp(`^${scenario}`));
+        await vscode.commands.executeCommand(COMMANDS.attach, id);
+        const session = await untilSession(
+          'several participants',
+          (one) => one.id === id && one.participants.length > 2,
+        );
+        assert.equal(session.state, 'attached');
+      });
+    }
+  });
+}
