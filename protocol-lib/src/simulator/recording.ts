@@ -4,12 +4,12 @@ import { PROTOCOL_VERSION } from '../messages/index.ts';
 import { replicaId } from '../state/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
 import { TRACE_VERSION, type TraceHeader, type TraceRecord } from '../trace/index.ts';
+import { SESSION } from './authority-process.ts';
 import { AUTHORITY, bazaar } from './bazaar.ts';
 import type { Violation } from './oracle.ts';
 import { simulate } from './scenarios.ts';
 import { drawShape, type SimulationOptions } from './shape.ts';
 import type { SimulationResult } from './simulation.ts';
-import { SESSION } from './world.ts';
 
 /** States looked up in one capture. */
 const SAMPLES = 40;

@@ -1,17 +1,11 @@
-import { isSyncError, type SyncError } from '../errors/index.ts';
-import { DiskEventLog, SimulatedDisk } from '../events/index.ts';
+import { isSyncError } from '../errors/index.ts';
 import { MIN_PROTOCOL, messageType, OWN_PROTOCOLS, PROTOCOL_VERSION } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import { argumentText, type Input, InputJournal } from '../replay/index.ts';
 import { type Change, type ReplicaId, replicaId, type Value } from '../state/index.ts';
-import {
-  ClientState,
-  type Outgoing,
-  type SessionDefinition,
-  SyncManager,
-  type SyncManagerOptions,
-} from '../sync/index.ts';
+import { ClientState, type Outgoing, type SessionDefinition, type SyncManager } from '../sync/index.ts';
 import { TraceHub, type TraceRecord } from '../trace/index.ts';
+import { AuthorityProcess, SESSION } from './authority-process.ts';
 import { AUTHORITY, bazaar } from './bazaar.ts';
 import { Choices, Stream } from './choices.ts';
 import { ClientModel } from './client-model.ts';
@@ -19,13 +13,12 @@ import { EventQueue } from './event-queue.ts';
 import { type FaultTarget, type StrikingFault, strike } from './faults.ts';
 import { Line } from './network.ts';
 import { NodeClock } from './node-clock.ts';
-import { ClientNode, ServerNode, type Socket } from './nodes.ts';
+import { ClientNode, type ServerNode, type Socket } from './nodes.ts';
 import { drawIntent, drawOwnIntent } from './operations.ts';
 import { Referee } from './referee.ts';
 import { type ClientShape, drawShape, type Shape, type SimulationOptions } from './shape.ts';
 
 const SERVER = replicaId(AUTHORITY);
-export const SESSION = 'simulated';
 const TICK = milliseconds(50);
 const CONNECT_TIMEOUT = milliseconds(1_000);
 /** After healing, whoever holds a dead connection hears of it. */
@@ -51,35 +44,35 @@ export class World implements FaultTarget {
   isWorking = true;
   /** Types of frames other than heartbeats, collected while it is there: when the network should be quiet. */
   chatter: string[] | undefined;
-  readonly #options: SimulationOptions;
   readonly #hub = new TraceHub(this.queue);
   readonly #definition: SessionDefinition;
   readonly #byName = new Map<ReplicaId, ClientNode>();
-  /** Of authorities that were lost. */
-  #commits = 0;
+  readonly #authority: AuthorityProcess;
   #nextLink = 1;
   #restarts = 0;
-  /** Authorities so far: each that begins without a log is another life of the session. */
-  #lives = 0;
   /** Where the inputs go that the session is run again from. */
   readonly #journal: InputJournal | undefined;
-  /** The present authority's log. */
-  #log: DiskEventLog | undefined;
-  /** The disk for which something is on its way to become durable. */
-  #drivenDisk: SimulatedDisk | undefined;
 
   constructor(options: SimulationOptions, listener: ((record: TraceRecord) => void) | undefined) {
     const { seed, skip = {} } = options;
-    this.#options = options;
     this.shape = drawShape(options);
     this.#definition = bazaar(this.shape.size, this.shape.hasViews);
     this.referee = new Referee(this.shape, this.#definition.initialRecords(Stream.of(seed, 'authority')));
     this.#hub.listen((record) => this.referee.follow(record, this.#byName.get(record.replica)));
     if (listener) this.#hub.listen(listener);
     this.#journal = options.inputs ? new InputJournal(this.#hub, SERVER) : undefined;
-    const clock = new NodeClock(this.queue, this.shape.serverClock);
-    this.server = new ServerNode(clock, this.#newAuthority(clock, undefined), new Choices(seed, AUTHORITY, skip));
-    this.#driveDisk();
+    this.#authority = new AuthorityProcess({
+      seed,
+      shape: this.shape,
+      definition: this.#definition,
+      queue: this.queue,
+      tap: this.#hub,
+      oracle: this.referee.oracle,
+      operations: new Choices(seed, AUTHORITY, skip),
+      hand: (input, work) => this.#hand(input, work),
+      isJournaled: this.#journal !== undefined,
+    });
+    this.server = this.#authority.node;
     this.clients = this.shape.clients.map((shape) => {
       const choices = {
         operations: new Choices(seed, shape.name, skip),
@@ -99,7 +92,7 @@ export class World implements FaultTarget {
 
   /** Mutations that took effect, at this authority and those that were lost. */
   get commits(): number {
-    return this.#commits + this.server.manager.stats.commits;
+    return this.#authority.commits;
   }
 
   /** Hands an input to a state machine, and keeps it where the session is to be run again. */
@@ -204,7 +197,7 @@ export class World implements FaultTarget {
       const now = clock.now();
       const input: Input = { op: 'mutate', replica: SERVER, now, command, args: argumentText(args) };
       if (!isSkipped && !isPaused) this.#hand(input, () => mutate(manager, command, args, now));
-      this.#driveDisk();
+      this.#authority.driveDisk();
       this.#actAtServer();
     });
   }
@@ -295,7 +288,7 @@ export class World implements FaultTarget {
   }
 
   #toClients(outgoing: readonly Outgoing[]): void {
-    this.#driveDisk();
+    this.#authority.driveDisk();
     for (const one of outgoing) {
       const socket = this.server.sockets.get(one.link);
       if (!socket) continue;
@@ -399,7 +392,6 @@ export class World implements FaultTarget {
 
   crash(stream: Stream): void {
     const { server } = this;
-    this.#commits += server.manager.stats.commits;
     server.forget();
     for (const socket of server.sockets.values()) {
       socket.isBroken = true;
@@ -409,9 +401,7 @@ export class World implements FaultTarget {
       this.queue.after(heard, () => socket.down.finish(() => this.#closedForClient(socket, 'the authority is gone')));
     }
     server.sockets.clear();
-    if (!server.disk) this.referee.oracle.restart();
-    Object.assign(server, this.#newAuthority(server.clock, server.disk?.crash(stream)));
-    this.#driveDisk();
+    this.#authority.restart(stream);
   }
 
   failDisk(stream: Stream): boolean {
@@ -424,67 +414,6 @@ export class World implements FaultTarget {
         () => this.server.disk === disk && this.crash(stream),
       );
     return disk !== undefined;
-  }
-
-  /** A process that begins with what a disk has, or with the first state. */
-  #newAuthority(
-    clock: NodeClock,
-    before: SimulatedDisk | undefined,
-  ): { readonly manager: SyncManager; readonly disk: SimulatedDisk | undefined } {
-    const options = {
-      definition: this.#definition,
-      replica: SERVER,
-      session: SESSION,
-      random: Stream.of(this.#options.seed, 'authority'),
-      now: clock.now(),
-      incarnation: ++this.#lives,
-      tap: this.#hub,
-      ...this.shape.settings,
-    };
-    if (this.shape.flushTime === undefined) {
-      this.#log = undefined;
-      return { manager: this.#begin(options, undefined), disk: undefined };
-    }
-    const disk = before ?? new SimulatedDisk();
-    const log = openLog(disk);
-    if (log.last > 0) this.referee.oracle.recover(log.read(log.base));
-    disk.isHeld = true;
-    this.#log = log;
-    return { manager: this.#begin(options, log), disk };
-  }
-
-  #begin(options: AuthorityOptions, log: DiskEventLog | undefined): SyncManager {
-    const { definition, replica, session, now, incarnation } = options;
-    const input: Input = {
-      ...{ op: 'authority', replica, session, now, incarnation },
-      settings: Object.fromEntries(Object.entries(this.shape.settings)),
-      groups: (definition.groups ?? []).map(({ collection, fields }) => ({ collection, fields: [...fields] })),
-      hasViews: definition.view !== undefined,
-      log: log ? { durability: log.durability, last: log.last } : null,
-    };
-    return this.#hand(input, () => new SyncManager({ ...options, ...(log ? { log } : {}) }));
-  }
-
-  /** What waits for the disk becomes durable, one after the other, each after its time. */
-  #driveDisk(): void {
-    const { disk } = this.server;
-    if (!disk || disk.held === 0 || this.#drivenDisk === disk) return;
-    this.#drivenDisk = disk;
-    this.queue.after(this.shape.flushTime ?? 0, () => {
-      if (this.server.disk !== disk) return;
-      this.#drivenDisk = undefined;
-      disk.complete();
-      this.#noteDurable();
-      this.#driveDisk();
-    });
-  }
-
-  #noteDurable(): void {
-    const log = this.#log;
-    if (!log || !this.#journal) return;
-    const failure = log.failure ? { failure: log.failure.message } : {};
-    const now = this.server.clock.now();
-    this.#hand({ op: 'durable', replica: SERVER, now, durable: log.durable, ...failure }, () => undefined);
   }
 
   /** A process that begins without a memory; `isNewer`: of a build that speaks a protocol of which nobody else knows yet. */
@@ -555,8 +484,6 @@ export class World implements FaultTarget {
   }
 }
 
-type AuthorityOptions = SyncManagerOptions & { readonly incarnation: number };
-
 /** Where its log has failed, an authority refuses its own mutations too. */
 function mutate(manager: SyncManager, command: string, args: Value, now: number): void {
   try {
@@ -571,15 +498,4 @@ function textIn(frame: Uint8Array): string {
   let text = '';
   for (const byte of frame) text += String.fromCharCode(byte);
   return text;
-}
-
-/** The log on a disk, as a process finds it that starts now. */
-function openLog(disk: SimulatedDisk): DiskEventLog {
-  let opened: DiskEventLog | SyncError | undefined;
-  disk.isHeld = false;
-  DiskEventLog.open(disk.contents, disk, (log) => {
-    opened = log;
-  });
-  if (opened instanceof DiskEventLog) return opened;
-  throw opened ?? new Error('the disk has not answered');
 }
