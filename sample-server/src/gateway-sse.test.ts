@@ -1,8 +1,9 @@
-import { createServer, connect as openSocket, type Socket } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer, connect as openSocket, type Socket } from 'node:net';
 import { monotonicClock } from '@syncscope/protocol/node';
 import { SSE_CONNECTION_HEADER, SSE_EVENTS_PATH, SSE_MESSAGES_PATH } from '@syncscope/protocol/sse';
 import { afterEach, describe, expect, test } from 'vitest';
-import { SSE_RETAINED_BYTES } from './gateway-sse.ts';
+import { EventStreams, SSE_RETAINED_BYTES } from './gateway-sse.ts';
 import {
   type Cleanups,
   connect,
@@ -13,6 +14,7 @@ import {
   TestClient,
   TOKEN,
 } from './gateway-testing.ts';
+import type { ClientWire, Entrance } from './gateway-wire.ts';
 
 const cleanups: Cleanups = [];
 afterEach(async () => {
@@ -114,6 +116,75 @@ describe('an event stream that breaks', () => {
     proxy.open(true);
     await expect.poll(() => anna.welcomes).toEqual([false, true]);
     expect(anna.interruptions).toEqual([expect.stringMatching(/^SSE_RESUME_UNKNOWN: /)]);
+  });
+});
+
+describe('an event stream that is ended', () => {
+  /** A stream of which its client has read the opening, and 8 MiB wait: more than what lies between the two sides holds. */
+  async function behind() {
+    let opened: (wire: ClientWire) => void = () => undefined;
+    const wire = new Promise<ClientWire>((resolve) => {
+      opened = resolve;
+    });
+    const entrance: Entrance = {
+      refusal: () => undefined,
+      tokenRefusal: () => undefined,
+      upgradeRefusal: () => undefined,
+      reconcileRefusal: () => undefined,
+      open: (one) => {
+        opened(one);
+        return { receive: () => undefined, refused: () => undefined, closed: () => undefined };
+      },
+    };
+    const streams = new EventStreams(entrance, () => monotonicClock.now());
+    const server = createHttpServer((_request, response) => streams.open(response, '127.0.0.1', undefined));
+    cleanups.push(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { response } = await rawStream(cleanups, `127.0.0.1:${(server.address() as AddressInfo).port}`);
+    response.removeAllListeners('data').pause();
+    const sender = await wire;
+    sender.send(Array.from({ length: 128 }, () => new Uint8Array(65_536)));
+    expect(sender.queued).toBeGreaterThan(1_000_000);
+    return { sender, response };
+  }
+
+  test('can be read to its end, which is waited for', async () => {
+    const { sender, response } = await behind();
+    let text = '';
+    response.on('data', (part: string) => {
+      text = (text + part).slice(-100);
+    });
+    const read = new Promise<void>((resolve) => {
+      response.once('end', resolve);
+    });
+    let isClosed = false;
+    const closed = sender.close('ended', 'moved').then(() => {
+      isClosed = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isClosed).toBe(false);
+    response.resume();
+    await Promise.all([closed, read]);
+    expect(text).toMatch(/event: close\ndata: moved\n\n$/);
+  });
+
+  test.each(['never', 'a little now and then'])('is let go of when its client reads %s', async (how) => {
+    const { sender, response } = await behind();
+    const gone = new Promise<void>((resolve) => {
+      response.once('close', resolve);
+    });
+    if (how !== 'never') {
+      const reading = setInterval(() => response.read(16_384), 50);
+      cleanups.push(() => clearInterval(reading));
+    }
+    await sender.close('slow', 'LINK_TOO_SLOW');
+    // This side finds out once it has read what lies between the two.
+    response.resume();
+    await gone;
+    expect(response.complete).toBe(false);
   });
 });
 

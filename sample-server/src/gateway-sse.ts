@@ -8,7 +8,7 @@ import type { ClientWire, EndingKind, Entrance, WireSink } from './gateway-wire.
 export const SSE_RETAINED_BYTES = 256 * 1024;
 /** How long a client may be without its stream before its connection is over. */
 export const SSE_RESUME_NS = milliseconds(10_000);
-/** How long a stream that was ended may take to be read. */
+/** How long a stream that was ended may take to be read to its end, as a WebSocket may to be closed. */
 const CLOSE_PATIENCE_MS = 2_000;
 const KEEP_ALIVE_NS = milliseconds(SSE_KEEP_ALIVE_MS);
 
@@ -161,14 +161,20 @@ class EventStream implements ClientWire {
 
   async close(_kind: EndingKind, reason: string): Promise<void> {
     const response = this.#response;
-    if (response) {
-      // One line: what a reason holds comes from many places.
-      response.write(`event: close\ndata: ${reason.replace(/[\r\n]+/g, ' ')}\n\n`);
-      // Who does not read would never let it go.
-      response.setTimeout(CLOSE_PATIENCE_MS, () => response.destroy());
-      response.end();
+    if (!response || response.destroyed) {
+      this.end(reason);
+      return;
     }
+    const gone = new Promise<void>((resolve) => {
+      response.once('close', resolve);
+    });
+    // One line: what a reason holds comes from many places.
+    response.end(`event: close\ndata: ${reason.replace(/[\r\n]+/g, ' ')}\n\n`);
+    // Who reads nothing, or a little now and then, would never let it go.
+    const cut = setTimeout(() => response.destroy(), CLOSE_PATIENCE_MS);
     this.end(reason);
+    await gone;
+    clearTimeout(cut);
   }
 
   tick(now: number): void {
