@@ -12,7 +12,7 @@ import { restrictedMode } from './outside/restricted.ts';
 import { Workbench } from './outside/workbench.ts';
 import { printResults, report, type SuiteResults, sumResults } from './results.ts';
 import { installVsix, remotePath, startServer } from './server.ts';
-import { makeWorkspace, type Theme } from './workspace.ts';
+import { makeWorkspace } from './workspace.ts';
 
 /**
  * `node test/vscode/run.ts [inside|restricted|outside|package …]`: the extension in a real VS Code: mocha inside its extension
@@ -53,7 +53,7 @@ report(sumResults(results));
 /** The extension from its folder, in a light and in a dark window. */
 async function runOutside(): Promise<SuiteResults> {
   const results: SuiteResults[] = [];
-  for (const theme of ['light', 'dark'] satisfies Theme[]) {
+  for (const theme of ['light', 'dark'] as const) {
     const workspace = makeWorkspace(theme, FILES);
     const server = await startServer({ env: { SYNCSCOPE_SESSIONS_DIR: workspace.discovery } });
     try {

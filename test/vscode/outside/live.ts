@@ -1,19 +1,29 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SuiteResults } from '../results.ts';
-import type { Theme } from '../workspace.ts';
 import { expect, retry, type Step, screenshotPath, walk } from './check.ts';
 import type { Workbench } from './workbench.ts';
 
 /** An update may write over the corrupted value before anybody compares, and then nothing differed. */
 const FAULT_TRIES = 4;
 
+/** The session of peers that is started in a window of each theme, and what it then shows. */
+const SCENARIOS = {
+  light: { title: 'Craps', row: /Craps/, shows: 'peer-5' },
+  dark: { title: 'Call', row: /Call/, shows: 'peer-4' },
+} as const;
+
 /**
  * A user's first session in a theme: start the server from the activity bar, attach, make a copy drift, record, open the
  * file. The workspace's setting puts captures into its folder `captures`.
  */
-export function liveSession(workbench: Workbench, folder: string, theme: Theme): Promise<SuiteResults> {
+export function liveSession(
+  workbench: Workbench,
+  folder: string,
+  theme: keyof typeof SCENARIOS,
+): Promise<SuiteResults> {
   const captures = () => readdirSync(join(folder, 'captures')).filter((name) => name.endsWith('.mcap'));
+  const scenario = SCENARIOS[theme];
   const steps: Step[] = [
     {
       title: 'an empty view says how to begin',
@@ -140,6 +150,18 @@ export function liveSession(workbench: Workbench, folder: string, theme: Theme):
       async run() {
         await workbench.run('Syncscope: Stop Sample Server');
         await workbench.row('ended').waitFor();
+      },
+    },
+    {
+      title: `${scenario.title} is chosen from the menu, attached to, and shows its peers agreeing`,
+      async run() {
+        await workbench.run('Syncscope: Start Sample Server with a Scenario');
+        await workbench.pick(scenario.title);
+        await workbench.row(scenario.row).click();
+        await workbench.inspector(scenario.shows);
+        await workbench.statusBar(/agree/).waitFor();
+        await workbench.screenshot(screenshotPath(`${scenario.title.toLowerCase()}-${theme}`));
+        await workbench.run('Syncscope: Stop Sample Server');
       },
     },
     {
