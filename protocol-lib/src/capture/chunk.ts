@@ -1,19 +1,30 @@
 import { McapRecordBuilder, Opcode } from '@mcap/core';
 import { SyncError } from '../errors/index.ts';
-import { ByteNames } from './byte-names.ts';
 import { MsgpackCursor } from './cursor.ts';
 
-/** The payload of a chunk: MCAP Schema, Channel and Message records one after the other. */
+/**
+ * The payload of a chunk: an MCAP Schema, a Channel, and one Message with all of the chunk's trace records. MCAP takes 31 bytes for
+ * each message and 16 more in its message index, which it does not compress; one message a chunk leaves 5 a record.
+ */
 
 const RECORD_HEADER_BYTES = 9; // opcode, u64 length
 const MESSAGE_HEADER_BYTES = 22; // channel u16, sequence u32, log time u64, publish time u64
-export const MESSAGE_PREFIX_BYTES = RECORD_HEADER_BYTES + MESSAGE_HEADER_BYTES;
+/** msgpack's array 32: a tag and a count. */
+const LIST_HEADER_BYTES = 5;
+/** msgpack's bin 32: a tag and a length. It stands before each record. */
+export const RECORD_PREFIX_BYTES = 5;
+const ARRAY_32 = 0xdd;
+const BIN_32 = 0xc6;
 const POW_32 = 4_294_967_296;
 
-export const SCHEMA_ID = 1;
-export const SCHEMA_NAME = 'syncscope.TraceRecord';
-export const MESSAGE_ENCODING = 'msgpack';
-const schemaText = 'msgpack [seq, time, replica, kind, cause, wire, source, body]; see docs/capture-format.md';
+const SCHEMA_ID = 1;
+const SCHEMA_NAME = 'syncscope.TraceRecords';
+/** The one channel of a capture. */
+export const CHANNEL_ID = 1;
+const TOPIC = 'trace';
+const MESSAGE_ENCODING = 'msgpack';
+const schemaText =
+  'msgpack array of bin, each a msgpack array [seq, time, replica, kind, cause, wire, source, body]; see docs/capture-format.md';
 
 /** What a sealed chunk is, with its uncompressed payload. Times in nanoseconds. */
 export interface SealedChunk {
@@ -23,63 +34,51 @@ export interface SealedChunk {
   readonly lastSeq: number;
   readonly startTime: number;
   readonly endTime: number;
-  /** Per channel id: (log time, offset in the payload) of each message. */
-  readonly messageIndexes: ReadonlyMap<number, MessageIndexEntries>;
-}
-
-/** Pairs of log time and offset, flat. */
-export type MessageIndexEntries = readonly number[];
-
-/** Numbers the replicas of a capture as MCAP channels, from 1. */
-export class Channels {
-  readonly #names = new ByteNames();
-
-  /** The channel of the replica whose name these bytes are. */
-  id(bytes: Uint8Array, offset: number, length: number): number {
-    return this.#names.intern(bytes, offset, length) + 1;
-  }
-
-  replica(id: number): string {
-    return this.#names.texts[id - 1]!;
-  }
-
-  list(): ReadonlyArray<{ readonly id: number; readonly replica: string }> {
-    return this.#names.texts.map((replica, index) => ({ id: index + 1, replica }));
-  }
+  /** Where its message begins in the payload. */
+  readonly messageAt: number;
 }
 
 export function schemaRecord(): { id: number; name: string; encoding: string; data: Uint8Array } {
   return { id: SCHEMA_ID, name: SCHEMA_NAME, encoding: '', data: new TextEncoder().encode(schemaText) };
 }
 
-export function channelRecord(id: number, replica: string) {
+export function channelRecord() {
   return {
-    id,
+    id: CHANNEL_ID,
     schemaId: SCHEMA_ID,
-    topic: replica,
+    topic: TOPIC,
     messageEncoding: MESSAGE_ENCODING,
     metadata: new Map<string, string>(),
   };
 }
 
-/** Collects encoded trace records into one chunk after another. Each chunk stands alone: it repeats the schema and its channels. */
+/** What each payload begins with, so that it stands alone. */
+function definitions(): Uint8Array {
+  const builder = new McapRecordBuilder();
+  builder.writeSchema(schemaRecord());
+  builder.writeChannel(channelRecord());
+  return builder.buffer.slice();
+}
+
+const DEFINITIONS = definitions();
+const MESSAGE_AT = DEFINITIONS.length;
+const FIRST_RECORD_AT = MESSAGE_AT + RECORD_HEADER_BYTES + MESSAGE_HEADER_BYTES + LIST_HEADER_BYTES;
+
+/** Collects encoded trace records into one chunk after another. */
 export class ChunkBuilder {
-  readonly #channels: Channels;
   readonly #cursor = new MsgpackCursor();
-  readonly #definitions = new McapRecordBuilder();
   #bytes: Uint8Array;
   #view: DataView;
-  #length = 0;
+  #length = FIRST_RECORD_AT;
   #records = 0;
   #firstSeq = 0;
   #lastSeq = 0;
   #startTime = 0;
   #endTime = 0;
-  #indexes = new Map<number, number[]>();
 
-  constructor(channels: Channels, capacity = 300 * 1024) {
-    this.#channels = channels;
-    this.#bytes = new Uint8Array(capacity);
+  constructor(capacity = 300 * 1024) {
+    this.#bytes = new Uint8Array(Math.max(capacity, FIRST_RECORD_AT));
+    this.#bytes.set(DEFINITIONS);
     this.#view = new DataView(this.#bytes.buffer);
   }
 
@@ -96,7 +95,7 @@ export class ChunkBuilder {
     return this.#endTime - this.#startTime;
   }
 
-  /** What has been collected, valid until the next call. */
+  /** What has been collected, valid until the next call. Its records are there; only {@link view} writes how many they are. */
   get payload(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -111,21 +110,12 @@ export class ChunkBuilder {
     if (cursor.array() !== 8) cursor.fail('an array of 8');
     const seq = cursor.uint();
     const time = cursor.uint();
-    const nameLength = cursor.stringBytes();
-    const channel = this.#channels.id(record, cursor.offset - nameLength, nameLength);
-    const index = this.#indexOf(channel);
-    this.#reserve(MESSAGE_PREFIX_BYTES + record.length);
-    index.push(time, this.#length);
-    const view = this.#view;
-    const at = this.#length;
-    view.setUint8(at, Opcode.MESSAGE);
-    setUint64(view, at + 1, MESSAGE_HEADER_BYTES + record.length);
-    view.setUint16(at + 9, channel, true);
-    view.setUint32(at + 11, seq % POW_32, true);
-    setUint64(view, at + 15, time);
-    setUint64(view, at + 23, time);
-    this.#bytes.set(record, at + MESSAGE_PREFIX_BYTES);
-    this.#length = at + MESSAGE_PREFIX_BYTES + record.length;
+    this.#reserve(RECORD_PREFIX_BYTES + record.length);
+    const at = this.#length + RECORD_PREFIX_BYTES;
+    this.#bytes[this.#length] = BIN_32;
+    this.#view.setUint32(this.#length + 1, record.length);
+    this.#bytes.set(record, at);
+    this.#length = at + record.length;
     if (this.#records === 0) {
       this.#firstSeq = seq;
       this.#startTime = time;
@@ -135,11 +125,12 @@ export class ChunkBuilder {
     this.#startTime = Math.min(this.#startTime, time);
     this.#endTime = Math.max(this.#endTime, time);
     this.#records++;
-    return at + MESSAGE_PREFIX_BYTES;
+    return at;
   }
 
   /** The chunk so far. Its payload is a view that is good until the next call. */
   view(): SealedChunk {
+    this.#writeHeads();
     return {
       payload: this.payload,
       records: this.#records,
@@ -147,42 +138,38 @@ export class ChunkBuilder {
       lastSeq: this.#lastSeq,
       startTime: this.#startTime,
       endTime: this.#endTime,
-      messageIndexes: this.#indexes,
+      messageAt: MESSAGE_AT,
     };
   }
 
   /** Starts the next chunk in the same memory. */
   clear(): void {
-    this.#length = 0;
+    this.#length = FIRST_RECORD_AT;
     this.#records = 0;
-    this.#indexes = new Map();
   }
 
   /** The chunk so far, for keeping; the next one is started in other memory, so that views of this one stay as they are. */
   seal(): SealedChunk {
-    const sealed = { ...this.view(), payload: this.payload.slice() };
+    const sealed = this.view();
+    const kept = { ...sealed, payload: sealed.payload.slice() };
     this.#bytes = new Uint8Array(this.#bytes.length);
+    this.#bytes.set(DEFINITIONS);
     this.#view = new DataView(this.#bytes.buffer);
     this.clear();
-    return sealed;
+    return kept;
   }
 
-  #indexOf(channel: number): number[] {
-    let index = this.#indexes.get(channel);
-    if (!index) {
-      index = [];
-      const isFirst = this.#indexes.size === 0;
-      this.#indexes.set(channel, index);
-      this.#definitions.reset();
-      if (isFirst) this.#definitions.writeSchema(schemaRecord());
-      const replica = this.#channels.replica(channel);
-      this.#definitions.writeChannel(channelRecord(channel, replica));
-      const bytes = this.#definitions.buffer;
-      this.#reserve(bytes.length);
-      this.#bytes.set(bytes, this.#length);
-      this.#length += bytes.length;
-    }
-    return index;
+  /** The message was logged when its last record was there, and holds what happened from its publish time on. */
+  #writeHeads(): void {
+    const view = this.#view;
+    view.setUint8(MESSAGE_AT, Opcode.MESSAGE);
+    setUint64(view, MESSAGE_AT + 1, this.#length - MESSAGE_AT - RECORD_HEADER_BYTES);
+    view.setUint16(MESSAGE_AT + 9, CHANNEL_ID, true);
+    view.setUint32(MESSAGE_AT + 11, this.#firstSeq % POW_32, true);
+    setUint64(view, MESSAGE_AT + 15, this.#endTime);
+    setUint64(view, MESSAGE_AT + 23, this.#startTime);
+    view.setUint8(MESSAGE_AT + 31, ARRAY_32);
+    view.setUint32(MESSAGE_AT + 32, this.#records);
   }
 
   #reserve(more: number): void {
@@ -206,9 +193,10 @@ export function getUint64(view: DataView, offset: number): number {
 
 /**
  * Calls `visit` with where each trace record of a payload lies.
- * @throws SyncError `CHUNK_DAMAGED` where the payload is not whole MCAP records, or holds one of an unknown opcode
+ * @throws SyncError `CHUNK_DAMAGED` where the payload is not whole MCAP records, holds one of an unknown opcode, or a message that
+ * is no list of records
  */
-export function forEachMessage(payload: Uint8Array, visit: (offset: number, length: number) => void): void {
+export function forEachRecord(payload: Uint8Array, visit: (offset: number, length: number) => void): void {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   let offset = 0;
   while (offset < payload.length) {
@@ -217,25 +205,44 @@ export function forEachMessage(payload: Uint8Array, visit: (offset: number, leng
     const length = getUint64(view, offset + 1);
     const content = offset + RECORD_HEADER_BYTES;
     if (length > payload.length - content) throw damaged(`holds a record of ${length} bytes past its end`, offset);
-    if (opcode === Opcode.MESSAGE) {
-      if (length < MESSAGE_HEADER_BYTES) throw damaged('holds a message without a header', offset);
-      visit(content + MESSAGE_HEADER_BYTES, length - MESSAGE_HEADER_BYTES);
-    } else if (opcode !== Opcode.SCHEMA && opcode !== Opcode.CHANNEL) {
+    if (opcode === Opcode.MESSAGE) forEachOfList(view, content + MESSAGE_HEADER_BYTES, content + length, visit);
+    else if (opcode !== Opcode.SCHEMA && opcode !== Opcode.CHANNEL)
       throw damaged(`holds a record of the unknown opcode ${opcode}`, offset);
-    }
     offset = content + length;
   }
+}
+
+function forEachOfList(
+  view: DataView,
+  from: number,
+  end: number,
+  visit: (offset: number, length: number) => void,
+): void {
+  if (end - from < LIST_HEADER_BYTES || view.getUint8(from) !== ARRAY_32)
+    throw damaged('holds a message that is no list of records', from);
+  const count = view.getUint32(from + 1);
+  let at = from + LIST_HEADER_BYTES;
+  for (let left = count; left > 0; left--) {
+    if (end - at < RECORD_PREFIX_BYTES || view.getUint8(at) !== BIN_32)
+      throw damaged(`holds a message without the last ${left} of its ${count} records`, at);
+    const length = view.getUint32(at + 1);
+    at += RECORD_PREFIX_BYTES;
+    if (length > end - at) throw damaged(`holds a trace record of ${length} bytes past its end`, at);
+    visit(at, length);
+    at += length;
+  }
+  if (at !== end) throw damaged(`holds ${end - at} bytes behind the last of its records`, at);
 }
 
 /**
  * The bytes of the trace record that begins at `offset` of a payload. A view.
  * @throws SyncError `CHUNK_DAMAGED` where none can begin there
  */
-export function messageAt(payload: Uint8Array, offset: number): Uint8Array {
-  if (offset < MESSAGE_PREFIX_BYTES || offset > payload.length) throw damaged('holds no record', offset);
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-  const length = getUint64(view, offset - MESSAGE_PREFIX_BYTES + 1) - MESSAGE_HEADER_BYTES;
-  return payload.subarray(offset, offset + length);
+export function recordAt(payload: Uint8Array, offset: number): Uint8Array {
+  const head = offset - RECORD_PREFIX_BYTES;
+  if (head < 0 || offset > payload.length || payload[head] !== BIN_32) throw damaged('holds no record', offset);
+  const view = new DataView(payload.buffer, payload.byteOffset + head, RECORD_PREFIX_BYTES);
+  return payload.subarray(offset, offset + view.getUint32(1));
 }
 
 function damaged(what: string, offset: number): SyncError {

@@ -24,6 +24,7 @@ import type {
   Related,
   ReplicaStatus,
   RowsPage,
+  RowsSoFar,
   StateAt,
   StateDiff,
   StatePage,
@@ -144,6 +145,10 @@ export class CaptureEngine implements OpenCapture {
 
   rows(filter: string, offset: number, limit: number, signal?: AbortSignal): Promise<RowsPage> {
     return this.#rows.page(filter, offset, limit, signal);
+  }
+
+  rowsSoFar(filter: string, offset: number, limit: number, signal?: AbortSignal): Promise<RowsSoFar> {
+    return this.#rows.soFar(filter, offset, limit, signal);
   }
 
   rowIndex(filter: string, position: number, signal?: AbortSignal): Promise<number> {

@@ -4,7 +4,7 @@ import type { ByteSource } from '../ports/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import { MAGIC_BYTES, RECORD_HEADER_BYTES, recordHead, refuse, SMALL_RECORD_MAX } from './capture-head.ts';
 import { CaptureIndex } from './capture-index.ts';
-import { forEachMessage, getUint64 } from './chunk.ts';
+import { forEachRecord, getUint64 } from './chunk.ts';
 import { type ChunkPlace, unpackChunk } from './chunk-place.ts';
 import { CHUNK_MAX_BYTES, portableZstd, type ZstdDecompress } from './compression.ts';
 import { hex8 } from './crc32.ts';
@@ -174,7 +174,7 @@ export class FileScan {
     let isBegun = false;
     let unreadable = 0;
     let count = 0;
-    forEachMessage(payload, (offset, length) => {
+    forEachRecord(payload, (offset, length) => {
       count++;
       if (!isBegun) {
         index.beginChunk();

@@ -1,7 +1,7 @@
 import type { RecordKey, ReplicaId } from '../state/index.ts';
 import type { TraceHeader, TraceRecord } from '../trace/index.ts';
 import { CaptureIndex } from './capture-index.ts';
-import { Channels, ChunkBuilder, MESSAGE_PREFIX_BYTES, type SealedChunk } from './chunk.ts';
+import { ChunkBuilder, RECORD_PREFIX_BYTES, type SealedChunk } from './chunk.ts';
 import { type Compression, noCompression } from './compression.ts';
 import { CaptureEngine, type OpenCapture, type PlacedRecord } from './engine.ts';
 import { IndexBuilder } from './index-builder.ts';
@@ -47,8 +47,7 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
   readonly #index: CaptureIndex;
   readonly #indexing: IndexBuilder;
   readonly #engine: CaptureEngine;
-  readonly #channels = new Channels();
-  readonly #builder = new ChunkBuilder(this.#channels);
+  readonly #builder = new ChunkBuilder();
   readonly #sealed = new Map<number, SealedChunk>();
   readonly #listeners = new Set<GrowListener>();
   /** Number of the chunk that is being filled. */
@@ -91,7 +90,9 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
    */
   append(record: Uint8Array): void {
     const builder = this.#builder;
-    const isFull = builder.length + record.length > CHUNK_TARGET_BYTES || builder.duration > this.#maxAge * CHUNK_AGE;
+    const isFull =
+      builder.length + RECORD_PREFIX_BYTES + record.length > CHUNK_TARGET_BYTES ||
+      builder.duration > this.#maxAge * CHUNK_AGE;
     if (builder.records > 0 && isFull) this.#seal();
     this.#indexing.check(record);
     const isNewChunk = builder.records === 0;
@@ -101,7 +102,7 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
       this.#current++;
     }
     this.#indexing.append(builder.payload, offset, record.length);
-    this.#size += MESSAGE_PREFIX_BYTES + record.length;
+    this.#size += RECORD_PREFIX_BYTES + record.length;
     this.#announce();
   }
 
@@ -112,7 +113,7 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
 
   /** All that is kept, as a complete capture file. */
   save(): Uint8Array {
-    const framing = new McapFraming(this.#channels, this.#compression);
+    const framing = new McapFraming(this.#compression);
     const parts = [framing.start(this.#header)];
     const preface = this.#preface();
     if (preface) parts.push(framing.chunk(preface));
@@ -214,7 +215,7 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
       replica: witness,
       body: { kind: 'gap', count: index.start, reason: 'the oldest records were dropped to bound memory' },
     });
-    const builder = new ChunkBuilder(this.#channels);
+    const builder = new ChunkBuilder();
     const seq = Math.max(1, firstSeq - bodies.length);
     for (const [at, { replica, body }] of bodies.entries()) {
       builder.append(encodeTraceRecord({ seq: seq + at, time, replica, cause: [], body }));
@@ -247,6 +248,10 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
 
   rows(filter: string, offset: number, limit: number, signal?: AbortSignal) {
     return this.#engine.rows(filter, offset, limit, signal);
+  }
+
+  rowsSoFar(filter: string, offset: number, limit: number, signal?: AbortSignal) {
+    return this.#engine.rowsSoFar(filter, offset, limit, signal);
   }
 
   rowIndex(filter: string, position: number, signal?: AbortSignal) {

@@ -1,6 +1,6 @@
 import { McapRecordBuilder, Opcode } from '@mcap/core';
 import type { TraceHeader } from '../trace/index.ts';
-import { type Channels, channelRecord, type SealedChunk, schemaRecord, setUint64 } from './chunk.ts';
+import { CHANNEL_ID, channelRecord, type SealedChunk, schemaRecord, setUint64 } from './chunk.ts';
 import type { Compression } from './compression.ts';
 import { crc32, hex8 } from './crc32.ts';
 
@@ -49,12 +49,10 @@ interface ChunkIndexEntry {
  */
 export class McapFraming {
   readonly #builder = new McapRecordBuilder();
-  readonly #channels: Channels;
   readonly #compression: Compression;
   readonly #chunks: ChunkIndexEntry[] = [];
   readonly #metadata: { offset: bigint; length: bigint; name: string }[] = [];
   readonly #attachments: AttachmentIndexEntry[] = [];
-  readonly #channelCounts = new Map<number, bigint>();
   #position = 0;
   #records = 0;
   #chain = 0;
@@ -62,8 +60,7 @@ export class McapFraming {
   #endTime = 0;
   #placed: PlacedChunk | undefined;
 
-  constructor(channels: Channels, compression: Compression) {
-    this.#channels = channels;
+  constructor(compression: Compression) {
     this.#compression = compression;
   }
 
@@ -109,27 +106,25 @@ export class McapFraming {
     const payload = isSmaller ? compressed : chunk.payload;
     const payloadCrc = crc32(chunk.payload);
     const chunkLength = RECORD_HEADER_BYTES + CHUNK_HEADER_BYTES + compression.length + payload.length;
-    const indexLength = lengthOfIndexes(chunk.messageIndexes);
     this.#takeTotals(chunk, payloadCrc);
-    this.#writeMetadata(METADATA_CHUNK, this.#describe(chunk, payloadCrc), chunkLength + indexLength);
+    this.#writeMetadata(METADATA_CHUNK, this.#describe(chunk, payloadCrc), chunkLength + INDEX_BYTES);
     const metadata = this.#builder.buffer;
     this.#builder.reset();
     // One buffer for all of it: the payload is copied once.
-    const bytes = new Uint8Array(chunkLength + indexLength + metadata.length);
+    const bytes = new Uint8Array(chunkLength + INDEX_BYTES + metadata.length);
     const view = new DataView(bytes.buffer);
     writeChunkHeader(view, chunk, payloadCrc, compression, payload.length);
     bytes.set(payload, chunkLength - payload.length);
-    const messageIndexOffsets = writeMessageIndexes(view, chunkLength, chunk.messageIndexes);
-    bytes.set(metadata, chunkLength + indexLength);
+    writeMessageIndex(view, chunkLength, chunk);
+    bytes.set(metadata, chunkLength + INDEX_BYTES);
     this.#chunks.push({
-      messageStartTime: BigInt(chunk.startTime),
+      // Its one message has this log time.
+      messageStartTime: BigInt(chunk.endTime),
       messageEndTime: BigInt(chunk.endTime),
       chunkStartOffset: BigInt(this.#position),
       chunkLength: BigInt(chunkLength),
-      messageIndexOffsets: new Map(
-        Array.from(messageIndexOffsets, ([channel, offset]) => [channel, BigInt(this.#position + offset)]),
-      ),
-      messageIndexLength: BigInt(indexLength),
+      messageIndexOffsets: new Map([[CHANNEL_ID, BigInt(this.#position + chunkLength)]]),
+      messageIndexLength: BigInt(INDEX_BYTES),
       compression,
       compressedSize: BigInt(payload.length),
       uncompressedSize: BigInt(chunk.payload.length),
@@ -147,13 +142,10 @@ export class McapFraming {
   }
 
   #takeTotals(chunk: SealedChunk, payloadCrc: number): void {
-    this.#startTime = this.#records === 0 ? chunk.startTime : Math.min(this.#startTime, chunk.startTime);
+    this.#startTime = this.#records === 0 ? chunk.endTime : Math.min(this.#startTime, chunk.endTime);
     this.#endTime = Math.max(this.#endTime, chunk.endTime);
     this.#records += chunk.records;
     this.#chain = chainHash(this.#chain, payloadCrc, chunk.records);
-    for (const [channel, entries] of chunk.messageIndexes) {
-      this.#channelCounts.set(channel, (this.#channelCounts.get(channel) ?? 0n) + BigInt(entries.length / 2));
-    }
   }
 
   #describe(chunk: SealedChunk, payloadCrc: number): Readonly<Record<string, string>> {
@@ -195,22 +187,22 @@ export class McapFraming {
         groupLength: BigInt(builder.length - before),
       });
     };
-    const channels = this.#channels.list().filter(({ id }) => this.#channelCounts.has(id));
-    if (channels.length > 0) group(Opcode.SCHEMA, () => builder.writeSchema(schemaRecord()));
-    group(Opcode.CHANNEL, () => {
-      for (const { id, replica } of channels) builder.writeChannel(channelRecord(id, replica));
-    });
+    const messages = BigInt(this.#chunks.length);
+    if (messages > 0) {
+      group(Opcode.SCHEMA, () => builder.writeSchema(schemaRecord()));
+      group(Opcode.CHANNEL, () => builder.writeChannel(channelRecord()));
+    }
     group(Opcode.STATISTICS, () =>
       builder.writeStatistics({
-        messageCount: BigInt(this.#records),
-        schemaCount: channels.length > 0 ? 1 : 0,
-        channelCount: channels.length,
+        messageCount: messages,
+        schemaCount: messages > 0 ? 1 : 0,
+        channelCount: messages > 0 ? 1 : 0,
         attachmentCount: this.#attachments.length,
         metadataCount: this.#metadata.length,
         chunkCount: this.#chunks.length,
         messageStartTime: BigInt(this.#startTime),
         messageEndTime: BigInt(this.#endTime),
-        channelMessageCounts: this.#channelCounts,
+        channelMessageCounts: new Map(messages > 0 ? [[CHANNEL_ID, messages]] : []),
       }),
     );
     group(Opcode.METADATA_INDEX, () => {
@@ -259,7 +251,8 @@ const RECORD_HEADER_BYTES = 9;
 const ATTACHMENT_CRC_BYTES = 4;
 /** Start and end time, size, CRC, length of the compression's name, length of the data. */
 const CHUNK_HEADER_BYTES = 8 + 8 + 8 + 4 + 4 + 8;
-const INDEX_HEADER_BYTES = RECORD_HEADER_BYTES + 2 + 4;
+/** A message index with one message: channel, length of the entries, and a time and an offset. */
+const INDEX_BYTES = RECORD_HEADER_BYTES + 2 + 4 + 16;
 
 function writeChunkHeader(
   view: DataView,
@@ -270,7 +263,7 @@ function writeChunkHeader(
 ): void {
   view.setUint8(0, Opcode.CHUNK);
   setUint64(view, 1, CHUNK_HEADER_BYTES + compression.length + dataLength);
-  setUint64(view, 9, chunk.startTime);
+  setUint64(view, 9, chunk.endTime);
   setUint64(view, 17, chunk.endTime);
   setUint64(view, 25, chunk.payload.length);
   view.setUint32(33, payloadCrc, true);
@@ -279,30 +272,13 @@ function writeChunkHeader(
   setUint64(view, 41 + compression.length, dataLength);
 }
 
-function lengthOfIndexes(indexes: SealedChunk['messageIndexes']): number {
-  let length = 0;
-  for (const entries of indexes.values()) length += INDEX_HEADER_BYTES + entries.length * 8;
-  return length;
-}
-
-/** Returns where the index of each channel begins, from the start of the view. */
-function writeMessageIndexes(
-  view: DataView,
-  offset: number,
-  indexes: SealedChunk['messageIndexes'],
-): Map<number, number> {
-  const offsets = new Map<number, number>();
-  let at = offset;
-  for (const [channel, entries] of indexes) {
-    offsets.set(channel, at);
-    view.setUint8(at, Opcode.MESSAGE_INDEX);
-    setUint64(view, at + 1, 2 + 4 + entries.length * 8);
-    view.setUint16(at + 9, channel, true);
-    view.setUint32(at + 11, entries.length * 8, true);
-    at += INDEX_HEADER_BYTES;
-    for (let index = 0; index < entries.length; index++, at += 8) setUint64(view, at, entries[index]!);
-  }
-  return offsets;
+function writeMessageIndex(view: DataView, at: number, { endTime, messageAt }: SealedChunk): void {
+  view.setUint8(at, Opcode.MESSAGE_INDEX);
+  setUint64(view, at + 1, INDEX_BYTES - RECORD_HEADER_BYTES);
+  view.setUint16(at + 9, CHANNEL_ID, true);
+  view.setUint32(at + 11, 16, true);
+  setUint64(view, at + 15, endTime);
+  setUint64(view, at + 23, messageAt);
 }
 
 /** The running hash over the chunks: CRC-32 of (hash before, payload's CRC, record count), each a little-endian u32. */

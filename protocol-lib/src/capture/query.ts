@@ -22,6 +22,11 @@ export interface CaptureQuery {
   lanes(range: TimeRange, buckets: number, limit: number): Promise<LanesWindow>;
   /** The rows of the stream table that pass `filter`, from the `offset`-th passing one. */
   rows(filter: string, offset: number, limit: number, signal?: AbortSignal): Promise<RowsPage>;
+  /**
+   * {@link rows} at once. A call looks one part further through the capture, and answers as soon as the rows asked for are found: what is
+   * known by then. Asked again while `looked` is below `of`, it goes on from there; who asks no more has stopped it.
+   */
+  rowsSoFar(filter: string, offset: number, limit: number, signal?: AbortSignal): Promise<RowsSoFar>;
   /** Index among the rows that pass `filter` of the first one at or after `position`; the row count where there is none. */
   rowIndex(filter: string, position: number, signal?: AbortSignal): Promise<number>;
   /** One record whole, with its frame decoded and mapped to bytes. */
@@ -157,6 +162,12 @@ export interface RowsPage {
   readonly offset: number;
   /** Rows that pass the filter in all. */
   readonly total: number;
+}
+
+export interface RowsSoFar extends RowsPage {
+  /** How many records have been looked through, of how many; `total` counts those that pass among them. */
+  readonly looked: number;
+  readonly of: number;
 }
 
 export interface RecordDetail {
@@ -317,17 +328,43 @@ export type DivergenceClass =
   | 'conflict-resolved-differently'
   | 'unknown';
 
+/** What a finding is about: replicas that differ, or one that is connected and does not get on. */
+export type FindingClass = DivergenceClass | 'not-progressing' | 'pending-stuck';
+
+/** How sure a class is. `high`: a hash or bytes in the capture prove it; `medium`: nothing else fits; `low`: a guess. */
+export type Confidence = 'high' | 'medium' | 'low';
+
+/** Why two hashes or values that are not equal are no divergence. */
+export type VerdictClass =
+  | 'other-version'
+  | 'predicted'
+  | 'partial-view'
+  | 'refused-delta'
+  | 'missing-or-default'
+  | 'ordering'
+  | 'number';
+
+/** One finding of the diagnosis, or its verdict on what only looks like one, for the records that it is about. */
 export interface Explanation {
   readonly sentence: string;
   readonly replica: ReplicaId;
   readonly against: ReplicaId;
   readonly sinceVersion: Version;
-  /** The first record after which they disagreed. */
+  /** Nanoseconds from the session's start, of {@link detected}. */
+  readonly time: number;
+  /** The record that made it happen; for a value that changed in memory, the last one at which it was right. */
   readonly firstDifference: number;
   /** The record that noticed it. */
   readonly detected: number;
   readonly repaired?: number;
-  readonly class: DivergenceClass;
+  readonly class: FindingClass;
+  /** Where there is no divergence: why it looks like one. */
+  readonly verdict?: VerdictClass;
+  readonly confidence: Confidence;
+  /** Why that sure. */
+  readonly reason: string;
+  /** What to look at, or to record, to be sure. */
+  readonly confirm: string;
   /** Why this class, a sentence each, with the records that show it. */
   readonly evidence: ReadonlyArray<{ readonly text: string; readonly position?: number }>;
   readonly differences: readonly RecordDifference[];

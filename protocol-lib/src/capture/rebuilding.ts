@@ -33,6 +33,10 @@ export class RebuildingCapture implements OpenCapture {
     return this.#ask((capture) => capture.rows(filter, offset, limit, signal));
   }
 
+  rowsSoFar(filter: string, offset: number, limit: number, signal?: AbortSignal) {
+    return this.#ask((capture) => capture.rowsSoFar(filter, offset, limit, signal));
+  }
+
   rowIndex(filter: string, position: number, signal?: AbortSignal) {
     return this.#ask((capture) => capture.rowIndex(filter, position, signal));
   }

@@ -1,27 +1,30 @@
 import { isSyncError, SyncError } from '../errors/index.ts';
 import type { TraceBody } from '../trace/index.ts';
 import type { CaptureIndex } from './capture-index.ts';
-import { messageAt } from './chunk.ts';
+import { recordAt } from './chunk.ts';
 import { PAGE_RECORDS, pageEnd } from './columns.ts';
 import { MsgpackCursor } from './cursor.ts';
 import { type CompiledFilter, compileFilter, type FilterSource, VERDICT } from './filter.ts';
 import { FLAG, SEVERITIES } from './flags.ts';
 import { IntegerList } from './integer-list.ts';
-import type { Row, RowsPage } from './query.ts';
+import type { Row, RowsPage, RowsSoFar } from './query.ts';
 import { decodeTraceRecord, unpackTraceBody } from './record-codec.ts';
 import type { ChunkStore, RecordReader } from './store.ts';
 import { summarize } from './summary.ts';
 
 const KEPT_FILTERS = 8;
 const MAX_PAGE = 10_000;
+/** How far one step of a search goes: records whose columns are judged, and records that are themselves asked. */
+const STEP_JUDGED = 64 * PAGE_RECORDS;
+const STEP_ASKED = 2 * PAGE_RECORDS;
 
 /** The positions that pass one filter, found as far as the capture has been looked through. */
 interface Passing {
   readonly filter: CompiledFilter;
   readonly positions: IntegerList;
   scannedTo: number;
-  /** One scan at a time; others wait for it. */
-  scan: Promise<void>;
+  /** One step at a time; who comes meanwhile has the next one. */
+  step: Promise<void>;
 }
 
 /** The stream table: rows by filter and window. */
@@ -34,7 +37,7 @@ export class Rows {
   readonly #kept = new Map<string, Passing>();
   readonly #cursor = new MsgpackCursor();
 
-  /** `pause` is awaited between chunks of a long scan, so that a caller can be heard in between. */
+  /** `pause` is awaited between the chunks and the steps of a long scan, so that a caller can be heard in between. */
   constructor(
     index: CaptureIndex,
     store: ChunkStore,
@@ -50,21 +53,40 @@ export class Rows {
   }
 
   async page(filter: string, offset: number, limit: number, signal: AbortSignal | undefined): Promise<RowsPage> {
-    const from = Math.max(0, Math.floor(offset));
-    const count = Math.max(0, Math.min(MAX_PAGE, Math.floor(limit)));
-    const passing = await this.#passing(filter, signal);
-    const total = passing ? passing.positions.length : this.#index.end - this.#index.start;
-    const rows: Row[] = [];
-    for (let at = from; at < Math.min(from + count, total); at++) {
-      rows.push(await this.row(passing ? passing.positions.at(at) : this.#index.start + at));
+    const passing = this.#passing(filter);
+    if (passing) await this.#look(passing, this.#index.end, signal);
+    return this.#rowsOf(passing, offset, limit);
+  }
+
+  /** {@link page} after one step more, which ends early where it finds the rows that are asked for. */
+  async soFar(filter: string, offset: number, limit: number, signal: AbortSignal | undefined): Promise<RowsSoFar> {
+    const passing = this.#passing(filter);
+    const of = this.#index.end;
+    if (passing) {
+      const wanted = Math.max(0, Math.floor(offset)) + countOf(limit);
+      await this.#step(passing, of, signal, passing.positions.length < wanted ? wanted : Number.POSITIVE_INFINITY);
     }
-    return { rows, offset: from, total };
+    const page = await this.#rowsOf(passing, offset, limit);
+    return { ...page, looked: passing ? Math.min(of, passing.scannedTo) : of, of };
   }
 
   async indexOf(filter: string, position: number, signal: AbortSignal | undefined): Promise<number> {
-    const passing = await this.#passing(filter, signal);
-    if (passing) return passing.positions.countBelow(position);
-    return Math.max(0, Math.min(position, this.#index.end) - this.#index.start);
+    const until = Math.max(0, Math.min(position, this.#index.end));
+    const passing = this.#passing(filter);
+    if (!passing) return Math.max(0, until - this.#index.start);
+    await this.#look(passing, until, signal);
+    return passing.positions.countBelow(position);
+  }
+
+  async #rowsOf(passing: Passing | undefined, offset: number, limit: number): Promise<RowsPage> {
+    passing?.positions.dropBelow(this.#index.start);
+    const from = Math.max(0, Math.floor(offset));
+    const total = passing ? passing.positions.length : this.#index.end - this.#index.start;
+    const rows: Row[] = [];
+    for (let at = from; at < Math.min(from + countOf(limit), total); at++) {
+      rows.push(await this.row(passing ? passing.positions.at(at) : this.#index.start + at));
+    }
+    return { rows, offset: from, total };
   }
 
   /** The row of a record; one that cannot be read says why. */
@@ -89,7 +111,7 @@ export class Rows {
   }
 
   /** Undefined where every row passes. */
-  async #passing(text: string, signal: AbortSignal | undefined): Promise<Passing | undefined> {
+  #passing(text: string): Passing | undefined {
     const key = text.trim();
     if (key === '') return undefined;
     let passing = this.#kept.get(key);
@@ -98,44 +120,58 @@ export class Rows {
       filter: compileFilter(text, { index: this.#index, valueSteps: this.#valueSteps }),
       positions: new IntegerList(),
       scannedTo: this.#index.start,
-      scan: Promise.resolve(),
+      step: Promise.resolve(),
     };
     this.#kept.set(key, passing);
     if (this.#kept.size > KEPT_FILTERS) this.#kept.delete(this.#kept.keys().next().value!);
-    const one = passing;
-    const scan = one.scan.catch(() => {}).then(() => this.#scan(one, signal));
-    one.scan = scan;
-    await scan;
-    one.positions.dropBelow(this.#index.start);
-    return one;
+    return passing;
   }
 
-  async #scan(passing: Passing, signal: AbortSignal | undefined): Promise<void> {
+  /** Looks through everything before `until`, with pauses in which others have their steps. */
+  async #look(passing: Passing, until: number, signal: AbortSignal | undefined): Promise<void> {
+    do {
+      await this.#step(passing, until, signal, Number.POSITIVE_INFINITY);
+      if (passing.scannedTo < until) await this.#pause();
+    } while (passing.scannedTo < until);
+    passing.positions.dropBelow(this.#index.start);
+  }
+
+  /** Looks a part further, up to `until` at most and not beyond the page in which the `wanted`-th passing record is found. */
+  #step(passing: Passing, until: number, signal: AbortSignal | undefined, wanted: number): Promise<void> {
+    const step = passing.step.catch(() => {}).then(() => this.#scan(passing, until, signal, wanted));
+    passing.step = step;
+    return step;
+  }
+
+  async #scan(passing: Passing, until: number, signal: AbortSignal | undefined, wanted: number): Promise<void> {
     const index = this.#index;
-    const { filter } = passing;
+    const { filter, positions } = passing;
     passing.scannedTo = Math.max(passing.scannedTo, index.start);
-    const end = index.end;
-    await filter.prepare(end);
     const verdicts = new Uint8Array(PAGE_RECORDS);
-    while (passing.scannedTo < end) {
+    const stop = passing.scannedTo + STEP_JUDGED;
+    let asked = 0;
+    checkAborted(signal);
+    if (passing.scannedTo < until) await filter.prepare(until);
+    while (passing.scannedTo < Math.min(until, stop) && asked < STEP_ASKED && positions.length < wanted) {
       checkAborted(signal);
       const from = Math.max(passing.scannedTo, index.start);
-      const to = Math.min(end, pageEnd(from));
+      const to = Math.min(until, pageEnd(from));
       filter.judge(from, to - from, verdicts);
-      await this.#take(passing, from, to, verdicts, signal);
-      passing.scannedTo = to;
+      asked += await this.#take(passing, from, to, verdicts, signal);
+      passing.scannedTo = Math.max(from, to);
     }
   }
 
-  /** Takes the positions that pass among those judged; where the columns leave it open, the records say. */
+  /** Takes the positions that pass among those judged; where the columns leave it open, the records say. Answers how many those were. */
   async #take(
     { filter, positions }: Passing,
     from: number,
     to: number,
     verdicts: Uint8Array,
     signal: AbortSignal | undefined,
-  ): Promise<void> {
+  ): Promise<number> {
     const found: number[] = [];
+    let asked = 0;
     let chunk = -1;
     let chunkEnd = from;
     let payload: Uint8Array | undefined;
@@ -145,6 +181,7 @@ export class Rows {
       if (verdict === VERDICT.maybe) {
         // A growing capture may have dropped it while others were asked.
         if (position < this.#index.start) continue;
+        asked++;
         if (position >= chunkEnd) {
           if (payload) await this.#pause();
           checkAborted(signal);
@@ -159,13 +196,14 @@ export class Rows {
     // Only now, so that a scan that is stopped takes up where this page began.
     for (const position of found) positions.push(position);
     if (payload) await this.#pause();
+    return asked;
   }
 
   #passes(filter: CompiledFilter, payload: Uint8Array, position: number): boolean {
     const index = this.#index;
     if (position < index.start) return false;
     try {
-      const bytes = messageAt(payload, index.columns.offset(position));
+      const bytes = recordAt(payload, index.columns.offset(position));
       const said = { body: unpackTraceBody(bytes, this.#cursor) as unknown as TraceBody };
       if (!filter.passes(said, () => summarize(said, index, position), position)) return false;
       // Most do not pass, so that only those that do are held against their schema.
@@ -177,6 +215,10 @@ export class Rows {
       return false;
     }
   }
+}
+
+function countOf(limit: number): number {
+  return Math.max(0, Math.min(MAX_PAGE, Math.floor(limit)));
 }
 
 /** What is wrong with the index is no fault of the record: the capture makes another one and asks again. */

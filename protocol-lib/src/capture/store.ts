@@ -1,7 +1,7 @@
 import { SyncError } from '../errors/index.ts';
 import type { TraceBodyOf, TraceKind, TraceRecord } from '../trace/index.ts';
 import type { CaptureIndex } from './capture-index.ts';
-import { messageAt } from './chunk.ts';
+import { recordAt } from './chunk.ts';
 import { decodeTraceRecord } from './record-codec.ts';
 
 /** The payloads of a capture's chunks, by number. A file reads and unpacks them, a live capture has them at hand. */
@@ -92,7 +92,7 @@ export class RecordReader {
     const payload = await this.#store.payload(index.chunkOf(position));
     // A growing capture may have dropped it while the chunk was being fetched.
     checkPosition(index, position);
-    return messageAt(payload, index.columns.offset(position));
+    return recordAt(payload, index.columns.offset(position));
   }
 }
 

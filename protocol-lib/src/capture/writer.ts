@@ -1,6 +1,6 @@
 import type { ByteSink } from '../ports/index.ts';
 import type { TraceHeader } from '../trace/index.ts';
-import { Channels, ChunkBuilder } from './chunk.ts';
+import { ChunkBuilder, RECORD_PREFIX_BYTES } from './chunk.ts';
 import { type Compression, noCompression } from './compression.ts';
 import { INDEX_MEDIA_TYPE, INDEX_NAME, PAGES_MEDIA_TYPE, PAGES_NAME } from './index-manifest.ts';
 import { IndexWriter } from './index-writer.ts';
@@ -23,8 +23,7 @@ export interface CaptureWriterOptions {
  */
 export class CaptureWriter {
   readonly #sink: ByteSink;
-  readonly #channels = new Channels();
-  readonly #builder = new ChunkBuilder(this.#channels);
+  readonly #builder = new ChunkBuilder();
   readonly #framing: McapFraming;
   readonly #index: IndexWriter | undefined;
   #written: Promise<void> = Promise.resolve();
@@ -35,7 +34,7 @@ export class CaptureWriter {
   constructor(sink: ByteSink, header: TraceHeader, options: CaptureWriterOptions = {}) {
     this.#sink = sink;
     const compression = options.compression ?? noCompression;
-    this.#framing = new McapFraming(this.#channels, compression);
+    this.#framing = new McapFraming(compression);
     this.#index = options.hasIndex === false ? undefined : new IndexWriter(header.authority, compression);
     this.#write(this.#framing.start(header));
   }
@@ -62,7 +61,7 @@ export class CaptureWriter {
   append(record: Uint8Array): void {
     if (this.#isEnded) throw new TypeError('the capture has ended');
     const builder = this.#builder;
-    if (builder.records > 0 && builder.length + record.length > CHUNK_TARGET_BYTES) this.#seal();
+    if (builder.records > 0 && builder.length + RECORD_PREFIX_BYTES + record.length > CHUNK_TARGET_BYTES) this.#seal();
     this.#index?.append(record, builder.records === 0);
     const place = builder.append(record);
     this.#index?.place(place);
