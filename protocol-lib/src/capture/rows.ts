@@ -66,8 +66,9 @@ export class Rows {
       const wanted = Math.max(0, Math.floor(offset)) + countOf(limit);
       await this.#step(passing, of, signal, passing.positions.length < wanted ? wanted : Number.POSITIVE_INFINITY);
     }
-    const page = await this.#rowsOf(passing, offset, limit);
-    return { ...page, looked: passing ? Math.min(of, passing.scannedTo) : of, of };
+    // Others may look further while the rows are read, so what is counted and how far that is are taken together.
+    const looked = passing ? Math.min(of, passing.scannedTo) : of;
+    return { ...(await this.#rowsOf(passing, offset, limit)), looked, of };
   }
 
   async indexOf(filter: string, position: number, signal: AbortSignal | undefined): Promise<number> {
@@ -82,10 +83,13 @@ export class Rows {
     passing?.positions.dropBelow(this.#index.start);
     const from = Math.max(0, Math.floor(offset));
     const total = passing ? passing.positions.length : this.#index.end - this.#index.start;
-    const rows: Row[] = [];
+    const positions: number[] = [];
     for (let at = from; at < Math.min(from + countOf(limit), total); at++) {
-      rows.push(await this.row(passing ? passing.positions.at(at) : this.#index.start + at));
+      positions.push(passing ? passing.positions.at(at) : this.#index.start + at);
     }
+    const rows: Row[] = [];
+    // A growing capture may drop the oldest while others are read.
+    for (const position of positions) if (position >= this.#index.start) rows.push(await this.row(position));
     return { rows, offset: from, total };
   }
 

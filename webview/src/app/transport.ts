@@ -1,6 +1,7 @@
 import type { CaptureQuery, Marker } from '@syncscope/protocol/capture';
 import { SyncError } from '@syncscope/protocol/errors';
 import type { ReplicaId } from '@syncscope/protocol/state';
+import { findRows } from './rows.ts';
 import { follow, getState, goTo, movePlayhead, notify, setPair, setTab, update } from './store.ts';
 
 /** Moving through the capture: everything that the header's buttons and the keys do. */
@@ -31,8 +32,8 @@ export async function nextPosition(
 ): Promise<number | undefined> {
   const index = direction === 1 ? await query.rowIndex(filter, from + 1) : (await query.rowIndex(filter, from)) - 1;
   if (index < 0) return undefined;
-  const page = await query.rows(filter, index, 1);
-  return page.rows[0]?.position;
+  const [row] = await findRows(query, filter, index, 1);
+  return row?.position;
 }
 
 /** The filter narrowed to one replica: terms separated by spaces must all pass. */

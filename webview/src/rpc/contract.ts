@@ -10,6 +10,7 @@ export type QueryMethod = keyof CaptureQuery;
 /** Methods whose last argument is an `AbortSignal`, without it: a cancelled request aborts the host's own signal. */
 interface AbortableArguments {
   rows: [filter: string, offset: number, limit: number];
+  rowsSoFar: [filter: string, offset: number, limit: number];
   rowIndex: [filter: string, position: number];
 }
 
@@ -34,6 +35,7 @@ export const METHODS: { readonly [K in QueryMethod]: MethodContract<K> } = {
   overview: { args: tuple(results.timeRange, uint), result: results.overview, abortable: false },
   lanes: { args: tuple(results.timeRange, uint, uint), result: results.lanesWindow, abortable: false },
   rows: { args: tuple(filter, uint, uint), result: results.rowsPage, abortable: true },
+  rowsSoFar: { args: tuple(filter, uint, uint), result: results.rowsSoFar, abortable: true },
   rowIndex: { args: tuple(filter, integer), result: integer, abortable: true },
   record: { args: tuple(integer), result: results.recordDetail, abortable: false },
   positionAt: { args: tuple(integer), result: integer, abortable: false },

@@ -23,6 +23,7 @@ import {
   type Related,
   type Row,
   type RowsPage,
+  type RowsSoFar,
   type StateAt,
   type StateDiff,
   type StatePage,
@@ -139,6 +140,13 @@ const row: Schema<Row> = object({
   severity,
 });
 export const rowsPage: Schema<RowsPage> = object({ rows: array(row), offset: uint, total: uint });
+export const rowsSoFar: Schema<RowsSoFar> = object({
+  rows: array(row),
+  offset: uint,
+  total: uint,
+  looked: uint,
+  of: uint,
+});
 
 const frameField: Schema<FrameField> = recursive<FrameField>(
   (self) => object({ name: text, text, offset: uint, length: uint, children: array(self) }),

@@ -9,6 +9,7 @@ import { Button } from '../ui/controls.tsx';
 import { clampTop, nudge, reveal, rowsInView, rowsToDraw, type Viewport } from '../ui/scroll.ts';
 import { Empty, FaultView, Waiting } from '../ui/states.tsx';
 import { VirtualList } from '../ui/VirtualList.tsx';
+import { Searching } from './Searching.tsx';
 import { StreamRow, type StreamRowProps } from './StreamRow.tsx';
 import { pageFor } from './window.ts';
 
@@ -33,18 +34,23 @@ export function Stream() {
 
   const drawn = rowsToDraw(shownTop, viewport);
   const wanted = pageFor(drawn, records);
+  // Of what is found the first is shown at once, and each answer asks for the next part until all is looked through.
+  const [found, setFound] = useState('');
   const page = useQuery(
     ['rows', filter, wanted.offset, wanted.limit],
     async (query, signal) => {
-      const [found, dropped] = await Promise.all([
-        query.rows(filter, wanted.offset, wanted.limit, signal),
+      const [rows, dropped] = await Promise.all([
+        query.rowsSoFar(filter, wanted.offset, wanted.limit, signal),
         filter === '' ? droppedBefore(query) : undefined,
       ]);
-      return { ...found, dropped, filter };
+      return { ...rows, dropped, filter };
     },
     true,
-    records,
+    `${records} ${found}`,
   );
+  const searching = page.data && page.data.filter === filter && page.data.looked < page.data.of ? page.data : undefined;
+  const foundSoFar = searching ? `${searching.looked} ${filter}` : '';
+  if (foundSoFar !== found) setFound(foundSoFar);
   if (page.data && page.data.total !== passing) setPassing(page.data.total);
   if (page.data?.dropped !== undefined && page.data.dropped !== dropped) setDropped(page.data.dropped);
 
@@ -126,9 +132,13 @@ export function Stream() {
       style={{ '--digits': `${Math.max(4, String(records).length)}ch` } as CSSProperties}
     >
       <StreamHead />
-      <Waiting query={page} />
+      {searching && !page.error ? (
+        <Searching looked={searching.looked} of={searching.of} onStop={page.cancel} />
+      ) : (
+        <Waiting query={page} />
+      )}
       {page.error && page.error.code !== 'FILTER_SYNTAX' && <FaultView error={page.error} onRetry={page.retry} />}
-      {total === 0 && page.data?.total === 0 && page.data.filter === filter ? (
+      {total === 0 && page.data?.total === 0 && page.data.filter === filter && !searching ? (
         <NoRows filter={filter} isLive={isLive} />
       ) : (
         <VirtualList

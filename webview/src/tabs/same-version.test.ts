@@ -1,4 +1,4 @@
-import type { CaptureQuery, CaptureStatus, Row, RowsPage } from '@syncscope/protocol/capture';
+import type { CaptureQuery, CaptureStatus, Row, RowsSoFar } from '@syncscope/protocol/capture';
 import { replicaId } from '@syncscope/protocol/state';
 import { expect, it } from 'vitest';
 import { pairAtSameVersion } from './same-version.ts';
@@ -22,11 +22,11 @@ const query = {
       verdict: { level: 'quiet', text: '' },
     };
   },
-  async rows(filter: string): Promise<RowsPage> {
+  async rowsSoFar(filter: string): Promise<RowsSoFar> {
     asked.push(filter);
     const version = Number(/version:(\d+)\.\./.exec(filter)?.[1]);
     const position = version * 10 + (filter.includes(`who:${bot}`) ? 4 : 0);
-    return { rows: [{ position } as Row], offset: 0, total: 1 };
+    return { rows: [{ position } as Row], offset: 0, total: 1, looked: 100, of: 100 };
   },
   // Only what aligning asks of a capture.
 } as unknown as CaptureQuery;
@@ -51,6 +51,9 @@ it('leaves both where they are at one version already', async () => {
 });
 
 it('compares them as they are where that moment is not in the capture', async () => {
-  const cut = { ...query, rows: async () => ({ rows: [], offset: 0, total: 0 }) } as CaptureQuery;
+  const cut = {
+    ...query,
+    rowsSoFar: async () => ({ rows: [], offset: 0, total: 0, looked: 9, of: 9 }),
+  } as CaptureQuery;
   expect(await pairAtSameVersion(cut, bot, server, 32)).not.toHaveProperty('aligned');
 });

@@ -1,5 +1,6 @@
 import type { CaptureQuery, StateAt } from '@syncscope/protocol/capture';
 import type { ReplicaId, Version } from '@syncscope/protocol/state';
+import { findRows } from '../app/rows.ts';
 
 /** Two states to compare. */
 export interface Pair {
@@ -31,7 +32,7 @@ export async function pairAtSameVersion(
   if (a === undefined || b === undefined || a === b) return asIs;
   const [ahead, from, to] = a > b ? [left, a, b] : [right, b, a];
   const filter = `who:${ahead} kind:${STATE_KINDS} version:${to + 1}..${from}`;
-  const [next] = (await query.rows(filter, 0, 1, signal)).rows;
+  const [next] = await findRows(query, filter, 0, 1, signal);
   if (!next || next.position > position) return asIs;
   const earlier: StateAt = { replica: ahead, position: next.position - 1 };
   const there = (await query.status(earlier.position)).replicas.find((one) => one.replica === ahead)?.version;

@@ -1,6 +1,7 @@
 import type { CaptureQuery, Row } from '@syncscope/protocol/capture';
 import type { ReplicaId } from '@syncscope/protocol/state';
 import type { MutationId, TraceRecord } from '@syncscope/protocol/trace';
+import { findRows } from '../app/rows.ts';
 
 /** A mutation that a replica lacks, and the record in the capture that shows what it was. */
 export interface MissingMutation {
@@ -59,7 +60,7 @@ async function searchBack(
   let end = await query.rowIndex(filter, position + 1, signal);
   for (let read = 0; read < READ_MAX && end > 0; read += PAGE) {
     const start = Math.max(0, end - PAGE);
-    const { rows } = await query.rows(filter, start, end - start, signal);
+    const rows = await findRows(query, filter, start, end - start, signal);
     const details = await Promise.all(rows.map((row) => query.record(row.position)));
     for (const { record, row } of details) {
       const mutation = mutationOf(record);

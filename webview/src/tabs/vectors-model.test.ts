@@ -91,12 +91,14 @@ describe('findMissing', () => {
       const index = passing(filter).findIndex((one) => one >= position);
       return index < 0 ? passing(filter).length : index;
     },
-    rows: async (filter: string, offset: number, limit: number) => ({
+    rowsSoFar: async (filter: string, offset: number, limit: number) => ({
       rows: passing(filter)
         .slice(offset, offset + limit)
         .map(row),
       offset,
       total: passing(filter).length,
+      looked: 200,
+      of: 200,
     }),
     record: async (position: number) => {
       read++;

@@ -136,6 +136,31 @@ describe('sources of bytes', () => {
     });
   });
 
+  it('reads a chosen file at once where the worker can, and says where it ends or that it is gone', () => {
+    let isGone = false;
+    class Reader {
+      readAsArrayBuffer(blob: Blob): ArrayBuffer {
+        if (isGone) throw new DOMException('gone', 'NotFoundError');
+        return bytes.slice(parts.get(blob)!.offset, parts.get(blob)!.end).buffer;
+      }
+    }
+    // Node's Blob cannot be read at once, so it is noted which part of it was cut out.
+    const parts = new Map<Blob, { readonly offset: number; readonly end: number }>();
+    const blob = new Blob([bytes]);
+    const cut = blob.slice.bind(blob);
+    blob.slice = (offset = 0, end = blob.size) => {
+      const part = cut(offset, end);
+      parts.set(part, { offset, end });
+      return part;
+    };
+    const source = blobSource(blob, 'a.mcap', Reader);
+    expect(source.readNow?.(10, 3)).toEqual(new Uint8Array([10, 11, 12]));
+    expect(() => source.readNow?.(98, 5)).toThrow(expect.objectContaining({ code: 'SOURCE_SHORT' }));
+    isGone = true;
+    expect(() => source.readNow?.(10, 3)).toThrow(expect.objectContaining({ code: 'SOURCE_UNREADABLE' }));
+    expect(blobSource(blob, 'a.mcap')).not.toHaveProperty('readNow');
+  });
+
   function served(answer: (init: RequestInit) => Response) {
     const seen: RequestInit[] = [];
     const get = async (_url: unknown, init: RequestInit = {}) => {
