@@ -1,34 +1,54 @@
-import { reexecuteSteps, stepsOf } from '@syncscope/protocol/replay';
-import { recordSimulation, simulate, simulatedDefinition } from '@syncscope/protocol/simulator';
+import { type ReplayResult, reexecuteSteps, stepsOf } from '@syncscope/protocol/replay';
+import {
+  recordSimulation,
+  type Scenario,
+  simulate,
+  simulatedDefinition,
+  simulatedGroup,
+} from '@syncscope/protocol/simulator';
 import type { TraceRecord } from '@syncscope/protocol/trace';
 import { describe, expect, test } from 'vitest';
 
-const SEEDS = 500;
+const SEEDS = { bazaar: 500, consensus: 150, partition: 100 } as const;
 
-function recorded(seed: number): TraceRecord[] {
+function runAgain(scenario: Scenario, seed: number): ReplayResult {
   const records: TraceRecord[] = [];
-  simulate({ seed, inputs: true }, (record) => records.push(record));
-  return records;
+  simulate({ seed, scenario, inputs: true }, (record) => records.push(record));
+  const steps = stepsOf(records.map((record, position) => ({ position, record })));
+  const sessionId = scenario === 'bazaar' ? `simulation-${seed}` : `simulation-${scenario}-${seed}`;
+  const header = { sessionId, build: 'simulator' };
+  return reexecuteSteps(steps, { definition: simulatedDefinition(header), group: simulatedGroup(header) });
 }
 
 describe('a session that is run again from its recording', () => {
-  test(`equals it at every record, for seeds 1 to ${SEEDS}`, { timeout: 300_000 }, () => {
-    let hashes = 0;
-    const differing: string[] = [];
-    for (let seed = 1; seed <= SEEDS; seed++) {
-      const steps = stepsOf(recorded(seed).map((record, position) => ({ position, record })));
-      const definition = simulatedDefinition({ sessionId: `simulation-${seed}`, build: 'simulator' });
-      expect(definition).toBeDefined();
-      const result = reexecuteSteps(steps, { definition });
-      hashes += result.hashes;
-      if (result.difference) differing.push(`seed ${seed}: ${result.difference.sentence}`);
-    }
-    expect(differing).toEqual([]);
-    expect(hashes).toBeGreaterThan(SEEDS * 50);
-  });
+  test.each(['bazaar', 'consensus', 'partition'] as const)(
+    'equals it at every record: %s',
+    { timeout: 300_000 },
+    (scenario) => {
+      let hashes = 0;
+      const differing: string[] = [];
+      for (let seed = 1; seed <= SEEDS[scenario]; seed++) {
+        const result = runAgain(scenario, seed);
+        expect(result.level).toBe('app');
+        hashes += result.hashes;
+        if (result.difference) differing.push(`seed ${seed}: ${result.difference.sentence}`);
+      }
+      expect(differing).toEqual([]);
+      expect(hashes).toBeGreaterThan(SEEDS[scenario] * 50);
+    },
+  );
 
   test('does so from the capture file, too', async () => {
     const { records } = await recordSimulation({ seed: 3 });
     expect(records.some(({ body }) => body.kind === 'log' && body.text.startsWith('inputs '))).toBe(true);
+  });
+
+  test.each(['consensus', 'partition'] as const)('is the same session as without the inputs: %s', (scenario) => {
+    for (const seed of [4, 9]) {
+      const plain = simulate({ seed, scenario });
+      const { hash: _, ...told } = simulate({ seed, scenario, inputs: true });
+      const { hash: __, ...expected } = plain;
+      expect({ ...told, options: expected.options }).toEqual(expected);
+    }
   });
 });

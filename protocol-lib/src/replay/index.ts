@@ -21,6 +21,18 @@ export {
 export { type CursorOptions, ReplayCursor, type StepUnit } from './cursor.ts';
 export type { DifferenceKind } from './difference.ts';
 export { type Edit, editText } from './edits.ts';
+export type { GroupDefinition, GroupFrame, GroupNode, GroupPorts } from './group-machines.ts';
+export {
+  type ConsensusGroupOptions,
+  carryOutInput,
+  consensusGroup,
+  memberMade,
+  type PeerGroupOptions,
+  peerGroup,
+  peerMade,
+  proposeInput,
+  roomInput,
+} from './group-nodes.ts';
 export { type Input, type InputOp, inputSchema, isInputs } from './inputs.ts';
 export { InputJournal } from './journal.ts';
 export {

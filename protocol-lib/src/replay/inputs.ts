@@ -16,6 +16,9 @@ import {
 } from '../schema/index.ts';
 import { changeSchema, replicaIdSchema, type Value, valueSchema } from '../state/index.ts';
 import type { TraceRecord } from '../trace/index.ts';
+import { type CompactBatch, unpackBatch } from './compact-inputs.ts';
+import { groupInputs } from './group-inputs.ts';
+import { liveInputs } from './live-inputs.ts';
 
 /**
  * The inputs of a session: everything that was handed to its state machines, with the time that they were told. With the frames
@@ -41,7 +44,7 @@ const protocols = object({ min: uint, max: uint });
 const features = array(literal('merkle', 'events'), 10);
 
 /** One thing that was done to an endpoint; `args` as `argumentText` writes them. Links are numbered as the authority's driver numbers them. */
-export const inputSchema = variant('op', {
+export const inputVariants = {
   /** An authority began, with a log from what this has, or with the first state of its definition. */
   authority: object({
     ...head,
@@ -72,7 +75,10 @@ export const inputSchema = variant('op', {
   closed: object({ ...head, reason: string(500) }),
   corrupt: object({ ...head, changes: array(changeSchema, 10_000) }),
   tick: object(head),
-});
+  ...groupInputs,
+  ...liveInputs,
+} as const;
+export const inputSchema = variant('op', inputVariants);
 export type Input = Infer<typeof inputSchema>;
 export type InputOp = Input['op'];
 export type InputOf<Op extends InputOp> = Extract<Input, { op: Op }>;
@@ -84,15 +90,26 @@ export type InputBatch = Infer<typeof batchSchema>;
 /** Text of a `log` record that carries a batch, or a part of one that is continued in the next such record. */
 const PREFIX = 'inputs ';
 const CONTINUED = 'inputs+ ';
+/** The same of a compact batch. */
+const COMPACT = 'inputs= ';
+const PREFIXES = [PREFIX, CONTINUED, COMPACT];
 /** A log's text may have 10,000 units. */
 const PART_LENGTH = 9_900;
 
 /** The texts of the `log` records that carry a batch. */
 export function batchTexts(batch: InputBatch): string[] {
-  const hex = toHex(packMsgpack(batch as unknown as Value));
+  return partsOf(PREFIX, toHex(packMsgpack(batch as unknown as Value)));
+}
+
+/** The texts of the `log` records that carry a compact batch, as `packBatch` writes it. */
+export function compactTexts(packed: string): string[] {
+  return partsOf(COMPACT, packed);
+}
+
+function partsOf(prefix: string, text: string): string[] {
   const parts: string[] = [];
-  for (let at = 0; at < hex.length; at += PART_LENGTH) parts.push(hex.slice(at, at + PART_LENGTH));
-  return parts.map((part, at) => `${at === parts.length - 1 ? PREFIX : CONTINUED}${part}`);
+  for (let at = 0; at < text.length; at += PART_LENGTH) parts.push(text.slice(at, at + PART_LENGTH));
+  return parts.map((part, at) => `${at === parts.length - 1 ? prefix : CONTINUED}${part}`);
 }
 
 /** Puts batches together from the records of a trace. */
@@ -103,17 +120,18 @@ export class BatchReader {
    * Answers the batch that ends with this record, `part` where it carries one that goes on, undefined where it carries none.
    * @throws SyncError `REPLAY_INPUTS_DAMAGED`
    */
-  take({ seq, body }: TraceRecord): InputBatch | 'part' | undefined {
+  take({ seq, body }: TraceRecord): InputBatch | CompactBatch | 'part' | undefined {
     if (body.kind !== 'log') return undefined;
     if (body.text.startsWith(CONTINUED)) {
       this.#parts += body.text.slice(CONTINUED.length);
       return 'part';
     }
-    if (!body.text.startsWith(PREFIX)) return undefined;
-    const hex = this.#parts + body.text.slice(PREFIX.length);
+    const isCompact = body.text.startsWith(COMPACT);
+    if (!isCompact && !body.text.startsWith(PREFIX)) return undefined;
+    const text = this.#parts + body.text.slice(PREFIX.length);
     this.#parts = '';
     try {
-      return batchSchema.parse(unpackMsgpack(fromHex(hex)), 'inputs');
+      return isCompact ? unpackBatch(text) : batchSchema.parse(unpackMsgpack(fromHex(text)), 'inputs');
     } catch (error) {
       if (!isSyncError(error)) throw error;
       const text = `the inputs in record ${seq} cannot be read: ${error.message}`;
@@ -124,5 +142,5 @@ export class BatchReader {
 
 /** Whether a record only carries inputs, and says nothing of the session. */
 export function isInputs({ body }: TraceRecord): boolean {
-  return body.kind === 'log' && (body.text.startsWith(PREFIX) || body.text.startsWith(CONTINUED));
+  return body.kind === 'log' && PREFIXES.some((prefix) => body.text.startsWith(prefix));
 }

@@ -1,3 +1,4 @@
+import type { Clock, Random } from '../ports/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import type { TraceHub } from '../trace/index.ts';
 import { batchTexts, type Input } from './inputs.ts';
@@ -45,6 +46,17 @@ export class InputJournal {
     const count = this.#hub.lastSeq - before;
     if (done && count > 0) this.#write(count);
     return result;
+  }
+
+  /** What an endpoint draws from `random` during an input is written before that input. */
+  random(random: Random, replica: ReplicaId, clock: Clock): Random {
+    return {
+      next: () => {
+        const value = random.next();
+        if (this.#hub.isOpen) this.#waiting.push({ op: 'drawn', replica, now: clock.now(), value });
+        return value;
+      },
+    };
   }
 
   /** Writes what waits; at the end of a session. */

@@ -73,8 +73,16 @@ export class Machines {
           return { frames: [], outgoing: this.#requireManager().tick(input.now) };
         }
         return { frames: this.clients.get(input.replica)?.tick(input.now) ?? [], outgoing: [] };
-      default:
+      case 'open':
+      case 'delivery':
+      case 'predict':
+      case 'closed':
+      case 'corrupt':
         return { frames: this.#atClient(input, records, frame, args ?? null), outgoing: [] };
+      default:
+        throw new SyncError('REPLAY_INPUT_UNFIT', `${input.op} is no input of a session with an authority`, {
+          origin: 'capture',
+        });
     }
   }
 

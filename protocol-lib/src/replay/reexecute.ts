@@ -5,8 +5,9 @@ import type { SessionDefinition } from '../sync/index.ts';
 import type { Tap, TraceBody, TraceRecord } from '../trace/index.ts';
 import { type DifferenceKind, recordDifference, type Told } from './difference.ts';
 import { appDecisions, RecordedDecisions } from './driven.ts';
+import { type GroupDefinition, GroupMachines, needsGroup } from './group-machines.ts';
 import { Machines } from './machines.ts';
-import { type Placed, readSteps, type Step } from './steps.ts';
+import { isGroup, type Placed, readSteps, type Step } from './steps.ts';
 
 /** The first record of a recording that its re-execution does not come to. */
 export interface ReplayDifference {
@@ -26,6 +27,8 @@ export interface ReplayDifference {
 export interface ReplayOptions {
   /** The app's own definition: its commands and reducers are run again. Where absent, mutations do what was recorded. */
   readonly definition?: SessionDefinition | undefined;
+  /** The same of a session without an authority, which cannot be run again without it. */
+  readonly group?: GroupDefinition | undefined;
   /** The first and last position that is compared. What is before is run all the same; what is behind is not. */
   readonly from?: number | undefined;
   readonly to?: number | undefined;
@@ -48,7 +51,7 @@ const STEPS_BETWEEN_PROGRESS = 1_024;
 /**
  * Runs a recorded session again: real state machines are handed every recorded input, and each record that they make is compared
  * with the recorded one: state, order, causes and bytes. Equal throughout is a proof that the session is deterministic.
- * @throws SyncError as `readSteps`
+ * @throws SyncError as `readSteps`, `REPLAY_NEEDS_DEFINITION`
  */
 export async function reexecute(capture: OpenCapture, options: ReplayOptions = {}): Promise<ReplayResult> {
   const { steps } = await readSteps(capture);
@@ -59,8 +62,7 @@ export async function reexecute(capture: OpenCapture, options: ReplayOptions = {
 export function reexecuteSteps(steps: readonly Step[], options: ReplayOptions = {}): ReplayResult {
   const { definition, from = 0, to = Number.POSITIVE_INFINITY, onProgress } = options;
   const expectation = new Expectation(from);
-  const decisions = definition ? appDecisions(definition, steps) : new RecordedDecisions(steps);
-  const machines = new Machines(expectation, decisions);
+  const machines = machinesOf(steps, options, expectation);
   let inputs = 0;
   for (const [at, { input, records }] of steps.entries()) {
     if (at % STEPS_BETWEEN_PROGRESS === 0) onProgress?.(at, steps.length);
@@ -81,12 +83,18 @@ export function reexecuteSteps(steps: readonly Step[], options: ReplayOptions = 
   const { difference, compared, hashes } = expectation;
   return {
     status: difference ? 'differs' : 'equal',
-    level: definition ? 'app' : 'protocol',
+    level: definition || isGroup(steps) ? 'app' : 'protocol',
     inputs,
     records: compared,
     hashes,
     ...(difference ? { difference } : {}),
   };
+}
+
+/** What takes the inputs. @throws SyncError `REPLAY_NEEDS_DEFINITION` */
+function machinesOf(steps: readonly Step[], { definition, group }: ReplayOptions, tap: Tap): Machines | GroupMachines {
+  if (isGroup(steps)) return new GroupMachines(tap, needsGroup(group));
+  return new Machines(tap, definition ? appDecisions(definition, steps) : new RecordedDecisions(steps));
 }
 
 /** Takes what the machines report, and compares it with what an input made when it was recorded. */

@@ -74,9 +74,17 @@ export function stepsOf(trace: readonly Placed[]): Step[] {
   }
   if (!hasInputs) throw missing('nothing that was done to its endpoints is in it');
   const beginning = steps.find(({ input }) => input !== undefined);
-  if (beginning?.input?.op !== 'authority') throw missing('it does not begin where its authority began');
+  const op = beginning?.input?.op;
+  // A node may draw while it begins.
+  if (op !== 'authority' && op !== 'node' && op !== 'drawn') throw missing('it does not begin where its session began');
   for (const free of open) steps.push({ input: undefined, records: [free], time: free.record.time });
   return withTimes(steps);
+}
+
+/** Whether the steps are those of a session without an authority. */
+export function isGroup(steps: readonly Step[]): boolean {
+  const beginning = steps.find(({ input }) => input !== undefined && input.op !== 'drawn');
+  return beginning?.input?.op === 'node';
 }
 
 /** Whether a trace holds inputs; those of a running session that was attached to later do not. */

@@ -1,6 +1,16 @@
 import { StateRoot } from '../merkle/index.ts';
 import type { ConsensusRules, Intent } from '../peers/index.ts';
-import { type Change, type RecordKey, recordKey, type StateHash, type SyncRecord, stateHash } from '../state/index.ts';
+import { array, object, uint } from '../schema/index.ts';
+import {
+  type Change,
+  type RecordKey,
+  recordKey,
+  recordKeySchema,
+  type StateHash,
+  type SyncRecord,
+  stateHash,
+  type Value,
+} from '../state/index.ts';
 import type { Stream } from './choices.ts';
 import { drawValue } from './operations.ts';
 import { isSendable, type SmallState } from './small-fold.ts';
@@ -21,6 +31,8 @@ export type Expected = 'any' | 'never' | 'unknown-base';
 
 export interface DrawnIntent {
   readonly intent: Intent;
+  /** What {@link groupChanges} makes the changes of that are made of the state; null where they are plain. */
+  readonly args: Value;
   readonly expected: Expected;
 }
 
@@ -44,22 +56,38 @@ function numberOf(value: unknown): number {
 /** Something that a member wants. `operation` names it in the command. */
 export function drawGroupIntent(stream: Stream, operation: string, root: StateRoot, maxChanges: number): DrawnIntent {
   const dice = stream.next();
-  const any = (what: string, changes: Intent['changes']): DrawnIntent => {
-    return { intent: { command: `${what} ${operation}`, changes }, expected: 'any' };
+  const any = (what: string, changes: readonly Change[]): DrawnIntent => {
+    return { intent: { command: `${what} ${operation}`, changes }, args: null, expected: 'any' };
   };
-  if (dice < 0.4) {
-    const key = stream.pick(COUNTERS);
-    return any('increment', (state) => [
-      { op: 'put', key, record: { value: numberOf(state.get(key)?.value) + 1, by: operation } },
-    ]);
+  const made = (what: string, args: Value): DrawnIntent => {
+    const command = `${what} ${operation}`;
+    return { intent: { command, changes: groupChanges(command, args) }, args, expected: 'any' };
+  };
+  if (dice < 0.4) return made('increment', [stream.pick(COUNTERS)]);
+  if (dice < 0.6) {
+    const [from, to, count] = [stream.pick(PURSES), stream.pick(PURSES), stream.int(1, 4)];
+    return made('pay', { keys: [from, to], count });
   }
-  if (dice < 0.6) return any('pay', payment(stream.pick(PURSES), stream.pick(PURSES), stream.int(1, 4)));
   if (dice < 0.82) return any('write', drawNotes(stream));
   if (dice < 0.88) {
     const { intent } = any('based', drawNotes(stream));
-    return { intent: { ...intent, base: root.hash }, expected: 'any' };
+    return { intent: { ...intent, base: root.hash }, args: null, expected: 'any' };
   }
   return drawWrong(stream, operation, maxChanges);
+}
+
+const keysSchema = array(recordKeySchema, 2);
+const paymentSchema = object({ keys: keysSchema, count: uint });
+
+/** What the commands do whose changes depend on the state. */
+export function groupChanges(command: string, args: Value): Intent['changes'] {
+  const [what, operation = ''] = command.split(' ');
+  if (what === 'pay') {
+    const { keys, count } = paymentSchema.parse(args, what);
+    return payment(keys[0]!, keys[1]!, count);
+  }
+  const [key] = keysSchema.parse(args, command);
+  return (state) => [{ op: 'put', key: key!, record: { value: numberOf(state.get(key!)?.value) + 1, by: operation } }];
 }
 
 function payment(from: RecordKey, to: RecordKey, count: number): Intent['changes'] {
@@ -75,7 +103,7 @@ function payment(from: RecordKey, to: RecordKey, count: number): Intent['changes
 }
 
 /** Changes that are right or wrong by what the state happens to be. */
-function drawNotes(stream: Stream): Change[] {
+function drawNotes(stream: Stream): readonly Change[] {
   return Array.from({ length: stream.int(1, 3) }, () => drawNote(stream, stream.pick(NOTES)));
 }
 
@@ -92,6 +120,7 @@ function drawNote(stream: Stream, key: RecordKey): Change {
 function drawWrong(stream: Stream, operation: string, maxChanges: number): DrawnIntent {
   const wrong = (changes: Intent['changes'], base?: StateHash): DrawnIntent => ({
     intent: { command: `wrong ${operation}`, changes, ...(base ? { base } : {}) },
+    args: null,
     expected: base ? 'unknown-base' : 'never',
   });
   switch (stream.pick(['down', 'tokens', 'many', 'base', 'surrogate'] as const)) {

@@ -54,6 +54,7 @@ class ConsensusSimulation {
       if (!(error instanceof Broken))
         referee.report('no-throw', error instanceof Error ? `${error.stack}` : `${error}`);
     }
+    this.#world.endRecording();
     const { violation } = referee;
     const failure = violation && { ...violation, step: this.#steps, time: this.#world.now, phase: this.#phase };
     const all = [this.#faults, ...members.map(({ operations }) => operations), ...ways.map(({ choices }) => choices)];

@@ -1,8 +1,9 @@
 import { SyncError } from '../errors/index.ts';
-import { type LogDisk, SimulatedDisk } from '../events/index.ts';
+import { type Done, type LogDisk, SimulatedDisk } from '../events/index.ts';
 import { FrameEncoder, type MessageBody, messageType } from '../messages/index.ts';
 import { ConsensusPeer } from '../peers/index.ts';
 import { milliseconds, type Transport } from '../ports/index.ts';
+import { type Input, InputJournal, memberMade, proposeInput, roomInput } from '../replay/index.ts';
 import { type ReplicaId, replicaId } from '../state/index.ts';
 import { TraceHub, type TraceRecord } from '../trace/index.ts';
 import { Choices, Stream } from './choices.ts';
@@ -20,6 +21,7 @@ const TICK = milliseconds(50);
 const MAX_EFFECTS = 5_000;
 const MAX_IN_FLIGHT = 3_000;
 const STRANGER = replicaId('mallory');
+const SESSION = 'group';
 
 /** One way from one member to another. */
 interface Way {
@@ -41,6 +43,8 @@ export class MemberNode extends Node {
   life = 0;
   /** Until when it says that it has no room, by the world's time. */
   fullUntil = 0;
+  /** What the journal was told last of its room. */
+  journaledRoom = '';
   /** The operations of this life that are not settled. */
   open = new Set<Operation>();
 
@@ -68,6 +72,8 @@ export class ConsensusWorld {
   readonly #options: SimulationOptions;
   readonly #hub = new TraceHub(this.queue);
   readonly #stranger = new FrameEncoder(STRANGER);
+  /** Where the inputs go that the group is run again from. */
+  readonly #journal: InputJournal | undefined;
 
   constructor(options: SimulationOptions, listener: ((record: TraceRecord) => void) | undefined) {
     const { seed, skip = {} } = options;
@@ -80,6 +86,7 @@ export class ConsensusWorld {
     this.members = this.shape.clients.map((shape) => {
       return new MemberNode(new NodeClock(this.queue, shape.clock), shape, new Choices(seed, shape.name, skip));
     });
+    this.#journal = options.inputs ? new InputJournal(this.#hub, this.members[0]!.replica) : undefined;
     this.ways = this.members.flatMap((from, row) =>
       this.members.flatMap((to, column) => (from === to ? [] : [this.#way(from, to, row * 5 + column)])),
     );
@@ -89,11 +96,38 @@ export class ConsensusWorld {
     return this.queue.now();
   }
 
+  /** Hands an input to a member's process, and keeps it where the group is to be run again. */
+  #hand<T>(member: MemberNode, input: (now: number) => Input, work: () => T): T {
+    if (!this.#journal) return work();
+    const { replica, clock } = member;
+    const now = clock.now();
+    const room = this.#noRoom(member) ?? '';
+    if (room !== member.journaledRoom) {
+      member.journaledRoom = room;
+      this.#journal.run(roomInput(replica, now, room), () => {});
+    }
+    return this.#journal.run(input(now), work);
+  }
+
+  /** The recording is to end here. */
+  endRecording(): void {
+    this.#journal?.flush();
+  }
+
+  #noRoom(member: MemberNode): string | undefined {
+    return this.now < member.fullUntil ? 'the member is full' : undefined;
+  }
+
   start(): void {
     for (const member of this.members) {
       this.#open(member);
       this.#every(TICK * (0.8 + this.members.indexOf(member) / 10), () => {
-        if (!member.isPaused) this.#live(member, (peer) => peer.tick());
+        if (member.isPaused) return;
+        this.#live(
+          member,
+          (now) => ({ op: 'tick', replica: member.replica, now }),
+          (peer) => peer.tick(),
+        );
       });
       this.#act(member);
     }
@@ -105,18 +139,20 @@ export class ConsensusWorld {
   #open(member: MemberNode): void {
     const { life, disk } = member;
     disk.isHeld = true;
+    const random = Stream.of(this.#options.seed, `random/${member.shape.name}/${life}`);
     const options = {
       ...groupRules,
-      admit: () => (this.now < member.fullUntil ? 'the member is full' : undefined),
+      admit: () => this.#noRoom(member),
       replica: member.replica,
       members: this.members.map(({ replica }) => replica),
       clock: member.clock,
-      random: Stream.of(this.#options.seed, `random/${member.shape.name}/${life}`),
+      random: this.#journal?.random(random, member.replica, member.clock) ?? random,
       settings: this.shape.settings,
       tap: this.#hub,
     };
     const driven = this.#driven(member, disk);
-    ConsensusPeer.open(options, { disk: driven, contents: disk.contents }, GROUP_INITIAL(), (peer) => {
+    const { contents } = disk;
+    const done = (peer: ConsensusPeer | SyncError): void => {
       if (member.life !== life) return;
       if (peer instanceof SyncError) {
         this.crash(member, Stream.of(this.#options.seed, `broken/${life}`));
@@ -126,7 +162,17 @@ export class ConsensusWorld {
       this.referee.recovered(peer);
       peer.listen((proposal) => this.referee.shown(peer, proposal));
       for (const way of this.ways) if (way.from === member) peer.attach(way.to.replica, this.#transport(way, life));
-    });
+    };
+    const open = (): void => ConsensusPeer.open(options, { disk: driven, contents }, GROUP_INITIAL(), done);
+    if (this.#journal) this.#journal.run(this.#begun(member, contents), open);
+    else open();
+  }
+
+  #begun({ replica, clock }: MemberNode, contents: Uint8Array): Input {
+    const members = this.members.map((one) => one.replica);
+    const links = this.ways.filter(({ from }) => from.replica === replica).map(({ to }) => to.replica);
+    const made = memberMade(this.shape.settings, links);
+    return { op: 'node', replica, now: clock.now(), session: SESSION, members, made, contents };
   }
 
   /** The member's disk, whose operations take their time. */
@@ -139,14 +185,22 @@ export class ConsensusWorld {
         });
       });
     };
+    const told = (done: Done): Done => {
+      return (error) =>
+        this.#hand(
+          member,
+          (now) => flushedInput(member.replica, now, error),
+          () => done(error),
+        );
+    };
     return {
       append: (bytes) => disk.append(bytes),
       flush: (done) => {
-        disk.flush(done);
+        disk.flush(told(done));
         complete();
       },
       replace: (bytes, done) => {
-        disk.replace(bytes, done);
+        disk.replace(bytes, told(done));
         complete();
       },
     };
@@ -178,7 +232,14 @@ export class ConsensusWorld {
     const choices = new Choices(seed, `${from.shape.name}/${to.shape.name}`, skip);
     const deliver = (frame: Uint8Array): void => {
       if (conditions.isCutOff) return;
-      to.handle(() => this.#live(to, (peer) => this.#receive(peer, frame, from.replica)));
+      const over = this.shape.isBus ? null : from.replica;
+      to.handle(() =>
+        this.#live(
+          to,
+          (now) => ({ op: 'take', replica: to.replica, now, from: over }),
+          (peer) => this.#receive(peer, frame, from.replica),
+        ),
+      );
     };
     return { from, to, conditions, choices, line: new Line(this.queue, conditions, 'up', choices, deliver) };
   }
@@ -189,10 +250,10 @@ export class ConsensusWorld {
   }
 
   /** Does something with a member's process, if there is one, and ends it where its disk has failed. */
-  #live(member: MemberNode, work: (peer: ConsensusPeer) => void): void {
+  #live(member: MemberNode, input: (now: number) => Input, work: (peer: ConsensusPeer) => void): void {
     const { peer } = member;
     if (!peer) return;
-    if (!peer.failure) work(peer);
+    if (!peer.failure) this.#hand(member, input, () => work(peer));
     if (peer.failure) {
       this.crash(member, Stream.of(this.#options.seed, `failed/${member.life}/${member.shape.name}`));
       return;
@@ -208,9 +269,17 @@ export class ConsensusWorld {
     this.referee.count('crash');
     for (const operation of member.open) operation.isOrphan = true;
     member.open = new Set();
-    member.peer?.close('its process ended');
+    const { peer, replica } = member;
+    const reason = 'its process ended';
+    if (peer)
+      this.#hand(
+        member,
+        (now) => ({ op: 'end', replica, now, reason }),
+        () => peer.close(reason),
+      );
     member.peer = undefined;
     member.life++;
+    member.journaledRoom = '';
     member.forget();
     member.disk = member.disk.crash(stream);
     const { life } = member;
@@ -243,11 +312,12 @@ export class ConsensusWorld {
     const { stream, isSkipped } = member.operations.next();
     const { peer } = member;
     if (isSkipped || !peer || peer.waiting >= this.shape.settings.maxQueue) return undefined;
-    const { intent, expected } = drawGroupIntent(stream, name, peer.root, this.shape.settings.maxChanges);
+    const { intent, args, expected } = drawGroupIntent(stream, name, peer.root, this.shape.settings.maxChanges);
     const operation: Operation = { name, expected, outcome: undefined, isOrphan: false };
     this.referee.operations.set(name, operation);
     member.open.add(operation);
-    this.#live(member, () => {
+    const input = (now: number): Input => proposeInput(member.replica, now, intent, args);
+    this.#live(member, input, () => {
       peer.propose(intent).listen((outcome) => {
         this.referee.settled(operation, outcome);
         if (outcome.state !== 'unknown') member.open.delete(operation);
@@ -328,7 +398,12 @@ export class ConsensusWorld {
       { type: 'HEARTBEAT', version: version + 1_000, progress: 0, root: root.hash },
     ];
     const { frame } = this.#stranger.encode(stream.pick(bodies)).at(-1)!;
-    const error = peer.receiveFrame(frame);
+    const { replica } = member;
+    const error = this.#hand(
+      member,
+      (now) => ({ op: 'take', replica, now, from: null }),
+      () => peer.receiveFrame(frame),
+    );
     if (error?.code !== 'MEMBER_UNKNOWN') {
       this.referee.report('domain', `${peer.replica} took a frame of a stranger: ${error?.message}`);
     }
@@ -365,4 +440,9 @@ export class ConsensusWorld {
     }
     return undefined;
   }
+}
+
+function flushedInput(replica: ReplicaId, now: number, error: unknown): Input {
+  if (error === undefined) return { op: 'flushed', replica, now };
+  return { op: 'flushed', replica, now, failure: error instanceof Error ? error.message : String(error) };
 }

@@ -2,7 +2,7 @@ export { type Choice, Choices, formatSkips, parseSkips, type Skips, Stream } fro
 export { findUnhashedChange } from './hash-property.ts';
 export { INVARIANTS, type Invariant, type Violation } from './oracle.ts';
 export { findPresenceFault } from './presence-property.ts';
-export { checkRecording, recordSimulation, simulatedDefinition } from './recording.ts';
+export { checkRecording, recordSimulation, simulatedDefinition, simulatedGroup } from './recording.ts';
 export { simulate } from './scenarios.ts';
 export { FAULT_CLASSES, type FaultClass, SCENARIOS, type Scenario, type SimulationOptions } from './shape.ts';
 export { optionLine, shrink } from './shrink.ts';

@@ -48,6 +48,7 @@ class PartitionSimulation {
     } catch (error) {
       if (!(error instanceof Broken)) world.report('no-throw', error instanceof Error ? `${error.stack}` : `${error}`);
     }
+    world.endRecording();
     const { violation } = world;
     const failure = violation && { ...violation, step: this.#steps, time: world.now, phase: this.#phase };
     const all = [

@@ -2,13 +2,14 @@ import {
   ConflictResolver,
   crapsPolicies,
   crapsRule,
+  type Intent,
   type Mutation,
   type PolicyEntry,
   tokensIn,
 } from '../conflict/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
-import type { MakeResult, PeerReplica } from '../peers/index.ts';
-import { type RecordKey, recordKey, type SyncRecord } from '../state/index.ts';
+import type { PeerReplica } from '../peers/index.ts';
+import { type Change, type RecordKey, recordKey, type SyncRecord, type Value } from '../state/index.ts';
 import type { Stream } from './choices.ts';
 
 /** The session of the simulated group: a table of craps, and a record for each policy. */
@@ -41,19 +42,14 @@ export function recordsOf(names: readonly string[]): (readonly [RecordKey, SyncR
   ];
 }
 
-/** What a member does next; undefined where there is nothing of that kind to do. */
-export function perform(
-  peer: PeerReplica,
-  names: readonly string[],
-  stream: Stream,
-  now: number,
-): MakeResult | undefined {
+/** What a member wants next; undefined where there is nothing of that kind to do. */
+export function drawTableIntent(peer: PeerReplica, names: readonly string[], stream: Stream): Intent | undefined {
   const { root, replica } = peer;
   const label = `${replica}-${stream.int(0, 999_999)}`;
   const amount = stream.int(1, 60);
   const round = stream.int(1, 3);
   const note = recordKey(`note/${stream.int(0, 2)}`);
-  const patch = (key: RecordKey, fields: SyncRecord) => peer.write([{ op: 'patch', key, fields, removed: [] }], now);
+  const patch = (key: RecordKey, fields: SyncRecord) => write([{ op: 'patch', key, fields, removed: [] }]);
   const box = root.get(BOX)!;
   switch (stream.int(0, 11)) {
     case 0:
@@ -65,22 +61,30 @@ export function perform(
     case 3:
       return patch(BOX, { title: label });
     case 4:
-      return peer.write([{ op: 'put', key: note, record: { text: label } }], now);
+      return write([{ op: 'put', key: note, record: { text: label } }]);
     case 5:
-      return root.has(note) ? peer.write([{ op: 'remove', key: note }], now) : undefined;
+      return root.has(note) ? write([{ op: 'remove', key: note }]) : undefined;
     case 6:
       return root.has(note) ? patch(note, { color: label }) : undefined;
     case 7:
-      return planned(peer, label, stream, now);
+      return planned(peer, label, stream);
     case 8:
-      return peer.command('transfer', { from: replica, to: stream.pick([...names, 'house']), amount }, now);
+      return command('transfer', { from: replica, to: stream.pick([...names, 'house']), amount });
     case 9:
-      return peer.command('bet', { round, on: stream.pick(['pass', 'dont-pass']), amount }, now);
+      return command('bet', { round, on: stream.pick(['pass', 'dont-pass']), amount });
     case 10:
-      return peer.command('roll', { round, first: stream.int(1, 6), second: stream.int(1, 6) }, now);
+      return command('roll', { round, first: stream.int(1, 6), second: stream.int(1, 6) });
     default:
-      return peer.command('settle', { round }, now);
+      return command('settle', { round });
   }
+}
+
+function write(changes: readonly Change[]): Intent {
+  return { command: 'write', args: null, changes };
+}
+
+function command(name: string, args: Value): Intent {
+  return { command: name, args, changes: [] };
 }
 
 /** One end of the range moved towards the other, which is as its writer sees it: only together do they make sense. */
@@ -90,12 +94,12 @@ function narrowed({ low, high }: SyncRecord, stream: Stream): SyncRecord {
   return stream.chance(0.5) ? { low: stream.int(from + 1, to) } : { high: stream.int(from, to - 1) };
 }
 
-function planned(peer: PeerReplica, label: string, stream: Stream, now: number): MakeResult {
+function planned(peer: PeerReplica, label: string, stream: Stream): Intent {
   const [waiting] = peer.conflicts.waiting;
   const [decided] = peer.conflicts.decided;
-  if (waiting) return peer.carryOut(peer.conflicts.decide(waiting.id, stream.pick(waiting.sides)), now);
-  if (decided && stream.chance(0.3)) return peer.carryOut(peer.conflicts.reopen(decided.id), now);
-  return peer.write([{ op: 'put', key: PLAN, record: { when: label } }], now);
+  if (waiting) return peer.conflicts.decide(waiting.id, stream.pick(waiting.sides));
+  if (decided && stream.chance(0.3)) return peer.conflicts.reopen(decided.id);
+  return write([{ op: 'put', key: PLAN, record: { when: label } }]);
 }
 
 /** What is wrong with a state, whoever has it. */

@@ -2,6 +2,7 @@ import type { ConflictResolver, Mutation } from '../conflict/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
 import { type PeerFrame, PeerReplica } from '../peers/index.ts';
 import { milliseconds } from '../ports/index.ts';
+import { carryOutInput, type Input, InputJournal, peerMade } from '../replay/index.ts';
 import { type ReplicaId, recordKey, replicaId } from '../state/index.ts';
 import { TraceHub, type TraceRecord } from '../trace/index.ts';
 import { Choices, type Stream } from './choices.ts';
@@ -15,7 +16,7 @@ import {
   type PartitionMemberShape,
   type PartitionShape,
 } from './partition-shape.ts';
-import { makeTable, perform, recordsOf, tableProblem } from './partition-table.ts';
+import { drawTableIntent, makeTable, recordsOf, tableProblem } from './partition-table.ts';
 import type { SimulationOptions } from './shape.ts';
 import { TraceDigest } from './trace-digest.ts';
 
@@ -62,6 +63,8 @@ export class PartitionWorld {
   readonly #digest = new TraceDigest();
   readonly #hub: TraceHub;
   readonly #checked = new Map<string, string>();
+  /** Where the inputs go that the group is run again from. */
+  readonly #journal: InputJournal | undefined;
 
   constructor(options: SimulationOptions, listener: ((record: TraceRecord) => void) | undefined) {
     this.shape = drawPartitionShape(options);
@@ -69,12 +72,13 @@ export class PartitionWorld {
     this.#hub = new TraceHub(this.queue);
     this.#hub.listen((record) => this.#heed(record));
     if (listener) this.#hub.listen(listener);
+    this.#journal = options.inputs ? new InputJournal(this.#hub, replicaId(this.names[0]!)) : undefined;
     const skips = options.skip ?? {};
     for (const shape of this.shape.members) {
       const clock = new NodeClock(this.queue, shape.clock);
       const id = replicaId(shape.name);
       const operations = new Choices(options.seed, `peer/${shape.name}`, skips);
-      const peer = this.#start(shape, id);
+      const peer = this.#start(shape, id, clock);
       this.nodes.push({
         shape,
         id,
@@ -100,6 +104,16 @@ export class PartitionWorld {
     return this.#digest.hash;
   }
 
+  /** Hands an input to a member, and keeps it where the group is to be run again. */
+  #hand<T>(input: Input, work: () => T): T {
+    return this.#journal ? this.#journal.run(input, work) : work();
+  }
+
+  /** The recording is to end here. */
+  endRecording(): void {
+    this.#journal?.flush();
+  }
+
   start(): void {
     for (const node of this.nodes) {
       this.#tick(node);
@@ -110,8 +124,10 @@ export class PartitionWorld {
   /** Lets a member do something, where it can. */
   act(node: PeerNode, stream: Stream): void {
     const before = node.peer;
-    const made = perform(before, this.names, stream, node.clock.now());
-    if (!made) return;
+    const intent = drawTableIntent(before, this.names, stream);
+    if (!intent) return;
+    const now = node.clock.now();
+    const made = this.#hand(carryOutInput(node.id, now, intent), () => before.carryOut(intent, now));
     if ('rejected' in made) {
       if (/stamped|GAP|is known here/.test(made.rejected)) this.report('no-throw', `${node.id}: ${made.rejected}`);
       this.count('refused here');
@@ -138,7 +154,7 @@ export class PartitionWorld {
         return;
       case 'restart':
         // Every mutation is on disk before it is told of: what is saved is what was.
-        node.peer = this.#start(node.shape, node.id, node.peer);
+        node.peer = this.#start(node.shape, node.id, node.clock, node.peer);
         return;
       case 'pause':
         node.pausedUntil = this.now + milliseconds(stream.int(500, 6_000));
@@ -149,7 +165,9 @@ export class PartitionWorld {
         if (this.nodes.length > 2 && node === this.nodes.at(-1)) {
           const text = `corrupt ${stream.int(0, 99)}`;
           const strange = ['note/7', 'note/8', 'note/9'].map(recordKey);
-          node.peer.corruptCheckpoint([key, ...strange].map((one) => ({ op: 'put', key: one, record: { text } })));
+          const changes = [key, ...strange].map((one) => ({ op: 'put' as const, key: one, record: { text } }));
+          const input: Input = { op: 'corrupt', replica: node.id, now: node.clock.now(), changes };
+          this.#hand(input, () => node.peer.corruptCheckpoint(changes));
         }
       }
     }
@@ -193,18 +211,24 @@ export class PartitionWorld {
       this.report('convergence', `${node.id} has ${root.hash} at ${name}, another ${known}`);
   }
 
-  #start(shape: PartitionMemberShape, id: ReplicaId, before?: PeerReplica): PeerReplica {
-    return new PeerReplica({
-      replica: id,
-      session: SESSION,
-      members: this.names.map(replicaId),
-      resolver: this.#resolver,
-      records: recordsOf(this.names),
-      epoch: EPOCH,
-      role: shape.role,
-      settings: this.shape.settings,
-      tap: this.#hub,
-      ...(before ? { saved: before.saved } : {}),
+  #start({ role }: PartitionMemberShape, id: ReplicaId, clock: NodeClock, before?: PeerReplica): PeerReplica {
+    const { settings } = this.shape;
+    const members = this.names.map(replicaId);
+    const made = peerMade({ epoch: EPOCH, role, settings, isRestored: before !== undefined });
+    const input: Input = { op: 'node', replica: id, now: clock.now(), session: SESSION, members, made };
+    return this.#hand(input, () => {
+      return new PeerReplica({
+        replica: id,
+        session: SESSION,
+        members,
+        resolver: this.#resolver,
+        records: recordsOf(this.names),
+        epoch: EPOCH,
+        role,
+        settings,
+        tap: this.#hub,
+        ...(before ? { saved: before.saved } : {}),
+      });
     });
   }
 
@@ -230,7 +254,12 @@ export class PartitionWorld {
       this.queue.at(node.pausedUntil, () => this.#arrive(node, from, frame));
       return;
     }
-    this.send(node, node.peer.receive(from, frame, node.clock.now()));
+    const now = node.clock.now();
+    const input: Input = { op: 'take', replica: node.id, now, from };
+    this.send(
+      node,
+      this.#hand(input, () => node.peer.receive(from, frame, now)),
+    );
   }
 
   #applySides(): void {
@@ -240,8 +269,16 @@ export class PartitionWorld {
   }
 
   #tick(node: PeerNode): void {
-    if (node.pausedUntil <= this.now) this.send(node, node.peer.tick(node.clock.now()));
+    if (node.pausedUntil <= this.now) this.#live(node);
     this.queue.after(TICK, () => this.#tick(node));
+  }
+
+  #live(node: PeerNode): void {
+    const now = node.clock.now();
+    this.send(
+      node,
+      this.#hand({ op: 'tick', replica: node.id, now }, () => node.peer.tick(now)),
+    );
   }
 
   #work(node: PeerNode): void {

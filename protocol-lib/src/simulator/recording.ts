@@ -1,12 +1,15 @@
 import { CaptureWriter, encodeTraceRecord, memorySink, memorySource, openCapture } from '../capture/index.ts';
 import { StateRoot } from '../merkle/index.ts';
 import { PROTOCOL_VERSION } from '../messages/index.ts';
+import { consensusGroup, type GroupDefinition, peerGroup } from '../replay/index.ts';
 import { replicaId } from '../state/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
 import { TRACE_VERSION, type TraceHeader, type TraceRecord } from '../trace/index.ts';
 import { SESSION } from './authority-process.ts';
 import { AUTHORITY, bazaar } from './bazaar.ts';
+import { GROUP_RECORDS, groupChanges, groupRules } from './consensus-domain.ts';
 import type { Violation } from './oracle.ts';
+import { makeTable, recordsOf } from './partition-table.ts';
 import { simulate } from './scenarios.ts';
 import { drawShape, type SimulationOptions } from './shape.ts';
 import type { SimulationResult } from './simulation.ts';
@@ -77,6 +80,17 @@ export function simulatedDefinition({
   return bazaar(size, hasViews);
 }
 
+/** The same of a simulator's recording of a group without an authority. */
+export function simulatedGroup({
+  sessionId,
+  build,
+}: Pick<TraceHeader, 'sessionId' | 'build'>): GroupDefinition | undefined {
+  const scenario = /^simulation-(consensus|partition)-\d{1,15}$/.exec(sessionId)?.[1];
+  if (scenario === undefined || build !== BUILD) return undefined;
+  if (scenario === 'partition') return peerGroup({ resolver: makeTable(), records: recordsOf });
+  return consensusGroup({ ...groupRules, records: () => GROUP_RECORDS, changes: groupChanges });
+}
+
 function unfaithful(text: string): Violation {
   return { invariant: 'capture-faithful', text };
 }
@@ -84,7 +98,7 @@ function unfaithful(text: string): Violation {
 function headerOf({ seed, scenario = 'bazaar' }: SimulationOptions): TraceHeader {
   const isGroup = scenario !== 'bazaar';
   return {
-    sessionId: `simulation-${seed}`,
+    sessionId: isGroup ? `simulation-${scenario}-${seed}` : `simulation-${seed}`,
     title: `Simulated ${isGroup ? 'group' : 'session'}, seed ${seed}`,
     scenario: SESSION,
     traceVersion: TRACE_VERSION,
