@@ -73,6 +73,8 @@ interface Connection {
   /** Frames of this step, sent together at its end. */
   outgoing: Uint8Array[];
   /** Whether they are sent at the end of this step. */
+  /** When a frame of it came to the authority last. */
+  heardAt: number;
   isDue: boolean;
   /** Whether it is looked after, as one of which nothing but events waits, or has waited, since then. */
   isHeld: boolean;
@@ -159,6 +161,11 @@ export class Gateway {
 
   /** Answers an HTTP request that has been found to be no stranger's. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /** When a frame of a link came to the authority last, in nanoseconds; 0 where there is none. */
+  heardAt(link: LinkId): number {
+    return this.#connections.get(link)?.heardAt ?? 0;
+  }
+
     return this.#http(request, response);
   }
 
@@ -342,6 +349,7 @@ export class Gateway {
       return;
     }
     if (frame.length > CLIENT_FRAME_MAX) {
+      heardAt: this.#now(),
       this.#end(connection, 'FRAME_TOO_LARGE', `a frame of more than ${CLIENT_FRAME_MAX} bytes`);
       return;
     }
@@ -355,7 +363,9 @@ export class Gateway {
   #deliver(connection: Connection, frame: Uint8Array): void {
     const { manager } = this.#options;
     const { link } = connection;
-    this.#carry(manager.receive(link, frame, this.#now()));
+    connection.heardAt = this.#now();
+    this.#carry(manager.receive(link, frame, connection.heardAt));
+    this.#wakeInTime();
     if (connection.isGreeted || manager.replicaOf(link) === undefined) return;
     connection.isGreeted = true;
     connection.visit.greeted();

@@ -12,6 +12,12 @@ export interface Sighting {
   /** The authority's version that it has acknowledged. */
   readonly version: number;
   readonly metadata: SyncRecord;
+  /** When it was heard last; just now where absent. */
+  readonly heard?: number;
+  /** When it was last found to have the authority's state; absent where nobody waits for that. */
+  readonly agreed?: number;
+  /** Another gateway's word, which may be some seconds old. */
+  readonly isHearsay?: boolean;
 }
 
 export interface PresenceServiceOptions {
@@ -35,8 +41,13 @@ export interface Member {
   readonly vector: readonly { readonly replica: ReplicaId; readonly counter: number }[];
 }
 
-/** Silence of 5 s is a disconnection here, of 20 s more a departure: a sixth of what is usual, since people look on. */
-const TIMEOUTS = compressed(6);
+/**
+ * Silence of 5 s is a disconnection here, of 20 s more a departure: a sixth of what is usual, since people look on. A client says each second
+ * what it has: that it was not found to have the right state for 3 s is no accident.
+ */
+const TIMEOUTS = { ...compressed(6), mediaTimeout: 3_000_000_000 };
+/** For so long after a goodbye others may still take the one who said it for connected. */
+const HEARSAY_NS = 10_000_000_000;
 const IDLE_AFTER_NS = 10_000_000_000;
 const MEMBERS = 10_000;
 
@@ -46,7 +57,7 @@ const MEMBERS = 10_000;
  */
 export class PresenceService {
   readonly #options: PresenceServiceOptions;
-  readonly #roster = new PresenceRoster({ timeouts: TIMEOUTS, maxMembers: MEMBERS });
+  readonly #roster = new PresenceRoster({ timeouts: TIMEOUTS, media: 'acknowledgement', maxMembers: MEMBERS });
   /** Lives: one more with each visit. */
   readonly #lives = new Map<ReplicaId, { readonly visit: string; readonly incarnation: number }>();
   readonly #activity = new Map<ReplicaId, { readonly counter: number; readonly at: number }>();
@@ -61,6 +72,15 @@ export class PresenceService {
     this.#posted.set(sighting.replica, sighting);
   }
 
+  /** Somebody has said that it leaves: no silence has to be waited for. */
+  goodbye(replica: ReplicaId, now: number): void {
+    this.#posted.delete(replica);
+    const before = this.#roster.get(replica);
+    if (!before) return;
+    const beat = { ...before, activity: 'left', hasMedia: false } as const;
+    for (const transition of this.#roster.heard(replica, beat, now)) this.#tell(transition);
+  }
+
   /** What is seen now: those that are connected here, then those elsewhere. Called about once a second. */
   tick(seen: readonly Sighting[], now: number): void {
     const settled = new Map(Array.from(this.#options.settled(), ({ replica, counter }) => [replica, counter]));
@@ -70,9 +90,14 @@ export class PresenceService {
     const all = new Map<ReplicaId, Sighting>();
     for (const one of [...seen, ...posted.values()]) if (!all.has(one.replica)) all.set(one.replica, one);
     for (const sighting of all.values()) {
+      const before = this.#roster.get(sighting.replica);
       // As many as are kept: who comes beyond that is served, and not listed.
-      if (this.#roster.get(sighting.replica) === undefined && this.#roster.present().length >= MEMBERS) continue;
-      this.#heard(sighting, settled.get(sighting.replica) ?? 0, now);
+      if (before === undefined && this.#roster.present().length >= MEMBERS) continue;
+      if (before?.state === 'left' && sighting.isHearsay && now - before.since < HEARSAY_NS) continue;
+      this.#acknowledged(sighting);
+      // A connection from which nothing more comes is silence too.
+      const isNew = sighting.heard === undefined || before === undefined || sighting.heard > before.lastHeard;
+      if (isNew) this.#heard(sighting, settled.get(sighting.replica) ?? 0, sighting.heard ?? now);
     }
     this.#forget();
     for (const transition of this.#roster.tick(now)) this.#tell(transition);
@@ -91,7 +116,12 @@ export class PresenceService {
     });
   }
 
-  #heard({ replica, visit, version, metadata }: Sighting, counter: number, now: number): void {
+  #acknowledged({ replica, agreed }: Sighting): void {
+    if (agreed === undefined) return;
+    for (const transition of this.#roster.media(replica, agreed)) this.#tell(transition);
+  }
+
+  #heard({ replica, visit, version, metadata, agreed }: Sighting, counter: number, now: number): void {
     const before = this.#activity.get(replica);
     const isBusy = before === undefined || counter !== before.counter;
     if (isBusy) this.#activity.set(replica, { counter, at: now });
@@ -108,7 +138,7 @@ export class PresenceService {
         user: replica,
         device: replica,
         activity: isActive ? 'active' : 'idle',
-        hasMedia: false,
+        hasMedia: agreed !== undefined,
         metadata,
         vector,
       },

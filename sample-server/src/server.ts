@@ -219,6 +219,7 @@ class World {
         reconciliation: (end) => this.gateway.metrics.reconciliation(end),
       },
       onDurable: (time) => this.gateway.metrics.appended(time),
+      onGoodbye: (replica, now) => this.#members.goodbye(replica, now),
     });
     this.#faults = new FaultBoard({
       tap: this.#tap,
@@ -307,10 +308,12 @@ class World {
   #sightings(): Sighting[] {
     const here = this.manager.clients.map(({ replica, link, version, features }) => {
       const metadata = { way: 'connection', features: [...features] };
-      return { replica, visit: `link ${link}`, version, metadata };
+      const times = { heard: this.gateway.heardAt(link), agreed: lastSyncTime };
+      return { replica, visit: `link ${link}`, version, metadata, ...times };
     });
     const elsewhere = (this.#kept.presence?.elsewhere ?? []).map((name) => {
-      return { replica: replicaId(name), visit: 'elsewhere', version: 0, metadata: { way: 'another gateway' } };
+      const metadata = { way: 'another gateway' };
+      return { replica: replicaId(name), visit: 'elsewhere', version: 0, metadata, isHearsay: true };
     });
     return [...here, ...elsewhere];
   }

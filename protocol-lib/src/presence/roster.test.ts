@@ -35,7 +35,7 @@ describe('timeouts of the documents', () => {
     roster.heard(alice, beat({ hasMedia: true }), 14 * SECOND);
     expect(roster.tick(15 * SECOND - 1)).toEqual([]);
     expect(roster.tick(15 * SECOND).map(({ change }) => change)).toEqual(['problem']);
-    expect(roster.media(alice, 16 * SECOND)).toMatchObject([{ change: 'active', reason: 'media flows again' }]);
+    expect(roster.media(alice, 16 * SECOND)).toMatchObject([{ change: 'active', reason: 'media again' }]);
   });
 
   test('who is muted misses no media', () => {

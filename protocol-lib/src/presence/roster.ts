@@ -51,6 +51,8 @@ interface Entry extends Presence {
 
 export interface RosterOptions {
   readonly timeouts?: Partial<PresenceTimeouts>;
+  /** What counts as media, for the reasons; `media` by default. */
+  readonly media?: string;
   /** Replicas that are kept, those that left included; 10,000 by default. */
   readonly maxMembers?: number;
 }
@@ -63,11 +65,13 @@ export interface RosterOptions {
  */
 export class PresenceRoster {
   readonly #timeouts: PresenceTimeouts;
+  readonly #media: string;
   readonly #maxMembers: number;
   readonly #entries = new Map<ReplicaId, Entry>();
 
   constructor(options: RosterOptions = {}) {
     this.#timeouts = { ...PRESENCE_DEFAULTS, ...options.timeouts };
+    this.#media = options.media ?? 'media';
     this.#maxMembers = options.maxMembers ?? 10_000;
   }
 
@@ -123,17 +127,19 @@ export class PresenceRoster {
     this.#entries.set(replica, entry);
     if (isNew) return [{ presence: entry, change: 'joined', reason: before ? 'it came back' : '' }];
     if (before.state === state) return [];
-    return [{ presence: entry, change: state, reason: before.state === 'disconnected' ? 'it is heard again' : '' }];
+    const isBack = before.state === 'disconnected';
+    const reason = state === 'problem' ? this.#withoutMedia(now - lastMedia!) : isBack ? 'it is heard again' : '';
+    return [{ presence: entry, change: state, reason }];
   }
 
-  /** Media of a replica came in, beside its heartbeats. */
+  /** Media of a replica came in, beside its heartbeats. What is told late, or again, changes nothing. */
   media(replica: ReplicaId, now: number): Transition[] {
     const before = this.#entries.get(replica);
-    if (before?.lastMedia === undefined) return [];
+    if (before?.lastMedia === undefined || now <= before.lastMedia) return [];
     const state = before.state === 'problem' ? before.activity : before.state;
     const entry: Entry = { ...before, state, lastMedia: now, ...(state === before.state ? {} : { since: now }) };
     this.#entries.set(replica, entry);
-    return state === before.state ? [] : [{ presence: entry, change: state, reason: 'media flows again' }];
+    return state === before.state ? [] : [{ presence: entry, change: state, reason: `${this.#media} again` }];
   }
 
   /** Carries out what is due. */
@@ -163,13 +169,17 @@ export class PresenceRoster {
         if (silent >= disconnectAfter)
           return { state: 'disconnected', reason: `nothing was heard for ${seconds(silent)}` };
         return entry.state !== 'problem' && entry.lastMedia !== undefined && now - entry.lastMedia >= mediaTimeout
-          ? { state: 'problem', reason: `no media for ${seconds(now - entry.lastMedia)}` }
+          ? { state: 'problem', reason: this.#withoutMedia(now - entry.lastMedia) }
           : undefined;
     }
   }
 
   #stateOf(activity: 'active' | 'idle', lastMedia: number | undefined, now: number): PresenceState {
     return lastMedia !== undefined && now - lastMedia >= this.#timeouts.mediaTimeout ? 'problem' : activity;
+  }
+
+  #withoutMedia(time: number): string {
+    return `no ${this.#media} for ${seconds(time)}`;
   }
 
   #goodbye(replica: ReplicaId, beat: Beat, isNew: boolean, now: number): Transition[] {

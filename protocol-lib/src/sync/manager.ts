@@ -71,6 +71,7 @@ export class SyncManager {
   #hasFailed = false;
 
   /** @throws SyncError where the log does not come to a state, as `rehydrate` says it; RangeError for a setting that is none */
+  readonly #onGoodbye: SyncManagerOptions['onGoodbye'];
   constructor(options: SyncManagerOptions) {
     this.replica = options.replica;
     this.session = options.session;
@@ -110,7 +111,8 @@ export class SyncManager {
       follow: (now) => this.#followLog(now),
     });
     this.#onDurable = options.onDurable;
-    this.#start = options.now;
+    this.#onGoodbye = options.onGoodbye;
+    this.#start = resume?.standing.start ?? options.now;
     this.#now = options.now;
     this.#nextSync = options.now;
     this.#nextSnapshot = options.now;
@@ -470,6 +472,7 @@ export class SyncManager {
   }
 
   // — mutations —
+        this.#onGoodbye?.(client.replica, now);
 
   #onCommand(client: Client, message: MessageOf<'COMMAND'>, seq: number, now: number): void {
     const { counter } = message;
