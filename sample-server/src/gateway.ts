@@ -365,7 +365,6 @@ export class Gateway {
     const { link } = connection;
     connection.heardAt = this.#now();
     this.#carry(manager.receive(link, frame, connection.heardAt));
-    this.#wakeInTime();
     if (connection.isGreeted || manager.replicaOf(link) === undefined) return;
     connection.isGreeted = true;
     connection.visit.greeted();

@@ -112,7 +112,7 @@ export class SyncManager {
     });
     this.#onDurable = options.onDurable;
     this.#onGoodbye = options.onGoodbye;
-    this.#start = resume?.standing.start ?? options.now;
+    this.#start = options.now;
     this.#now = options.now;
     this.#nextSync = options.now;
     this.#nextSnapshot = options.now;
