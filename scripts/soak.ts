@@ -22,6 +22,7 @@ import { run } from './process.ts';
  *     --seeds N [--from S] [--workers W] [--scenario NAME]    simulate seeds S to S + N - 1 (from 1, two threads) of each scenario
  *     --seed S [--scenario NAME] [--without CLASS,…] [--clients N] [--length MS] [--skip …] [--canary]    one seed, as a failure prints it
  *     --kills N [--seed S]                  kill a real server N times while it works, and compare its log with what was told
+ *     --mutated N [--seed S]                open N capture files that were changed anywhere: no crash, no wrong state shown as right
  *     --heap MINUTES                        a server under load; fails where its heap grows
  *     --planted [--sample N]                plant every bug and print which of them die
  *     nothing, or arguments of vitest       every property test, 100 times as often
@@ -47,20 +48,37 @@ const names = [
 ] as const;
 const isSimulation = process.argv.slice(2).some((one) => /^--(seeds?|planted)(=|$)/.test(one));
 const isKilling = process.argv.slice(2).some((one) => /^--kills(=|$)/.test(one));
+const isMutating = process.argv.slice(2).some((one) => /^--mutated(=|$)/.test(one));
 const isHeap = process.argv.slice(2).some((one) => /^--heap(=|$)/.test(one));
 process.exitCode = isHeap
   ? await heap()
-  : isKilling
-    ? await kills()
-    : isSimulation
-      ? await simulation()
-      : await properties();
+  : isMutating
+    ? await mutants()
+    : isKilling
+      ? await kills()
+      : isSimulation
+        ? await simulation()
+        : await properties();
 
 async function heap(): Promise<number> {
   const minutes = Number(parseArgs({ options: { heap: { type: 'string' } } }).values.heap);
   if (minutes > 0) return soakHeap(minutes);
   console.error('--heap takes a number of minutes');
   return 2;
+}
+
+async function mutants(): Promise<number> {
+  const { values } = parseArgs({ options: { mutated: { type: 'string' }, seed: { type: 'string' } } });
+  const files = Number(values.mutated);
+  if (!(Number.isSafeInteger(files) && files > 0)) {
+    console.error('--mutated takes a number of files');
+    return 2;
+  }
+  const env = { SYNCSCOPE_MUTATED: String(files), SYNCSCOPE_MUTATED_SEED: values.seed ?? '1' };
+  const args = ['run', '--project', 'unit', 'protocol-lib/src/capture/mutated.test.ts'];
+  const { code } = await run('vitest', args, { cwd: root, env });
+  if (code === 0) console.log(`${files} mutated files: no crash, no wrong state shown as right`);
+  return code;
 }
 
 async function kills(): Promise<number> {

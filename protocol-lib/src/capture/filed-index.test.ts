@@ -1,9 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isSyncError } from '../errors/index.ts';
 import { zstdCompression } from '../node/compression.ts';
 import type { ByteSource } from '../ports/index.ts';
-import type { ReplicaId } from '../state/index.ts';
 import { noCompression } from './compression.ts';
 import type { OpenCapture } from './engine.ts';
 import { memorySource } from './memory-bytes.ts';
@@ -144,104 +142,4 @@ describe('a file with an index that is damaged', () => {
     }
     expect(wrong).toEqual([]);
   });
-
-  const tiny = coinRecording(undefined, { length: 400 });
-
-  test('by any mutation, never crashes and never shows a wrong state as right', async () => {
-    const files = [await fileOf(tiny), await fileOf(tiny, { compression: zstdCompression })];
-    const truth = await truthOf(await opened(files[0]!, 'never'));
-    const mutation = fc.record({
-      kind: fc.constantFrom('set', 'cut', 'insert', 'remove', 'repeat'),
-      at: fc.double({ min: 0, max: 1, noNaN: true }),
-      bytes: fc.uint8Array({ minLength: 1, maxLength: 24 }),
-    });
-    await fc.assert(
-      fc.asyncProperty(
-        fc.constantFrom(...files),
-        fc.array(fc.array(mutation, { minLength: 1, maxLength: 3 }), { minLength: 10, maxLength: 10 }),
-        fc.constantFrom('always' as const, 'never' as const),
-        async (file, mutants, index) => {
-          for (const mutations of mutants) {
-            const mutated = mutations.reduce((bytes, one) => mutate(bytes, one.kind, one.at, one.bytes), file);
-            expect(await liesOf(mutated, index, truth)).toEqual([]);
-          }
-        },
-      ),
-    );
-  });
 });
-
-function mutate(bytes: Uint8Array, kind: string, place: number, given: Uint8Array): Uint8Array {
-  const at = Math.floor(place * bytes.length);
-  const before = bytes.subarray(0, at);
-  switch (kind) {
-    case 'cut':
-      return before;
-    case 'insert':
-      return joined(before, given, bytes.subarray(at));
-    case 'remove':
-      return joined(before, bytes.subarray(at + given.length));
-    case 'repeat':
-      return joined(before, bytes.subarray(at, at + given.length * 20), bytes.subarray(at));
-    default:
-      return joined(before, given.subarray(0, bytes.length - at), bytes.subarray(at + given.length));
-  }
-}
-
-function joined(...parts: readonly Uint8Array[]): Uint8Array {
-  return Uint8Array.from(parts.flatMap((part) => [...part]));
-}
-
-interface Truth {
-  readonly records: ReadonlySet<string>;
-  /** Every state that a replica ever had, as its records. */
-  readonly states: ReadonlySet<string>;
-}
-
-async function truthOf(capture: OpenCapture): Promise<Truth> {
-  const records = new Set<string>();
-  const states = new Set<string>();
-  const { replicas } = await capture.info();
-  for await (const { position, record } of capture.trace()) {
-    records.add(JSON.stringify(record));
-    for (const { id } of replicas) states.add(await stateText(capture, id, position));
-  }
-  return { records, states };
-}
-
-async function stateText(capture: OpenCapture, replica: ReplicaId, position: number): Promise<string> {
-  const { root, entries } = await capture.state(replica, position, '', 1_000);
-  return JSON.stringify([replica, root, entries.map(({ key, record }) => [key, record])]);
-}
-
-/** What a damaged file shows that never was. Errors by name are no lies; any other error is thrown. */
-async function liesOf(bytes: Uint8Array, index: 'always' | 'never', truth: Truth): Promise<string[]> {
-  const lies: string[] = [];
-  const honestly = async (look: () => Promise<void>): Promise<void> => {
-    try {
-      await look();
-    } catch (error) {
-      if (!isSyncError(error)) throw error;
-    }
-  };
-  await honestly(async () => {
-    const capture = await openCapture(memorySource(bytes), { index });
-    const { records, replicas } = await capture.info();
-    await honestly(() => capture.overview(everything, 20).then(() => undefined));
-    await honestly(() => capture.lanes(everything, 20, 1_000).then(() => undefined));
-    for (let position = 0; position < records; position += 7) {
-      await honestly(async () => {
-        const { record } = await capture.record(position);
-        if (!truth.records.has(JSON.stringify(record))) lies.push(`record ${position}`);
-      });
-      await honestly(() => capture.status(position).then(() => undefined));
-      for (const { id } of replicas) {
-        await honestly(async () => {
-          if ((await capture.state(id, position, '', 1)).unknown !== undefined) return;
-          if (!truth.states.has(await stateText(capture, id, position))) lies.push(`state of ${id} at ${position}`);
-        });
-      }
-    }
-  });
-  return lies;
-}
