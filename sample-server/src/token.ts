@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { Tap } from '@syncscope/protocol/trace';
+import { emitSends, type Tap } from '@syncscope/protocol/trace';
 
 /** Compares in constant time, whatever the lengths. */
 export function sameToken(shown: string, token: string): boolean {
@@ -22,6 +22,8 @@ export function withoutToken(tap: Tap, token: string): Tap {
     },
     emit: (replica, body, cause, wire, source) =>
       tap.emit(replica, body, cause, wire && mayShowToken(body) ? masked(wire, secret) : wire, source),
+    emitSends: (sends, cause, wire) =>
+      emitSends(tap, sends, cause, sends.type === 'HELLO' ? masked(wire, secret) : wire),
   };
 }
 

@@ -339,7 +339,8 @@ function writeFieldsAsTheyCome(map: Record<string, unknown>, depth: number): voi
   }
 }
 
-function writeMapHeader(count: number): void {
+/** The start of a map of `count` fields, to be written next. */
+export function writeMapHeader(count: number): void {
   if (count > MAP_MAX_FIELDS) {
     throw new SyncError('LIMIT_MAP_KEYS', `${count} fields, at most ${MAP_MAX_FIELDS}`, { origin: 'state' });
   }
@@ -471,6 +472,11 @@ export function unwriteFrom(start: number): void {
 /** Puts another byte where one was written. */
 export function rewriteByte(at: number, byte: number): void {
   scratch[at] = byte;
+}
+
+/** Copies what was written to `at` of other bytes. */
+export function copyWritten(into: Uint8Array, at: number): void {
+  into.set(scratch.subarray(0, position), at);
 }
 
 /** A copy of what was written. */

@@ -13,5 +13,6 @@ export { LiveCapture, type LiveCaptureOptions } from './live.ts';
 export { memorySink, memorySource } from './memory-bytes.ts';
 export * from './query.ts';
 export { type OpenCaptureOptions, openCapture } from './reader.ts';
+export { RecordBatch, recordsOfBatch } from './record-batch.ts';
 export { decodeTraceRecord, encodeTraceRecord } from './record-codec.ts';
 export { CaptureWriter, type CaptureWriterOptions } from './writer.ts';

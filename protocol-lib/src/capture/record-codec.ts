@@ -1,4 +1,13 @@
-import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
+import {
+  beginWriting,
+  unpackMsgpack,
+  writeArrayHeader,
+  writeMapHeader,
+  writeNumber,
+  writeText,
+  writeValue,
+  writtenBytes,
+} from '../bytes/index.ts';
 import { SyncError } from '../errors/index.ts';
 import { TRACE_KINDS, type TraceKind, type TraceRecord, traceRecordSchema } from '../trace/index.ts';
 import { MsgpackCursor } from './cursor.ts';
@@ -14,18 +23,28 @@ const kindNumbers = new Map<TraceKind, number>(TRACE_KINDS.map((kind, number) =>
 
 /** The bytes of one record; the same on the attach stream and in a file. */
 export function encodeTraceRecord(record: TraceRecord): Uint8Array {
-  const { kind, ...body } = record.body;
-  const { source } = record;
-  return packMsgpack([
-    record.seq,
-    record.time,
-    record.replica,
-    kindNumbers.get(kind)!,
-    record.cause,
-    record.wire ?? null,
-    source ? [source.file, source.line, source.column] : null,
-    body,
-  ]);
+  beginWriting();
+  writeTraceRecord(record);
+  return writtenBytes();
+}
+
+/** Writes the record behind what has been written since `beginWriting`. @throws SyncError as `writeValue` */
+export function writeTraceRecord({ seq, time, replica, cause, wire, source, body }: TraceRecord): void {
+  writeArrayHeader(RECORD_FIELDS);
+  writeNumber(seq);
+  writeNumber(time);
+  writeText(replica);
+  writeNumber(kindNumbers.get(body.kind)!);
+  writeValue(cause, 'own', 1);
+  writeValue(wire ?? null, 'own', 1);
+  writeValue(source ? [source.file, source.line, source.column] : null, 'own', 1);
+  const fields = Object.keys(body);
+  writeMapHeader(fields.length - 1);
+  for (const field of fields) {
+    if (field === 'kind') continue;
+    writeText(field);
+    writeValue((body as Readonly<Record<string, unknown>>)[field], 'own', 2);
+  }
 }
 
 /**

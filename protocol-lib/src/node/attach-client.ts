@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
+import { recordsOfBatch } from '../capture/index.ts';
 import { isSyncError, SyncError, unreachable } from '../errors/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import {
@@ -75,7 +76,7 @@ class Connection {
   readonly #asked = new Map<number, (error: SyncError | undefined) => void>();
   #socket: WebSocket | undefined;
   #isSettled = false;
-  #waiting: Uint8Array[] = [];
+  #waiting: Uint8Array[][] = [];
   #listener: ((records: readonly Uint8Array[]) => void) | undefined;
   #requests = 0;
   #close: AttachClose | undefined;
@@ -171,10 +172,12 @@ class Connection {
       case 'header':
         this.#onHeader(message);
         return;
-      case 'records':
-        if (this.#listener) this.#listener(message.records);
-        else this.#waiting.push(...message.records);
+      case 'records': {
+        const records = recordsOfBatch(message.batch);
+        if (this.#listener) this.#listener(records);
+        else this.#waiting.push(records);
         return;
+      }
       case 'answer': {
         const { error } = message;
         this.#asked.get(message.request)?.(error && attachError(error.code, error.message));
@@ -206,7 +209,7 @@ class Connection {
         const waiting = this.#waiting;
         this.#waiting = [];
         this.#listener = listener;
-        if (waiting.length > 0) listener(waiting);
+        for (const records of waiting) listener(records);
       },
       inject: (spec) => this.#inject(spec),
       close: () => this.close(),

@@ -7,14 +7,12 @@ export function encodeOrGap(record: TraceRecord): Uint8Array {
   try {
     return encodeTraceRecord(record);
   } catch (error) {
-    const { seq, time, replica } = record;
-    const reason = `a ${record.body.kind} could not be encoded: ${error instanceof Error ? error.message : String(error)}`;
-    return encodeTraceRecord({
-      seq,
-      time,
-      replica,
-      cause: [],
-      body: { kind: 'gap', count: 1, reason: fitText(reason, 200) },
-    });
+    return encodeTraceRecord(gapFor(record, error));
   }
+}
+
+/** What stands in the place of a record that could not be encoded, and why. */
+export function gapFor({ seq, time, replica, body }: TraceRecord, error: unknown): TraceRecord {
+  const reason = `a ${body.kind} could not be encoded: ${error instanceof Error ? error.message : String(error)}`;
+  return { seq, time, replica, cause: [], body: { kind: 'gap', count: 1, reason: fitText(reason, 200) } };
 }

@@ -1,12 +1,13 @@
 import { WebSocket } from 'ws';
-import { encodeAttachFrame, type TraceHub, type TraceRecord } from '../trace/index.ts';
+import { RecordBatch } from '../capture/index.ts';
+import { encodeAttachFrame, type FrameSends, type TraceHub, type TraceRecord, type TraceSink } from '../trace/index.ts';
 import type { AccessRole } from './access.ts';
 import { closeSocket } from './close-socket.ts';
-import { encodeOrGap } from './encode-or-gap.ts';
+import { gapFor } from './encode-or-gap.ts';
 
 /**
- * Who is attached to a session. Each record is encoded once and goes out in batches, the same frame to
- * all. An observer that does not read is closed; the session never waits for one.
+ * Who is attached to a session. Each record is encoded once, a frame to many is told once, and all goes out in batches, the same
+ * frame to all observers. One that does not read is closed; the session never waits for one.
  */
 
 export const OBSERVERS_MAX = 8;
@@ -23,12 +24,11 @@ export interface Observer {
   readonly role: AccessRole;
 }
 
-export class Observers {
+export class Observers implements TraceSink {
   readonly #hub: TraceHub;
   readonly #describe: () => void;
   readonly #observers = new Map<Observer, { described: number }>();
-  #batch: Uint8Array[] = [];
-  #batchBytes = 0;
+  readonly #batch = new RecordBatch();
   #timer: NodeJS.Timeout | undefined;
   #stopListening: (() => void) | undefined;
   #isDescribing = false;
@@ -49,7 +49,7 @@ export class Observers {
     observer.socket.send(greeting);
     this.#observers.set(observer, { described: 0 });
     observer.socket.once('close', () => this.#remove(observer));
-    this.#stopListening ??= this.#hub.listen((record) => this.#record(record));
+    this.#stopListening ??= this.#hub.attach(this);
     this.#isDescribing = true;
     try {
       this.#describe();
@@ -77,19 +77,32 @@ export class Observers {
     this.#drop();
   }
 
-  #record(record: TraceRecord): void {
-    const bytes = encodeOrGap(record);
-    this.#batch.push(bytes);
-    this.#batchBytes += bytes.length;
-    if (this.#batchBytes >= BATCH_BYTES) this.#flush();
+  record(record: TraceRecord): void {
+    try {
+      this.#batch.add(record);
+    } catch (error) {
+      this.#batch.add(gapFor(record, error));
+    }
+    this.#added();
+  }
+
+  sends(firstSeq: number, time: number, sends: FrameSends, cause: readonly number[], wire: Uint8Array): void {
+    for (let from = 0; from < sends.to.length; ) {
+      from = this.#batch.addSends(firstSeq, time, sends, cause, wire, from);
+      this.#added();
+    }
+  }
+
+  #added(): void {
+    if (this.#batch.length >= BATCH_BYTES || this.#batch.isFull) this.#flush();
     else this.#timer ??= setTimeout(() => this.#flush(), BATCH_DELAY_MS);
   }
 
   #flush(): void {
-    const records = this.#batch;
-    this.#drop();
-    if (records.length === 0) return;
-    const frame = encodeAttachFrame({ type: 'records', records });
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#batch.length === 0) return;
+    const frame = encodeAttachFrame({ type: 'records', batch: this.#batch.take() });
     for (const [observer, queue] of this.#observers) this.#send(observer, queue, frame);
   }
 
@@ -110,7 +123,6 @@ export class Observers {
   #drop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#batch = [];
-    this.#batchBytes = 0;
+    this.#batch.clear();
   }
 }

@@ -26,7 +26,7 @@ const unpackr = new Unpackr(FORMAT);
 
 /** A frame in memory of its own, so that it may be kept or transferred. */
 export function encodeAttachFrame(message: AttachServerMessage | AttachClientMessage): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(packr.pack(message));
+  return new Uint8Array(packr.pack(message));
 }
 
 /** @throws SyncError `ATTACH_FRAME_INVALID` */

@@ -49,10 +49,10 @@ export const faultSpecSchema = variant('fault', {
 });
 export type FaultSpec = Infer<typeof faultSpecSchema>;
 
-/** To the observer. `records` holds encoded trace records, each as in a capture, so that none is encoded twice. */
+/** To the observer. `batch` holds trace records, each as in a capture, and frames that went to many told once (`capture/record-batch.ts`). */
 export const attachServerMessageSchema = variant('type', {
   header: object({ header: traceHeaderSchema, mayInject: boolean, targets: array(replicaIdSchema) }),
-  records: object({ records: array(bytes()) }),
+  records: object({ batch: bytes() }),
   answer: object({ request: uint, error: optional(object({ code: string(60), message: string(2_000) })) }),
   closing: object({ reason: string(500) }),
 });

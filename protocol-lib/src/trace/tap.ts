@@ -13,16 +13,45 @@ export interface Tap {
     wire?: Uint8Array,
     source?: SourceLocation,
   ): number;
+  /** Use {@link emitSends}, which does without where a tap has none. */
+  emitSends?(sends: FrameSends, cause: readonly number[], wire: Uint8Array): void;
+}
+
+/** One frame that was handed to several, one after the other. */
+export interface FrameSends {
+  readonly sender: ReplicaId;
+  readonly to: readonly ReplicaId[];
+  /** Of the message. */
+  readonly type: string;
+  readonly sequence: number;
+}
+
+/** Records that `sender` sent a frame to each: as many `send` records, in their order, as {@link Tap.emit} would one by one. */
+export function emitSends(tap: Tap, sends: FrameSends, cause: readonly number[], wire: Uint8Array): void {
+  if (tap.emitSends && sends.to.length > 1) tap.emitSends(sends, cause, wire);
+  else for (const to of sends.to) tap.emit(sends.sender, sendBody(sends, to), cause, wire);
+}
+
+function sendBody({ sender, type, sequence }: FrameSends, to: ReplicaId): TraceBody {
+  return { kind: 'send', to, type, sender, sequence };
+}
+
+/** Takes facts as they are told, without a {@link TraceRecord} being made of each. What is handed over is not to be kept. */
+export interface TraceSink {
+  record(record: TraceRecord): void;
+  /** So many `send` records at once, of which the first has this `seq` and each next one more. */
+  sends(firstSeq: number, time: number, sends: FrameSends, cause: readonly number[], wire: Uint8Array): void;
 }
 
 /** The tap of an endpoint that nobody watches. */
 export const closedTap: Tap = { isOpen: false, emit: () => 0 };
 
-/** Numbers and times the facts of all replicas in this process and hands them to every listener. */
+/** Numbers and times the facts of all replicas in this process and hands them to every listener and sink. */
 export class TraceHub implements Tap {
   readonly #clock: Clock;
   readonly #start: number;
   readonly #listeners = new Set<(record: TraceRecord) => void>();
+  readonly #sinks = new Set<TraceSink>();
   #seq = 0;
 
   constructor(clock: Clock) {
@@ -31,7 +60,7 @@ export class TraceHub implements Tap {
   }
 
   get isOpen(): boolean {
-    return this.#listeners.size > 0;
+    return this.#listeners.size + this.#sinks.size > 0;
   }
 
   /** `seq` of the newest record, 0 before the first. */
@@ -51,18 +80,40 @@ export class TraceHub implements Tap {
     wire?: Uint8Array,
     source?: SourceLocation,
   ): number {
-    if (this.#listeners.size === 0) return 0;
+    if (!this.isOpen) return 0;
     const record: TraceRecord = {
       seq: ++this.#seq,
       time: this.now(),
       replica,
-      cause: cause.filter((seq) => seq > 0),
+      cause: known(cause),
       body,
       ...(wire ? { wire } : {}),
       ...(source ? { source } : {}),
     };
     for (const listener of this.#listeners) listener(record);
+    for (const sink of this.#sinks) sink.record(record);
     return record.seq;
+  }
+
+  emitSends(sends: FrameSends, cause: readonly number[], wire: Uint8Array): void {
+    if (!this.isOpen) return;
+    const first = this.#seq + 1;
+    this.#seq += sends.to.length;
+    const time = this.now();
+    const because = known(cause);
+    for (const sink of this.#sinks) sink.sends(first, time, sends, because, wire);
+    if (this.#listeners.size === 0) return;
+    for (const [at, to] of sends.to.entries()) {
+      const record: TraceRecord = {
+        seq: first + at,
+        time,
+        replica: sends.sender,
+        cause: because,
+        body: sendBody(sends, to),
+        wire,
+      };
+      for (const listener of this.#listeners) listener(record);
+    }
   }
 
   /** Calls `listener` with each record from now on. Returns the function that ends it. */
@@ -70,4 +121,15 @@ export class TraceHub implements Tap {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
+
+  /** The same for a sink, which is handed what was sent to many as one. */
+  attach(sink: TraceSink): () => void {
+    this.#sinks.add(sink);
+    return () => this.#sinks.delete(sink);
+  }
+}
+
+/** Causes that were recorded; 0 is one of which nobody was told. */
+function known(cause: readonly number[]): readonly number[] {
+  return cause.includes(0) ? cause.filter((seq) => seq > 0) : cause;
 }

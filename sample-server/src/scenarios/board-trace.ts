@@ -2,7 +2,7 @@ import { VersionVector, vectorEntriesSchema } from '@syncscope/protocol/clock';
 import { waitingSchema } from '@syncscope/protocol/conflict';
 import { sameRecord } from '@syncscope/protocol/merkle';
 import type { Change, ReplicaId, SyncRecord } from '@syncscope/protocol/state';
-import type { Tap, TraceBody } from '@syncscope/protocol/trace';
+import { emitSends, type Tap, type TraceBody } from '@syncscope/protocol/trace';
 import { TEXT_VECTOR } from './board-text.ts';
 
 /**
@@ -43,6 +43,7 @@ export function boardTap(tap: Tap): Tap {
       if (seq > 0) follow(replica, body, seq);
       return seq;
     },
+    emitSends: (sends, cause, wire) => emitSends(tap, sends, cause, wire),
   };
 }
 

@@ -1,3 +1,4 @@
+import { recordsOfBatch } from '@syncscope/protocol/capture';
 import { SyncError, unreachable } from '@syncscope/protocol/errors';
 import {
   ATTACH_SUBPROTOCOL,
@@ -63,7 +64,7 @@ export function attach(
         return;
       case 'records':
         if (!hasHeader) throw new SyncError('ATTACH_FRAME_INVALID', 'records before the header', { origin: 'attach' });
-        listener.onRecords(message.records);
+        listener.onRecords(recordsOfBatch(message.batch));
         return;
       case 'answer': {
         const waiter = waiting.get(message.request);

@@ -68,7 +68,8 @@ describe('attaching from a browser', () => {
     const { socket, seen, asked } = attached();
     expect(asked).toEqual(['syncscope.v1', `token.${'ab'.repeat(32)}`]);
     socket.say({ type: 'header', header, mayInject: true, targets: ['bot-1'] });
-    socket.say({ type: 'records', records: [new Uint8Array([1]), new Uint8Array([2])] });
+    const batch = new Uint8Array([0xc4, 1, 1, 0xc4, 1, 2]);
+    socket.say({ type: 'records', batch });
     expect(seen).toEqual([
       ['header', 't', true, ['bot-1']],
       ['records', 2],
@@ -80,7 +81,8 @@ describe('attaching from a browser', () => {
     ['not msgpack', new Uint8Array([0xc1]).buffer],
     ['a bomb', Uint8Array.from({ length: 100_000 }, () => 0x91).buffer],
     ['another message', Uint8Array.from(packMsgpack({ type: 'run' })).buffer],
-    ['records too early', Uint8Array.from(packMsgpack({ type: 'records', records: [] })).buffer],
+    ['what is no batch', Uint8Array.from(packMsgpack({ type: 'records', batch: new Uint8Array([1]) })).buffer],
+    ['records too early', Uint8Array.from(packMsgpack({ type: 'records', batch: new Uint8Array(0) })).buffer],
   ])('ends with an error on %s', (_what, data) => {
     const { socket, ends, seen } = attached();
     socket.hear(data);

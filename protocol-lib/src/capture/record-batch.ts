@@ -1,0 +1,238 @@
+import {
+  beginWriting,
+  copyWritten,
+  writeArrayHeader,
+  writeNumber,
+  writeText,
+  writeValue,
+  writtenLength,
+} from '../bytes/index.ts';
+import { SyncError } from '../errors/index.ts';
+import { array, bytes, object, string, uint } from '../schema/index.ts';
+import { type ReplicaId, replicaIdSchema } from '../state/index.ts';
+import type { FrameSends, TraceRecord } from '../trace/index.ts';
+import { MsgpackCursor } from './cursor.ts';
+import { encodeTraceRecord, writeTraceRecord } from './record-codec.ts';
+
+/**
+ * Trace records on the attach stream, many in one frame. A frame that was sent to many is told once, with who got it, and the
+ * observer makes a record of each: what a recorded session pays for is one entry, whether ten replicas listen or a thousand.
+ *
+ * A batch is msgpack values, one after the other. A bin is one encoded trace record. An array of 8,
+ * `[seq, time, sender, to, type, sequence, cause, wire]`, stands for a `send` record of `sender` to each of `to`, the first with this
+ * `seq` and each next with one more. `to` is the list of names where it is met first, and from then on its number in this batch.
+ */
+const SENDS_FIELDS = 8;
+const FIRST_BYTES = 16 * 1024;
+const KEPT_BYTES = 1024 * 1024;
+const BIN_32 = 0xc6;
+const BIN_HEAD_BYTES = 5;
+/** Bytes of a `send` record beside its frame, at most: numbers, field names, two replicas and a type. */
+const SEND_BYTES = 320;
+/** Bytes of the records that a batch stands for without having them in it. */
+const EXPANDED_MAX_BYTES = 64 * 1024 * 1024;
+/** Where a batch stands for so many it is full, so that there is always room for one entry more. */
+const EXPANDED_FULL_BYTES = EXPANDED_MAX_BYTES / 4;
+
+/** Collects what is told into a batch. */
+export class RecordBatch {
+  #bytes = new Uint8Array(FIRST_BYTES);
+  #length = 0;
+  #expanded = 0;
+  #audiences: (readonly ReplicaId[])[] = [];
+
+  /** Bytes so far. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Whether it stands for as much as an observer takes at once. */
+  get isFull(): boolean {
+    return this.#expanded >= EXPANDED_FULL_BYTES;
+  }
+
+  /** @throws SyncError as `packMsgpack`, and then nothing was added */
+  add(record: TraceRecord): void {
+    beginWriting();
+    writeTraceRecord(record);
+    const length = writtenLength();
+    this.#reserve(BIN_HEAD_BYTES + length);
+    const at = this.#length;
+    const bytes = this.#bytes;
+    bytes[at] = BIN_32;
+    bytes[at + 1] = length >>> 24;
+    bytes[at + 2] = length >>> 16;
+    bytes[at + 3] = length >>> 8;
+    bytes[at + 4] = length;
+    copyWritten(bytes, at + BIN_HEAD_BYTES);
+    this.#length = at + BIN_HEAD_BYTES + length;
+  }
+
+  /**
+   * The sends from the `from`-th receiver on; answers up to which they went in. Where that is not all, the batch is full.
+   * @throws SyncError as `packMsgpack`, and then nothing was added
+   */
+  addSends(
+    firstSeq: number,
+    time: number,
+    sends: FrameSends,
+    cause: readonly number[],
+    wire: Uint8Array,
+    from = 0,
+  ): number {
+    const each = SEND_BYTES + wire.length + cause.length * 9;
+    // One at least: a frame that is larger than all there may be is told as it is.
+    const room = Math.max(1, Math.floor((EXPANDED_FULL_BYTES * 2 - this.#expanded) / each));
+    const until = Math.min(sends.to.length, from + room);
+    const to = from === 0 && until === sends.to.length ? sends.to : sends.to.slice(from, until);
+    const known = this.#audience(to);
+    beginWriting();
+    writeArrayHeader(SENDS_FIELDS);
+    writeNumber(firstSeq + from);
+    writeNumber(time);
+    writeText(sends.sender);
+    writeValue(known < 0 ? to : known, 'own', 1);
+    writeText(sends.type);
+    writeNumber(sends.sequence);
+    writeValue(cause, 'own', 1);
+    writeValue(wire, 'own', 1);
+    const length = writtenLength();
+    this.#reserve(length);
+    copyWritten(this.#bytes, this.#length);
+    this.#length += length;
+    this.#expanded += each * to.length;
+    if (known < 0) this.#audiences.push(to);
+    return until;
+  }
+
+  /** What was collected, good until something is added; the next batch begins empty. */
+  take(): Uint8Array {
+    const taken = this.#bytes.subarray(0, this.#length);
+    this.clear();
+    return taken;
+  }
+
+  clear(): void {
+    // One large state must not hold its memory for ever.
+    if (this.#bytes.length > KEPT_BYTES) this.#bytes = new Uint8Array(FIRST_BYTES);
+    this.#length = 0;
+    this.#expanded = 0;
+    this.#audiences = [];
+  }
+
+  /** The number of a list of receivers that was written already; -1 for none. The one met last is tried first. */
+  #audience(to: readonly ReplicaId[]): number {
+    for (let number = this.#audiences.length - 1; number >= 0; number--) {
+      if (isSame(this.#audiences[number]!, to)) return number;
+    }
+    return -1;
+  }
+
+  #reserve(more: number): void {
+    const needed = this.#length + more;
+    if (needed <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+  }
+}
+
+function isSame(left: readonly ReplicaId[], right: readonly ReplicaId[]): boolean {
+  if (left.length !== right.length) return false;
+  for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) return false;
+  return true;
+}
+
+const audienceSchema = array(replicaIdSchema, 65_535);
+const sendsSchema = object({
+  seq: uint,
+  time: uint,
+  sender: replicaIdSchema,
+  type: string(40),
+  sequence: uint,
+  cause: array(uint, 1_000),
+  wire: bytes(),
+});
+
+/**
+ * The encoded trace records that a batch stands for, in order. Those that are in it as they are come as views of it, unread.
+ * @throws SyncError `BATCH_MALFORMED` where it is not as {@link RecordBatch} makes them, or what the msgpack profile and the schemas
+ * refuse
+ */
+export function recordsOfBatch(batch: Uint8Array): Uint8Array[] {
+  const cursor = new MsgpackCursor();
+  cursor.reset(batch, 0, batch.length);
+  const records: Uint8Array[] = [];
+  const audiences: ReplicaId[][] = [];
+  let expanded = 0;
+  while (cursor.offset < batch.length) {
+    const tag = cursor.peek();
+    if (tag >= 0xc4 && tag <= BIN_32) {
+      const length = cursor.binary();
+      records.push(batch.subarray(cursor.offset - length, cursor.offset));
+      continue;
+    }
+    const { to, ...sends } = takeSends(cursor, audiences);
+    expanded += (SEND_BYTES + sends.wire.length + sends.cause.length * 9) * to.length;
+    if (expanded > EXPANDED_MAX_BYTES && to.length > 1) {
+      throw malformed(`a batch stands for more than ${EXPANDED_MAX_BYTES} bytes of records`, cursor.offset);
+    }
+    for (const record of sendRecords(sends, to)) records.push(encodeTraceRecord(record));
+  }
+  return records;
+}
+
+interface Sends {
+  readonly seq: number;
+  readonly time: number;
+  readonly sender: ReplicaId;
+  readonly type: string;
+  readonly sequence: number;
+  readonly cause: readonly number[];
+  readonly wire: Uint8Array;
+}
+
+function takeSends(cursor: MsgpackCursor, audiences: ReplicaId[][]): Sends & { readonly to: readonly ReplicaId[] } {
+  const { offset } = cursor;
+  if (cursor.array() !== SENDS_FIELDS) throw malformed('neither a record nor sends', offset);
+  const seq = cursor.uint();
+  const time = cursor.uint();
+  const sender = cursor.string();
+  const to = takeAudience(cursor, audiences);
+  const type = cursor.string();
+  const sequence = cursor.uint();
+  const cause = Array.from({ length: cursor.array() }, () => cursor.uint());
+  const length = cursor.binary();
+  const wire = cursor.bytes.subarray(cursor.offset - length, cursor.offset);
+  const sends = sendsSchema.parse({ seq, time, sender, type, sequence, cause, wire }, `sends ${seq}`);
+  return { ...sends, to };
+}
+
+function takeAudience(cursor: MsgpackCursor, audiences: ReplicaId[][]): readonly ReplicaId[] {
+  const { offset } = cursor;
+  const tag = cursor.peek();
+  if ((tag >= 0x90 && tag < 0xa0) || tag === 0xdc || tag === 0xdd) {
+    const names = Array.from({ length: cursor.array() }, () => cursor.string());
+    const audience = audienceSchema.parse(names, 'receivers');
+    audiences.push(audience);
+    return audience;
+  }
+  const known = audiences[cursor.uint()];
+  if (!known) throw malformed('receivers that were not named', offset);
+  return known;
+}
+
+function* sendRecords(sends: Sends, to: readonly ReplicaId[]): Generator<TraceRecord> {
+  const { seq, time, sender, type, sequence, cause, wire } = sends;
+  for (let at = 0; at < to.length; at++) {
+    const body = { kind: 'send', to: to[at]!, type, sender, sequence } as const;
+    yield { seq: seq + at, time, replica: sender, cause, body, wire };
+  }
+}
+
+function malformed(what: string, offset: number): SyncError {
+  return new SyncError('BATCH_MALFORMED', `${what}, at byte ${offset} of a batch of trace records`, {
+    origin: 'attach',
+    place: { offset },
+  });
+}
