@@ -239,7 +239,7 @@ describe('a device without a connection', () => {
     const records: TraceRecord[] = [];
     const tap = new TraceHub({ now: () => 0 });
     tap.listen((record) => records.push(record));
-    const world = new NotesWorld({ tap });
+    const world = new NotesWorld({ tap }, { tap });
     const device = await world.device('phone', { tap });
     await device.sync({ pull: true });
     await device.mutate({ command: 'edit', args: { key: 'note/first', text: 'mine' } });
@@ -254,5 +254,12 @@ describe('a device without a connection', () => {
     expect(records.filter(({ body }) => body.kind === 'conflict').map(({ body }) => body)).toMatchObject([
       { key: 'note/first', policy: 'last-write-wins', state: 'resolved', winner: 'phone' },
     ]);
+    const causeOf = (kind: string) => {
+      const found = records.filter(({ body, replica }) => body.kind === kind && replica === 'server').at(-1);
+      return records.filter(({ seq }) => found?.cause.includes(seq)).map(({ body }) => body);
+    };
+    const request = { kind: 'log', text: 'reconciles mutations 1 to 2 of phone, made from version 1 on' };
+    expect(causeOf('conflict')).toMatchObject([request, { kind: 'commit', mutation: { writer: 'phone', counter: 1 } }]);
+    expect(causeOf('commit')).toMatchObject([request]);
   });
 });

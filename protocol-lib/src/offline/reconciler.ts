@@ -11,7 +11,7 @@ import type {
 } from '../messages/index.ts';
 import { fitText } from '../schema/index.ts';
 import type { RecordKey, ReplicaId, Value } from '../state/index.ts';
-import { type FieldGroup, isSendable, type PostedMutations } from '../sync/index.ts';
+import { type FieldGroup, isSendable, type PostedAuthority } from '../sync/index.ts';
 import { closedTap, type Tap } from '../trace/index.ts';
 import {
   type ConflictDecision,
@@ -25,7 +25,7 @@ import { type AssignId, assignKey, IdMap, parseTemporary, readableId } from './t
 
 export interface ReconcilerOptions {
   /** `SyncManager.posted` of the authority. */
-  readonly authority: PostedMutations;
+  readonly authority: PostedAuthority;
   readonly references?: References;
   /** {@link readableId} where absent. Must answer the same for ever. */
   readonly assign?: AssignId;
@@ -58,6 +58,10 @@ interface Remembered {
   readonly rejection: RejectionCode | undefined;
   readonly reason: string | undefined;
   readonly conflicts: readonly ReconcileConflict[];
+  /** Whether the trace has its conflicts: not before its end is durable, since until then it may come to nothing. */
+  readonly isTold: boolean;
+  /** `seq` of what made its conflicts happen. */
+  readonly cause: readonly number[];
 }
 
 const REMEMBERED = 1_024;
@@ -68,7 +72,7 @@ const MAX_DEVICES = 10_000;
  * ever: what comes again is answered and not carried out. A request is answered whole or refused whole.
  */
 export class Reconciler {
-  readonly #authority: PostedMutations;
+  readonly #authority: PostedAuthority;
   readonly #options: ReconcilerOptions;
   readonly #references: References;
   readonly #assign: AssignId;
@@ -100,11 +104,12 @@ export class Reconciler {
     // An authority that has lost what it knew of this writer takes up where the writer is.
     authority.adopt(device, settled, acknowledged.version, now);
     this.#forget(device, settled);
-    const run = new Run(request, this.#references, this.#assign);
+    const run = new Run(request, this.#references, this.#assign, this.#came(request));
     for (const mutation of mutations) {
       if (mutation.counter <= authority.decided(device)) this.#answerAgain(run, mutation);
       else this.#settle(run, mutation, now);
     }
+    for (const { counter } of mutations) this.#tell(device, counter);
     const last = mutations.at(-1)?.counter ?? settled;
     if (authority.settled(device) < last) return undefined;
     return { ...run.answer, settled: authority.settled(device), ...this.#stateSince(request) };
@@ -172,11 +177,10 @@ export class Reconciler {
     const id = { writer: device, counter };
     const refuse = (code: RejectionCode, text: string, conflicts: ReconcileConflict[] = []): void => {
       const reason = fitText(text, 500);
-      this.#authority.refuse(id, command, reason, madeOn, now);
+      this.#authority.refuse(id, command, reason, madeOn, now, run.cause);
       const { version } = this.#authority.head;
       run.reject(mutation, code, reason, version);
-      this.#remember(run, mutation, { version, rejection: code, reason, conflicts });
-      this.#report(run, conflicts);
+      this.#remember(run, mutation, { version, rejection: code, reason, conflicts, cause: run.cause });
     };
     const unmapped = run.unmappedIn(mutation);
     if (unmapped !== undefined) {
@@ -205,18 +209,18 @@ export class Reconciler {
       refuse('conflict', plan.refusal, told);
       return;
     }
-    const settlement = this.#authority.settle(id, plan.command, plan.args, madeOn, now);
+    const settlement = this.#authority.settle(id, plan.command, plan.args, madeOn, now, run.cause);
     const { version } = this.#authority.head;
     if (!settlement.accepted) {
       const { reason } = settlement;
       run.reject(mutation, 'refused', reason, version);
-      this.#remember(run, mutation, { version, rejection: 'refused', reason, conflicts: [] });
+      this.#remember(run, mutation, { version, rejection: 'refused', reason, conflicts: [], cause: run.cause });
       return;
     }
     const results = told.map((one) => ({ ...one, result: this.#authority.get(one.key, device) ?? null }));
     run.apply(mutation, version, false);
-    this.#remember(run, mutation, { version, rejection: undefined, reason: undefined, conflicts: results });
-    this.#report(run, results);
+    const cause = settlement.seq > 0 ? [...run.cause, settlement.seq] : run.cause;
+    this.#remember(run, mutation, { version, rejection: undefined, reason: undefined, conflicts: results, cause });
   }
 
   #decide(conflict: WriteConflict): { readonly policy: string; readonly decision: ConflictDecision } {
@@ -256,15 +260,16 @@ export class Reconciler {
 
   // — what is remembered —
 
-  #remember(run: Run, mutation: OfflineMutation, rest: Omit<Remembered, 'body'>): void {
+  #remember(run: Run, mutation: OfflineMutation, rest: Omit<Remembered, 'body' | 'isTold'>): void {
     const { device } = run.request;
+    run.answer.conflicts.push(...rest.conflicts);
     let book = this.#devices.get(device);
     if (!book) {
       book = new Map();
       this.#devices.set(device, book);
       trim(this.#devices, this.#options.maxDevices ?? MAX_DEVICES);
     }
-    book.set(mutation.counter, { ...rest, body: run.bodyOf(mutation) });
+    book.set(mutation.counter, { ...rest, body: run.bodyOf(mutation), isTold: false });
     trim(book, this.#options.remembered ?? REMEMBERED);
   }
 
@@ -297,18 +302,32 @@ export class Reconciler {
 
   // — traces —
 
-  #report(run: Run, conflicts: readonly ReconcileConflict[]): void {
-    run.answer.conflicts.push(...conflicts);
+  /** What a request brings that is new; answers the record's `seq`. */
+  #came({ device, mutations }: ReconcileRequest): readonly number[] {
+    const fresh = mutations.filter(({ counter }) => counter > this.#authority.decided(device));
+    const [first, last] = [fresh[0], fresh.at(-1)];
+    if (!this.#tap.isOpen || !first || !last) return [];
+    const which = first === last ? `mutation ${first.counter}` : `mutations ${first.counter} to ${last.counter}`;
+    const text = `reconciles ${which} of ${device}, made from version ${first.madeOn} on`;
+    return [this.#tap.emit(this.#authority.authority, { kind: 'log', level: 'info', text })];
+  }
+
+  /** Tells the trace of a mutation's conflicts, once its end is durable. */
+  #tell(device: ReplicaId, counter: number): void {
+    const book = this.#devices.get(device);
+    const one = book?.get(counter);
+    if (!book || !one || one.isTold || counter > this.#authority.settled(device)) return;
+    book.set(counter, { ...one, isTold: true });
     if (!this.#tap.isOpen) return;
-    const { device } = run.request;
     const { authority } = this.#authority;
-    for (const { key, policy, state, base, mine, theirs, result, winner, reason } of conflicts) {
+    for (const { key, policy, state, base, mine, theirs, result, winner, reason } of one.conflicts) {
       const sides = [
         { writer: device, record: mine },
         { writer: authority, record: theirs },
       ];
       const won = winner === 'mine' ? device : winner === 'theirs' ? authority : null;
-      this.#tap.emit(authority, { kind: 'conflict', key, policy, state, base, sides, result, winner: won, reason });
+      const body = { kind: 'conflict' as const, key, policy, state, base, sides, result, winner: won, reason };
+      this.#tap.emit(authority, body, one.cause);
     }
   }
 
@@ -329,9 +348,12 @@ class Run {
   readonly #references: References;
   readonly #assign: AssignId;
   readonly #map = new IdMap();
+  /** `seq` of the record that it came. */
+  readonly cause: readonly number[];
 
-  constructor(request: ReconcileRequest, references: References, assign: AssignId) {
+  constructor(request: ReconcileRequest, references: References, assign: AssignId, cause: readonly number[]) {
     this.request = request;
+    this.cause = cause;
     this.#references = references;
     this.#assign = assign;
     this.answer = { device: request.device, applied: [], rejected: [], conflicts: [] };

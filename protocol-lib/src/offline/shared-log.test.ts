@@ -4,6 +4,7 @@ import type { ReconcileRequest } from '../messages/index.ts';
 import { seededRandom } from '../ports/index.ts';
 import { recordKey, replicaId } from '../state/index.ts';
 import { firstSnapshot } from '../sync/index.ts';
+import { TraceHub, type TraceRecord } from '../trace/index.ts';
 import { firstWriteWins } from './conflicts.ts';
 import { NotesWorld, notesSession } from './notes.test-helper.ts';
 
@@ -15,11 +16,14 @@ class Gateway {
   readonly log = new SharedEventLog('broker');
   readonly world: NotesWorld;
   readonly #common: Uint8Array[];
+  readonly told: TraceRecord[] = [];
 
   constructor(common: Uint8Array[]) {
     this.#common = common;
     this.log.begin(encodeSnapshot(FIRST));
-    this.world = new NotesWorld({ policyOf: () => firstWriteWins }, { log: this.log, ring: 100 });
+    const tap = new TraceHub({ now: () => 0 });
+    tap.listen((record) => this.told.push(record));
+    this.world = new NotesWorld({ policyOf: () => firstWriteWins, tap }, { log: this.log, ring: 100 });
   }
 
   /** Hands over what waits. Answers whether it came first. */
@@ -72,9 +76,14 @@ test('what another gateway comes before is weighed against it anew, and answered
   there.world.elsewhere('edit', { key: 'note/first', text: 'theirs' });
   expect(there.append()).toBe(true);
   expect(here.append()).toBe(false);
+  const conflicts = () => here.told.filter(({ body }) => body.kind === 'conflict');
   expect(here.handle(edit())).toBeUndefined();
+  // It may still come to nothing, and be another conflict than this.
+  expect(conflicts()).toEqual([]);
   expect(here.append()).toBe(true);
   const answer = here.handle(edit());
+  here.handle(edit());
+  expect(conflicts()).toHaveLength(1);
   expect(answer).toMatchObject({ settled: 1, applied: [], rejected: [{ counter: 1, code: 'conflict' }] });
   expect(common.map((bytes) => decodeEntry(bytes).outcome)).toEqual(['committed', 'refused']);
   expect(here.world.record('note/first')).toMatchObject({ text: 'theirs' });

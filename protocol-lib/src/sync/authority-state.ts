@@ -223,7 +223,14 @@ export class AuthorityState {
   }
 
   /** Settles the next mutation of a writer as refused, without running it. @throws SyncError as {@link commit} */
-  refuse(command: string, reason: string, writer: ReplicaId, counter: number, moment: Moment): void {
+  refuse(
+    command: string,
+    reason: string,
+    writer: ReplicaId,
+    counter: number,
+    cause: readonly number[],
+    moment: Moment,
+  ): void {
     const { root, version } = this.head;
     this.#settle({
       mutation: { writer, counter },
@@ -232,7 +239,7 @@ export class AuthorityState {
       root,
       version,
       ...moment,
-      cause: [],
+      cause,
     });
   }
 
@@ -302,7 +309,7 @@ export class AuthorityState {
       this.#givenUp.push(mutation);
       return;
     }
-    if (args === undefined && !decision.accepted) this.refuse(command, decision.reason, writer, counter, moment);
+    if (args === undefined && !decision.accepted) this.refuse(command, decision.reason, writer, counter, cause, moment);
     else this.#carryOut(command, args ?? null, writer, counter, cause, moment, overtaken + 1);
   }
 

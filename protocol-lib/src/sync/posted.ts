@@ -19,6 +19,9 @@ export interface PostedOptions {
 /** Where a writer stands. */
 export type Admission = 'admitted' | 'authority' | 'full' | 'behind';
 
+/** What can be asked of {@link PostedMutations}. */
+export type PostedAuthority = Pick<PostedMutations, keyof PostedMutations>;
+
 /**
  * The authority for mutations that come by another way than a link, several at once and with an answer of their own, as from a
  * device that was offline. They are settled in the same ledger and log, and links are told of them, as of any other.
@@ -79,20 +82,34 @@ export class PostedMutations {
     this.#options.follow(now);
   }
 
-  /** Settles the next mutation of a writer by a command. */
-  settle(mutation: MutationId, command: string, args: Value, seen: Version, now: number): Settlement {
+  /** Settles the next mutation of a writer by a command. `cause`: `seq` of the trace records that made it happen. */
+  settle(
+    mutation: MutationId,
+    command: string,
+    args: Value,
+    seen: Version,
+    now: number,
+    cause: readonly number[] = [],
+  ): Settlement {
     const { writer, counter } = mutation;
     const moment = { ...this.#options.moment(seen, now), isPosted: true };
-    const settlement = this.#options.state.commit(command, args, writer, counter, [], moment);
+    const settlement = this.#options.state.commit(command, args, writer, counter, cause, moment);
     this.#options.follow(now);
     return settlement;
   }
 
   /** Settles the next mutation of a writer as refused, without running it. */
-  refuse(mutation: MutationId, command: string, reason: string, seen: Version, now: number): void {
+  refuse(
+    mutation: MutationId,
+    command: string,
+    reason: string,
+    seen: Version,
+    now: number,
+    cause: readonly number[] = [],
+  ): void {
     const { writer, counter } = mutation;
     const moment = { ...this.#options.moment(seen, now), isPosted: true };
-    this.#options.state.refuse(command, reason, writer, counter, moment);
+    this.#options.state.refuse(command, reason, writer, counter, cause, moment);
     this.#options.follow(now);
   }
 
