@@ -2,6 +2,7 @@ import type { PlantedBug } from './planted-bugs.ts';
 
 const acceptor = 'peers/consensus/acceptor.ts';
 const proposer = 'peers/consensus/proposer.ts';
+const pacing = 'peers/consensus/pacing.ts';
 const engine = 'peers/consensus/engine.ts';
 const log = 'peers/consensus/log.ts';
 const peer = 'peers/consensus/peer.ts';
@@ -134,8 +135,8 @@ const bugs: readonly Omit<PlantedBug, 'scenario'>[] = [
       },
       {
         file: proposer,
-        find: 'this.#round = undefined;\n    this.#lead = undefined;\n    this.#fruitless++;',
-        put: 'this.#round = undefined;\n    this.#fruitless++;',
+        find: 'this.#round = undefined;\n    this.#lead = undefined;\n    this.#traceRound(round, phase, reason);',
+        put: 'this.#round = undefined;\n    this.#traceRound(round, phase, reason);',
       },
       {
         file: acceptor,
@@ -222,14 +223,40 @@ const bugs: readonly Omit<PlantedBug, 'scenario'>[] = [
   },
   {
     name: 'duel-without-end',
-    what: 'proposers that meet try again at once',
+    what: 'proposers that meet try again at once, whatever they have said yes to',
     edits: [
       {
-        file: proposer,
-        find: 'return 1 + Math.floor(this.#core.random.next() * most);',
-        put: 'return Math.min(1, most);',
+        file: pacing,
+        find: 'now + 1 + Math.floor(this.#core.random.next() * most);',
+        put: 'now + Math.min(1, most);',
+      },
+      {
+        file: pacing,
+        find: 'return now >= this.#notBefore && !this.#givesWay(now);',
+        put: 'return now >= this.#notBefore;',
       },
     ],
+  },
+  {
+    name: 'nobody-gives-way',
+    what: 'whoever wants something begins in the middle of the round that it has just said yes to',
+    edits: [
+      {
+        file: pacing,
+        find: 'return now >= this.#notBefore && !this.#givesWay(now);',
+        put: 'return now >= this.#notBefore;',
+      },
+      {
+        file: proposer,
+        find: 'if (!isCounted && this.#jobs.length > 0) this.#pacing.decidedElsewhere(version, now);',
+        put: '',
+      },
+    ],
+  },
+  {
+    name: 'left-and-own-shown',
+    what: 'a member that has to finish what was left asks with a change of its own, which others may have to refuse',
+    edits: [{ file: proposer, find: 'accepted ? undefined : proposal, job, now', put: 'proposal, job, now' }],
   },
   {
     name: 'stranger-counts',

@@ -43,6 +43,29 @@ const REGRESSIONS: readonly Regression[] = [
     name: 'a history that was fetched anew waited for ever where its source had cut its own off meanwhile',
     options: { seed: 165, scenario: 'partition' },
   },
+  {
+    // Planted again as `nobody-gives-way`.
+    name: "members that all had much to propose undid each other's rounds, and needed three times as long for each version",
+    options: { seed: 1_220_144_865, scenario: 'consensus' },
+  },
+  {
+    name: 'the same of three, of whom a version came too late',
+    options: { seed: 300_001_580, scenario: 'consensus' },
+  },
+  {
+    name: 'the same of two, one of whom accepted what the other had no time to finish',
+    options: { seed: 300_004_857, scenario: 'consensus' },
+  },
+  {
+    // Planted again as `left-and-own-shown`.
+    name: 'a member that had to finish what was left asked with an invalid change of its own, to which nobody promised',
+    options: { seed: 50_336, scenario: 'consensus' },
+  },
+  {
+    // Planted again as `catches-up-by-the-clock`.
+    name: 'a member that lagged asked for a few versions at each tick of its clock, and disturbed the others with proposals meanwhile',
+    options: { seed: 325, scenario: 'consensus' },
+  },
 ];
 
 describe('seeds that were found', () => {

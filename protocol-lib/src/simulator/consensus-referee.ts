@@ -79,6 +79,11 @@ export class ConsensusReferee {
     return this.#decisions.length - 1;
   }
 
+  /** Questions that were put to the group, in either phase. */
+  get rounds(): number {
+    return (this.tally['proposal prepare'] ?? 0) + (this.tally['proposal accept'] ?? 0);
+  }
+
   report(invariant: Invariant, text: string): void {
     this.#violation ??= { invariant, text };
   }

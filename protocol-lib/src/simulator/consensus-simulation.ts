@@ -13,6 +13,13 @@ const LIVENESS_BUDGET = milliseconds(90_000);
 const SETTLING = milliseconds(1_500);
 const QUIET = milliseconds(3_000);
 const DEEP_EVERY = 300;
+/**
+ * Rounds begun for each decision, once nothing fails any more: two questions a decision for those that find a new proposer, and some
+ * that meet. More is a duel, which a budget of time alone only sees where much waits and every round is slow.
+ */
+const ROUNDS_PER_DECISION = 5;
+/** Decisions' worth of rounds for what the faults have left behind. */
+const LEFT_BEHIND = 10;
 
 /** Runs one seed of a group to its end, or to the first rule that is broken. The same options give the same result. */
 export function simulateConsensus(
@@ -129,8 +136,15 @@ class ConsensusSimulation {
 
   #settle(group: readonly MemberNode[]): void {
     const deadline = this.#world.now + LIVENESS_BUDGET;
+    const { referee } = this.#world;
+    const before = { rounds: referee.rounds, version: referee.version };
     for (;;) {
       this.#advance(this.#world.now + PROBE);
+      const rounds = referee.rounds - before.rounds;
+      const decisions = referee.version - before.version;
+      if (rounds > ROUNDS_PER_DECISION * (decisions + LEFT_BEHIND)) {
+        this.#fail(`${rounds} rounds were begun for ${decisions} decisions, though nothing fails`);
+      }
       const problem = this.#world.unsettled(group);
       if (problem === undefined) return;
       if (this.#world.now >= deadline) this.#fail(`after ${LIVENESS_BUDGET / 1e9} s, ${problem}`);

@@ -20,6 +20,10 @@ export class CatchUp {
   /** What each other member has said in its last heartbeat. */
   readonly stated = new Map<ReplicaId, StatedVersion>();
   #askedAt = Number.NEGATIVE_INFINITY;
+  /** The version that it had when it asked last. */
+  #askedFrom = 0;
+  /** When it last had all that it knew of, or got on. */
+  #progressAt = Number.NEGATIVE_INFINITY;
   #beatAt = Number.NEGATIVE_INFINITY;
 
   constructor(core: Core) {
@@ -30,8 +34,25 @@ export class CatchUp {
     return this.#held.size;
   }
 
-  heard(from: ReplicaId, version: Version): void {
+  heard(from: ReplicaId, version: Version, now: number): void {
+    if (this.#lag() <= 1) this.#progressAt = now;
     this.#versions.set(from, Math.max(version, this.#versions.get(from) ?? 0));
+  }
+
+  /**
+   * Whether it lags and is getting on with what it lacks: what it would propose meanwhile, nobody could say yes to. Being one version
+   * behind is nothing: its news is on the way.
+   */
+  isCatchingUp(now: number): boolean {
+    return this.#lag() > 1 && now < this.#progressAt + this.#core.settings.takeOver;
+  }
+
+  /** A version was learned: where all that was asked for is here, and more is missing, it does not wait to ask for that. */
+  learned(now: number): void {
+    this.#progressAt = now;
+    const { version } = this.#core.standing;
+    if (version < this.#askedFrom + this.#core.settings.perAnswer) return;
+    if (this.#lag() > this.#held.size) this.#askSome(now);
   }
 
   tick(now: number): void {
@@ -39,16 +60,14 @@ export class CatchUp {
     // A clock that was set back must not silence a member until it has caught up with itself.
     if (now < this.#beatAt) this.#beatAt = now;
     if (now < this.#askedAt) this.#askedAt = now;
+    if (now < this.#progressAt) this.#progressAt = now;
     if (now >= this.#beatAt + heartbeatInterval) {
       this.#beatAt = now;
       const { version, root } = this.#core.standing;
       this.#core.send(this.#core.others, { type: 'HEARTBEAT', version, progress: version, root: root.hash });
     }
     if (now < this.#askedAt + resendInterval) return;
-    const ahead = this.#ahead();
-    if (ahead.length === 0) return;
-    // Any of them, so that one that does not answer holds nothing up.
-    this.#ask(ahead[Math.floor(this.#core.random.next() * ahead.length)]!, 'base', now);
+    this.#askSome(now);
   }
 
   /** The state here does not fit what was decided: only a whole one helps. */
@@ -94,14 +113,27 @@ export class CatchUp {
     });
   }
 
+  /** Versions that some other member is known to be ahead. */
+  #lag(): number {
+    return Math.max(0, Math.max(0, ...this.#versions.values()) - this.#core.standing.version);
+  }
+
   #ahead(): ReplicaId[] {
     const { version } = this.#core.standing;
     return this.#core.others.filter((one) => (this.#versions.get(one) ?? 0) > version);
   }
 
+  /** Any of those that are ahead, so that one that does not answer holds nothing up. */
+  #askSome(now: number): void {
+    const ahead = this.#ahead();
+    if (ahead.length === 0) return;
+    this.#ask(ahead[Math.floor(this.#core.random.next() * ahead.length)]!, 'base', now);
+  }
+
   #ask(from: ReplicaId, reason: 'base' | 'root', now: number): void {
-    this.#askedAt = now;
     const { version, root } = this.#core.standing;
+    this.#askedAt = now;
+    this.#askedFrom = version;
     this.#core.send([from], { type: 'SYNC_REQUEST', version, progress: version, root: root.hash, reason });
   }
 }

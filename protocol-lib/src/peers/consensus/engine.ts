@@ -4,7 +4,7 @@ import type { BodyOf, MessageBody } from '../../messages/index.ts';
 import type { Random } from '../../ports/index.ts';
 import type { ReplicaId, Version } from '../../state/index.ts';
 import type { Ballot } from '../../trace/index.ts';
-import { Acceptor } from './acceptor.ts';
+import { Acceptor, type Vote } from './acceptor.ts';
 import { checkRound } from './ballot.ts';
 import { CatchUp, type StatedVersion } from './catch-up.ts';
 import { type ConsensusRules, Core } from './core.ts';
@@ -103,7 +103,7 @@ export class ConsensusEngine {
   /** Wants something changed. @throws SyncError `PROPOSAL_QUEUE_FULL` */
   propose(intent: Intent, now: number): ProposalReceipt {
     const receipt = this.#proposer.propose(intent);
-    this.#proposer.advance(now);
+    this.#advance(now);
     return receipt;
   }
 
@@ -111,7 +111,7 @@ export class ConsensusEngine {
   tick(now: number): void {
     this.#catchUp.tick(now);
     this.#proposer.tick(now);
-    this.#proposer.advance(now);
+    this.#advance(now);
   }
 
   /**
@@ -122,7 +122,7 @@ export class ConsensusEngine {
   receive(from: ReplicaId, body: MessageBody, now: number): void {
     if (!this.#core.others.includes(from)) throw strangerError(from);
     this.#handle(from, body, now);
-    this.#proposer.advance(now);
+    this.#advance(now);
   }
 
   /**
@@ -135,46 +135,55 @@ export class ConsensusEngine {
     this.#core.standing = { ...standing, root, accepted };
   }
 
+  #advance(now: number): void {
+    if (!this.#catchUp.isCatchingUp(now)) this.#proposer.advance(now);
+  }
+
   #handle(from: ReplicaId, body: MessageBody, now: number): void {
     switch (body.type) {
       case 'PREPARE': {
         const ballot = this.#ballot(from, body.round);
-        this.#heard(from, body.version - 1);
+        this.#heard(from, body.version - 1, now);
         this.#proposer.seen(ballot);
-        this.#core.send([from], this.#acceptor.prepare(ballot, body));
+        this.#answer(from, ballot, this.#acceptor.prepare(ballot, body), now);
         return;
       }
       case 'ACCEPT': {
         const ballot = this.#ballot(from, body.round);
-        this.#heard(from, body.version - 1);
+        this.#heard(from, body.version - 1, now);
         this.#proposer.seen(ballot);
-        this.#core.send([from], this.#acceptor.accept(ballot, proposalOf(body)));
+        this.#answer(from, ballot, this.#acceptor.accept(ballot, proposalOf(body)), now);
         return;
       }
       case 'VOTE':
         checkRound(body.round, this.#proposer.highestRound);
         if (body.promised > 0) checkRound(body.promised, this.#proposer.highestRound);
-        this.#heard(from, body.at);
+        this.#heard(from, body.at, now);
         this.#proposer.onVote(from, body, now);
         return;
       case 'DECIDED':
-        this.#heard(from, body.version);
+        this.#heard(from, body.version, now);
         this.#decided(from, proposalOf(body), now);
         return;
       case 'HEARTBEAT':
-        this.#heard(from, body.version);
+        this.#heard(from, body.version, now);
         this.#catchUp.stated.set(from, { version: body.version, root: body.root });
         return;
       case 'SYNC_REQUEST':
         this.#catchUp.answer(from, body);
         return;
       case 'FULL_SYNC':
-        this.#heard(from, body.version);
+        this.#heard(from, body.version, now);
         this.#install(body, now);
         return;
       default:
         throw new SyncError('MESSAGE_UNEXPECTED', `${body.type} is no message between members`, { origin: 'protocol' });
     }
+  }
+
+  #answer(from: ReplicaId, ballot: Ballot, vote: Vote, now: number): void {
+    if (vote.answer === 'accept') this.#proposer.gaveWay(vote, ballot, now);
+    this.#core.send([from], vote);
   }
 
   #ballot(proposer: ReplicaId, round: number): Ballot {
@@ -183,13 +192,13 @@ export class ConsensusEngine {
   }
 
   /** A member says that it is, or has been, at a version. */
-  #heard(from: ReplicaId, version: Version): void {
+  #heard(from: ReplicaId, version: Version, now: number): void {
     const { standing } = this.#core;
     if (!Number.isSafeInteger(version) || version < 0 || version > standing.version + MAX_AHEAD) {
       const text = `${from} speaks of version ${version}, and this member is at ${standing.version}`;
       throw new SyncError('VERSION_INVALID', text, { origin: 'protocol', place: { version } });
     }
-    this.#catchUp.heard(from, version);
+    this.#catchUp.heard(from, version, now);
   }
 
   #decided(from: ReplicaId, proposal: StateProposal, now: number): void {
@@ -204,7 +213,9 @@ export class ConsensusEngine {
 
   #learn(proposal: StateProposal, isCounted: boolean, now: number) {
     const learned = this.#acceptor.learn(proposal, isCounted);
-    if (learned === 'applied') this.#proposer.onDecided(proposal, now);
+    if (learned !== 'applied') return learned;
+    this.#proposer.onDecided(proposal, isCounted, now);
+    this.#catchUp.learned(now);
     return learned;
   }
 

@@ -6,10 +6,8 @@ import type { Ballot, TraceBodyOf } from '../../trace/index.ts';
 import { type Acceptor, isSame, type Vote } from './acceptor.ts';
 import { compareBallots, NO_BALLOT } from './ballot.ts';
 import type { Core } from './core.ts';
+import { Pacing } from './pacing.ts';
 import { type Intent, ProposalReceipt, type RejectReason, type StateProposal } from './proposal.ts';
-
-/** The time for an answer doubles with each try that came to nothing, so often at most. */
-const LONGEST_PATIENCE = 5;
 
 /** An intent on its way. */
 interface Job {
@@ -50,9 +48,7 @@ export class Proposer {
   /** The highest round of which anybody has told. */
   #seenRound = 0;
   #counter: number;
-  #notBefore = Number.NEGATIVE_INFINITY;
-  /** Tries in a row that came to nothing. */
-  #fruitless = 0;
+  readonly #pacing: Pacing;
   /** What was left undecided here, and from when on this member finishes it. */
   #left: { readonly version: number; readonly ballot: Ballot; readonly at: number } | undefined;
 
@@ -60,6 +56,7 @@ export class Proposer {
     this.#core = core;
     this.#acceptor = acceptor;
     this.#decide = decide;
+    this.#pacing = new Pacing(core);
     const { writers, accepted, promised } = core.standing;
     const offered = accepted?.proposal.writer === core.replica ? accepted.proposal.counter : 0;
     // Whatever was ever offered to others was accepted here before: no counter is given twice.
@@ -100,6 +97,17 @@ export class Proposer {
     if (this.#lead && compareBallots(ballot, this.#lead) > 0) this.#lead = undefined;
   }
 
+  /** This member has said yes to a round of another. */
+  gaveWay({ version, phase }: Vote, ballot: Ballot, now: number): void {
+    this.#pacing.gaveWay(
+      version,
+      ballot,
+      phase,
+      this.#jobs.some(({ isSpent }) => !isSpent),
+      now,
+    );
+  }
+
   onVote(from: ReplicaId, vote: Vote, now: number): void {
     this.#seenRound = Math.max(this.#seenRound, vote.promised);
     const round = this.#round;
@@ -120,11 +128,11 @@ export class Proposer {
     }
   }
 
-  /** The present version was decided, by whomever. `writer` and `counter` name what it is. */
-  onDecided(decided: StateProposal, now: number): void {
+  /** The present version was decided; `isCounted`: by this member's count. `writer` and `counter` name what it is. */
+  onDecided(decided: StateProposal, isCounted: boolean, now: number): void {
     const round = this.#round;
     this.#round = undefined;
-    this.#fruitless = 0;
+    this.#pacing.decided();
     const { version, root } = decided;
     const job = this.#jobs[0];
     if (job?.offered && isSame(job.offered, decided)) {
@@ -134,6 +142,7 @@ export class Proposer {
     } else if (job) {
       this.#lost(job, version, round, now);
     }
+    if (!isCounted && this.#jobs.length > 0) this.#pacing.decidedElsewhere(version, now);
   }
 
   /** The state of a later version was taken over whole; `writers` tell whether what was offered is part of it. */
@@ -163,14 +172,14 @@ export class Proposer {
     const reason = `version ${version} went to another change`;
     this.#traceRound(round, 'superseded', reason);
     this.#attemptFailed(job, round, reason);
-    this.#notBefore = now + this.#pause(1);
+    this.#pacing.wait(now);
   }
 
   // — attempts —
 
   /** Starts what there is to be started; after every input. A loop, as in a group of one everything is decided at once. */
   advance(now: number): void {
-    while (!this.#round && now >= this.#notBefore && this.#startNext(now)) {}
+    while (!this.#round && this.#pacing.mayBegin(now) && this.#startNext(now)) {}
   }
 
   /** False where there is nothing to do. */
@@ -190,7 +199,8 @@ export class Proposer {
       const round = this.#begin(this.#lead, proposal, job, now);
       this.#startAccept(round, proposal, now);
     } else {
-      this.#startPrepare(this.#begin(this.#newBallot(), proposal, job, now), now);
+      // What was accepted comes first. Then nothing of its own is shown: whoever may not take that would not promise either.
+      this.#startPrepare(this.#begin(this.#newBallot(), accepted ? undefined : proposal, job, now), now);
     }
   }
 
@@ -230,16 +240,14 @@ export class Proposer {
 
   /** Something was accepted here and nobody has brought it to a decision for a while. */
   #finishWhatIsLeft(now: number): boolean {
-    const { standing, settings, random } = this.#core;
-    const { accepted, version } = standing;
+    const { accepted, version } = this.#core.standing;
     if (!accepted) {
       this.#left = undefined;
       return false;
     }
     if (this.#left?.version !== version || compareBallots(this.#left.ballot, accepted.ballot) !== 0) {
       const isOwn = this.#jobs[0]?.isSpent === true;
-      const wait = isOwn ? 0 : settings.takeOver * (1 + random.next());
-      this.#left = { version, ballot: accepted.ballot, at: now + wait };
+      this.#left = { version, ballot: accepted.ballot, at: now + (isOwn ? 0 : this.#pacing.courtesy()) };
     }
     if (now < this.#left.at) return false;
     this.#startPrepare(this.#begin(this.#newBallot(), undefined, undefined, now), now);
@@ -261,9 +269,10 @@ export class Proposer {
       votes: new Map(),
       proposal,
       job,
-      deadline: now + this.#patience(),
+      deadline: now + this.#pacing.patience(),
       resendAt: now + settings.resendInterval,
     };
+    this.#pacing.begun();
     return this.#round;
   }
 
@@ -284,7 +293,7 @@ export class Proposer {
     round.phase = 'accept';
     round.proposal = proposal;
     round.votes = new Map();
-    round.deadline = now + this.#patience();
+    round.deadline = now + this.#pacing.patience();
     round.resendAt = now + this.#core.settings.resendInterval;
     this.#traceRound(round, 'accept', '');
     const vote = this.#acceptor.accept(round.ballot, proposal);
@@ -389,10 +398,9 @@ export class Proposer {
   #fail(round: Round, phase: 'retried' | 'superseded', reason: string, now: number): void {
     this.#round = undefined;
     this.#lead = undefined;
-    this.#fruitless++;
     this.#traceRound(round, phase, reason);
     if (round.job) this.#attemptFailed(round.job, round, reason);
-    this.#notBefore = now + this.#pause(this.#fruitless);
+    this.#pacing.failed(now);
   }
 
   #attemptFailed(job: Job, round: Round, reason: string): void {
@@ -421,18 +429,6 @@ export class Proposer {
     this.#jobs.splice(this.#jobs.indexOf(job), 1);
     const outcome = { state: 'rejected', reason, detail: fitText(detail, 500), voters } as const;
     this.#core.emit({ kind: 'settle', receipt: job.receipt, outcome });
-  }
-
-  /** A network or disk that is slower than was thought must not make every try come to nothing. */
-  #patience(): number {
-    return this.#core.settings.roundTimeout * 2 ** Math.min(this.#fruitless, LONGEST_PATIENCE);
-  }
-
-  /** Full jitter: M. Brooker, "Exponential Backoff And Jitter", 2015. */
-  #pause(attempt: number): number {
-    const { backoff, backoffMax } = this.#core.settings;
-    const most = Math.min(backoffMax, backoff * 2 ** Math.min(attempt - 1, 30));
-    return 1 + Math.floor(this.#core.random.next() * most);
   }
 
   #traceRound(round: Round, phase: TraceBodyOf<'proposal'>['phase'], reason: string): void {

@@ -12,8 +12,13 @@ export interface ConsensusSettings {
   /** Attempts of one intent, the first included. */
   readonly maxAttempts: number;
   readonly heartbeatInterval: number;
-  /** After which a member finishes what somebody else has left undecided; drawn from once to twice that. */
+  /**
+   * After which a member finishes what somebody else has left undecided, or goes ahead of somebody else's round: once to twice that, or
+   * `roundTimeout` where that is more.
+   */
   readonly takeOver: number;
+  /** Rounds of others that a member with a change of its own lets pass before it goes ahead of them; drawn from once to twice that. */
+  readonly givenWay: number;
   /** Decided changes that are kept for members that lag; of more they get the whole state. */
   readonly kept: number;
   /** Decided changes in one answer. */
@@ -38,6 +43,7 @@ export const CONSENSUS_DEFAULTS: ConsensusSettings = {
   maxAttempts: 12,
   heartbeatInterval: milliseconds(1_000),
   takeOver: milliseconds(2_000),
+  givenWay: 8,
   kept: 256,
   perAnswer: 32,
   maxQueue: 1_000,
