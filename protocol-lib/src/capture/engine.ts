@@ -1,4 +1,4 @@
-import { explainAt } from '../diagnose/explain.ts';
+import { Explainer } from '../diagnose/explain.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import { describeFrame } from '../messages/index.ts';
 import type { RecordKey, ReplicaId, StateHash } from '../state/index.ts';
@@ -75,6 +75,7 @@ export class CaptureEngine implements OpenCapture {
   readonly #facts: CaptureFacts;
   readonly #store: ChunkStore;
   readonly #rows: Rows;
+  readonly #explainer: Explainer;
 
   constructor(index: CaptureIndex, store: ChunkStore, facts: CaptureFacts, pause: () => Promise<void>) {
     this.index = index;
@@ -83,6 +84,7 @@ export class CaptureEngine implements OpenCapture {
     this.records = new RecordReader(index, store);
     this.folds = new StateFolds(index, this.records);
     this.names = new FrameNames(index, this.records);
+    this.#explainer = new Explainer(this, facts.header);
     this.#rows = new Rows(index, store, this.records, pause, (key, end) => this.#valueSteps(key, end));
   }
 
@@ -294,7 +296,7 @@ export class CaptureEngine implements OpenCapture {
 
   async explain(position: number): Promise<Explanation | undefined> {
     if (this.index.end === this.index.start || position < this.index.start) return undefined;
-    return explainAt(this, this.#clamp(position));
+    return this.#explainer.at(this.#clamp(position));
   }
 
   /** Role and title as its first `replica` record tells them; read when first asked for. */

@@ -10,7 +10,7 @@ const client = replicaId('client');
 const key = recordKey('thing/1');
 
 function audited(records: readonly TraceRecord[]) {
-  const audit = new Audit(server);
+  const audit = new Audit({ authority: server, startedAt: 1_767_225_600_000 });
   records.forEach((record, position) => {
     audit.take(position, record);
   });

@@ -1,7 +1,11 @@
 import { canonicalBytes } from '../bytes/index.ts';
 import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
-import { wrongIn } from './delta-cause.ts';
-import type { Finding, RecordRef } from './finding.ts';
+import { differenceIn, wrongValue } from './differences.ts';
+import type { Finding, Forgotten, RecordRef } from './finding.ts';
+import { Recent } from './recent.ts';
+
+const KEPT_CONFLICTS = 10_000;
+const MAX_FINDINGS = 1_000;
 
 interface Resolved {
   readonly record: TraceRecord;
@@ -11,8 +15,9 @@ interface Resolved {
 
 /** Conflicts that were resolved, so that the same one on two replicas can be compared. */
 export class Conflicts {
-  readonly #first = new Map<string, Resolved>();
+  readonly #first = new Recent<string, Resolved>('conflicts', KEPT_CONFLICTS);
   readonly #findings: Finding[] = [];
+  #lost = 0;
 
   take(record: TraceRecord, body: TraceBodyOf<'conflict'>, ref: RecordRef): void {
     if (body.state === 'waiting') return;
@@ -24,7 +29,12 @@ export class Conflicts {
       return;
     }
     if (before.record.replica === record.replica || textOf(before.body.result) === textOf(body.result)) return;
-    this.#findings.push(differently(before, { record, body, ref }));
+    if (this.#findings.length < MAX_FINDINGS) this.#findings.push(differently(before, { record, body, ref }));
+    else this.#lost++;
+  }
+
+  get forgotten(): Forgotten[] {
+    return [this.#first.forgotten, { memory: 'findings', kept: MAX_FINDINGS, forgotten: this.#lost }];
   }
 
   findings(): readonly Finding[] {
@@ -39,11 +49,13 @@ function textOf(value: Parameters<typeof canonicalBytes>[0]): string {
 function differently(before: Resolved, after: Resolved): Finding {
   const { body, record, ref } = after;
   const other = before.record.replica;
+  const differences = [differenceIn(body.key, body.result, before.body.result)];
   const isPolicy = before.body.policy !== body.policy;
   return {
     class: 'conflict-resolved-differently',
     ...{ replica: record.replica, against: other, version: 0, time: record.time, cause: ref, detected: ref },
-    value: wrongIn(body.key, body.result ?? undefined, before.body.result ?? undefined),
+    differences,
+    ...wrongValue(differences),
     confidence: 'high',
     reason: isPolicy ? 'the same sides were given to two policies' : 'the same policy was given the same sides',
     evidence: [

@@ -1,7 +1,10 @@
 import type { DivergenceClass } from '../capture/query.ts';
-import { changesBetween, diffRoots, recordDifference, type StateRoot } from '../merkle/index.ts';
-import type { Change, StateHash, SyncRecord, Value, Version } from '../state/index.ts';
-import type { Confidence, Proof, RecordRef, WrongValue } from './finding.ts';
+import { changesBetween, type RecordDifference, type StateRoot } from '../merkle/index.ts';
+import type { Change, StateHash, Version } from '../state/index.ts';
+import { differingBytes } from './channel.ts';
+import { differenceIn, differencesBetween, tried } from './differences.ts';
+import type { Confidence, Proof, RecordRef } from './finding.ts';
+import { misreadAs } from './misreadings.ts';
 import type { ReceivedFrame, SentFrame, Step } from './trail.ts';
 
 /** Why a delta did not give the root that it said. */
@@ -12,7 +15,7 @@ export interface Judgement {
   readonly reason: string;
   readonly evidence: readonly Proof[];
   readonly confirm: string;
-  readonly value?: WrongValue;
+  readonly differences: readonly RecordDifference[];
 }
 
 export interface StatedDelta {
@@ -40,6 +43,8 @@ export interface DeltaCase {
   readonly authority: ReadonlyMap<Version, StateRoot>;
   /** Frames with state that were sent to it, oldest first; receipts may come after the case. */
   readonly deltas: readonly SentFrame[];
+  /** What a frame says, where it can be read. */
+  stated(frame: SentFrame): StatedDelta | undefined;
   readonly detected: RecordRef;
 }
 
@@ -58,11 +63,8 @@ export function judgeDelta(one: DeltaCase): Judgement {
 function changedOnTheWay({ receipt, sent, received, own }: DeltaCase): Judgement | undefined {
   const left = receipt.sent?.wire;
   const right = receipt.wire;
-  if (!left || !right) return undefined;
-  const at = firstDifferingByte(left, right);
-  if (at < 0) return undefined;
-  const value =
-    own && sent && received ? wrongValue(tried(own, received.changes), tried(own, sent.changes)) : undefined;
+  const range = left && right && differingBytes(left, right);
+  if (!range) return undefined;
   return {
     class: 'corrupted-in-transit',
     cause: receipt.ref,
@@ -70,22 +72,47 @@ function changedOnTheWay({ receipt, sent, received, own }: DeltaCase): Judgement
     reason: 'the bytes that were sent and those that were received are both in the capture and differ',
     evidence: [
       { text: `${left.length} bytes were sent.`, record: receipt.sent!.ref },
-      { text: `${right.length} bytes were received; they differ from byte ${at} on.`, record: receipt.ref },
+      { text: `${right.length} bytes were received; ${rangeText(range)}.`, record: receipt.ref },
     ],
     confirm: 'compare the two frames in the Bytes tab, and look at what stands between the two ends of the connection',
-    ...(value ? { value } : {}),
+    differences:
+      own && sent && received ? differencesBetween(tried(own, received.changes), tried(own, sent.changes)) : [],
   };
+}
+
+/** Bytes are counted from 0, as the Bytes tab does. */
+function rangeText({ first, leftEnd, rightEnd }: NonNullable<ReturnType<typeof differingBytes>>): string {
+  const was = leftEnd - first;
+  const is = rightEnd - first;
+  if (was === is) return was === 1 ? `byte ${first} differs` : `bytes ${first} to ${leftEnd - 1} differ`;
+  if (is === 0) return `${was} bytes from byte ${first} on are missing`;
+  if (was === 0) return `${is} bytes from byte ${first} on were put in`;
+  return `from byte ${first} on, ${is} bytes are in the place of ${was}`;
 }
 
 /** The replica applied a delta though it was not at the version that the delta starts from. */
 function otherVersion(one: DeltaCase): Judgement | undefined {
-  const { received, version, receipt, replica } = one;
-  if (!received || received.from === version) return undefined;
+  const { received, version } = one;
+  return received && received.from !== version ? whyNotFitting(one, received, 'was applied') : undefined;
+}
+
+/** Why a delta came that does not start where the replica is; `fate` is what the replica did with it. */
+export function whyNotFitting(
+  one: DeltaCase,
+  received: Pick<StatedDelta, 'from' | 'to'>,
+  fate: 'was applied' | 'arrived',
+): Judgement {
+  const { version, receipt, replica } = one;
+  // What a replica lacks is known; what it made of what it should not have applied is not.
+  const differences = fate === 'arrived' ? differencesBetween(one.own, one.authority.get(received.to)) : [];
   const notFitting = {
-    text: `A delta from v${received.from} to v${received.to} was applied while ${replica} was at v${version}.`,
+    text: `A delta from v${received.from} to v${received.to} ${fate} while ${replica} was at v${version}.`,
     record: one.detected,
   };
-  const confirm = 'run the replica with its check of the base version in place: it refuses this delta';
+  const confirm =
+    fate === 'was applied'
+      ? 'run the replica with its check of the base version in place: it refuses this delta'
+      : 'look at the frames between the two ends of the connection';
   if (receipt.isRepeated) {
     return {
       class: 'duplicated',
@@ -94,28 +121,33 @@ function otherVersion(one: DeltaCase): Judgement | undefined {
       reason: 'the same frame, by sender and number, was received before',
       evidence: [{ text: 'The frame was received for the second time.', record: receipt.ref }, notFitting],
       confirm,
+      differences,
     };
   }
-  if (receipt.isLate) return outOfOrder(receipt.ref, notFitting, confirm);
-  const skipped = one.deltas.find(
-    (sent) =>
-      sent.ref.position < (receipt.sent?.ref.position ?? 0) &&
-      sent.sequence < receipt.sequence &&
-      sent.type === 'DELTA_SYNC' &&
-      !sent.receipts.some((at) => at.position < receipt.ref.position),
-  );
+  if (receipt.isLate) return outOfOrder(receipt.ref, notFitting, confirm, differences);
+  const skipped = skippedBefore(one);
   if (skipped && skipped.receipts.length > 0) {
     const late = { text: 'The frame that it overtook arrived later.', record: skipped.receipts[0]! };
-    return outOfOrder(receipt.ref, notFitting, confirm, late);
+    return outOfOrder(receipt.ref, notFitting, confirm, differences, late);
   }
   if (skipped) {
+    const { from, to, sequence } = skipped;
+    const delta = one.stated(skipped);
+    const versions = delta ? ` from v${delta.from} to v${delta.to}` : '';
     return {
       class: 'lost',
       cause: skipped.ref,
       confidence: 'high',
-      reason: 'a frame with changes was sent, never received, and a later one was applied without it',
-      evidence: [{ text: 'This delta was sent and never received.', record: skipped.ref }, notFitting],
+      reason: `a frame with changes was sent, never received, and a later one ${fate} without it`,
+      evidence: [
+        {
+          text: `${from} sent ${to} a delta${versions} as its frame ${sequence}, and it was never received.`,
+          record: skipped.ref,
+        },
+        notFitting,
+      ],
       confirm,
+      differences,
     };
   }
   return {
@@ -125,10 +157,33 @@ function otherVersion(one: DeltaCase): Judgement | undefined {
     reason: 'nothing that was sent to the replica is missing, repeated or late',
     evidence: [notFitting],
     confirm,
+    differences,
   };
 }
 
-function outOfOrder(cause: RecordRef, notFitting: Proof, confirm: string, late?: Proof): Judgement {
+/** The delta from where the replica is that was sent before and had not come; else the oldest such that leads further. */
+function skippedBefore({ receipt, deltas, version, stated }: DeltaCase): SentFrame | undefined {
+  const before = receipt.sent?.ref.position ?? 0;
+  const skipped = deltas.filter(
+    (sent) =>
+      sent.ref.position < before &&
+      sent.sequence < receipt.sequence &&
+      sent.type === 'DELTA_SYNC' &&
+      !sent.receipts.some((at) => at.position < receipt.ref.position),
+  );
+  return (
+    skipped.findLast((sent) => stated(sent)?.from === version) ??
+    skipped.find((sent) => (stated(sent)?.to ?? Number.POSITIVE_INFINITY) > version)
+  );
+}
+
+function outOfOrder(
+  cause: RecordRef,
+  notFitting: Proof,
+  confirm: string,
+  differences: readonly RecordDifference[],
+  late?: Proof,
+): Judgement {
   return {
     class: 'reordered',
     cause,
@@ -136,6 +191,7 @@ function outOfOrder(cause: RecordRef, notFitting: Proof, confirm: string, late?:
     reason: 'the numbers of the frames say in which order they were sent',
     evidence: [{ text: 'The frame arrived out of order.', record: cause }, ...(late ? [late] : []), notFitting],
     confirm,
+    differences,
   };
 }
 
@@ -148,13 +204,13 @@ function wronglyMade({ receipt, sent, authority }: DeltaCase): Judgement | undef
   const made = tried(base, sent.changes);
   if (made?.hash === sent.root) return undefined;
   const cause = receipt.sent?.cause ?? receipt.sent?.ref ?? receipt.ref;
-  const value = wrongValue(made, target);
+  const differences = differencesBetween(made, target);
   const wrong = {
     text: `The delta from v${sent.from} to v${sent.to} does not lead from the one state of the authority to the other.`,
     record: cause,
   };
   const confirm = 'apply the delta to the state of the authority at its base: the root is not the one that it says';
-  const known = { cause, confirm, ...(value ? { value } : {}) };
+  const known = { cause, confirm, differences };
   const other = [...authority].find(
     ([version, root]) => version !== sent.from && sameEffect(root, target, sent.changes, base),
   );
@@ -205,7 +261,7 @@ function wronglyApplied(one: DeltaCase): Judgement | undefined {
     (step) => step.root.hash !== own.hash && (got ? tried(step.root, received.changes)?.hash === got : false),
   );
   if (older) {
-    const value = wrongValue(tried(older.root, received.changes), right);
+    const differences = differencesBetween(tried(older.root, received.changes), right);
     return {
       class: 'wrong-base',
       cause,
@@ -213,12 +269,12 @@ function wronglyApplied(one: DeltaCase): Judgement | undefined {
       reason: `the root that it came to is that of the delta applied to its state at v${older.version}`,
       evidence: [fits, { text: `It was applied to the state of v${older.version}.`, record: one.detected }],
       confirm,
-      ...(value ? { value } : {}),
+      differences,
     };
   }
   const skipped = got && withoutOne(own, received.changes, got);
   if (skipped) {
-    const value = wrongValue(skipped.root, right);
+    const differences = differencesBetween(skipped.root, right);
     return {
       class: 'missed-change',
       cause,
@@ -226,12 +282,12 @@ function wronglyApplied(one: DeltaCase): Judgement | undefined {
       reason: 'the root that it came to is that of the delta without this one change',
       evidence: [fits, { text: `The change of ${skipped.change.key} was not applied.`, record: one.detected }],
       confirm,
-      ...(value ? { value } : {}),
+      differences,
     };
   }
   const misread = got && misreadAs(own, received.changes, got);
   if (misread) {
-    const value = wrongValue(misread.root, right);
+    const differences = differencesBetween(misread.root, right);
     return {
       class: 'codec-fault',
       cause,
@@ -239,7 +295,7 @@ function wronglyApplied(one: DeltaCase): Judgement | undefined {
       reason: `the root that it came to is that of the delta with ${misread.how}`,
       evidence: [fits, { text: `Its numbers were read with ${misread.how}.`, record: one.detected }],
       confirm,
-      ...(value ? { value } : {}),
+      differences,
     };
   }
   return {
@@ -249,6 +305,7 @@ function wronglyApplied(one: DeltaCase): Judgement | undefined {
     reason: 'the right frame on the right state gave something else, and no known fault gives that root',
     evidence: [fits],
     confirm,
+    differences: [],
   };
 }
 
@@ -274,7 +331,7 @@ function missedExit({ own, sent, version, receipt, detected }: DeltaCase): Judge
       { text: 'What was made of it had another root.', record: detected },
     ],
     confirm: 'compare the view before and after the delta: what left it must be removed by it',
-    value: wrongIn(key!, result.get(key!), undefined),
+    differences: [differenceIn(key!, result.get(key!) ?? null, null)],
   };
 }
 
@@ -300,6 +357,7 @@ function undecided({ receipt, detected }: DeltaCase): Judgement {
     reason: 'the capture does not hold the states that the delta leads from and to',
     evidence: [{ text: 'The delta did not give the root that it says.', record: detected }],
     confirm: 'record from the start of the session, with the authority in the same capture',
+    differences: [],
   };
 }
 
@@ -312,89 +370,4 @@ function withoutOne(own: StateRoot, changes: readonly Change[], got: StateHash) 
     if (root?.hash === got) return { change, root };
   }
   return undefined;
-}
-
-/** What codecs do to numbers that they have no room for. */
-const MISREADINGS: ReadonlyArray<readonly [string, (value: number) => number]> = [
-  ['integers cut to 8 bits', (value) => value & 0xff],
-  ['integers cut to 16 bits', (value) => value & 0xffff],
-  ['integers cut to 16 bits with sign', (value) => (value << 16) >> 16],
-  ['integers cut to 24 bits', (value) => value & 0xffffff],
-  ['integers cut to 32 bits with sign', (value) => value | 0],
-  ['integers cut to 32 bits', (value) => value >>> 0],
-];
-
-function misreadAs(own: StateRoot, changes: readonly Change[], got: StateHash) {
-  for (const [how, cut] of MISREADINGS) {
-    const read = (value: number) => (Number.isInteger(value) ? cut(value) : value);
-    const root = tried(
-      own,
-      changes.map((change) => mapped(change, read)),
-    );
-    if (root?.hash === got) return { how, root };
-  }
-  for (const [how, turn] of [
-    ['numbers of single precision', Math.fround],
-    ['fractions cut off', Math.trunc],
-  ] as const) {
-    const root = tried(
-      own,
-      changes.map((change) => mapped(change, turn)),
-    );
-    if (root?.hash === got) return { how, root };
-  }
-  return undefined;
-}
-
-function mapped(change: Change, read: (value: number) => number): Change {
-  if (change.op === 'put') return { ...change, record: mappedRecord(change.record, read) };
-  if (change.op === 'patch') return { ...change, fields: mappedRecord(change.fields, read) };
-  return change;
-}
-
-function mappedRecord(record: SyncRecord, read: (value: number) => number): SyncRecord {
-  return Object.fromEntries(Object.entries(record).map(([field, value]) => [field, mappedValue(value, read)]));
-}
-
-function mappedValue(value: Value, read: (value: number) => number): Value {
-  if (typeof value === 'number') return read(value);
-  if (Array.isArray(value)) return value.map((inner: Value) => mappedValue(inner, read));
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
-  return mappedRecord(value as SyncRecord, read);
-}
-
-/** The state after changes; undefined where they do not fit. */
-export function tried(root: StateRoot, changes: readonly Change[]): StateRoot | undefined {
-  try {
-    return root.apply(changes);
-  } catch {
-    return undefined;
-  }
-}
-
-/** The first field in which a state differs from the one that it should be. */
-export function wrongValue(own: StateRoot | undefined, expected: StateRoot | undefined): WrongValue | undefined {
-  if (!own || !expected) return undefined;
-  const [first] = diffRoots(own, expected);
-  return first && wrongIn(first.key, first.left, first.right);
-}
-
-export function wrongIn(key: WrongValue['key'], own: SyncRecord | undefined, expected: SyncRecord | undefined) {
-  const { fields } = recordDifference(key, own, expected);
-  const field = fields[0];
-  if (!own || !expected || !field) {
-    return { key, ...(own ? { own } : {}), ...(expected ? { expected } : {}) };
-  }
-  return {
-    key,
-    field: field.field,
-    ...(field.left === undefined ? {} : { own: field.left }),
-    ...(field.right === undefined ? {} : { expected: field.right }),
-  };
-}
-
-export function firstDifferingByte(left: Uint8Array, right: Uint8Array): number {
-  const length = Math.max(left.length, right.length);
-  for (let at = 0; at < length; at++) if (left[at] !== right[at]) return at;
-  return -1;
 }

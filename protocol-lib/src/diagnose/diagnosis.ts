@@ -13,7 +13,7 @@ export async function diagnoseCapture(
   options: { readonly onProgress?: (done: number, total: number) => void } = {},
 ): Promise<Diagnosis> {
   const info = await capture.info();
-  const audit = new Audit(info.header.authority);
+  const audit = new Audit(info.header);
   for await (const { position, record } of capture.trace()) {
     audit.take(position, record);
     if (position % RECORDS_BETWEEN_TOLD === 0) options.onProgress?.(position, info.records);

@@ -1,145 +1,169 @@
 import type { CaptureIndex } from '../capture/capture-index.ts';
 import { KIND } from '../capture/envelope.ts';
-import type { Explanation, RecordDifference } from '../capture/query.ts';
+import type { FrameNames } from '../capture/frame-names.ts';
+import type { Explanation } from '../capture/query.ts';
 import type { StateFolds } from '../capture/state-folds.ts';
 import type { RecordReader } from '../capture/store.ts';
-import { diffRoots, recordDifference, sameRecord } from '../merkle/index.ts';
-import type { ReplicaId, SyncRecord, Value } from '../state/index.ts';
-import type { TraceBodyOf } from '../trace/index.ts';
-import { type Cause, findCause } from './cause.ts';
+import type { TraceHeader } from '../trace/index.ts';
+import { Audit, type AuditResult, type AuditStart } from './audit.ts';
 import { type Episode, episodeAt, nextEpisodes } from './episodes.ts';
+import type { Finding, NoDivergence, RecordRef } from './finding.ts';
+import { sentenceOf } from './sentence.ts';
 
 /** What a diagnosis reads. */
 export interface Evidence {
   readonly index: CaptureIndex;
   readonly records: RecordReader;
   readonly folds: StateFolds;
+  readonly names: FrameNames;
 }
 
-const MAX_DIFFERENCES = 100;
+/** Records before and after an episode that are read along: causes and late arrivals are near. A shorter capture is read whole. */
+const BEFORE = 8_192;
+const AFTER = 4_096;
+/** Of an episode that goes on and on, so many records are read. */
+const MAX_EPISODE = 16_384;
+const KEPT_WINDOWS = 16;
+/** Kinds that a finding can be about though no replica is seen to differ. */
+const TELLING = new Set([
+  KIND.conflict,
+  KIND.commit,
+  KIND.prediction,
+  KIND.health,
+  KIND.refused,
+  KIND.operation,
+  KIND.apply,
+]);
 
 /**
- * Why a replica differs, from what the records say alone: for any record from the one after which they
- * disagreed up to the repair. Undefined where the record belongs to no divergence.
+ * The diagnosis for single records: the audit of the records around them, which says of a divergence what that of the whole capture says.
  */
-export async function explainAt(evidence: Evidence, position: number): Promise<Explanation | undefined> {
-  const episode = episodeAt(evidence.index, position);
-  if (episode) return explainEpisode(evidence, episode);
-  for (const next of nextEpisodes(evidence.index, position)) {
-    const explanation = await explainEpisode(evidence, next);
-    if (explanation.firstDifference <= position) return explanation;
+export class Explainer {
+  readonly #evidence: Evidence;
+  readonly #header: TraceHeader;
+  readonly #windows = new Map<string, Promise<AuditResult>>();
+
+  constructor(evidence: Evidence, header: TraceHeader) {
+    this.#evidence = evidence;
+    this.#header = header;
   }
-  return undefined;
+
+  /**
+   * Why a replica differs, for any record from the one after which it was wrong up to the repair; or the finding that a record has brought
+   * about, noticed or proves. Undefined where the record belongs to none.
+   */
+  async at(position: number): Promise<Explanation | undefined> {
+    const { index } = this.#evidence;
+    const episode = episodeAt(index, position);
+    if (episode) return this.#episode(episode);
+    for (const next of nextEpisodes(index, position)) {
+      if (next.detected - position > BEFORE) continue;
+      const explanation = await this.#episode(next);
+      if (explanation && explanation.firstDifference <= position) return explanation;
+    }
+    return TELLING.has(index.columns.kind(position)) ? this.#single(position) : undefined;
+  }
+
+  async #episode(episode: Episode): Promise<Explanation | undefined> {
+    const { replica, detected, ended } = episode;
+    const last = ended < 0 ? detected + MAX_EPISODE : Math.min(ended, detected + MAX_EPISODE);
+    const { findings, verdicts } = await this.#window(detected, last);
+    const isWithin = ({ position }: RecordRef) => position >= detected && (ended < 0 || position <= ended);
+    const found =
+      findings.find((one) => one.replica === replica.id && isWithin(one.detected)) ??
+      findings.find((one) => one.replica === replica.id && covers(one, detected)) ??
+      findings.find((one) => covers(one, detected));
+    if (found) return this.#told(found, ended);
+    const verdict = verdicts.find((one) => one.replica === replica.id && isWithin(one.record));
+    return verdict && withoutDivergence(verdict, ended);
+  }
+
+  async #single(position: number): Promise<Explanation | undefined> {
+    const { findings } = await this.#window(position, position);
+    const isAbout = ({ cause, detected, evidence }: Finding) =>
+      [cause, detected, ...evidence.map(({ record }) => record)].some((one) => one?.position === position);
+    const found = findings.find(isAbout);
+    return found && this.#told(found, -1);
+  }
+
+  async #told(finding: Finding, ended: number): Promise<Explanation> {
+    const { records } = this.#evidence;
+    const { cause, detected, repaired, evidence } = finding;
+    const source = (await records.read(cause.position)).source ?? (await records.read(detected.position)).source;
+    const end = repaired?.position ?? (ended >= 0 ? ended : undefined);
+    return {
+      sentence: sentenceOf(finding),
+      ...{ replica: finding.replica, against: finding.against, sinceVersion: finding.version, time: finding.time },
+      ...{ firstDifference: cause.position, detected: detected.position },
+      ...(end === undefined ? {} : { repaired: end }),
+      ...{ class: finding.class, confidence: finding.confidence, reason: finding.reason, confirm: finding.confirm },
+      evidence: evidence.map(({ text, record }) => ({ text, ...(record ? { position: record.position } : {}) })),
+      differences: finding.differences,
+      ...(source ? { source } : {}),
+    };
+  }
+
+  /** The audit of the records around; windows begin and end at round positions, so that near records share one. */
+  #window(first: number, last: number): Promise<AuditResult> {
+    const { index } = this.#evidence;
+    const from = first - BEFORE <= index.start + BEFORE ? index.start : roundDown(first - BEFORE);
+    const to = Math.min(index.end, roundDown(last + AFTER) + AFTER);
+    const key = `${from} ${to}`;
+    const known = this.#windows.get(key);
+    if (known) return known;
+    const audited = this.#audit(from, to);
+    // What failed once may be readable later.
+    audited.catch(() => this.#windows.delete(key));
+    this.#windows.set(key, audited);
+    if (this.#windows.size > KEPT_WINDOWS) this.#windows.delete(this.#windows.keys().next().value!);
+    return audited;
+  }
+
+  async #audit(from: number, to: number): Promise<AuditResult> {
+    const { records } = this.#evidence;
+    const audit = new Audit(this.#header, await this.#startAt(from));
+    for (let position = from; position < to; position++) audit.take(position, await records.read(position));
+    return audit.finish();
+  }
+
+  async #startAt(from: number): Promise<AuditStart | undefined> {
+    const { index, folds, names } = this.#evidence;
+    if (from === 0) return undefined;
+    const standings = index.standingsAt(from - 1);
+    const replicas: AuditStart['replicas'][number][] = [];
+    for (const replica of index.knownReplicas()) {
+      const told = replica.states.lastAtOrBelow(from - 1);
+      const { version, root, unknown } = await folds.committed(replica, from - 1);
+      if (told < 0 && unknown !== undefined) continue;
+      const isPartial = standings[index.replicaNames.findText(replica.id)]?.isPartial ?? false;
+      const verified = told < index.start ? { seq: 0, position: -1 } : { seq: index.seqAt(told), position: told };
+      replicas.push({ id: replica.id, version, root: unknown === undefined ? root : undefined, isPartial, verified });
+    }
+    return { names: await names.at(from - 1), replicas };
+  }
 }
 
-async function explainEpisode(evidence: Evidence, episode: Episode): Promise<Explanation> {
-  const { index, records } = evidence;
-  const { replica, detected, ended } = episode;
-  const standing = index.standingsAt(detected)[index.replicaNames.findText(replica.id)]!;
-  const cause = await findCause(index, records, episode);
-  const divergence = await divergenceOf(evidence, episode);
-  const against = divergence?.against ?? authorityName(index) ?? replica.id;
-  const sinceVersion = standing.differsSince;
-  const differences = await differencesOf(evidence, episode, divergence, sinceVersion);
-  const source = (await records.read(cause.firstDifference)).source ?? (await records.read(detected)).source;
+function roundDown(position: number): number {
+  return Math.max(0, Math.floor(position / AFTER) * AFTER);
+}
+
+function covers({ cause, detected, repaired }: Finding, position: number): boolean {
+  return cause.position <= position && position <= Math.max(detected.position, repaired?.position ?? 0);
+}
+
+/** What only looked like a divergence; its cause, where a delta did not fit. */
+function withoutDivergence(verdict: NoDivergence, ended: number): Explanation {
+  const { because, record } = verdict;
+  const evidence = because?.evidence ?? [{ text: verdict.text, record }];
   return {
-    sentence: sentence(replica.id, against, sinceVersion, differences),
-    replica: replica.id,
-    against,
-    sinceVersion,
-    firstDifference: cause.firstDifference,
-    detected,
-    ...(ended >= 0 ? { repaired: ended } : {}),
-    class: cause.class,
-    evidence: cause.evidence as Cause['evidence'],
-    differences: differences.slice(0, MAX_DIFFERENCES),
-    ...(source ? { source } : {}),
+    sentence: `no divergence: ${verdict.text}`,
+    ...{ replica: verdict.replica, against: verdict.against, sinceVersion: verdict.version, time: verdict.time },
+    ...{ firstDifference: because?.cause.position ?? record.position, detected: record.position },
+    ...(ended < 0 ? {} : { repaired: ended }),
+    ...{ class: because?.class ?? 'unknown', verdict: verdict.verdict, confidence: because?.confidence ?? 'high' },
+    reason: because?.reason ?? verdict.text,
+    confirm: because?.confirm ?? 'compare the two where both are at one version with nothing pending',
+    evidence: evidence.map(({ text, record: shown }) => ({ text, ...(shown ? { position: shown.position } : {}) })),
+    differences: because?.differences ?? [],
   };
-}
-
-function authorityName(index: CaptureIndex): ReplicaId | undefined {
-  return index.authority < 0 ? undefined : index.nameOf(index.authority);
-}
-
-/** The divergence record of an episode, in which the replica tells its own values. */
-async function divergenceOf(evidence: Evidence, episode: Episode): Promise<TraceBodyOf<'divergence'> | undefined> {
-  const { index, records } = evidence;
-  const { states } = episode.replica;
-  for (let at = states.countBelow(episode.detected); at < states.length; at++) {
-    const position = states.at(at);
-    if (episode.ended >= 0 && position > episode.ended) return undefined;
-    if (index.columns.kind(position) !== KIND.divergence) continue;
-    return (await records.readKind(position, 'divergence')).body;
-  }
-  return undefined;
-}
-
-/** Left is what the replica has, right what it should have. */
-async function differencesOf(
-  evidence: Evidence,
-  episode: Episode,
-  divergence: TraceBodyOf<'divergence'> | undefined,
-  sinceVersion: number,
-): Promise<RecordDifference[]> {
-  const { index, folds } = evidence;
-  const { replica, detected } = episode;
-  if (divergence) {
-    const before = (await folds.committed(replica, detected - 1)).root;
-    const told = divergence.differences.map(({ key, own, theirs }) => ({
-      key,
-      own: own ?? undefined,
-      theirs: theirs ?? undefined,
-    }));
-    // A replica that is behind lacks newer changes too; what it holds that no record gave it is the fault itself.
-    const wrong = told.filter(({ key, own }) => !same(before.get(key), own));
-    return (wrong.length > 0 ? wrong : told).map(({ key, own, theirs }) => recordDifference(key, own, theirs));
-  }
-  const authority = index.replicas[index.authority];
-  if (!authority || authority === replica) return [];
-  const own = await folds.committed(replica, detected);
-  const at = index.roots.positionOf(Math.max(sinceVersion, own.version));
-  if (at < index.start) return [];
-  const theirs = await folds.committed(authority, at);
-  return diffRoots(own.root, theirs.root).map((change) => recordDifference(change.key, change.left, change.right));
-}
-
-function same(left: SyncRecord | undefined, right: SyncRecord | undefined): boolean {
-  if (left === undefined || right === undefined) return left === right;
-  return sameRecord(left, right);
-}
-
-function sentence(
-  replica: ReplicaId,
-  against: ReplicaId,
-  since: number,
-  differences: readonly RecordDifference[],
-): string {
-  const head = `${replica} differs from ${against} since v${since}`;
-  const first = differences[0];
-  if (!first) return `${head}; the capture does not tell in which values`;
-  const more = differences.length > 1 ? `, and ${differences.length - 1} more` : '';
-  return `${head}: ${differenceText(first)}${more}`;
-}
-
-/** `item/golden_key · owner is 3, should be 1` */
-export function differenceText(difference: RecordDifference): string {
-  if (difference.side === 'left') return `${difference.key} is there and should not be`;
-  if (difference.side === 'right') return `${difference.key} is missing`;
-  const field = difference.fields[0];
-  if (!field) return difference.key;
-  const is = field.left === undefined ? 'is missing' : `is ${valueText(field.left)}`;
-  const should = field.right === undefined ? 'should not be there' : `should be ${valueText(field.right)}`;
-  return `${difference.key} · ${field.field} ${is}, ${should}`;
-}
-
-const VALUE_MAX_LENGTH = 60;
-
-function valueText(value: Value): string {
-  const text =
-    value instanceof Uint8Array
-      ? `${value.length} bytes`
-      : Object.is(value, -0)
-        ? '-0'
-        : (JSON.stringify(value) ?? 'NaN');
-  return text.length > VALUE_MAX_LENGTH ? `${text.slice(0, VALUE_MAX_LENGTH)}…` : text;
 }

@@ -1,22 +1,26 @@
 import { isSyncError } from '../errors/index.ts';
-import { decodeMessage, NameTables } from '../messages/index.ts';
+import { decodeMessage, type Message, NameTables } from '../messages/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
-import { firstDifferingByte, type StatedDelta } from './delta-cause.ts';
-import type { RecordRef } from './finding.ts';
+import { Channel, differingBytes, KEPT_FRAMES } from './channel.ts';
+import type { StatedDelta } from './delta-cause.ts';
+import type { Forgotten, RecordRef } from './finding.ts';
+import { Recent } from './recent.ts';
 import type { ReceivedFrame, SentFrame, Trail } from './trail.ts';
 
 const STATE_FRAMES: ReadonlySet<string> = new Set(['DELTA_SYNC', 'FULL_SYNC']);
-/** Frames that a connection can have on its way at once, with room to spare. */
-const KEPT_FRAMES = 4_096;
-/** More than this and two frames of one length are two frames, not one that was changed. */
-const MAX_CHANGED_BYTES = 8;
+const KEPT_CHANNELS = 4_096;
+const KEPT_RECEIPTS = 4_096;
 
 /** Frames as they were sent and received, paired, and read with the names that the capture tells. */
 export class Frames {
-  readonly #names = new NameTables();
-  readonly #sent = new Map<string, SentFrame>();
-  readonly #received = new Map<number, ReceivedFrame>();
+  readonly #names: NameTables;
+  readonly #channels = new Map<ReplicaId, Recent<ReplicaId, Channel>>();
+  readonly #received = new Recent<number, ReceivedFrame>('frames', KEPT_RECEIPTS);
+
+  constructor(names = new NameTables()) {
+    this.#names = names;
+  }
 
   names(body: TraceBodyOf<'names'>): void {
     try {
@@ -30,24 +34,21 @@ export class Frames {
   send(record: TraceRecord, body: TraceBodyOf<'send'>, ref: RecordRef, cause: RecordRef | undefined): SentFrame {
     const { type, sequence, to } = body;
     const frame = { ref, from: body.sender, to, type, sequence, wire: record.wire, cause, receipts: [] };
-    const key = keyOf(body.sender, to, sequence);
-    this.#sent.delete(key);
-    this.#sent.set(key, frame);
-    drop(this.#sent);
-    return frame;
+    return this.#channel(body.sender, to).sent(frame);
   }
 
   receive(record: TraceRecord, body: TraceBodyOf<'receive'>, ref: RecordRef, trail: Trail): ReceivedFrame {
-    const { type, sequence, sender } = body;
-    const numbered = this.#sent.get(keyOf(sender, record.replica, sequence));
-    const sent = numbered && isSameFrame(numbered, type, record.wire) ? numbered : undefined;
+    const { type, sequence, sender, from } = body;
+    // A frame that was changed on the way may name another sender than the one whose link it came over.
+    const sent =
+      this.#known(sender, record.replica)?.match(type, sequence, record.wire) ??
+      (from !== sender && record.wire ? this.#known(from, record.replica)?.mostAlike(record.wire) : undefined);
     const isRepeated = (sent?.receipts.length ?? 0) > 0;
     const highest = trail.highest.get(sender) ?? 0;
     trail.highest.set(sender, Math.max(highest, sequence));
     sent?.receipts.push(ref);
     const frame = { ref, type, sequence, wire: record.wire, sent, isRepeated, isLate: sequence < highest };
     this.#received.set(ref.seq, frame);
-    drop(this.#received);
     return frame;
   }
 
@@ -56,57 +57,70 @@ export class Frames {
   }
 
   /** The frame that bytes which nobody could read were sent as, where they are not what was sent. */
-  changed(receiver: ReplicaId, wire: Uint8Array): SentFrame | undefined {
-    let found: SentFrame | undefined;
-    for (const frame of this.#sent.values()) {
-      if (frame.to !== receiver || frame.wire?.length !== wire.length) continue;
-      const distance = changedBytes(frame.wire, wire);
-      if (distance === 0) return undefined;
-      if (distance <= MAX_CHANGED_BYTES && frame.receipts.length === 0) found = frame;
-    }
-    return found;
+  changed(receiver: ReplicaId, from: ReplicaId, wire: Uint8Array): SentFrame | undefined {
+    return this.#known(from, receiver)?.mostAlike(wire);
   }
 
-  delta(wire: Uint8Array | undefined, sender: ReplicaId): StatedDelta | undefined {
+  /** Frames with state that were sent to a replica of late, oldest first. */
+  stateFramesTo(receiver: ReplicaId): SentFrame[] {
+    const channels = this.#channels.get(receiver)?.values() ?? [];
+    const frames = [...channels].flatMap(({ log }) => log.filter(({ type }) => STATE_FRAMES.has(type)));
+    return frames.sort((a, b) => a.ref.position - b.ref.position);
+  }
+
+  /** The last frame of a kind that was sent to somebody; of late. */
+  lastTo(receiver: ReplicaId, fits: (frame: SentFrame) => boolean): SentFrame | undefined {
+    for (const { log } of this.#channels.get(receiver)?.values() ?? []) {
+      const found = log.findLast(fits);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  message(wire: Uint8Array | undefined, sender: ReplicaId): Message | undefined {
     if (!wire) return undefined;
     try {
-      const message = decodeMessage(wire, this.#names.of(sender));
-      return message.type === 'DELTA_SYNC' ? message : undefined;
+      return decodeMessage(wire, this.#names.of(sender));
     } catch (error) {
       if (isSyncError(error)) return undefined;
       throw error;
     }
   }
-}
 
-export function holdsState(type: string): boolean {
-  return STATE_FRAMES.has(type);
+  delta(wire: Uint8Array | undefined, sender: ReplicaId): StatedDelta | undefined {
+    const message = this.message(wire, sender);
+    return message?.type === 'DELTA_SYNC' ? message : undefined;
+  }
+
+  get forgotten(): Forgotten[] {
+    const channels = [...this.#channels.values()];
+    const frames = channels.flatMap((ofReceiver) => [...ofReceiver.values()].map(({ forgotten }) => forgotten));
+    return [
+      { memory: 'frames', kept: KEPT_FRAMES, forgotten: frames.reduce((sum, one) => sum + one, 0) },
+      ...channels.map((ofReceiver) => ofReceiver.forgotten),
+    ];
+  }
+
+  #known(sender: ReplicaId, receiver: ReplicaId): Channel | undefined {
+    return this.#channels.get(receiver)?.get(sender);
+  }
+
+  #channel(sender: ReplicaId, receiver: ReplicaId): Channel {
+    let ofReceiver = this.#channels.get(receiver);
+    if (!ofReceiver) {
+      ofReceiver = new Recent('frames', KEPT_CHANNELS);
+      this.#channels.set(receiver, ofReceiver);
+    }
+    let channel = ofReceiver.get(sender);
+    if (!channel) {
+      channel = new Channel();
+      ofReceiver.set(sender, channel);
+    }
+    return channel;
+  }
 }
 
 export function isChanged(frame: ReceivedFrame): boolean {
   const left = frame.sent?.wire;
-  return left !== undefined && frame.wire !== undefined && firstDifferingByte(left, frame.wire) >= 0;
-}
-
-/** Numbers start again with each connection: frames of one number that have little in common are two frames. */
-function isSameFrame(sent: SentFrame, type: string, wire: Uint8Array | undefined): boolean {
-  if (sent.type !== type) return false;
-  if (!sent.wire || !wire) return true;
-  return sent.wire.length === wire.length && changedBytes(sent.wire, wire) <= MAX_CHANGED_BYTES;
-}
-
-function keyOf(sender: ReplicaId, receiver: ReplicaId, sequence: number): string {
-  return `${sequence} ${sender} ${receiver}`;
-}
-
-function changedBytes(left: Uint8Array, right: Uint8Array): number {
-  let count = 0;
-  for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) count++;
-  return count;
-}
-
-function drop(frames: Map<unknown, unknown>): void {
-  if (frames.size <= KEPT_FRAMES) return;
-  const [oldest] = frames.keys();
-  frames.delete(oldest);
+  return left !== undefined && frame.wire !== undefined && differingBytes(left, frame.wire) !== undefined;
 }

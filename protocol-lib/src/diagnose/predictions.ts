@@ -1,7 +1,7 @@
 import { diffRoots, recordDifference, type StateRoot } from '../merkle/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
-import { wrongValue } from './delta-cause.ts';
-import type { Finding, RecordRef } from './finding.ts';
+import { differencesBetween, wrongValue } from './differences.ts';
+import type { Finding, Forgotten, RecordRef } from './finding.ts';
 
 /** A command that a client worked out on the very state that the authority did, and came to something else. */
 export interface Misprediction {
@@ -16,14 +16,51 @@ export interface Misprediction {
   readonly committed: StateRoot;
 }
 
+/** Results of one command that are remembered; more of them say no more. */
+const KEPT_SAMPLES = 64;
+const KEPT_EVENTS = 1_024;
+
+/** Commands that were worked out twice on one state, by what they did. */
+export class Mispredictions {
+  readonly #samples = new Map<string, Misprediction[]>();
+  readonly #right = new Set<string>();
+  #lost = 0;
+
+  right(event: string): void {
+    if (this.#right.size < KEPT_EVENTS) this.#right.add(event);
+  }
+
+  add(one: Misprediction): void {
+    const samples = this.#samples.get(one.event) ?? [];
+    if (samples.length >= KEPT_SAMPLES || (samples.length === 0 && this.#samples.size >= KEPT_EVENTS)) {
+      this.#lost++;
+      return;
+    }
+    samples.push(one);
+    this.#samples.set(one.event, samples);
+  }
+
+  wasRight(event: string): boolean {
+    return this.#right.has(event);
+  }
+
+  byEvent(): Iterable<readonly [string, readonly Misprediction[]]> {
+    return this.#samples;
+  }
+
+  get forgotten(): Forgotten {
+    return { memory: 'predictions', kept: KEPT_SAMPLES, forgotten: this.#lost };
+  }
+}
+
 /**
  * Same state, same command, other result: either the rules differ between the two builds, and then always in the same way, or
  * they are not a function of the state.
  */
-export function judgePredictions(samples: readonly Misprediction[], rightlyPredicted: ReadonlySet<string>): Finding[] {
+export function judgePredictions(mispredictions: Mispredictions): Finding[] {
   const findings: Finding[] = [];
-  for (const [event, ofEvent] of Map.groupBy(samples, (one) => one.event)) {
-    if (isSystematic(ofEvent, rightlyPredicted.has(event))) {
+  for (const [event, ofEvent] of mispredictions.byEvent()) {
+    if (isSystematic(ofEvent, mispredictions.wasRight(event))) {
       for (const ofReplica of Map.groupBy(ofEvent, (one) => one.replica).values()) findings.push(skew(ofReplica));
     } else findings.push(nondeterminism(event, ofEvent));
   }
@@ -79,14 +116,15 @@ function nondeterminism(event: string, samples: readonly Misprediction[]): Findi
 }
 
 function common(first: Misprediction) {
-  const value = wrongValue(first.predicted, first.committed);
+  const differences = differencesBetween(first.predicted, first.committed);
   return {
     replica: first.replica,
     against: first.authority,
     version: first.version,
     time: first.time,
     detected: first.commit,
-    ...(value ? { value } : {}),
+    differences,
+    ...wrongValue(differences),
   };
 }
 

@@ -19,7 +19,7 @@ function stalled(trail: Trail, authority: ReplicaId | undefined, end: number): F
   return {
     class: 'not-progressing',
     ...{ replica: trail.id, against: authority ?? trail.id, version: trail.version, time: since.time },
-    ...{ cause: since.ref, detected: since.ref, confidence: 'medium' },
+    ...{ cause: since.ref, detected: since.ref, confidence: 'medium', differences: [] },
     reason: 'it received frames all the time and did not get on',
     evidence: [{ text: `It was found to be ${since.text}, and that did not end.`, record: since.ref }],
     confirm: 'look at what it does with the frames that it receives',
@@ -35,7 +35,7 @@ function stuckPending(trail: Trail, authority: ReplicaId | undefined, end: numbe
   return {
     class: 'pending-stuck',
     ...{ replica: trail.id, against: authority ?? trail.id, version: trail.version, time: oldest.time },
-    ...{ cause: oldest.ref, detected: oldest.ref, confidence: 'medium' },
+    ...{ cause: oldest.ref, detected: oldest.ref, confidence: 'medium', differences: [] },
     reason: `${wasHeard} of its frames arrived since and ${heard} were received, and none settled it`,
     evidence: [{ text: 'It was made here and never confirmed or refused.', record: oldest.ref }],
     confirm: 'look for its number at the authority: was it received, and what was answered?',

@@ -1,8 +1,9 @@
 import type { StateRoot } from '../merkle/index.ts';
 import type { Change, ReplicaId, Version } from '../state/index.ts';
-import type { RecordRef } from './finding.ts';
+import type { Forgotten, RecordRef } from './finding.ts';
+import { Recent } from './recent.ts';
 
-/** A frame as it was sent, until the capture ends: with the receipts that it had. */
+/** A frame as it was sent, with the receipts that it has had so far. */
 export interface SentFrame {
   readonly ref: RecordRef;
   readonly from: ReplicaId;
@@ -13,6 +14,8 @@ export interface SentFrame {
   /** The record that made it. */
   readonly cause: RecordRef | undefined;
   readonly receipts: RecordRef[];
+  /** Which connection it went over, counted for the two. */
+  readonly epoch: number;
 }
 
 export interface ReceivedFrame {
@@ -46,6 +49,8 @@ export interface Step {
 }
 
 const KEPT_STEPS = 64;
+/** More than a replica is allowed to have waiting. */
+const KEPT_PENDING = 4_096;
 
 /** What is known of one replica while its records are read in order. */
 export class Trail {
@@ -68,11 +73,10 @@ export class Trail {
   heard = 0;
   wasHeard = 0;
   readonly steps: Step[] = [];
-  readonly pending = new Map<number, Pending>();
+  #forgottenSteps = 0;
+  readonly pending = new Recent<number, Pending>('predictions', KEPT_PENDING);
   /** The highest number received of each sender on this connection. */
   readonly highest = new Map<ReplicaId, number>();
-  /** Frames with state that were sent to it. */
-  readonly deltas: SentFrame[] = [];
   stalled:
     | { readonly ref: RecordRef; readonly time: number; readonly heard: number; readonly text: string }
     | undefined;
@@ -89,7 +93,8 @@ export class Trail {
    */
   committed(position: number, version: Version): void {
     if (version > this.version) this.stalled = undefined;
-    for (const [counter, { toldAt }] of this.pending) if (toldAt < this.#lastCommit) this.pending.delete(counter);
+    for (const [counter, { toldAt }] of [...this.pending.entries()])
+      if (toldAt < this.#lastCommit) this.pending.delete(counter);
     this.#lastCommit = position;
   }
 
@@ -98,7 +103,13 @@ export class Trail {
     this.root = root;
     this.verified = at;
     this.steps.push({ version, root });
-    if (this.steps.length > KEPT_STEPS) this.steps.shift();
+    if (this.steps.length <= KEPT_STEPS) return;
+    this.steps.shift();
+    this.#forgottenSteps++;
+  }
+
+  get forgotten(): Forgotten[] {
+    return [{ memory: 'states', kept: KEPT_STEPS, forgotten: this.#forgottenSteps }, this.pending.forgotten];
   }
 
   stepAt(version: Version): Step | undefined {

@@ -1,8 +1,11 @@
 import { advance, type Committed, nothingKnown } from '../capture/committed.ts';
 import type { OpenCapture } from '../capture/engine.ts';
-import type { Explanation } from '../capture/query.ts';
+import type { DivergenceClass } from '../capture/query.ts';
 import type { RecordKey, ReplicaId, Value, Version } from '../state/index.ts';
 import type { TraceRecord } from '../trace/index.ts';
+import { Audit } from './audit.ts';
+import type { Finding } from './finding.ts';
+import { sentenceOf } from './sentence.ts';
 
 /** What a replay of a capture found. */
 export interface Verification {
@@ -30,7 +33,7 @@ export interface VerifiedDivergence {
   /** Of the record that noticed it. */
   readonly seq: number;
   readonly position: number;
-  readonly class: Explanation['class'];
+  readonly class: DivergenceClass;
   readonly repaired: boolean;
 }
 
@@ -38,8 +41,7 @@ const RECORDS_BETWEEN_CHECKS = 4_096;
 
 /**
  * Replays every record: what each replica was told must give the root hashes that it told, and those must
- * be the authority's. A replica that noticed by itself that it differs counts as diverged even where it
- * was repaired.
+ * be the authority's. The first divergence is that of the diagnosis, and counts even where it was repaired.
  * @throws SyncError where a record cannot be read, or `ABORTED`
  */
 export async function verifyCapture(
@@ -48,9 +50,11 @@ export async function verifyCapture(
 ): Promise<Verification> {
   const info = await capture.info();
   const states = new Map<ReplicaId, Committed>();
+  const audit = new Audit(info.header);
   let checked = 0;
   let unfit: { position: number; record: TraceRecord; sentence: string } | undefined;
   for await (const { position, record } of capture.trace()) {
+    audit.take(position, record);
     const before = states.get(record.replica) ?? nothingKnown;
     const after = advance(before, record, undefined);
     states.set(record.replica, after);
@@ -60,8 +64,10 @@ export async function verifyCapture(
     }
     if (position % RECORDS_BETWEEN_CHECKS === 0) options.onProgress?.(position, info.records);
   }
-  const explained = await firstDesync(capture);
-  const divergence = earlier(explained, unfit && fromReplay(unfit, info.header.authority ?? unfit.record.replica));
+  const divergence = earlier(
+    firstDivergence(audit.finish().findings),
+    unfit && fromReplay(unfit, info.header.authority ?? unfit.record.replica),
+  );
   const missing = missingOf(info, states);
   const status = divergence ? 'diverged' : missing.length > 0 ? 'incomplete' : 'agrees';
   return { status, records: info.records, checked, ...(divergence ? { divergence } : {}), missing };
@@ -76,27 +82,21 @@ function isFollowed({ body }: TraceRecord): boolean {
   return body.kind === 'commit' || body.kind === 'apply' || (body.kind === 'snapshot' && body.reason !== 'mismatch');
 }
 
-async function firstDesync(capture: OpenCapture): Promise<VerifiedDivergence | undefined> {
-  const marker = await capture.nextMarker(-1, 1, 'desync');
-  const explanation = marker && (await capture.explain(marker.position));
-  if (!marker || !explanation) return undefined;
-  const difference = explanation.differences[0];
-  const field = difference?.fields[0];
-  const { record } = await capture.record(explanation.detected);
-  return {
-    sentence: explanation.sentence,
-    replica: explanation.replica,
-    against: explanation.against,
-    version: explanation.sinceVersion,
-    ...(difference ? { key: difference.key } : {}),
-    ...(field ? { field: field.field } : {}),
-    ...(field?.left === undefined ? {} : { own: field.left }),
-    ...(field?.right === undefined ? {} : { expected: field.right }),
-    seq: record.seq,
-    position: explanation.detected,
-    class: explanation.class,
-    repaired: explanation.repaired !== undefined,
-  };
+/** Who is connected and does not get on need not differ from anybody. */
+function firstDivergence(findings: readonly Finding[]): VerifiedDivergence | undefined {
+  for (const finding of findings) {
+    const { class: found, replica, against, version, value, detected, repaired } = finding;
+    if (found === 'not-progressing' || found === 'pending-stuck') continue;
+    return {
+      ...{ sentence: sentenceOf(finding), replica, against, version },
+      ...(value ? { key: value.key } : {}),
+      ...(value?.field === undefined ? {} : { field: value.field }),
+      ...(value?.own === undefined ? {} : { own: value.own }),
+      ...(value?.expected === undefined ? {} : { expected: value.expected }),
+      ...{ seq: detected.seq, position: detected.position, class: found, repaired: repaired !== undefined },
+    };
+  }
+  return undefined;
 }
 
 function fromReplay(

@@ -4,8 +4,8 @@ import {
   type Arrow,
   type CaptureInfo,
   type CaptureStatus,
-  type DivergenceClass,
   type Explanation,
+  type FindingClass,
   type FrameField,
   type HistoryEntry,
   type KIND_GROUPS,
@@ -29,6 +29,7 @@ import {
   type StatePage,
   type TimeRange,
   type VectorMatrix,
+  type VerdictClass,
 } from '@syncscope/protocol/capture';
 import {
   array,
@@ -286,7 +287,7 @@ export const marker: Schema<Marker> = object({
 });
 export const markersPage: Schema<MarkersPage> = object({ markers: array(marker), total: uint });
 
-const divergenceClass: Schema<DivergenceClass> = literal(
+const findingClass: Schema<FindingClass> = literal(
   'lost',
   'duplicated',
   'reordered',
@@ -300,16 +301,32 @@ const divergenceClass: Schema<DivergenceClass> = literal(
   'codec-fault',
   'conflict-resolved-differently',
   'unknown',
+  'not-progressing',
+  'pending-stuck',
+);
+const verdictClass: Schema<VerdictClass> = literal(
+  'other-version',
+  'predicted',
+  'partial-view',
+  'refused-delta',
+  'missing-or-default',
+  'ordering',
+  'number',
 );
 export const explanation: Schema<Explanation> = object({
   sentence: text,
   replica: replicaIdSchema,
   against: replicaIdSchema,
   sinceVersion: integer,
+  time: finite,
   firstDifference: integer,
   detected: integer,
   repaired: optional(integer),
-  class: divergenceClass,
+  class: findingClass,
+  verdict: optional(verdictClass),
+  confidence: literal('high', 'medium', 'low'),
+  reason: text,
+  confirm: text,
   evidence: array(object({ text, position: optional(integer) })),
   differences: array(recordDifference),
   source: optional(sourceLocationSchema),

@@ -1,4 +1,11 @@
-import type { DivergenceClass, Explanation, RecordDetail, Related } from '@syncscope/protocol/capture';
+import type {
+  Confidence,
+  Explanation,
+  FindingClass,
+  RecordDetail,
+  Related,
+  VerdictClass,
+} from '@syncscope/protocol/capture';
 import { ask } from '../app/Header.tsx';
 import { useHost } from '../app/host-context.ts';
 import { useQuery, useRemote } from '../app/query.ts';
@@ -14,7 +21,7 @@ import { BodyFields } from './BodyFields.tsx';
 import { Differences } from './differences.tsx';
 import { RecordLink } from './RecordLink.tsx';
 
-const CLASS_WORDS: Readonly<Record<DivergenceClass, string>> = {
+const CLASS_WORDS: Readonly<Record<FindingClass, string>> = {
   lost: 'a message was lost',
   duplicated: 'a message counted twice',
   reordered: 'messages arrived out of order',
@@ -23,14 +30,28 @@ const CLASS_WORDS: Readonly<Record<DivergenceClass, string>> = {
   'wrong-base': 'a delta was applied to the wrong version',
   'missed-change': 'a change was left out',
   'nondeterministic-reducer': 'the rules give different results each time',
-  clock: 'a clock made the older write win',
+  clock: 'a clock was wrong, and something was decided by it',
   'build-skew': 'two builds have different rules or defaults',
   'codec-fault': 'a frame was encoded or read wrongly',
   'conflict-resolved-differently': 'a conflict was resolved in two ways',
+  'not-progressing': 'connected, and does not get on',
+  'pending-stuck': 'a mutation is never answered',
   unknown: 'the capture does not show why',
 };
 
-const WRONG_AT_ITS_VERSION: ReadonlySet<DivergenceClass> = new Set([
+const VERDICT_WORDS: Readonly<Record<VerdictClass, string>> = {
+  'other-version': 'no divergence: two versions were compared',
+  predicted: 'no divergence: the hash is of a predicted state',
+  'partial-view': 'no divergence: the replica is shown only a part',
+  'refused-delta': 'no divergence: a delta did not fit and was asked for again',
+  'missing-or-default': 'no divergence: a missing field and its default',
+  ordering: 'no divergence: the same in another order',
+  number: 'no divergence: two ways to write one number',
+};
+
+const CONFIDENCE_WORDS: Readonly<Record<Confidence, string>> = { high: 'sure', medium: 'likely', low: 'a guess' };
+
+const WRONG_AT_ITS_VERSION: ReadonlySet<FindingClass> = new Set([
   'corrupted-at-rest',
   'corrupted-in-transit',
   'duplicated',
@@ -134,8 +155,17 @@ function Divergence({ explanation, position }: { readonly explanation: Explanati
     <section className="divergence" aria-label="Divergence">
       <h2 className="sentence">{visible(explanation.sentence)}</h2>
       <p className="class-line">
-        <span className="class-word">{CLASS_WORDS[explanation.class]}</span>
-        <span className="muted">{explanation.class}</span>
+        {explanation.verdict && <span>{VERDICT_WORDS[explanation.verdict]}</span>}
+        {!(explanation.verdict && explanation.class === 'unknown') && (
+          <>
+            <span className={explanation.verdict ? 'muted' : 'class-word'}>{CLASS_WORDS[explanation.class]}</span>
+            <span className="muted">{explanation.class}</span>
+          </>
+        )}
+      </p>
+      <p className="muted">
+        noticed at {formatTime(explanation.time)}, v{explanation.sinceVersion} · {visible(replica)} against{' '}
+        {visible(against)}
       </p>
       {differences.length > 0 && (
         <Differences differences={differences} left={replica} right={against} onKey={openKey} />
@@ -159,6 +189,10 @@ function Divergence({ explanation, position }: { readonly explanation: Explanati
       {evidence.length > 0 && (
         <>
           <h3>Why this is believed</h3>
+          <p>
+            {CONFIDENCE_WORDS[explanation.confidence]} <span className="muted">({explanation.confidence})</span>:{' '}
+            {visible(explanation.reason)}
+          </p>
           <ol className="evidence">
             {evidence.map(({ text, position: shown }) => (
               <li key={`${shown}:${text}`}>
@@ -169,6 +203,8 @@ function Divergence({ explanation, position }: { readonly explanation: Explanati
           </ol>
         </>
       )}
+      <h3>What would confirm it</h3>
+      <p>{visible(explanation.confirm)}</p>
     </section>
   );
 }

@@ -1,0 +1,81 @@
+import type { ReplicaId } from '../state/index.ts';
+import type { TraceBodyOf, TraceHeader, TraceRecord } from '../trace/index.ts';
+import { Claims } from './claims.ts';
+import type { Finding, Forgotten, RecordRef } from './finding.ts';
+import type { Frames } from './frames.ts';
+import { Operations } from './operations.ts';
+import { Stamps } from './stamps.ts';
+import type { Trail } from './trail.ts';
+import type { Trails } from './trails.ts';
+
+/** A session without an authority: peers that merge, groups that decide, replicated data types. */
+export class GroupAudit {
+  readonly #stamps: Stamps;
+  readonly #operations: Operations;
+  readonly #claims: Claims;
+  /** The last operation that each replica took in, and what it had seen then. */
+  readonly #lastOperation = new Map<ReplicaId, { readonly seq: number; readonly body: TraceBodyOf<'operation'> }>();
+  /** Whether versions are decided on: each is one state then. */
+  #isDecided = false;
+
+  constructor(header: Pick<TraceHeader, 'startedAt'>, trails: Trails, frames: Frames) {
+    this.#stamps = new Stamps(header, trails, frames);
+    this.#operations = new Operations(frames);
+    this.#claims = new Claims(this.#stamps);
+  }
+
+  /** After the replica's own trail has taken in the record. */
+  take(record: TraceRecord, ref: RecordRef, trail: Trail): void {
+    const { body, replica } = record;
+    switch (body.kind) {
+      case 'replica':
+        this.#operations.reset(replica, true);
+        this.#lastOperation.delete(replica);
+        return;
+      case 'proposal':
+      case 'vote':
+        this.#isDecided = true;
+        return;
+      case 'commit':
+      case 'apply':
+        this.#changed(record, body, ref, trail);
+        return;
+      case 'vector':
+        this.#claims.ofVector(body.vector, record, ref, trail);
+        return;
+      case 'operation':
+        this.#operations.take(record, body, ref, trail);
+        this.#lastOperation.set(replica, { seq: record.seq, body });
+        return;
+      case 'refused':
+        this.#stamps.refused(record, body, ref);
+        return;
+      default:
+        return;
+    }
+  }
+
+  sent(record: TraceRecord, body: TraceBodyOf<'send'>, ref: RecordRef, made: RecordRef | undefined): void {
+    this.#stamps.sent(record, body, ref, made);
+  }
+
+  /** @param explained replicas of which another finding says why they differ */
+  findings(explained: Iterable<ReplicaId>): Finding[] {
+    const found = [...this.#stamps.findings(), ...this.#operations.findings()];
+    const known = new Set([...explained, ...found.map(({ replica }) => replica)]);
+    return [...found, ...this.#claims.findings(known)];
+  }
+
+  get forgotten(): Forgotten[] {
+    return [this.#stamps.forgotten, ...this.#operations.forgotten, ...this.#claims.forgotten];
+  }
+
+  #changed(record: TraceRecord, body: TraceBodyOf<'commit' | 'apply'>, ref: RecordRef, trail: Trail): void {
+    this.#claims.touched(record, ref);
+    const operation = this.#lastOperation.get(record.replica);
+    if (operation && operation.seq === record.cause[0]) {
+      this.#claims.ofVector(operation.body.vector, record, ref, trail, operation.body.crdt);
+    } else if (operation) this.#operations.reset(record.replica, false);
+    if (this.#isDecided) this.#claims.ofVersion(body.kind === 'apply' ? body.to : body.version, record, ref, trail);
+  }
+}

@@ -1,0 +1,30 @@
+import type { TraceRecord } from '../trace/index.ts';
+import type { RecordRef } from './finding.ts';
+import type { Pending, Trail } from './trail.ts';
+
+/** What a client predicted and waits for. */
+export function takeOwnMutation({ body, time }: TraceRecord, ref: RecordRef, trail: Trail): void {
+  const counts = { framesSent: trail.wasHeard, framesReceived: trail.heard };
+  switch (body.kind) {
+    case 'prediction': {
+      const { version, changes } = body;
+      const isFirst = trail.pending.size === 0;
+      const told = { ref, time, version, changes, isFirst, toldAt: ref.position, ...counts };
+      trail.pending.replace(body.mutation.counter, told);
+      return;
+    }
+    case 'rebase':
+      body.pending.forEach(({ mutation, changes }, at) => {
+        const told = { version: body.version, changes, isFirst: at === 0, toldAt: ref.position };
+        const known: Pending = trail.pending.get(mutation.counter) ?? { ref, time, ...told, ...counts };
+        trail.pending.replace(mutation.counter, { ...known, ...told });
+      });
+      return;
+    case 'confirmation':
+    case 'rollback':
+      trail.pending.delete(body.mutation.counter);
+      return;
+    default:
+      return;
+  }
+}

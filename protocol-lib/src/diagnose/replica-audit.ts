@@ -1,0 +1,357 @@
+import { StateRoot } from '../merkle/index.ts';
+import type { ReplicaId, Version } from '../state/index.ts';
+import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
+import { alike } from './alike.ts';
+import type { AuthorityAudit } from './authority-audit.ts';
+import type { Cases, Judged } from './cases.ts';
+import { type DeltaCase, judgeDelta, whyNotFitting } from './delta-cause.ts';
+import { differenceIn, differencesBetween, tried } from './differences.ts';
+import { MAX_DIFFERENCES, type Proof, type RecordRef, type VerdictClass } from './finding.ts';
+import { type Frames, isChanged } from './frames.ts';
+import { takeOwnMutation } from './own-mutations.ts';
+import type { ReceivedFrame, Trail } from './trail.ts';
+
+/** What those say who are compared with an authority, or with each other where there is none. */
+export class ReplicaAudit {
+  readonly #authority: AuthorityAudit | undefined;
+  readonly #frames: Frames;
+  readonly #cases: Cases;
+
+  constructor(authority: AuthorityAudit | undefined, frames: Frames, cases: Cases) {
+    this.#authority = authority;
+    this.#frames = frames;
+    this.#cases = cases;
+  }
+
+  take(record: TraceRecord, ref: RecordRef, trail: Trail): void {
+    const { body } = record;
+    switch (body.kind) {
+      case 'replica':
+        trail.isConnected = true;
+        trail.highest.clear();
+        return;
+      case 'view':
+        trail.isPartial = true;
+        return;
+      case 'snapshot':
+        this.#snapshot(record, body, ref, trail);
+        return;
+      case 'commit':
+        this.#commit(record, body, ref, trail);
+        return;
+      case 'apply':
+        this.#apply(record, body, ref, trail);
+        return;
+      case 'repair':
+        this.#repair(body, ref, trail);
+        return;
+      case 'mismatch':
+        this.#mismatch(record, body, ref, trail);
+        return;
+      case 'hash':
+        this.#hash(record, body, ref, trail);
+        return;
+      case 'divergence':
+        this.#divergence(record, body, ref, trail);
+        return;
+      default:
+        takeOwnMutation(record, ref, trail);
+    }
+  }
+
+  /** A frame came other than it was sent. */
+  received(record: TraceRecord, ref: RecordRef, trail: Trail, frame: ReceivedFrame): void {
+    if (isChanged(frame)) this.#caseOf(record, ref, trail, frame, { version: trail.version, got: undefined });
+  }
+
+  /** A frame could not be read, or was not wanted. */
+  refused(record: TraceRecord, body: TraceBodyOf<'refused'>, ref: RecordRef, trail: Trail): void {
+    const { wire } = record;
+    // Where it could be read it was told of as received, and is that record's case.
+    const sent = wire && record.cause.length === 0 && this.#frames.changed(record.replica, body.from, wire);
+    if (!sent) return;
+    const receipt: ReceivedFrame = {
+      ...{ ref, type: sent.type, sequence: sent.sequence, wire, sent },
+      ...{ isRepeated: false, isLate: false },
+    };
+    this.#caseOf(record, ref, trail, receipt, { version: trail.version, got: undefined }, body.from);
+  }
+
+  #snapshot(record: TraceRecord, body: TraceBodyOf<'snapshot'>, ref: RecordRef, trail: Trail): void {
+    const root = StateRoot.from(body.records.map(({ key, record: value }) => [key, value] as const));
+    if (root.hash !== body.root) return;
+    if (body.reason === 'mismatch') {
+      this.#tellOwn(root, body.version, trail);
+      return;
+    }
+    trail.committed(ref.position, body.version);
+    this.#cases.agreed(trail, ref, false);
+    if (body.reason === 'full-sync') trail.isOfEarlierLife = false;
+    if (body.reason === 'attach' && this.#isWrong(body.version, body.root, trail)) {
+      this.#openAtRest(record, ref, trail, body.version, body.root);
+    }
+    trail.took(body.version, root, ref);
+  }
+
+  /** What a peer did itself, or decided with others. */
+  #commit(record: TraceRecord, body: TraceBodyOf<'commit'>, ref: RecordRef, trail: Trail): void {
+    this.#follow(record, ref, trail, { from: body.version - 1, to: body.version, ...body });
+  }
+
+  #apply(record: TraceRecord, body: TraceBodyOf<'apply'>, ref: RecordRef, trail: Trail): void {
+    trail.committed(ref.position, body.to);
+    if (!this.#authority) {
+      this.#follow(record, ref, trail, body);
+      return;
+    }
+    const known = this.#authority.stateAt(body.to);
+    if (known?.hash === body.root) trail.isOfEarlierLife = false;
+    const own = trail.root;
+    const root = own && trail.version === body.from ? tried(own, body.changes) : undefined;
+    if (root?.hash === body.root && !this.#isWrong(body.to, body.root, trail)) {
+      this.#cases.agreed(trail, ref, false);
+      trail.took(body.to, root, ref);
+      return;
+    }
+    if (known?.hash === body.root) {
+      this.#cases.agreed(trail, ref, false);
+      trail.took(body.to, known, ref);
+      return;
+    }
+    if (this.#isWrong(body.to, body.root, trail) || (own !== undefined && root?.hash !== body.root)) {
+      const receipt = this.#frames.received(record.cause[0]);
+      if (receipt?.type === 'DELTA_SYNC') {
+        this.#caseOf(record, ref, trail, receipt, { version: trail.version, got: body.root });
+      }
+    }
+    trail.version = body.to;
+    trail.root = root?.hash === body.root ? root : undefined;
+  }
+
+  /** Changes of a replica's own records, which must lead from what it had to what it says. */
+  #follow(
+    record: TraceRecord,
+    ref: RecordRef,
+    trail: Trail,
+    { from, to, changes, root: told }: Pick<TraceBodyOf<'apply'>, 'from' | 'to' | 'changes' | 'root'>,
+  ): void {
+    const own = trail.version === from ? trail.root : undefined;
+    const root = own && tried(own, changes);
+    if (root?.hash === told) {
+      trail.took(to, root, ref);
+      return;
+    }
+    if (own) {
+      this.#openAtRest(record, ref, trail, from, told, 'its changes lead from another state than its records gave it');
+    }
+    trail.version = to;
+    trail.root = undefined;
+  }
+
+  #repair(body: TraceBodyOf<'repair'>, ref: RecordRef, trail: Trail): void {
+    this.#cases.agreed(trail, ref, true);
+    const known = this.#authority?.stateAt(body.version);
+    if (trail.root?.hash === body.root) trail.took(body.version, trail.root, ref);
+    else if (known?.hash === body.root) trail.took(body.version, known, ref);
+    else {
+      trail.version = body.version;
+      trail.root = undefined;
+    }
+  }
+
+  #mismatch(record: TraceRecord, body: TraceBodyOf<'mismatch'>, ref: RecordRef, trail: Trail): void {
+    const held = trail.stepAt(body.version);
+    if (held && held.root.hash !== body.own) {
+      this.#openAtRest(record, ref, trail, body.version, body.own);
+      return;
+    }
+    const receipt = this.#frames.received(record.cause[0]);
+    if (body.reason === 'base') {
+      this.#refusedDelta(record, body, ref, trail, receipt);
+      return;
+    }
+    if (receipt && body.reason !== 'heartbeat') {
+      this.#caseOf(record, ref, trail, receipt, { version: body.version, got: body.got });
+    } else if (this.#isWrong(body.version, body.own, trail)) {
+      this.#openAtRest(record, ref, trail, body.version, body.own);
+    }
+  }
+
+  #refusedDelta(
+    { time }: TraceRecord,
+    body: TraceBodyOf<'mismatch'>,
+    ref: RecordRef,
+    trail: Trail,
+    receipt: ReceivedFrame | undefined,
+  ): void {
+    const text = `${trail.id} is at v${body.version} and refused a delta from v${body.from}; it asked again.`;
+    const told = { verdict: 'refused-delta' as const, version: body.version, time, record: ref, text };
+    const one = receipt && this.#deltaCase(ref, trail, receipt, { version: body.version, got: undefined });
+    this.#cases.verdict(
+      { ...told, replica: trail.id, against: this.#against(trail) },
+      one && (() => whyNotFitting(one, body, 'arrived')),
+    );
+  }
+
+  #hash(record: TraceRecord, body: TraceBodyOf<'hash'>, ref: RecordRef, trail: Trail): void {
+    const isTold = body.agrees === false || (body.agrees === undefined && this.#isWrong(body.version, body.own, trail));
+    if (body.agrees === true || (!isTold && body.agrees !== undefined)) return;
+    const held = trail.stepAt(body.version);
+    const verdict = isTold || held ? this.#verdictOf(body, trail) : undefined;
+    if (verdict) {
+      const { version } = body;
+      const told = { ...verdict, version, time: record.time, record: ref };
+      if (isTold) this.#cases.verdict({ ...told, replica: trail.id, against: this.#against(trail) });
+      return;
+    }
+    if (!isTold) return;
+    // Said before it was put right, and heard only now.
+    const sent = this.#frames.received(record.cause[0])?.sent;
+    if (sent && sent.ref.position < trail.agreedAgain) return;
+    this.#openAtRest(record, ref, trail, body.version, body.own);
+  }
+
+  /** Why a hash that is not the one of its version is right nevertheless. */
+  #verdictOf({ version, own }: TraceBodyOf<'hash'>, trail: Trail): { verdict: VerdictClass; text: string } | undefined {
+    const states = this.#authority?.states() ?? new Map<Version, StateRoot>();
+    const other = [...states].find(([, root]) => root.hash === own);
+    if (other && other[0] !== version) {
+      const text = `The hash is that of v${other[0]}, not of v${version}: two versions were compared.`;
+      return { verdict: 'other-version', text };
+    }
+    if (!trail.root) return undefined;
+    const changes = [...trail.pending.values()].flatMap((one) => one.changes);
+    if (changes.length > 0 && tried(trail.root, changes)?.hash === own) {
+      return { verdict: 'predicted', text: 'The hash is that of the state with what was predicted on top.' };
+    }
+    if (trail.isPartial && trail.root.hash === own) {
+      return { verdict: 'partial-view', text: 'The hash is that of the part which the replica is shown.' };
+    }
+    return undefined;
+  }
+
+  /** The replica tells what it holds where it differs. */
+  #divergence(record: TraceRecord, body: TraceBodyOf<'divergence'>, ref: RecordRef, trail: Trail): void {
+    const harmless = body.differences.map(({ own, theirs }) => alike(own, theirs));
+    if (harmless.length > 0 && harmless.every((one) => one !== undefined)) {
+      const text = `${body.differences[0]!.key} is written in two ways that say the same.`;
+      const told = { verdict: harmless[0]!, version: body.version, time: record.time, record: ref, text };
+      this.#cases.verdict({ ...told, replica: trail.id, against: this.#against(trail) });
+      this.#cases.dismiss(trail);
+      return;
+    }
+    const all = body.differences.map(({ key, own, theirs }) => differenceIn(key, own, theirs));
+    // A replica that is behind lacks newer changes too; what it holds that no record gave it is the fault itself.
+    const { root } = trail;
+    const wrong = root
+      ? all.filter((_, at) => !isHeld(root, body.differences[at]!))
+      : all.filter(({ side }) => side !== 'right');
+    const differences = (wrong.length > 0 ? wrong : all).slice(0, MAX_DIFFERENCES);
+    if (differences.length === 0) return;
+    const missed = trail.isPartial ? this.#missedExit(body, trail) : undefined;
+    const told: Proof = { text: 'The replica told what it held.', record: ref };
+    this.#cases.amend(trail, (judged) => ({
+      ...judged,
+      ...(missed && judged.class === 'unknown' ? missed : {}),
+      differences: missed ? missed.differences : judged.differences.length > 0 ? judged.differences : differences,
+      evidence: [...judged.evidence, told],
+    }));
+  }
+
+  /** What a replica still has, or has not yet, though its view moved. */
+  #missedExit({ differences }: TraceBodyOf<'divergence'>, trail: Trail) {
+    const state = this.#authority?.current;
+    const kept = differences.find(({ key, own, theirs }) => (own === null) !== (theirs === null) && state?.has(key));
+    if (!kept) return undefined;
+    const isExit = kept.theirs === null;
+    return {
+      class: 'missed-change' as const,
+      confidence: 'high' as const,
+      reason: isExit
+        ? `${kept.key} is still in the session but no longer in the view of ${trail.id}, which was not told so`
+        : `${kept.key} came into the view of ${trail.id}, which was not told so`,
+      confirm: 'compare the view before and after the delta: what left it must be removed by it',
+      differences: [differenceIn(kept.key, kept.own, kept.theirs)],
+    };
+  }
+
+  #caseOf(
+    record: TraceRecord,
+    detected: RecordRef,
+    trail: Trail,
+    receipt: ReceivedFrame,
+    at: Pick<DeltaCase, 'version' | 'got'>,
+    from: ReplicaId | undefined = receipt.sent?.from,
+  ): void {
+    const one = this.#deltaCase(detected, trail, receipt, at, from);
+    const version = one.received?.to ?? at.version;
+    this.#cases.open(record, detected, trail, { version, against: this.#against(trail, from) }, () => judgeDelta(one));
+  }
+
+  #deltaCase(
+    detected: RecordRef,
+    trail: Trail,
+    receipt: ReceivedFrame,
+    at: Pick<DeltaCase, 'version' | 'got'>,
+    from: ReplicaId | undefined = receipt.sent?.from,
+  ): DeltaCase {
+    const sender = from ?? this.#authority?.id ?? trail.id;
+    return {
+      ...{ replica: trail.id, receipt, detected, own: trail.root, ...at },
+      sent: this.#frames.delta(receipt.sent?.wire, sender),
+      received: this.#frames.delta(receipt.wire, sender),
+      steps: [...trail.steps],
+      authority: trail.isPartial ? new Map() : (this.#authority?.states() ?? new Map()),
+      deltas: this.#frames.stateFramesTo(trail.id),
+      stated: (frame) => this.#frames.delta(frame.wire, frame.from),
+    };
+  }
+
+  /** Its own whole state, told after a mismatch: the values that are wrong at rest. */
+  #tellOwn(root: StateRoot, version: Version, trail: Trail): void {
+    const differences = differencesBetween(root, trail.stepAt(version)?.root);
+    if (differences.length === 0) return;
+    this.#cases.amend(trail, (judged) => (judged.differences.length > 0 ? judged : { ...judged, differences }));
+  }
+
+  #openAtRest(
+    record: TraceRecord,
+    detected: RecordRef,
+    trail: Trail,
+    version: Version,
+    own: string,
+    how = 'its own hash was right at this version, is another now, and no record lies between that changes it',
+  ): void {
+    const verified = trail.verified ?? detected;
+    const held = trail.stepAt(version);
+    const judged: Judged = {
+      class: held ? 'corrupted-at-rest' : 'unknown',
+      cause: verified,
+      confidence: held ? 'high' : 'low',
+      reason: held ? how : 'the capture does not hold what it had at this version',
+      evidence: [
+        { text: `At v${version} it had the root ${held?.root.hash ?? 'unknown'} here.`, record: verified },
+        { text: `It had the root ${own} here.`, record: detected },
+      ],
+      confirm: 'look for code that writes into the committed state other than by deltas',
+      differences: [],
+    };
+    this.#cases.open(record, detected, trail, { version, against: this.#against(trail) }, () => judged);
+  }
+
+  #against(trail: Trail, from?: ReplicaId): ReplicaId {
+    return this.#authority?.id ?? from ?? trail.id;
+  }
+
+  #isWrong(version: Version, root: string, trail: Trail): boolean {
+    const known = trail.isPartial || trail.isOfEarlierLife ? undefined : this.#authority?.stateAt(version);
+    return known !== undefined && known.hash !== root;
+  }
+}
+
+/** Whether a value that a replica tells is the one that its records gave it. */
+function isHeld(root: StateRoot, { key, own }: TraceBodyOf<'divergence'>['differences'][number]): boolean {
+  const held = root.get(key);
+  if (held === undefined || own === null) return held === undefined && own === null;
+  return differenceIn(key, own, held).fields.length === 0;
+}
