@@ -70,11 +70,11 @@ interface Connection {
   readonly visit: { greeted(): void; gone(): void };
   readonly allowance: Allowance;
   isGreeted: boolean;
+  /** When a frame of it came to the authority last. */
+  heardAt: number;
   /** Frames of this step, sent together at its end. */
   outgoing: Uint8Array[];
   /** Whether they are sent at the end of this step. */
-  /** When a frame of it came to the authority last. */
-  heardAt: number;
   isDue: boolean;
   /** Whether it is looked after, as one of which nothing but events waits, or has waited, since then. */
   isHeld: boolean;
@@ -154,6 +154,11 @@ export class Gateway {
     return { isReady: Object.values(parts).every((state) => state === 'ok'), parts };
   }
 
+  /** When a frame of a link came to the authority last, in nanoseconds; 0 where there is none. */
+  heardAt(link: LinkId): number {
+    return this.#connections.get(link)?.heardAt ?? 0;
+  }
+
   /** Whether a path is answered by {@link handle}. */
   answers(path: string): boolean {
     return isGatewayPath(path);
@@ -161,11 +166,6 @@ export class Gateway {
 
   /** Answers an HTTP request that has been found to be no stranger's. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  /** When a frame of a link came to the authority last, in nanoseconds; 0 where there is none. */
-  heardAt(link: LinkId): number {
-    return this.#connections.get(link)?.heardAt ?? 0;
-  }
-
     return this.#http(request, response);
   }
 
@@ -323,6 +323,7 @@ export class Gateway {
       up: faults.up(replica, (frame) => this.#deliver(connection, frame)),
       allowance: new Allowance(this.#limits.frames, this.#now()),
       isGreeted: false,
+      heardAt: this.#now(),
       outgoing: [],
       isDue: false,
       isHeld: false,
@@ -349,7 +350,6 @@ export class Gateway {
       return;
     }
     if (frame.length > CLIENT_FRAME_MAX) {
-      heardAt: this.#now(),
       this.#end(connection, 'FRAME_TOO_LARGE', `a frame of more than ${CLIENT_FRAME_MAX} bytes`);
       return;
     }

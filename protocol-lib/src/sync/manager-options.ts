@@ -35,10 +35,10 @@ export interface SyncManagerOptions extends Partial<SyncSettings> {
   readonly metrics?: SyncMetrics;
   /** A mutation is settled and durable, so many nanoseconds after it was decided: what the log took. */
   readonly onDurable?: (time: number) => void;
-  /** What this side offers; all of {@link FEATURES} where absent. */
-  readonly features?: readonly Feature[];
   /** A client has said that it leaves, at `now` in nanoseconds; one of which nothing more is heard has not. */
   readonly onGoodbye?: (replica: ReplicaId, now: number) => void;
+  /** What this side offers; all of {@link FEATURES} where absent. */
+  readonly features?: readonly Feature[];
   /** The protocol versions that this side speaks; {@link OWN_PROTOCOLS} where absent. */
   readonly protocols?: ProtocolRange;
 }

@@ -62,6 +62,7 @@ export class SyncManager {
   readonly #receipts: ReceiptBook;
   readonly #totals = { commits: 0, rejections: 0, refused: 0, passedOver: 0, tooSlow: 0 };
   readonly #onDurable: ((time: number) => void) | undefined;
+  readonly #onGoodbye: SyncManagerOptions['onGoodbye'];
   readonly #start: number;
   /** The last time that the driver has told. */
   #now: number;
@@ -71,7 +72,6 @@ export class SyncManager {
   #hasFailed = false;
 
   /** @throws SyncError where the log does not come to a state, as `rehydrate` says it; RangeError for a setting that is none */
-  readonly #onGoodbye: SyncManagerOptions['onGoodbye'];
   constructor(options: SyncManagerOptions) {
     this.replica = options.replica;
     this.session = options.session;
@@ -374,6 +374,7 @@ export class SyncManager {
       case 'BYE':
         this.disconnect(link.id, message.reason, now);
         this.#outbox.close(link.id, 'bye');
+        this.#onGoodbye?.(client.replica, now);
         return;
       case 'ERROR':
         this.#log('warn', `${client.replica} reports ${message.code}: ${message.message}`, [seq]);
@@ -472,7 +473,6 @@ export class SyncManager {
   }
 
   // — mutations —
-        this.#onGoodbye?.(client.replica, now);
 
   #onCommand(client: Client, message: MessageOf<'COMMAND'>, seq: number, now: number): void {
     const { counter } = message;
