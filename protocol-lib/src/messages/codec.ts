@@ -95,6 +95,18 @@ export class FrameEncoder {
     return this.#sequence;
   }
 
+  /** Where it is, for another one to {@link resume} from. */
+  get standing(): { readonly names: string[]; readonly announced: number; readonly sequence: number } {
+    return { names: this.names.slice(0), announced: this.#announced, sequence: this.#sequence };
+  }
+
+  /** Goes on where another one was; for an encoder that has made nothing yet. */
+  resume({ names, announced, sequence }: FrameEncoder['standing']): void {
+    this.names.append(0, names);
+    this.#announced = announced;
+    this.#sequence = sequence;
+  }
+
   /**
    * The frame of a message, behind NAMES frames where it is the first to use some names.
    * @throws SyncError `VALUE_INVALID` or `LIMIT_DEPTH` for values that cannot be sent; names met on the way are announced with the next frame
@@ -187,6 +199,11 @@ export class FrameDecoder {
     const message = decodeMessage(frame, this.#names, this.#protocols);
     if (message.type === 'NAMES') this.#take(message.first, message.names);
     return message;
+  }
+
+  /** Knows these names from the first on, as if they had been announced. @throws SyncError `NAMES_LIMIT` */
+  resume(names: readonly string[]): void {
+    this.#take(0, names);
   }
 
   #take(first: number, names: readonly string[]): void {

@@ -1,8 +1,8 @@
 import type { OpenCapture } from '../capture/index.ts';
 import type { ReplicaId, StateHash, Version } from '../state/index.ts';
 import type { MutationId, TraceBody, TraceKind, TraceRecord } from '../trace/index.ts';
+import { isInputs } from './batches.ts';
 import { firstDifferenceOf } from './difference.ts';
-import { isInputs } from './inputs.ts';
 import type { Placed } from './steps.ts';
 
 /** Where two captures first part on one replica. */

@@ -2,7 +2,7 @@ import { SyncError } from '../errors/index.ts';
 import type { DomainEvent } from '../events/index.ts';
 import { decodeMessage, type Message, NameTable } from '../messages/index.ts';
 import type { Change, RecordKey, ReplicaId, SyncRecord, Value } from '../state/index.ts';
-import type { CommandHandler, CommandOutcome, SessionDefinition } from '../sync/index.ts';
+import type { ClientStanding, CommandHandler, CommandOutcome, SessionDefinition } from '../sync/index.ts';
 import type { MutationId, TraceBodyOf } from '../trace/index.ts';
 import type { Input } from './inputs.ts';
 import type { Placed, Step } from './steps.ts';
@@ -74,13 +74,15 @@ export class RecordedDecisions implements Decisions {
       const text = 'its authority ended and began again with mutations that it had told nobody of: give the definition';
       throw new SyncError('REPLAY_NEEDS_DEFINITION', text, { origin: 'setting' });
     }
-    if (begun?.op === 'authority' && begun.hasViews) {
+    const stands = steps.find(({ input }) => input?.op === 'authorityStands')?.input;
+    const began = begun?.op === 'authority' ? begun : stands?.op === 'authorityStands' ? stands.standing : undefined;
+    if (began?.hasViews) {
       const text = 'each client of this session sees a part of the state: give the definition, which tells which';
       throw new SyncError('REPLAY_NEEDS_DEFINITION', text, { origin: 'setting' });
     }
     this.definition = {
       name: 'recorded',
-      groups: begun?.op === 'authority' ? begun.groups : [],
+      groups: began?.groups ?? [],
       initialRecords: () => initial,
       commands: this.#commands,
       // An event that a log gave back carries what it does as well.
@@ -119,11 +121,38 @@ export class RecordedDecisions implements Decisions {
       case 'client':
         this.#pending.delete(input.replica);
         return;
+      case 'clientStands':
+        this.#stands(input.replica, input.standing);
+        return;
+      case 'authorityStands': {
+        const own = input.standing.state.ledger.writers.find(({ replica }) => replica === input.replica);
+        const waiting = input.standing.state.log?.waiting ?? [];
+        const last = waiting.findLast(({ mutation }) => mutation.writer === input.replica);
+        this.#ownCounter = last?.mutation.counter ?? own?.counter ?? 0;
+        return;
+      }
+      case 'settle':
+        this.#add(input.command);
+        this.#next.push(this.#outcome(input, seq));
+        return;
       case 'authority':
         this.#ownCounter = ownCounter(records, input.replica);
         return;
       default:
     }
+  }
+
+  /** What is pending of a client in the midst of its session. */
+  #stands(replica: ReplicaId, { pending: { list } }: ClientStanding): void {
+    for (const { mutation, command, args, changes } of list) {
+      this.#add(command);
+      this.#predicted.set(idOf(mutation), changes);
+      if (typeof args === 'object' && args !== null) this.#mutations.set(args, idOf(mutation));
+    }
+    this.#pending.set(
+      replica,
+      list.map(({ mutation }) => idOf(mutation)),
+    );
   }
 
   #predict({ mutation, changes }: TraceBodyOf<'prediction'>, args: Value | undefined): void {

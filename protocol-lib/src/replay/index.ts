@@ -1,4 +1,5 @@
 export { argumentText, parseArguments } from './arguments.ts';
+export { isInputs } from './batches.ts';
 export { type Blame, type BlameEntry, type BlameRule, blame } from './blame.ts';
 export { type Branch, type BranchOptions, runBranch } from './branch.ts';
 export {
@@ -33,8 +34,10 @@ export {
   proposeInput,
   roomInput,
 } from './group-nodes.ts';
-export { type Input, type InputOp, inputSchema, isInputs } from './inputs.ts';
+export { type Input, type InputOp, inputSchema } from './inputs.ts';
 export { InputJournal } from './journal.ts';
+export { JournaledClient, JournaledManager } from './journaled.ts';
+export { LiveJournal } from './live-journal.ts';
 export {
   type ReplayDifference,
   type ReplayOptions,

@@ -1,5 +1,4 @@
-import { fromHex, packMsgpack, toHex, unpackMsgpack } from '../bytes/index.ts';
-import { isSyncError, SyncError } from '../errors/index.ts';
+import { SyncError } from '../errors/index.ts';
 import {
   array,
   boolean,
@@ -14,9 +13,7 @@ import {
   uint,
   variant,
 } from '../schema/index.ts';
-import { changeSchema, replicaIdSchema, type Value, valueSchema } from '../state/index.ts';
-import type { TraceRecord } from '../trace/index.ts';
-import { type CompactBatch, unpackBatch } from './compact-inputs.ts';
+import { changeSchema, replicaIdSchema, valueSchema } from '../state/index.ts';
 import { groupInputs } from './group-inputs.ts';
 import { liveInputs } from './live-inputs.ts';
 
@@ -82,65 +79,3 @@ export const inputSchema = variant('op', inputVariants);
 export type Input = Infer<typeof inputSchema>;
 export type InputOp = Input['op'];
 export type InputOf<Op extends InputOp> = Extract<Input, { op: Op }>;
-
-/** Inputs in order, of which the last made the `count` records before this one; the others made none. */
-const batchSchema = object({ count: uint, inputs: array(inputSchema, 10_000) });
-export type InputBatch = Infer<typeof batchSchema>;
-
-/** Text of a `log` record that carries a batch, or a part of one that is continued in the next such record. */
-const PREFIX = 'inputs ';
-const CONTINUED = 'inputs+ ';
-/** The same of a compact batch. */
-const COMPACT = 'inputs= ';
-const PREFIXES = [PREFIX, CONTINUED, COMPACT];
-/** A log's text may have 10,000 units. */
-const PART_LENGTH = 9_900;
-
-/** The texts of the `log` records that carry a batch. */
-export function batchTexts(batch: InputBatch): string[] {
-  return partsOf(PREFIX, toHex(packMsgpack(batch as unknown as Value)));
-}
-
-/** The texts of the `log` records that carry a compact batch, as `packBatch` writes it. */
-export function compactTexts(packed: string): string[] {
-  return partsOf(COMPACT, packed);
-}
-
-function partsOf(prefix: string, text: string): string[] {
-  const parts: string[] = [];
-  for (let at = 0; at < text.length; at += PART_LENGTH) parts.push(text.slice(at, at + PART_LENGTH));
-  return parts.map((part, at) => `${at === parts.length - 1 ? prefix : CONTINUED}${part}`);
-}
-
-/** Puts batches together from the records of a trace. */
-export class BatchReader {
-  #parts = '';
-
-  /**
-   * Answers the batch that ends with this record, `part` where it carries one that goes on, undefined where it carries none.
-   * @throws SyncError `REPLAY_INPUTS_DAMAGED`
-   */
-  take({ seq, body }: TraceRecord): InputBatch | CompactBatch | 'part' | undefined {
-    if (body.kind !== 'log') return undefined;
-    if (body.text.startsWith(CONTINUED)) {
-      this.#parts += body.text.slice(CONTINUED.length);
-      return 'part';
-    }
-    const isCompact = body.text.startsWith(COMPACT);
-    if (!isCompact && !body.text.startsWith(PREFIX)) return undefined;
-    const text = this.#parts + body.text.slice(PREFIX.length);
-    this.#parts = '';
-    try {
-      return isCompact ? unpackBatch(text) : batchSchema.parse(unpackMsgpack(fromHex(text)), 'inputs');
-    } catch (error) {
-      if (!isSyncError(error)) throw error;
-      const text = `the inputs in record ${seq} cannot be read: ${error.message}`;
-      throw new SyncError('REPLAY_INPUTS_DAMAGED', text, { origin: 'capture', cause: error });
-    }
-  }
-}
-
-/** Whether a record only carries inputs, and says nothing of the session. */
-export function isInputs({ body }: TraceRecord): boolean {
-  return body.kind === 'log' && PREFIXES.some((prefix) => body.text.startsWith(prefix));
-}

@@ -1,7 +1,8 @@
 import type { Clock, Random } from '../ports/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import type { TraceHub } from '../trace/index.ts';
-import { batchTexts, type Input } from './inputs.ts';
+import { batchTexts } from './batches.ts';
+import type { Input } from './inputs.ts';
 
 /** Silent inputs that are kept before they are written without waiting for one that is not. */
 const MAX_WAITING = 500;
@@ -44,7 +45,7 @@ export class InputJournal {
     const done = input(result);
     if (done) this.#waiting.push(done);
     const count = this.#hub.lastSeq - before;
-    if (done && count > 0) this.#write(count);
+    if (done && (count > 0 || this.#waiting.length >= MAX_WAITING)) this.#write(count);
     return result;
   }
 

@@ -1,8 +1,10 @@
+import { VersionVector } from '../clock/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
+import { StateRoot } from '../merkle/index.ts';
 import { FrameDecoder, type Message } from '../messages/index.ts';
 import type { ReplicaId, Value } from '../state/index.ts';
 import { ClientState, type LinkId, type Outgoing, SyncManager } from '../sync/index.ts';
-import type { Tap } from '../trace/index.ts';
+import type { Tap, TraceBodyOf } from '../trace/index.ts';
 import { parseArguments } from './arguments.ts';
 import type { Decisions } from './driven.ts';
 import type { Input, InputOf } from './inputs.ts';
@@ -32,6 +34,10 @@ export class Machines {
   #manager: SyncManager | undefined;
   #log: ReplayLog | undefined;
   #authority: ReplicaId | undefined;
+  /** What each client shows in its HELLO: a capture has it there alone. */
+  readonly #tokens = new Map<ReplicaId, string>();
+  /** Whether the token in the frame that is being handed over did not let in when it was recorded. */
+  #isTokenWrong = false;
 
   constructor(tap: Tap, decisions: Decisions) {
     this.#tap = tap;
@@ -51,7 +57,13 @@ export class Machines {
    * Hands over one input. `records` are what it made when it was recorded; `frame` is what it brings, by default what the recording has.
    * @throws SyncError `REPLAY_INPUT_UNFIT` where no such endpoint is there, and what the machines throw
    */
-  apply(input: Input, records: readonly Placed[], frame: Uint8Array | undefined = frameOf(records)): Effects {
+  apply(
+    input: Input,
+    records: readonly Placed[],
+    frame: Uint8Array | undefined = frameOf(records),
+    snapshot?: TraceBodyOf<'snapshot'>,
+  ): Effects {
+    this.#isTokenWrong = input.op === 'arrival' && records.some(isTokenRefusal);
     const args = input.op === 'predict' ? parseArguments(input.args) : undefined;
     this.#decisions.expect(input, records, frame && this.#read(input, frame), args);
     switch (input.op) {
@@ -61,6 +73,26 @@ export class Machines {
         this.clients.delete(input.replica);
         this.#begun.set(input.replica, input);
         return NO_EFFECTS;
+      case 'authorityStands':
+        // One that runs here is where it is; that it is there is seen in what it goes on to do.
+        if (!this.#manager) this.#goOn(input, snapshot);
+        return NO_EFFECTS;
+      case 'clientStands':
+        if (input.isNew || !this.clients.has(input.replica)) this.#goOnAsClient(input, snapshot);
+        return NO_EFFECTS;
+      case 'describe':
+        if (input.replica === this.#authority) this.#requireManager().describe();
+        else this.clients.get(input.replica)?.describe();
+        return NO_EFFECTS;
+      case 'queues':
+      case 'flush':
+      case 'stop':
+      case 'adopt':
+      case 'settle':
+      case 'refuse':
+      case 'follow':
+      case 'keep':
+        return { frames: [], outgoing: takeLive(this.#requireManager(), input) };
       case 'connect':
       case 'disconnect':
       case 'arrival':
@@ -77,6 +109,7 @@ export class Machines {
       case 'delivery':
       case 'predict':
       case 'closed':
+      case 'close':
       case 'corrupt':
         return { frames: this.#atClient(input, records, frame, args ?? null), outgoing: [] };
       default:
@@ -104,6 +137,46 @@ export class Machines {
       ...(this.#log ? { log: this.#log } : {}),
     });
     return NO_EFFECTS;
+  }
+
+  /** An authority in the midst of its session. */
+  #goOn({ replica, now, standing }: InputOf<'authorityStands'>, snapshot: TraceBodyOf<'snapshot'> | undefined): void {
+    const root = rootOf(snapshot, replica);
+    this.#authority = replica;
+    for (const { id, names } of standing.links) {
+      const decoder = new FrameDecoder();
+      decoder.resume(names);
+      this.#links.set(id, { decoder });
+    }
+    this.#log = standing.durability ? ReplayLog.at(standing, root) : undefined;
+    this.#manager = new SyncManager({
+      ...standing.settings,
+      definition: this.#decisions.definition,
+      replica,
+      session: standing.session,
+      random: { next: () => 0 },
+      now,
+      features: standing.features,
+      protocols: standing.protocols,
+      verifyReducer: standing.verifiesReducer,
+      authorize: () => !this.#isTokenWrong,
+      tap: this.#tap,
+      resume: { root, standing },
+      ...(this.#log ? { log: this.#log } : {}),
+    });
+  }
+
+  #goOnAsClient({ replica, standing }: InputOf<'clientStands'>, snapshot: TraceBodyOf<'snapshot'> | undefined): void {
+    const { session, features, protocols, role, version } = standing;
+    const root = version === 0 ? StateRoot.empty : rootOf(snapshot, replica);
+    const vector = VersionVector.from(version === 0 ? [] : (snapshot?.vector ?? []));
+    const client = new ClientState({
+      ...{ definition: this.#decisions.definition, replica, session, features, protocols, role },
+      token: () => this.#tokens.get(replica) ?? '',
+      tap: this.#tap,
+      resume: { root, vector, standing },
+    });
+    this.clients.set(replica, client);
   }
 
   #atAuthority(
@@ -136,7 +209,7 @@ export class Machines {
   }
 
   #atClient(
-    input: InputOf<'open' | 'delivery' | 'predict' | 'closed' | 'corrupt'>,
+    input: InputOf<'open' | 'delivery' | 'predict' | 'closed' | 'close' | 'corrupt'>,
     records: readonly Placed[],
     frame: Uint8Array | undefined,
     args: Value,
@@ -158,6 +231,8 @@ export class Machines {
       case 'closed':
         client.closed(input.reason, now);
         return [];
+      case 'close':
+        return client.close(input.reason);
       case 'corrupt':
         client.corruptCommitted(input.changes);
         return [];
@@ -166,6 +241,7 @@ export class Machines {
 
   /** The client that opens its connection. The token that it shows is in its HELLO only, where a capture can have it blacked out. */
   #opened(replica: ReplicaId, records: readonly Placed[]): ClientState {
+    this.#tokens.set(replica, tokenIn(records));
     const known = this.clients.get(replica);
     if (known) return known;
     const begun = this.#begun.get(replica);
@@ -177,7 +253,7 @@ export class Machines {
       definition: this.#decisions.definition,
       replica,
       session,
-      token: tokenIn(records),
+      token: () => this.#tokens.get(replica) ?? '',
       features,
       protocols,
       role,
@@ -212,6 +288,55 @@ function mutate(manager: SyncManager, { command, args, now }: InputOf<'mutate'>)
   } catch (error) {
     if (!isSyncError(error)) throw error;
   }
+}
+
+/** What is done to an authority outside a simulation. */
+function takeLive(
+  manager: SyncManager,
+  input: InputOf<'queues' | 'flush' | 'stop' | 'adopt' | 'settle' | 'refuse' | 'follow' | 'keep'>,
+): readonly Outgoing[] {
+  const { posted } = manager;
+  const { now } = input;
+  switch (input.op) {
+    case 'queues':
+      for (const [at, link] of input.links.entries()) manager.queued(link, input.bytes[at] ?? 0, now);
+      return [];
+    case 'flush':
+      return manager.flush(now);
+    case 'stop':
+      return manager.stop(input.reason, input.reconnect);
+    case 'adopt':
+      posted.adopt(input.writer, input.counter, input.seen, now);
+      return [];
+    case 'settle': {
+      const { writer, counter, command, args, seen } = input;
+      posted.settle({ writer, counter }, command, parseArguments(args), seen, now);
+      return [];
+    }
+    case 'refuse': {
+      const { writer, counter, command, reason, seen } = input;
+      posted.refuse({ writer, counter }, command, reason, seen, now);
+      return [];
+    }
+    case 'follow':
+      posted.follow(now);
+      return [];
+    case 'keep':
+      posted.keep();
+      return [];
+  }
+}
+
+/** @throws SyncError `REPLAY_INPUTS_DAMAGED` */
+function rootOf(snapshot: TraceBodyOf<'snapshot'> | undefined, replica: ReplicaId): StateRoot {
+  if (snapshot) return StateRoot.from(snapshot.records.map(({ key, record }) => [key, record] as const));
+  const text = `${replica} is said to stand somewhere, and no record has its state`;
+  throw new SyncError('REPLAY_INPUTS_DAMAGED', text, { origin: 'capture' });
+}
+
+/** The authority says why it sends a link away; with that the capture says what the token was worth, which is not in it. */
+function isTokenRefusal({ record: { body } }: Placed): boolean {
+  return body.kind === 'log' && body.text.endsWith('was refused: TOKEN_REJECTED');
 }
 
 /** The frame that an input brought when it was recorded. What became durable meanwhile is told before it. */

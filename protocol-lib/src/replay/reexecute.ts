@@ -6,6 +6,7 @@ import type { Tap, TraceBody, TraceRecord } from '../trace/index.ts';
 import { type DifferenceKind, recordDifference, type Told } from './difference.ts';
 import { appDecisions, RecordedDecisions } from './driven.ts';
 import { type GroupDefinition, GroupMachines, needsGroup } from './group-machines.ts';
+import { isOfSession } from './live-steps.ts';
 import { Machines } from './machines.ts';
 import { isGroup, type Placed, readSteps, type Step } from './steps.ts';
 
@@ -39,6 +40,8 @@ export interface ReplayResult {
   readonly status: 'equal' | 'differs';
   /** Whether the app's commands and reducers were run again, or what they did was taken from the recording. */
   readonly level: 'app' | 'protocol';
+  /** Those that were run again; of others a capture has what they said, and not what was done to them. */
+  readonly replicas: readonly ReplicaId[];
   readonly inputs: number;
   /** Records that were compared, and those of them that tell a root hash. */
   readonly records: number;
@@ -63,16 +66,20 @@ export function reexecuteSteps(steps: readonly Step[], options: ReplayOptions = 
   const { definition, from = 0, to = Number.POSITIVE_INFINITY, onProgress } = options;
   const expectation = new Expectation(from);
   const machines = machinesOf(steps, options, expectation);
+  const replicas = new Set<ReplicaId>();
   let inputs = 0;
-  for (const [at, { input, records }] of steps.entries()) {
+  const isSession = !isGroup(steps);
+  for (const [at, { input, records, snapshot }] of steps.entries()) {
     if (at % STEPS_BETWEEN_PROGRESS === 0) onProgress?.(at, steps.length);
     const [first] = records;
     if (first && first.position > to) break;
     if (input === undefined) continue;
     inputs++;
-    expectation.expect(records);
+    replicas.add(input.replica);
+    expectation.expect(isSession ? records.filter(isOfSession) : records);
     try {
-      machines.apply(input, records);
+      if (machines instanceof Machines) machines.apply(input, records, undefined, snapshot);
+      else machines.apply(input, records);
     } catch (error) {
       if (!isSyncError(error)) throw error;
       expectation.failed(input.replica, `${error.code}: ${error.message}`);
@@ -84,6 +91,7 @@ export function reexecuteSteps(steps: readonly Step[], options: ReplayOptions = 
   return {
     status: difference ? 'differs' : 'equal',
     level: definition || isGroup(steps) ? 'app' : 'protocol',
+    replicas: [...replicas].sort(),
     inputs,
     records: compared,
     hashes,

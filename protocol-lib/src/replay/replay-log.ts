@@ -1,5 +1,14 @@
 import { SyncError } from '../errors/index.ts';
-import { type Durability, type EventLog, type LogEntry, LogIndex, type LogSnapshot } from '../events/index.ts';
+import {
+  type Durability,
+  type EventLog,
+  type LogEntry,
+  LogIndex,
+  type LogSnapshot,
+  snapshotOf,
+} from '../events/index.ts';
+import type { StateRoot } from '../merkle/index.ts';
+import type { AuthorityStanding } from '../sync/index.ts';
 
 /** A log whose entries become durable when the recording says that they did. */
 export class ReplayLog implements EventLog {
@@ -29,6 +38,27 @@ export class ReplayLog implements EventLog {
     index.putSnapshot(first);
     for (const entry of before.read(first.position, last - first.position)) index.append(index.last, [entry]);
     return new ReplayLog(index, durability);
+  }
+
+  /** The log of an authority that goes on: as long as it was, with nothing that anybody would read again. */
+  static at({ durability, state }: AuthorityStanding, root: StateRoot): ReplayLog {
+    const { log, version, ledger, incarnation } = state;
+    const counters = new Map(ledger.writers.map(({ replica, counter }) => [replica, counter]));
+    const { position = 0, taken = 0, time = 0, waiting = [] } = log ?? {};
+    let head = root;
+    for (const { mutation, changes = [] } of waiting) {
+      head = head.apply(changes);
+      counters.set(mutation.writer, mutation.counter);
+    }
+    const writers = new Map(
+      [...counters].map(([writer, counter]) => [writer, { writer, counter, position, refusals: [] }]),
+    );
+    const index = new LogIndex();
+    const last = waiting.at(-1)?.version ?? version;
+    index.putSnapshot(snapshotOf({ position, version: last, root: head, time, writers, incarnation }));
+    const replayed = new ReplayLog(index, durability ?? 'memory');
+    replayed.#durable = taken;
+    return replayed;
   }
 
   get base(): number {

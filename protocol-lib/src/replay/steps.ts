@@ -1,7 +1,9 @@
 import type { OpenCapture } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
-import type { TraceHeader, TraceRecord } from '../trace/index.ts';
-import { BatchReader, type Input, isInputs } from './inputs.ts';
+import type { TraceBodyOf, TraceHeader, TraceRecord } from '../trace/index.ts';
+import { BatchReader, isInputs } from './batches.ts';
+import type { Input } from './inputs.ts';
+import { compactSteps, isLive, liveSteps } from './live-steps.ts';
 
 /** A record and where it stands in its capture. */
 export interface Placed {
@@ -15,6 +17,8 @@ export interface Step {
   readonly records: readonly Placed[];
   /** Trace time at which it was taken, in nanoseconds. */
   readonly time: number;
+  /** Of an endpoint that stands somewhere: what it holds. */
+  readonly snapshot?: TraceBodyOf<'snapshot'> | undefined;
 }
 
 /** Records that a re-execution holds at once. */
@@ -58,6 +62,11 @@ export function stepsOf(trace: readonly Placed[]): Step[] {
       continue;
     }
     hasInputs = true;
+    if ('entries' in batch) {
+      steps.push(...compactSteps(batch, open, placed.record, steps.length === 0));
+      open = [];
+      continue;
+    }
     if (batch.count > open.length) {
       const text = `the inputs in record ${placed.record.seq} speak of ${batch.count} records, of which ${open.length} are there`;
       throw new SyncError('REPLAY_INPUTS_DAMAGED', text, { origin: 'capture' });
@@ -73,11 +82,12 @@ export function stepsOf(trace: readonly Placed[]): Step[] {
     }
   }
   if (!hasInputs) throw missing('nothing that was done to its endpoints is in it');
+  for (const free of open) steps.push({ input: undefined, records: [free], time: free.record.time });
+  if (isLive(steps)) return withTimes(liveSteps(steps));
   const beginning = steps.find(({ input }) => input !== undefined);
   const op = beginning?.input?.op;
   // A node may draw while it begins.
   if (op !== 'authority' && op !== 'node' && op !== 'drawn') throw missing('it does not begin where its session began');
-  for (const free of open) steps.push({ input: undefined, records: [free], time: free.record.time });
   return withTimes(steps);
 }
 

@@ -1,4 +1,5 @@
 import type { BodyOf } from '../messages/index.ts';
+import type { ClientStanding } from './standing.ts';
 
 export type AcknowledgeRule = NonNullable<BodyOf<'WELCOME'>['acknowledge']>;
 
@@ -14,6 +15,18 @@ export class Acknowledging {
   #owed = 0;
   #cause = 0;
   #toldAt = Number.NEGATIVE_INFINITY;
+
+  get standing(): ClientStanding['acknowledging'] {
+    const toldAt = Number.isFinite(this.#toldAt) ? this.#toldAt : null;
+    return { rule: this.#rule, owed: this.#owed, cause: this.#cause, toldAt };
+  }
+
+  resume({ rule, owed, cause, toldAt }: ClientStanding['acknowledging']): void {
+    this.#rule = rule;
+    this.#owed = owed;
+    this.#cause = cause;
+    this.#toldAt = toldAt ?? Number.NEGATIVE_INFINITY;
+  }
 
   /** A connection was opened, to an authority that has said this, or nothing. */
   opened(rule: AcknowledgeRule = EACH): void {

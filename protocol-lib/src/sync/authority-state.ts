@@ -24,6 +24,7 @@ import { MutationLedger } from './ledger.ts';
 import type { DomainEvent, SessionDefinition, SessionView } from './session.ts';
 import { MAX_PENDING, type SyncSettings } from './settings.ts';
 import { SnapshotRing, type StateSnapshot } from './snapshots.ts';
+import type { AuthorityStanding } from './standing.ts';
 import { Views, viewName } from './views.ts';
 
 /** Where a receiver stands: the version it has, and how far it has been told of settled mutations. */
@@ -73,6 +74,8 @@ export interface AuthorityOptions {
   readonly verifyReducer?: boolean | undefined;
   /** Which life of the session begins here, where the log does not carry one on. */
   readonly incarnation?: number | undefined;
+  /** Goes on from here, with the state of another authority. */
+  readonly resume?: { readonly root: StateRoot; readonly standing: AuthorityStanding['state'] } | undefined;
 }
 
 /** Commits remembered by `seq`, as causes of the deltas that carry them. A trace record names at most 1,000 causes. */
@@ -112,7 +115,7 @@ export class AuthorityState {
     random: Random,
     tap: Tap,
     settings: SyncSettings,
-    { log, verifyReducer = false, incarnation }: AuthorityOptions = {},
+    { log, verifyReducer = false, incarnation, resume }: AuthorityOptions = {},
   ) {
     this.#definition = withWholeGroups(definition);
     this.#views = definition.view && new Views(definition.view);
@@ -120,8 +123,9 @@ export class AuthorityState {
     this.#tap = tap;
     this.#verifiesReducer = verifyReducer;
     this.#ring = new SnapshotRing(settings.ring, settings.periodicSnapshots);
-    const state =
+    const begin = (): LogState =>
       log && log.base >= 0 ? this.#recover(log, settings.ring) : firstState(definition, random, incarnation);
+    const state = resume ? stateOf(resume) : begin();
     if (log && log.base < 0) log.putSnapshot(snapshotOf(state));
     this.#root = state.root;
     this.#version = state.version;
@@ -129,6 +133,27 @@ export class AuthorityState {
     this.incarnation = state.incarnation ?? 0;
     this.ledger = new MutationLedger(MAX_PENDING, state);
     this.#log = log && new CommitLog(log, state.time);
+    if (resume) this.#resume(resume.standing);
+  }
+
+  /** What it holds beside the state; nothing waits to be told between two inputs. */
+  get standing(): AuthorityStanding['state'] {
+    return {
+      version: this.#version,
+      startTime: this.startTime,
+      incarnation: this.incarnation,
+      ledger: this.ledger.standing,
+      ring: this.#ring.standing(this.#root),
+      commits: [...this.#commits],
+      log: this.#log?.standing ?? null,
+    };
+  }
+
+  #resume({ ledger, ring, commits, log }: AuthorityStanding['state']): void {
+    this.ledger.resume(ledger);
+    this.#ring.resume(ring, this.#root);
+    this.#commits = [...commits];
+    if (log) this.#log?.resume(log, this.#root);
   }
 
   /** What the log comes to. Its last versions are kept, so that whoever has one of them gets a delta. */
@@ -480,6 +505,11 @@ export class AuthorityState {
 }
 
 const BEGINNING: Moment = { time: 0, seen: 0 };
+
+function stateOf({ root, standing }: NonNullable<AuthorityOptions['resume']>): LogState {
+  const { version, startTime, incarnation, log } = standing;
+  return { position: log?.position ?? 0, version, root, time: startTime, writers: new Map(), incarnation };
+}
 
 /** What will be told once it is durable. */
 function foreseen({ decision, version }: Decided): Settlement {

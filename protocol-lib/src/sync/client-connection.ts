@@ -2,6 +2,7 @@ import { FrameDecoder, FrameEncoder, type Message, type MessageBody } from '../m
 import { milliseconds } from '../ports/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import type { ClientTrace } from './client-trace.ts';
+import type { ClientStanding } from './standing.ts';
 
 /** `greeting` until WELCOME, `live` until the connection ends. */
 export type ClientPhase = 'closed' | 'greeting' | 'live';
@@ -45,6 +46,27 @@ export class ClientConnection {
   /** The names that the authority has announced on this connection. */
   get names(): readonly string[] {
     return this.#decoder.names.slice(0);
+  }
+
+  get standing(): ClientStanding['connection'] {
+    return {
+      authority: this.#authority,
+      phase: this.#phase,
+      openedAt: this.#openedAt,
+      lastSequence: this.#lastSequence,
+      names: [...this.names],
+      encoder: this.#encoder.standing,
+    };
+  }
+
+  /** Goes on where another one was; for one that was never opened. */
+  resume({ authority, phase, openedAt, lastSequence, names, encoder }: ClientStanding['connection']): void {
+    this.#authority = authority;
+    this.#phase = phase;
+    this.#openedAt = openedAt;
+    this.#lastSequence = lastSequence;
+    this.#decoder.resume(names);
+    this.#encoder.resume(encoder);
   }
 
   open(now: number): void {

@@ -2,6 +2,7 @@ import type { ReplicaId, Version } from '../state/index.ts';
 import type { Tap, TraceBodyOf } from '../trace/index.ts';
 import { type HealthFacts, type HealthLimits, HealthWatch, type SyncHealth } from './health.ts';
 import { MAX_PENDING } from './settings.ts';
+import type { ServedStanding } from './standing.ts';
 
 /** As the authority sees it: the health of one client, for as long as its connection lasts. */
 export class ClientHealth {
@@ -13,6 +14,16 @@ export class ClientHealth {
   constructor(limits: HealthLimits, now: number) {
     this.#watch = new HealthWatch(limits);
     this.#since = now;
+  }
+
+  get standing(): ServedStanding['health'] {
+    return { since: this.#since, untold: [...this.#untold], watch: this.#watch.standing };
+  }
+
+  /** Goes on where another one was, which has told its `since` as `now`. */
+  resume({ untold, watch }: ServedStanding['health']): void {
+    this.#untold.push(...untold);
+    this.#watch.resume(watch);
   }
 
   /** A mutation of the client's came and was settled. */

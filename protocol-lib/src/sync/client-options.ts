@@ -1,15 +1,19 @@
+import type { VersionVector } from '../clock/index.ts';
+import type { StateRoot } from '../merkle/index.ts';
 import type { Feature, ProtocolRange } from '../messages/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import type { MutationId, Tap } from '../trace/index.ts';
 import type { Committed } from './committed.ts';
 import type { HealthLimits } from './health.ts';
 import type { SessionDefinition } from './session.ts';
+import type { ClientStanding } from './standing.ts';
 
 export interface ClientStateOptions {
   readonly definition: SessionDefinition;
   readonly replica: ReplicaId;
   readonly session: string;
-  readonly token: string;
+  /** What HELLO shows. */
+  readonly token: string | (() => string);
   readonly tap?: Tap;
   /** What the authority is called before it has said so; `server` where absent. */
   readonly authority?: ReplicaId;
@@ -22,6 +26,12 @@ export interface ClientStateOptions {
   readonly health?: Partial<HealthLimits>;
   /** What was kept of this replica before: it goes on from there, as after a cut. Nothing may be pending then. */
   readonly kept?: { readonly committed: Committed; readonly counter: number };
+  /** Goes on where another client was, with its committed records and vector: {@link ClientState.standing}. */
+  readonly resume?: {
+    readonly root: StateRoot;
+    readonly vector: VersionVector;
+    readonly standing: ClientStanding;
+  };
 }
 
 export type PredictResult =

@@ -33,9 +33,14 @@ import { type OwnReceipt, OwnReceipts, ownReceipt } from './receipts.ts';
 import type { SessionDefinition } from './session.ts';
 import { MAX_PENDING } from './settings.ts';
 import { SnapshotAssembly } from './snapshot-parts.ts';
+import type { ClientStanding } from './standing.ts';
 import { SyncRequest } from './sync-request.ts';
 
 const HEARTBEAT_INTERVAL = milliseconds(1_000);
+
+function committedOf({ root, vector, standing }: NonNullable<ClientStateOptions['resume']>): Committed {
+  return { version: standing.version, progress: standing.progress, root, vector };
+}
 
 /**
  * A client's copy of the session: the state that the authority committed, as far as it is known here, and the optimistic one
@@ -48,7 +53,7 @@ export class ClientState {
   readonly replica: ReplicaId;
   readonly session: string;
   readonly #definition: SessionDefinition;
-  readonly #token: string;
+  readonly #token: () => string;
   readonly #trace: ClientTrace;
   readonly #features: readonly Feature[];
   readonly #protocols: ProtocolRange;
@@ -81,16 +86,57 @@ export class ClientState {
     this.replica = options.replica;
     this.session = options.session;
     this.#definition = withWholeGroups(options.definition);
-    this.#token = options.token;
+    const { token, resume } = options;
+    this.#token = typeof token === 'string' ? () => token : token;
     this.#trace = new ClientTrace(options.tap ?? closedTap, options.replica);
     this.#features = options.features ?? FEATURES;
     this.#protocols = options.protocols ?? OWN_PROTOCOLS;
     this.#role = options.role ?? 'client';
     this.#connection = new ClientConnection(options.replica, options.authority ?? replicaId('server'), this.#trace);
     this.#health = new OwnHealth(options.health);
-    this.#committed = options.kept?.committed ?? NOTHING;
+    this.#committed = resume ? committedOf(resume) : (options.kept?.committed ?? NOTHING);
     this.#counter = options.kept?.counter ?? 0;
     this.#pending = new PendingMutations(this.#definition, options.replica, this.#committed.root);
+    if (resume) this.#resume(resume.standing);
+  }
+
+  /**
+   * All that it holds beside the committed records and vector, as data from which another one goes on; undefined where that cannot be said
+   * now: while it descends, or waits for the rest of a snapshot.
+   */
+  get standing(): ClientStanding | undefined {
+    if (this.#repair || this.#assembly.isOpen) return undefined;
+    const { version, progress } = this.#committed;
+    return {
+      session: this.session,
+      features: [...this.#features],
+      protocols: this.#protocols,
+      role: this.#role,
+      connection: this.#connection.standing,
+      ...{ version, progress, counter: this.#counter, isSynced: this.#isSynced, mayReset: this.#mayReset },
+      ...{ incarnation: this.#incarnation, authorityIncarnation: this.#authorityIncarnation },
+      request: this.#request.standing,
+      acknowledging: this.#acknowledging.standing,
+      mismatch: this.#mismatch ?? null,
+      nextHeartbeat: this.#nextHeartbeat,
+      health: this.#health.standing,
+      pending: this.#pending.standing,
+    };
+  }
+
+  #resume(standing: ClientStanding): void {
+    this.#connection.resume(standing.connection);
+    this.#counter = standing.counter;
+    this.#isSynced = standing.isSynced;
+    this.#mayReset = standing.mayReset;
+    this.#incarnation = standing.incarnation;
+    this.#authorityIncarnation = standing.authorityIncarnation;
+    this.#request.resume(standing.request);
+    this.#acknowledging.resume(standing.acknowledging);
+    this.#mismatch = standing.mismatch ?? undefined;
+    this.#nextHeartbeat = standing.nextHeartbeat;
+    this.#health.resume(standing.health);
+    this.#pending.resume(standing.pending);
   }
 
   get phase(): ClientPhase {
@@ -171,7 +217,7 @@ export class ClientState {
         protocolMax: this.#protocols.max,
         session: this.session,
         replica: this.replica,
-        token: this.#token,
+        token: this.#token(),
         features: [...this.#features],
         next: this.#pending.list[0]?.mutation.counter ?? this.#counter + 1,
         role: this.#role,

@@ -4,6 +4,7 @@ import type { StateRoot } from '../merkle/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
 import type { MutationId } from '../trace/index.ts';
 import { type Decision, refuse } from './decide.ts';
+import type { CommitLogStanding } from './standing.ts';
 
 /** A mutation whose end is decided, with the state after it. */
 export interface Decided {
@@ -55,6 +56,32 @@ export class CommitLog {
     this.#position = log.last;
     this.#taken = log.last;
     this.#time = time;
+  }
+
+  get standing(): CommitLogStanding {
+    const waiting = this.#waiting.map(({ mutation, command, decision, version, time, seen, cause }) => {
+      const named = { mutation, ...(command === undefined ? {} : { command }), version, time, seen, cause: [...cause] };
+      if (decision === 'adopted') return { ...named, outcome: 'adopted' as const };
+      if (!decision.accepted) return { ...named, outcome: 'refused' as const, reason: decision.reason };
+      const { events, changes } = decision;
+      return { ...named, outcome: 'committed' as const, events: [...events], changes: [...changes] };
+    });
+    return { position: this.#position, taken: this.#taken, time: this.#time, waiting };
+  }
+
+  /** Goes on where another one was, on a log of the same length, from the state of the last that was taken. */
+  resume({ position, taken, time, waiting }: CommitLogStanding, present: StateRoot): void {
+    this.#position = position;
+    this.#taken = taken;
+    this.#time = time;
+    let root = present;
+    for (const { outcome, reason = '', events = [], changes = [], ...one } of waiting) {
+      root = root.apply(changes);
+      const accepted = { accepted: true as const, events, changes, root };
+      const decision = outcome === 'adopted' ? outcome : outcome === 'refused' ? refuse(reason) : accepted;
+      this.#waiting.push({ ...one, decision, root });
+      this.#counters.set(one.mutation.writer, one.mutation.counter);
+    }
   }
 
   get durability(): Durability {

@@ -6,12 +6,14 @@ import type { ReplicaId, StateHash, Version } from '../state/index.ts';
 import type { Tap } from '../trace/index.ts';
 import type { AuthorityState, SyncPoint } from './authority-state.ts';
 import { ClientHealth } from './client-health.ts';
-import type { Outbox, Receiver } from './outbox.ts';
+import { LinkQueue } from './link-queue.ts';
+import type { LinkId, Outbox, Receiver } from './outbox.ts';
 import type { ReceiptBook } from './receipts.ts';
 import { isSnapshotSmaller, planRepair, planText, type RepairPlan } from './repair-cost.ts';
 import { MAX_BACKOFF, type SyncSettings } from './settings.ts';
 import { splitSnapshot } from './snapshot-parts.ts';
 import type { StateSnapshot } from './snapshots.ts';
+import type { ServedStanding } from './standing.ts';
 
 /** What is kept of one client while its connection lasts. */
 export interface Client extends Receiver {
@@ -120,6 +122,37 @@ export class DeltaSynchronizer {
       cause: seq,
       health: new ClientHealth(this.#settings, now),
       toldView: undefined,
+    };
+  }
+
+  /** What is kept of a client, as data; undefined where the state against which it descends is no longer kept. */
+  standingOf(client: Client): ServedStanding | undefined {
+    const { repair, health, queue, unacknowledged, features, link: _, ...rest } = client;
+    if (repair && !this.#state.snapshot(repair.version)) return undefined;
+    return {
+      ...rest,
+      features: [...features],
+      unacknowledged: [...unacknowledged],
+      repair: repair ? { version: repair.version, until: repair.until, queries: repair.queries } : null,
+      queue: queue.standing,
+      health: health.standing,
+      toldView: client.toldView ?? null,
+    };
+  }
+
+  /** The client that another synchronizer has kept, in the state that it had. */
+  resumed(link: LinkId, standing: ServedStanding): Client {
+    const { repair, replica } = standing;
+    const queue = new LinkQueue(this.#settings);
+    queue.resume(standing.queue);
+    const health = new ClientHealth(this.#settings, standing.health.since);
+    health.resume(standing.health);
+    const base = repair ? this.#state.snapshot(repair.version) : undefined;
+    return {
+      ...standing,
+      ...{ link, queue, health, toldView: standing.toldView ?? undefined },
+      unacknowledged: [...standing.unacknowledged],
+      repair: repair && base ? { ...repair, root: this.#state.rootFor(replica, base) } : undefined,
     };
   }
 
@@ -278,6 +311,12 @@ export class DeltaSynchronizer {
     repair.queries++;
     const { nodes } = answerMerkleQuery(repair.root, message);
     this.#outbox.send([client], { type: 'MERKLE_ANSWER', nodes }, [seq]);
+  }
+
+  /** Whether a client is to be sent something in the next round, as far as it can be. */
+  isNeeded({ isDue, needsFullSync, sent, queue }: Client): boolean {
+    const { version, ledger } = this.#state;
+    return isDue || needsFullSync || queue.lacksNames || sent.version < version || sent.progress < ledger.progress;
   }
 
   /** Brings clients up to date: one delta for all that stand at the same point, and full syncs where they are needed. */

@@ -1,5 +1,6 @@
 import { milliseconds } from '../ports/index.ts';
 import type { Version } from '../state/index.ts';
+import type { HealthWatchStanding } from './standing.ts';
 
 /**
  * Why a connected replica counts as stalled: its version stays behind; its oldest mutation has no answer; no hash of its state
@@ -76,6 +77,18 @@ export class HealthWatch {
 
   get verified(): Verified | undefined {
     return this.#verified;
+  }
+
+  get standing(): HealthWatchStanding {
+    const [verified, version, behindSince] = [this.#verified ?? null, this.#version, this.#behindSince ?? null];
+    return { verified, version, behindSince, isStalled: this.#isStalled };
+  }
+
+  resume({ verified, version, behindSince, isStalled }: HealthWatchStanding): void {
+    this.#verified = verified ?? undefined;
+    this.#version = version;
+    this.#behindSince = behindSince ?? undefined;
+    this.#isStalled = isStalled;
   }
 
   /** The root hash at a version was found equal. */

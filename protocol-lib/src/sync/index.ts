@@ -22,8 +22,14 @@ export { SyncManager } from './manager.ts';
 export type { SyncManagerOptions, SyncStats } from './manager-options.ts';
 export type { LinkId, Outgoing } from './outbox.ts';
 export type { PendingMutation } from './pending.ts';
-export { type Admission, PostedMutations } from './posted.ts';
+export { type Admission, type PostedAuthority, PostedMutations } from './posted.ts';
 export { type AuthorityReceipt, OWN_RECEIPTS, type OwnReceipt, type ReceiptOutcome } from './receipts.ts';
 export * from './session.ts';
 export { SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
 export type { StateSnapshot } from './snapshots.ts';
+export {
+  type AuthorityStanding,
+  authorityStandingSchema,
+  type ClientStanding,
+  clientStandingSchema,
+} from './standing.ts';

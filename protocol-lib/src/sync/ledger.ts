@@ -2,6 +2,7 @@ import type { VectorEntry } from '../clock/index.ts';
 import type { LogState } from '../events/index.ts';
 import type { Rejection } from '../messages/index.ts';
 import type { ReplicaId } from '../state/index.ts';
+import type { LedgerStanding } from './standing.ts';
 
 interface Writer {
   counter: number;
@@ -31,6 +32,22 @@ export class MutationLedger {
     for (const { writer, counter, position, refusals } of log.writers.values()) {
       const rejections = refusals.map((one) => ({ counter: one.counter, reason: one.reason, progress: one.position }));
       this.#writers.set(writer, { counter, progress: position, rejections: rejections.slice(-maxRejections) });
+    }
+  }
+
+  get standing(): LedgerStanding {
+    const writers = Array.from(this.#writers, ([replica, { counter, progress, rejections }]) => {
+      return { replica, counter, progress, rejections: [...rejections] };
+    });
+    return { progress: this.#progress, writers };
+  }
+
+  /** Goes on where another one was; for one that has settled nothing. */
+  resume({ progress, writers }: LedgerStanding): void {
+    this.#progress = progress;
+    this.#writers.clear();
+    for (const { replica, ...writer } of writers) {
+      this.#writers.set(replica, { ...writer, rejections: [...writer.rejections] });
     }
   }
 

@@ -1,5 +1,6 @@
 import type { MessageType } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
+import type { QueueStanding } from './standing.ts';
 
 /** How much may wait in a link before it counts as slow, and how long. */
 export interface QueueLimits {
@@ -85,6 +86,28 @@ export class LinkQueue {
       droppedAnswers: this.#droppedAnswers,
       heldRounds: this.#heldRounds,
     };
+  }
+
+  get standing(): QueueStanding {
+    return {
+      ...{ isTold: this.#isTold, queued: this.#queued, isSlow: this.#isSlow, wasSlow: this.#wasSlow },
+      ...{ granted: this.#granted, read: this.#read, since: this.#since, lacksNames: this.lacksNames },
+      ...{ droppedEvents: this.#droppedEvents, droppedAnswers: this.#droppedAnswers, heldRounds: this.#heldRounds },
+    };
+  }
+
+  resume(standing: QueueStanding): void {
+    this.#isTold = standing.isTold;
+    this.#queued = standing.queued;
+    this.#isSlow = standing.isSlow;
+    this.#wasSlow = standing.wasSlow;
+    this.#granted = standing.granted;
+    this.#read = standing.read;
+    this.#since = standing.since;
+    this.#droppedEvents = standing.droppedEvents;
+    this.#droppedAnswers = standing.droppedAnswers;
+    this.#heldRounds = standing.heldRounds;
+    this.lacksNames = standing.lacksNames;
   }
 
   /** The driver says how much waits. */

@@ -1,4 +1,5 @@
 import type { EventLog } from '../events/index.ts';
+import type { StateRoot } from '../merkle/index.ts';
 import type { Feature, ProtocolRange } from '../messages/index.ts';
 import type { Random, SyncMetrics } from '../ports/index.ts';
 import type { ReplicaId } from '../state/index.ts';
@@ -6,6 +7,7 @@ import type { Tap } from '../trace/index.ts';
 import type { SyncTotals } from './delta-synchronizer.ts';
 import type { SessionDefinition } from './session.ts';
 import { SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
+import type { AuthorityStanding } from './standing.ts';
 
 export interface SyncManagerOptions extends Partial<SyncSettings> {
   readonly definition: SessionDefinition;
@@ -41,6 +43,8 @@ export interface SyncManagerOptions extends Partial<SyncSettings> {
   readonly features?: readonly Feature[];
   /** The protocol versions that this side speaks; {@link OWN_PROTOCOLS} where absent. */
   readonly protocols?: ProtocolRange;
+  /** Goes on where another authority was, with its state: {@link SyncManager.standing}. A log must be as long as that one's was. */
+  readonly resume?: { readonly root: StateRoot; readonly standing: AuthorityStanding };
 }
 
 /** Totals since the manager was made. */

@@ -14,7 +14,14 @@ import {
 import { fitText } from '../schema/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
 import { closedTap, type MutationId, type Tap } from '../trace/index.ts';
-import { AuthorityState, type Moment, type Settled, type Settlement, shortEvent } from './authority-state.ts';
+import {
+  AuthorityState,
+  type Moment,
+  type Settled,
+  type Settlement,
+  type SyncPoint,
+  shortEvent,
+} from './authority-state.ts';
 import { healthBody } from './client-health.ts';
 import { type ClientSyncState, clientSyncState } from './client-sync-state.ts';
 import { type Client, DeltaSynchronizer } from './delta-synchronizer.ts';
@@ -25,6 +32,7 @@ import { PostedMutations } from './posted.ts';
 import { type AuthorityReceipt, ReceiptBook } from './receipts.ts';
 import type { DomainEvent } from './session.ts';
 import { acknowledgeRule, type SyncSettings } from './settings.ts';
+import type { AuthorityStanding } from './standing.ts';
 import { hears } from './views.ts';
 
 interface Link {
@@ -48,6 +56,7 @@ export class SyncManager {
   /** For mutations that come by another way than a link, such as those of a device that was offline. */
   readonly posted: PostedMutations;
   readonly #tap: Tap;
+  readonly #options: SyncManagerOptions;
   readonly #settings: SyncSettings;
   readonly #features: readonly Feature[];
   readonly #protocols: ProtocolRange;
@@ -70,6 +79,10 @@ export class SyncManager {
   #nextSnapshot: number;
   #snapshotVersion: Version = 0;
   #hasFailed = false;
+  /** What the last round has told, and whether it has left somebody out who is to be told more. */
+  #told: SyncPoint = { version: 0, progress: 0 };
+  #isDue = false;
+  #onDue: (() => void) | undefined;
 
   /** @throws SyncError where the log does not come to a state, as `rehydrate` says it; RangeError for a setting that is none */
   constructor(options: SyncManagerOptions) {
@@ -80,11 +93,13 @@ export class SyncManager {
     this.#features = options.features ?? FEATURES;
     this.#protocols = options.protocols ?? OWN_PROTOCOLS;
     this.#authorize = options.authorize ?? (() => true);
-    const { definition, random, log, verifyReducer, incarnation } = options;
+    const { definition, random, log, verifyReducer, incarnation, resume } = options;
+    this.#options = options;
     this.#state = new AuthorityState(definition, this.replica, random, this.#tap, this.#settings, {
       log,
       verifyReducer,
       incarnation,
+      resume: resume && { root: resume.root, standing: resume.standing.state },
     });
     this.#outbox = new Outbox(
       options.replica,
@@ -108,15 +123,72 @@ export class SyncManager {
       authority: options.replica,
       maxWriters: this.#settings.maxWriters,
       moment: (seen, now) => this.#moment(seen, now),
-      follow: (now) => this.#followLog(now),
+      follow: (now) => {
+        this.#followLog(now);
+        this.#tellDue();
+      },
     });
     this.#onDurable = options.onDurable;
     this.#onGoodbye = options.onGoodbye;
-    this.#start = options.now;
+    this.#start = resume?.standing.start ?? options.now;
     this.#now = options.now;
     this.#nextSync = options.now;
     this.#nextSnapshot = options.now;
-    if (this.#tap.isOpen) this.describe();
+    if (resume) this.#resume(resume.standing);
+    else if (this.#tap.isOpen) this.describe();
+  }
+
+  /**
+   * All that it holds beside the state, as data from which another one goes on; undefined where that cannot be said now: after a failure, or while a
+   * client descends against a state that is no longer kept. Never where other authorities share its log.
+   */
+  get standing(): AuthorityStanding | undefined {
+    if (this.#hasFailed || this.#state.isShared) return undefined;
+    const links: AuthorityStanding['links'] = [];
+    for (const { id, since, lastSequence, decoder, client } of this.#links.values()) {
+      const served = client && this.#synchronizer.standingOf(client);
+      if (client && !served) return undefined;
+      links.push({ id, since, lastSequence, names: decoder.names.slice(0), client: served ?? null });
+    }
+    const { definition, verifyReducer = false } = this.#options;
+    const { start, nextSync, nextSnapshot } = {
+      start: this.#start,
+      nextSync: this.#nextSync,
+      nextSnapshot: this.#nextSnapshot,
+    };
+    return {
+      session: this.session,
+      settings: { ...this.#settings },
+      features: [...this.#features],
+      protocols: this.#protocols,
+      verifiesReducer: verifyReducer,
+      groups: (definition.groups ?? []).map(({ collection, fields }) => ({ collection, fields: [...fields] })),
+      hasViews: definition.view !== undefined,
+      ...{ start, now: this.#now, nextSync, nextSnapshot, snapshotVersion: this.#snapshotVersion },
+      encoder: this.#outbox.standing,
+      state: this.#state.standing,
+      durability: this.#options.log?.durability ?? null,
+      links,
+      clients: Array.from(this.#clients.values(), ({ link }) => link),
+    };
+  }
+
+  #resume(standing: AuthorityStanding): void {
+    this.#now = standing.now;
+    this.#nextSync = standing.nextSync;
+    this.#nextSnapshot = standing.nextSnapshot;
+    this.#snapshotVersion = standing.snapshotVersion;
+    this.#outbox.resume(standing.encoder);
+    for (const { id, since, lastSequence, names, client } of standing.links) {
+      const decoder = new FrameDecoder(this.#protocols);
+      decoder.resume(names);
+      const served = client ? this.#synchronizer.resumed(id, client) : undefined;
+      this.#links.set(id, { id, since, decoder, lastSequence, client: served });
+    }
+    for (const id of standing.clients) {
+      const client = this.#links.get(id)?.client;
+      if (client) this.#clients.set(client.replica, client);
+    }
   }
 
   get version(): Version {
@@ -147,6 +219,23 @@ export class SyncManager {
 
   get clients(): ClientSyncState[] {
     return Array.from(this.#clients.values(), (client) => clientSyncState(client, this.version, this.#now));
+  }
+
+  /**
+   * When {@link tick} has news to send, in nanoseconds: at the next round, which may be over already, or never as it stands. Whatever else a tick
+   * does has time, and is well looked after a few times a second.
+   */
+  get due(): number {
+    if (this.#clients.size === 0) return Number.POSITIVE_INFINITY;
+    const { version, ledger } = this.#state;
+    const { version: toldVersion, progress } = this.#told;
+    const isNew = this.#isDue || version !== toldVersion || ledger.progress !== progress;
+    return isNew ? this.#nextSync : Number.POSITIVE_INFINITY;
+  }
+
+  /** Calls `listener` when {@link due} may have come closer by something else than a frame or a tick. There is one. */
+  onDue(listener: () => void): void {
+    this.#onDue = listener;
   }
 
   /** Who a link is, once its HELLO was accepted. */
@@ -241,6 +330,8 @@ export class SyncManager {
       if (error !== this.#state.failure) throw error;
       this.#followLog(now);
     }
+    const client = from?.client;
+    if (client && this.#synchronizer.isNeeded(client)) this.#isDue = true;
     return this.#outbox.drain();
   }
 
@@ -273,6 +364,7 @@ export class SyncManager {
       moment,
     );
     this.#followLog(now);
+    this.#tellDue();
     return settlement;
   }
 
@@ -289,6 +381,8 @@ export class SyncManager {
     if (now >= this.#nextSync) {
       this.#nextSync = nextTime(this.#nextSync, this.#settings.syncInterval, now);
       this.#synchronizer.sync(this.#clients.values(), now);
+      this.#told = this.#state.point;
+      this.#isDue = false;
     }
     if (now >= this.#nextSnapshot) {
       this.#nextSnapshot = nextTime(this.#nextSnapshot, this.#settings.snapshotInterval, now);
@@ -296,6 +390,10 @@ export class SyncManager {
       if (this.#tap.isOpen && this.#snapshotVersion !== this.version) this.#traceSnapshot('periodic');
     }
     return this.#outbox.drain();
+  }
+
+  #tellDue(): void {
+    if (this.#onDue && this.due < Number.POSITIVE_INFINITY) this.#onDue();
   }
 
   // — frames —
@@ -567,7 +665,10 @@ export class SyncManager {
 
   /** Drops a reader of which nothing more can be hoped: it holds memory for nothing. */
   #followQueue(client: Client, now: number): void {
-    if (client.queue.hasTurned()) this.#tracePressure(client, client.queue.isSlow ? 'slow' : 'relieved', '');
+    if (client.queue.hasTurned()) {
+      this.#tracePressure(client, client.queue.isSlow ? 'slow' : 'relieved', '');
+      this.#isDue = true;
+    }
     const verdict = client.queue.verdict(now);
     if (verdict === undefined) return;
     this.#totals.tooSlow++;

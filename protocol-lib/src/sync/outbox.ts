@@ -1,7 +1,8 @@
 import { type EncodedFrame, FrameEncoder, type MessageBody } from '../messages/index.ts';
 import { type ReplicaId, replicaId } from '../state/index.ts';
-import type { Tap } from '../trace/index.ts';
+import { emitSends, type Tap } from '../trace/index.ts';
 import { LinkQueue, QUEUE_DEFAULTS, trafficClass } from './link-queue.ts';
+import type { EncoderStanding } from './standing.ts';
 
 /** One connection, as its driver numbers it. */
 export type LinkId = number;
@@ -41,6 +42,15 @@ export class Outbox {
     this.#receivers = receivers;
   }
 
+  /** Of its encoder; nothing waits between two inputs. */
+  get standing(): EncoderStanding {
+    return this.#encoder.standing;
+  }
+
+  resume(standing: EncoderStanding): void {
+    this.#encoder.resume(standing);
+  }
+
   /** Bytes of frames handed out so far. */
   get bytes(): number {
     return this.#bytes;
@@ -61,7 +71,13 @@ export class Outbox {
         const isState = trafficClass(body.type) === 'state';
         this.#announce(encoded, new Set(isState ? receivers : []), cause);
       } else {
-        for (const receiver of receivers) if (receiver.queue.admits(encoded.type)) this.#hand(receiver, encoded, cause);
+        const told: ReplicaId[] = [];
+        for (const receiver of receivers) {
+          if (!receiver.queue.admits(encoded.type)) continue;
+          this.#hand(receiver, encoded);
+          told.push(receiver.replica);
+        }
+        this.#traceSends(told, encoded, cause);
       }
     }
   }
@@ -71,18 +87,25 @@ export class Outbox {
    * `needs` them for the frame that follows, by which it has perhaps only now become slow.
    */
   #announce(encoded: EncodedFrame, needs: ReadonlySet<Receiver>, cause: readonly number[]): void {
+    const told: ReplicaId[] = [];
     for (const receiver of this.#receivers()) {
       const { queue } = receiver;
       queue.lacksNames ||= queue.isSlow && !needs.has(receiver);
-      if (!queue.lacksNames) this.#hand(receiver, encoded, cause);
+      if (queue.lacksNames) continue;
+      this.#hand(receiver, encoded);
+      told.push(receiver.replica);
     }
+    this.#traceSends(told, encoded, cause);
   }
 
   /** All names so far, to a receiver that has none or has lost some. */
   sendNames(receiver: Receiver, cause: readonly number[]): void {
     receiver.queue.lacksNames = receiver.queue.isSlow;
     if (receiver.queue.isSlow) return;
-    for (const encoded of this.#encoder.encodeNames()) this.#hand(receiver, encoded, cause);
+    for (const encoded of this.#encoder.encodeNames()) {
+      this.#hand(receiver, encoded);
+      this.#traceSends([receiver.replica], encoded, cause);
+    }
   }
 
   /** To a link that is nobody's yet. Only for messages without names. */
@@ -99,14 +122,17 @@ export class Outbox {
     this.#traceNames(0, this.#encoder.names.slice(0));
   }
 
-  #hand(receiver: Receiver, encoded: EncodedFrame, cause: readonly number[]): void {
-    const { frame, type, sender, sequence } = encoded;
+  #hand(receiver: Receiver, { frame, type }: EncodedFrame): void {
     this.#waiting.push({ link: receiver.link, frame });
     this.#bytes += frame.length;
     receiver.bytes += frame.length;
     receiver.queue.handed(frame.length, type);
+  }
+
+  #traceSends(to: readonly ReplicaId[], encoded: EncodedFrame, cause: readonly number[]): void {
     if (!this.#tap.isOpen) return;
-    this.#tap.emit(sender, { kind: 'send', to: receiver.replica, type, sender, sequence }, cause, frame);
+    const { frame, type, sender, sequence } = encoded;
+    emitSends(this.#tap, { sender, to, type, sequence }, cause, frame);
   }
 
   #traceNames(first: number, names: readonly string[]): void {

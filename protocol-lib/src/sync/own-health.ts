@@ -1,6 +1,7 @@
 import type { Message } from '../messages/index.ts';
 import type { Version } from '../state/index.ts';
 import { HEALTH_DEFAULTS, type HealthFacts, type HealthLimits, HealthWatch, type SyncHealth } from './health.ts';
+import type { ClientStanding } from './standing.ts';
 
 /** Where a client stands, as far as it matters to its health. */
 export interface OwnStanding {
@@ -19,6 +20,16 @@ export class OwnHealth {
 
   constructor(limits: Partial<HealthLimits> = {}) {
     this.#watch = new HealthWatch({ ...HEALTH_DEFAULTS, ...limits });
+  }
+
+  get standing(): ClientStanding['health'] {
+    return { newest: this.#newest, doubtedSince: this.#doubtedSince ?? null, watch: this.#watch.standing };
+  }
+
+  resume({ newest, doubtedSince, watch }: ClientStanding['health']): void {
+    this.#newest = newest;
+    this.#doubtedSince = doubtedSince ?? undefined;
+    this.#watch.resume(watch);
   }
 
   /** A connection was opened, perhaps to another authority: all that is known is in doubt until it has confirmed it. */

@@ -4,6 +4,7 @@ import type { MutationId } from '../trace/index.ts';
 import { decide } from './decide.ts';
 import type { SessionDefinition } from './session.ts';
 import { MAX_BACKOFF } from './settings.ts';
+import type { ClientStanding } from './standing.ts';
 import { RETRY_INTERVAL } from './sync-request.ts';
 
 /** A mutation that was made here and not yet settled by the authority. */
@@ -54,6 +55,23 @@ export class PendingMutations {
   /** The optimistic state. */
   get root(): StateRoot {
     return this.#root;
+  }
+
+  get standing(): ClientStanding['pending'] {
+    const list = this.#list.map(({ changes, sentAt, ...one }) => ({
+      ...one,
+      changes: [...changes],
+      sentAt: sentAt ?? null,
+    }));
+    return { list, resendAt: this.#resendAt, resendWait: this.#resendWait };
+  }
+
+  /** Goes on where another one was; for one that has nothing pending, on the committed state that it was made with. */
+  resume({ list, resendAt, resendWait }: ClientStanding['pending']): void {
+    this.#list = list.map((one) => ({ ...one, sentAt: one.sentAt ?? undefined }));
+    for (const { changes } of list) this.#root = this.#root.apply(changes);
+    this.#resendAt = resendAt;
+    this.#resendWait = resendWait;
   }
 
   /** Adds a mutation whose effect on the present optimistic state is known. */

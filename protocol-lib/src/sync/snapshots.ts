@@ -1,5 +1,6 @@
-import type { StateRoot } from '../merkle/index.ts';
+import { changesBetween, type StateRoot } from '../merkle/index.ts';
 import type { Version } from '../state/index.ts';
+import type { RingStanding } from './standing.ts';
 
 /** A version's state, kept. It shares with its neighbours all that did not change. */
 export interface StateSnapshot {
@@ -25,6 +26,40 @@ export class SnapshotRing {
   /** Snapshots held now. */
   get size(): number {
     return new Set([...this.#recent.keys(), ...this.#periodic.keys()]).size;
+  }
+
+  /** As what changes from one kept version to the one before it, beginning with the present state. */
+  standing(present: StateRoot): RingStanding {
+    const roots = new Map<Version, StateRoot>();
+    for (const ring of [this.#recent, this.#periodic])
+      for (const { version, root } of ring.values()) roots.set(version, root);
+    let newer = present;
+    const versions = [...roots]
+      .sort(([left], [right]) => right - left)
+      .map(([version, root]) => {
+        const changes = changesBetween(newer, root);
+        newer = root;
+        return { version, changes };
+      });
+    return { versions, recent: [...this.#recent.keys()], periodic: [...this.#periodic.keys()] };
+  }
+
+  /** Goes on where another one was; for one that has kept nothing. */
+  resume({ versions, recent, periodic }: RingStanding, present: StateRoot): void {
+    const kept = new Map<Version, StateSnapshot>();
+    let root = present;
+    for (const { version, changes } of versions) {
+      root = root.apply(changes);
+      kept.set(version, { version, root });
+    }
+    const fill = (ring: Map<Version, StateSnapshot>, order: readonly Version[]): void => {
+      for (const version of order) {
+        const snapshot = kept.get(version);
+        if (snapshot) ring.set(version, snapshot);
+      }
+    };
+    fill(this.#recent, recent);
+    fill(this.#periodic, periodic);
   }
 
   /** Keeps a version; one that is kept already stays as it is. */

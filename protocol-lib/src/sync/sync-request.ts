@@ -1,6 +1,7 @@
 import type { SyncReason } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import { MAX_BACKOFF } from './settings.ts';
+import type { ClientStanding } from './standing.ts';
 
 /** Before what had no answer is sent again; doubled each time. */
 export const RETRY_INTERVAL = milliseconds(1_000);
@@ -26,6 +27,14 @@ export class SyncRequest {
 
   get isOpen(): boolean {
     return this.#open !== undefined;
+  }
+
+  get standing(): ClientStanding['request'] {
+    return this.#open ?? null;
+  }
+
+  resume(standing: ClientStanding['request']): void {
+    this.#open = standing ?? undefined;
   }
 
   /** Whether to send a request now: none is out, the time for its answer is over, or this reason weighs more. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { verifyCapture } from '../../diagnose/index.ts';
 import { StateRoot } from '../../merkle/index.ts';
-import { isInputs } from '../../replay/inputs.ts';
+import { isInputs } from '../../replay/batches.ts';
 import { type RecordKey, type ReplicaId, recordKey, replicaId, type SyncRecord } from '../../state/index.ts';
 import type { TraceRecord } from '../../trace/index.ts';
 import type { OpenCapture } from '../engine.ts';

@@ -1,7 +1,7 @@
 import { RE2JS, RE2JSException } from 're2js';
 import { SyncError } from '../../errors/index.ts';
 import { StateRoot } from '../../merkle/index.ts';
-import { isInputs } from '../../replay/inputs.ts';
+import { isInputs } from '../../replay/batches.ts';
 import type { ReplicaId, StateHash, SyncRecord, Value } from '../../state/index.ts';
 import type { TraceBody, TraceRecord } from '../../trace/index.ts';
 import { advance, type Committed, nothingKnown } from '../committed.ts';
