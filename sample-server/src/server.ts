@@ -306,7 +306,7 @@ class World {
 
   /** Those that are connected here, and those that other gateways of the session tell of. */
   #sightings(): Sighting[] {
-    const here = this.manager.clients.map(({ replica, link, version, features }) => {
+    const here = this.manager.clients.map(({ replica, link, version, features, lastSyncTime }) => {
       const metadata = { way: 'connection', features: [...features] };
       const times = { heard: this.gateway.heardAt(link), agreed: lastSyncTime };
       return { replica, visit: `link ${link}`, version, metadata, ...times };
