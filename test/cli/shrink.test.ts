@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { CaptureWriter, encodeTraceRecord, memorySink, memorySource, openCapture } from '@syncscope/protocol/capture';
 import { recordSimulation } from '@syncscope/protocol/simulator';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { root, startNode } from '../support/processes.ts';
@@ -31,6 +32,18 @@ async function runTest(file: string): Promise<number> {
     () => 0,
     (error: { code: number }) => error.code,
   );
+}
+
+/** The same session under a name that nobody here knows the code of. */
+async function asAnotherApp(bytes: Uint8Array): Promise<Uint8Array> {
+  const capture = await openCapture(memorySource(bytes));
+  const { header } = await capture.info();
+  const sink = memorySink();
+  const writer = new CaptureWriter(sink, { ...header, sessionId: 'shop', title: 'Shop', build: 'shop 1' });
+  for await (const { record } of capture.trace()) writer.append(encodeTraceRecord(record));
+  await writer.end();
+  await capture.close();
+  return sink.bytes();
 }
 
 interface Told {
@@ -81,6 +94,39 @@ describe('shrink', { timeout: 180_000 }, () => {
     const { code, document } = await cliJson(['replay', String(session)]);
     expect(code).toBe(0);
     expect(document).toMatchObject({ status: 'equal' });
+  });
+
+  it('makes a test of a session of peers, and writes the session, which runs again', async () => {
+    const file = path('peers.mcap');
+    writeFileSync(file, (await recordSimulation({ seed: 4, scenario: 'partition', length: 3_000 })).capture);
+    const document = await shrinkAndRun(file, 'peers');
+    expect(document.finding).toMatchObject({ class: 'corrupted-at-rest', replica: 'erin' });
+    expect(await cliJson(['replay', String(document.session)])).toMatchObject({
+      code: 0,
+      document: { status: 'equal', level: 'app' },
+    });
+  });
+
+  it('runs a session of another app again with the definition that is given and trusted', async () => {
+    const file = path('shop.mcap');
+    writeFileSync(file, await asAnotherApp((await recordSimulation({ seed: 5 })).capture));
+    const module = path('shop.mjs');
+    writeFileSync(
+      module,
+      `import { simulatedDefinition } from '@syncscope/protocol/simulator';
+export const definition = simulatedDefinition({ sessionId: 'simulation-5', build: 'simulator' });`,
+    );
+    const untrusted = await cliJson(['shrink', file, '-o', path('untrusted'), '--definition', module]);
+    expect(untrusted).toMatchObject({ code: 2, document: { error: { code: 'TRUST_REQUIRED' } } });
+    expect(existsSync(path('untrusted'))).toBe(false);
+    const { code, document } = await cliJson([
+      ...['shrink', file, '-o', path('shop'), '--definition', module, '--trust'],
+    ]);
+    expect(code).toBe(0);
+    expect(document).toMatchObject({ schema: 'syncscope/shrink@1', checks: 2 });
+    const again = await cliJson(['replay', String(document.session), '--definition', module, '--trust']);
+    expect(again).toMatchObject({ code: 0, document: { status: 'equal', level: 'app' } });
+    expect(await runTest(String(document.test))).toBe(0);
   });
 
   it('stops when its time is over, with a test of what is smallest then', async () => {

@@ -158,18 +158,18 @@ program
     process.exitCode = await converge(file, options);
   });
 
-program
-  .command('shrink')
-  .description('the smallest capture with the same finding, and a test of it; exit 0 shrunk, 1 nothing is found')
-  .argument('<file>')
-  .requiredOption('-o, --output <folder>', 'where the test and its captures are written')
-  .option('--finding <n>', 'which of those that diagnose tells; the first, 1, by default', whole)
-  .addOption(new Option('--runner <runner>', 'what runs the test').choices(TEST_RUNNERS).default('node'))
-  .option('--timeout <seconds>', 'when to stop with what is smallest then; 60 by default', positive)
-  .option(...JSON_OPTION)
-  .action(async (file, options) => {
-    process.exitCode = await shrink(file, options);
-  });
+withDefinition(
+  program
+    .command('shrink')
+    .description('the smallest capture with the same finding, and a test of it; exit 0 shrunk, 1 nothing is found')
+    .argument('<file>')
+    .requiredOption('-o, --output <folder>', 'where the test and its captures are written')
+    .option('--finding <n>', 'which of those that diagnose tells; the first, 1, by default', whole)
+    .addOption(new Option('--runner <runner>', 'what runs the test').choices(TEST_RUNNERS).default('node')),
+  'when to stop with what is smallest then; 60 by default',
+).action(async (file, options) => {
+  process.exitCode = await shrink(file, options);
+});
 
 program
   .command('inspect')
@@ -284,15 +284,15 @@ function escapeStack(error: unknown): string {
   return text.split('\n').map(escapeText).join('\n');
 }
 
-/** What `replay` and `whatif` have in common. */
-function withDefinition<T extends Command>(command: T): T {
+/** What the verbs have in common that run a session again. */
+function withDefinition<T extends Command>(command: T, timeout = 'how long it may take; 60 by default'): T {
   command
     .option(
       '--definition <module>',
       'a module that exports the definition of the session, to run its commands and reducers',
     )
     .option('--trust', 'its code may run here')
-    .option('--timeout <seconds>', 'how long it may take; 60 by default', positive)
+    .option('--timeout <seconds>', timeout, positive)
     .option(...JSON_OPTION);
   return command;
 }

@@ -1,30 +1,45 @@
 import { type Edit, type ReplayResult, reexecute, type WhatIf, whatIf } from '@syncscope/protocol/replay';
-import { simulatedDefinition } from '@syncscope/protocol/simulator';
-import type { SessionDefinition } from '@syncscope/protocol/sync';
+import { type SessionCode, type Shrunk, shrinkCapture } from '@syncscope/protocol/shrink';
+import { simulatedDefinition, simulatedGroup } from '@syncscope/protocol/simulator';
 import { withCapture } from './capture-file.ts';
 
 /** What is to be run again of a capture file. Plain data: it may be done in another thread. */
 export type ReplayJob =
   | { readonly kind: 'replay'; readonly file: string; readonly from?: number; readonly to?: number }
-  | { readonly kind: 'whatif'; readonly file: string; readonly edits: readonly Edit[] };
+  | { readonly kind: 'whatif'; readonly file: string; readonly edits: readonly Edit[] }
+  /** `finding` from 0; after `seconds` the smallest so far is the answer. */
+  | { readonly kind: 'shrink'; readonly file: string; readonly finding: number; readonly seconds: number };
 
 export type ReplayAnswer =
   | { readonly kind: 'replay'; readonly result: ReplayResult }
-  | { readonly kind: 'whatif'; readonly result: Pick<WhatIf, 'comparison' | 'verdicts' | 'capture'> };
+  | { readonly kind: 'whatif'; readonly result: Pick<WhatIf, 'comparison' | 'verdicts' | 'capture'> }
+  /** Undefined where nothing is found. */
+  | { readonly kind: 'shrink'; readonly result: Shrunk | undefined };
 
-/** Does a job with a definition, or with that of a session that is known here. @throws SyncError as `reexecute` and `whatIf` */
+/** Does a job with the app's code, or with that of a session that is known here. @throws SyncError as `reexecute`, `whatIf` and `shrinkCapture` */
 export function runJob(
   job: ReplayJob,
-  given: SessionDefinition | undefined,
+  given: SessionCode | undefined,
   onProgress?: (done: number, total: number) => void,
 ): Promise<ReplayAnswer> {
   return withCapture(job.file, async (capture) => {
-    const definition = given ?? simulatedDefinition((await capture.info()).header);
-    if (job.kind === 'replay') {
-      const { from, to } = job;
-      return { kind: 'replay', result: await reexecute(capture, { definition, from, to, onProgress }) };
+    const { header } = await capture.info();
+    const code = given ?? { definition: simulatedDefinition(header), group: simulatedGroup(header) };
+    switch (job.kind) {
+      case 'replay': {
+        const { from, to } = job;
+        return { kind: 'replay', result: await reexecute(capture, { ...code, from, to, onProgress }) };
+      }
+      case 'whatif': {
+        const { comparison, verdicts, capture: bytes } = await whatIf(capture, job.edits, code);
+        return { kind: 'whatif', result: { comparison, verdicts, capture: bytes } };
+      }
+      case 'shrink': {
+        const end = performance.now() + job.seconds * 1_000;
+        const isOver = (): boolean => performance.now() > end;
+        const { finding } = job;
+        return { kind: 'shrink', result: await shrinkCapture(capture, { ...code, finding, isOver, onProgress }) };
+      }
     }
-    const { comparison, verdicts, capture: bytes } = await whatIf(capture, job.edits, { definition });
-    return { kind: 'whatif', result: { comparison, verdicts, capture: bytes } };
   });
 }

@@ -26,8 +26,9 @@ type Told =
 export async function replayJob(
   job: ReplayJob,
   { definition, trust, timeout = DEFAULT_TIMEOUT }: DefinitionOptions,
+  onProgress = progress(),
 ): Promise<ReplayAnswer> {
-  if (definition === undefined) return runJob(job, undefined, progress());
+  if (definition === undefined) return runJob(job, undefined, onProgress);
   if (!trust) {
     const text = `${definition} is code that would run on this machine: say --trust if you trust it`;
     throw new SyncError('TRUST_REQUIRED', text, { origin: 'setting' });

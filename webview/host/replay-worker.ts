@@ -1,5 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { isSyncError, SyncError } from '@syncscope/protocol/errors';
+import type { GroupDefinition } from '@syncscope/protocol/replay';
+import type { SessionCode } from '@syncscope/protocol/shrink';
 import type { SessionDefinition } from '@syncscope/protocol/sync';
 import { type ReplayJob, runJob } from './replay-job.ts';
 
@@ -11,8 +13,8 @@ interface Order {
 
 const { module, job } = workerData as Order;
 try {
-  const definition = definitionIn(await import(module), module);
-  parentPort?.postMessage({ answer: await runJob(job, definition) });
+  const code = codeIn(await import(module), module);
+  parentPort?.postMessage({ answer: await runJob(job, code) });
 } catch (error) {
   const known = isSyncError(error) ? error : undefined;
   const message = error instanceof Error ? error.message : String(error);
@@ -21,11 +23,16 @@ try {
 }
 
 /** @throws SyncError `DEFINITION_INVALID` */
-function definitionIn(exports: Readonly<Record<string, unknown>>, from: string): SessionDefinition {
-  const found = exports.definition ?? exports.default;
-  if (isDefinition(found)) return found;
-  const text = `${from} exports no session definition: export one as definition, with name, commands and reduce`;
+function codeIn(exports: Readonly<Record<string, unknown>>, from: string): SessionCode {
+  const { group, definition = exports.default } = exports;
+  if (isGroup(group)) return { group };
+  if (isDefinition(definition)) return { definition };
+  const text = `${from} exports no session definition: export one as definition, with name, commands and reduce, or as group, with open`;
   throw new SyncError('DEFINITION_INVALID', text, { origin: 'setting' });
+}
+
+function isGroup(value: unknown): value is GroupDefinition {
+  return typeof value === 'object' && value !== null && typeof (value as Partial<GroupDefinition>).open === 'function';
 }
 
 function isDefinition(value: unknown): value is SessionDefinition {

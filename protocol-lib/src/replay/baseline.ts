@@ -2,6 +2,7 @@ import { unpackMsgpack } from '../bytes/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import type { LinkId } from '../sync/index.ts';
 import type { Decisions } from './driven.ts';
+import type { Arrival, Travelled } from './journey.ts';
 import { type Effects, frameOf, Machines } from './machines.ts';
 import type { Step } from './steps.ts';
 
@@ -10,15 +11,11 @@ export type FrameKey = string;
 export type Direction = 'up' | 'down';
 
 /** How a frame of the recording fared. */
-export interface Journey {
+export interface Journey extends Travelled {
   readonly key: FrameKey;
   readonly direction: Direction;
   readonly link: LinkId;
-  /** `seq` of its `send` record. */
-  readonly sent: number;
-  readonly sentAt: number;
-  /** Each time that it arrived: none where it was lost, several where it was duplicated. */
-  readonly arrivals: { readonly step: number; readonly time: number; readonly now: number; readonly seq: number }[];
+  readonly arrivals: Arrival[];
 }
 
 /** What the network did in a recording. */
@@ -52,10 +49,13 @@ export function baselineOf(steps: readonly Step[], decisions: Decisions): Baseli
     journeys.set(key, journey);
     if (sent > 0) bySeq.set(sent, journey);
   };
-  for (const [index, { input, records, time }] of steps.entries()) {
+  for (const [index, { input, records, time, snapshot }] of steps.entries()) {
     if (input === undefined) continue;
     if (input.op === 'authority') sends.delete(input.replica);
     if (input.op === 'open') links.set(input.replica, input.link);
+    if (input.op === 'authorityStands') {
+      for (const { id, client } of input.standing.links) if (client) links.set(client.replica, id);
+    }
     for (const { record } of records) {
       if (record.body.kind !== 'send') continue;
       const waiting = sends.get(record.replica);
@@ -69,7 +69,7 @@ export function baselineOf(steps: readonly Step[], decisions: Decisions): Baseli
       journey?.arrivals.push({ step: index, time, now: input.now, seq });
       if (journey && seq > 0) bySeq.set(seq, journey);
     }
-    const { frames, outgoing }: Effects = machines.apply(input, records);
+    const { frames, outgoing }: Effects = machines.apply(input, records, undefined, snapshot);
     for (const frame of frames) depart(links.get(input.replica) ?? -1, 'up', frame, input.replica, time);
     for (const one of outgoing) if ('frame' in one) depart(one.link, 'down', one.frame, input.replica, time);
   }

@@ -1,4 +1,3 @@
-import { SyncError } from '../errors/index.ts';
 import { NameTable } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
@@ -7,15 +6,20 @@ import type { LinkId, SessionDefinition } from '../sync/index.ts';
 import { type TraceHeader, TraceHub, type TraceRecord } from '../trace/index.ts';
 import { type Baseline, baselineOf, type Direction, type Journey, keyOf } from './baseline.ts';
 import { appDecisions, type Decisions, RecordedDecisions } from './driven.ts';
-import { type Edit, editedFrame, editText } from './edits.ts';
+import { checkEdits, type Edit, editText } from './edits.ts';
+import { runGroupBranch } from './group-branch.ts';
+import type { GroupDefinition } from './group-machines.ts';
 import type { Input } from './inputs.ts';
 import { InputJournal } from './journal.ts';
+import { editedJourney } from './journey.ts';
 import { frameOf, Machines } from './machines.ts';
-import type { RecordedSteps, Step } from './steps.ts';
+import { isGroup, type RecordedSteps, type Step } from './steps.ts';
 import { Timeline } from './timeline.ts';
 
 export interface BranchOptions {
   readonly definition?: SessionDefinition | undefined;
+  /** The same of a session without an authority. */
+  readonly group?: GroupDefinition | undefined;
   /** Nanoseconds that a branch with edits goes on after the recording's end, so that what went wrong can show and be put right. */
   readonly runOn?: number | undefined;
   /** Steps that are left out, by their place. What follows from them is left out with them. */
@@ -32,7 +36,6 @@ export interface Branch {
 /** Events of one moment that were not recorded come after those that were. */
 const UNRECORDED = 1e12;
 const DEFAULT_LATENCY = milliseconds(10);
-const DUPLICATE_AFTER = milliseconds(1);
 const RECONNECT_AFTER = milliseconds(1_000);
 const TICK = milliseconds(50);
 const DEFAULT_RUN_ON = milliseconds(10_000);
@@ -46,6 +49,7 @@ const FIRST_NEW_LINK = 1_000_000_000;
  * @throws SyncError `EDIT_UNKNOWN` where no message has the `seq`, as `editedFrame`, `REPLAY_NEEDS_DEFINITION`, `REPLAY_LOG_UNKNOWN`
  */
 export function runBranch(recorded: RecordedSteps, edits: readonly Edit[], options: BranchOptions = {}): Branch {
+  if (isGroup(recorded.steps)) return runGroupBranch(recorded, edits, options);
   return new BranchRun(recorded, edits, options).run();
 }
 
@@ -95,7 +99,7 @@ class BranchRun {
     this.#hub.listen((record) => this.#take(record));
     this.#journal = new InputJournal(this.#hub, this.#authority);
     this.#machines = new Machines(this.#hub, decisions());
-    for (const edit of edits) this.#check(edit);
+    checkEdits(edits, (seq) => this.#baseline.bySeq.has(seq));
   }
 
   run(): Branch {
@@ -129,19 +133,6 @@ class BranchRun {
     this.#names.set(replica, table);
   }
 
-  /** @throws SyncError `EDIT_UNKNOWN` */
-  #check(edit: Edit): void {
-    const seqs = edit.kind === 'swap' ? [edit.seq, edit.other] : [edit.seq];
-    for (const seq of seqs) {
-      if (this.#baseline.bySeq.has(seq)) continue;
-      const text = `record ${seq} is no message that was sent or received: give the seq of a send or receive record`;
-      throw new SyncError('EDIT_UNKNOWN', text, { origin: 'query' });
-    }
-    if (edit.kind === 'delay' && !(Number.isFinite(edit.by) && edit.by >= 0)) {
-      throw new SyncError('EDIT_INVALID', 'a message can be delayed by 0 ms or more', { origin: 'query' });
-    }
-  }
-
   // — what was recorded —
 
   #journeyOf({ records }: Step): Journey | undefined {
@@ -150,14 +141,14 @@ class BranchRun {
     return brought && this.#baseline.bySeq.get(brought.record.seq);
   }
 
-  #carryOut({ input, records }: Step): void {
+  #carryOut({ input, records, snapshot }: Step): void {
     const [first] = records;
     if (input === undefined) {
       if (first) this.#hub.emit(first.record.replica, first.record.body, [], first.record.wire);
       return;
     }
     const fitted = this.#isOther ? this.#fitted(input) : input;
-    if (fitted) this.#apply(fitted, this.#isOther && input.op === 'delivery' ? [] : records);
+    if (fitted) this.#apply(fitted, this.#isOther && input.op === 'delivery' ? [] : records, undefined, snapshot);
   }
 
   /** A recorded input as it makes sense where things have gone otherwise; undefined where it makes none. */
@@ -180,11 +171,16 @@ class BranchRun {
 
   // — the machines —
 
-  #apply(input: Input, records: Step['records'], frame?: Uint8Array): void {
+  #apply(input: Input, records: Step['records'], frame?: Uint8Array, snapshot?: Step['snapshot']): void {
     this.#clocks.set(input.replica, { time: this.#clock.time, now: input.now });
     if (input.op === 'open') this.#connections.set(input.replica, { link: input.link, replica: input.replica });
     if (input.op === 'closed') this.#connections.delete(input.replica);
-    const { frames, outgoing } = this.#journal.run(input, () => this.#machines.apply(input, records, frame));
+    if (input.op === 'authorityStands') {
+      for (const { id, client } of input.standing.links) {
+        if (client) this.#connections.set(client.replica, { link: id, replica: client.replica });
+      }
+    }
+    const { frames, outgoing } = this.#journal.run(input, () => this.#machines.apply(input, records, frame, snapshot));
     const { link = -1 } = this.#connections.get(input.replica) ?? {};
     for (const one of frames) this.#send(link, 'up', one, input.replica);
     for (const one of outgoing) {
@@ -213,49 +209,21 @@ class BranchRun {
       this.#deliverAt(time, undefined, link, direction, frame);
       return;
     }
-    const { frame: bytes, arrivals } = this.#edited(journey, frame, from);
+    const {
+      frame: bytes,
+      arrivals,
+      isEdited,
+    } = editedJourney(this.#edits, journey, frame, {
+      bySeq: (seq) => this.#baseline.bySeq.get(seq),
+      nextOrder: () => this.#order++,
+      names: this.#names.get(from) ?? new NameTable(),
+    });
+    if (isEdited) this.#isOther = true;
     const isOnTime = journey.sentAt === this.#clock.time;
     for (const { time, order, now } of arrivals) {
       const at = isOnTime ? time : time + (this.#clock.time - journey.sentAt);
       this.#deliverAt(at, isOnTime ? { order, now } : undefined, link, direction, bytes);
     }
-  }
-
-  /** What becomes of a frame by the edits: when it arrives, and what it says. */
-  #edited(journey: Journey, frame: Uint8Array, from: ReplicaId) {
-    let bytes = frame;
-    let arrivals: { time: number; order: number; now: number | undefined; seq: number }[] = journey.arrivals.map(
-      ({ step, time, now, seq }) => ({ time, order: step, now, seq }),
-    );
-    for (const edit of this.#edits) {
-      if (edit.kind === 'swap') {
-        const other = edit.seq === journey.sent || isArrivalOf(journey, edit.seq) ? edit.other : undefined;
-        const own = edit.other === journey.sent || isArrivalOf(journey, edit.other) ? edit.seq : undefined;
-        const place = this.#baseline.bySeq.get(other ?? own ?? -1)?.arrivals[0];
-        if (!place) continue;
-        this.#isOther = true;
-        arrivals = arrivals.map((one) => ({ ...one, time: place.time, order: place.step, now: place.now }));
-        continue;
-      }
-      const isMeant = (seq: number): boolean => edit.seq === journey.sent || edit.seq === seq;
-      if (edit.seq !== journey.sent && !isArrivalOf(journey, edit.seq)) continue;
-      this.#isOther = true;
-      if (edit.kind === 'drop') arrivals = arrivals.filter(({ seq }) => !isMeant(seq));
-      else if (edit.kind === 'delay') {
-        arrivals = arrivals.map((one) => (isMeant(one.seq) ? this.#later(one, edit.by) : one));
-      } else if (edit.kind === 'duplicate') {
-        arrivals = [
-          ...arrivals,
-          ...arrivals.filter(({ seq }) => isMeant(seq)).map((one) => this.#later(one, DUPLICATE_AFTER)),
-        ];
-      } else if (edit.kind === 'edit')
-        bytes = editedFrame(frame, this.#names.get(from) ?? new NameTable(), edit.path, edit.value);
-    }
-    return { frame: bytes, arrivals };
-  }
-
-  #later<T extends { readonly time: number }>(arrival: T, by: number): T & { order: number; now: undefined } {
-    return { ...arrival, time: arrival.time + by, order: this.#order++, now: undefined };
   }
 
   #deliverAt(
@@ -340,10 +308,6 @@ class BranchRun {
   #after(by: number, run: () => void): void {
     this.#timeline.add({ time: this.#clock.time + by, order: this.#order++, run });
   }
-}
-
-function isArrivalOf({ arrivals }: Journey, seq: number): boolean {
-  return arrivals.some((one) => one.seq === seq);
 }
 
 /** The middle of what frames took each way. */

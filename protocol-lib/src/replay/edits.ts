@@ -25,6 +25,24 @@ export function editText(edit: Edit): string {
 }
 
 /**
+ * Checks that edits are about messages that a recording has.
+ * @throws SyncError `EDIT_UNKNOWN`, `EDIT_INVALID`
+ */
+export function checkEdits(edits: readonly Edit[], isKnown: (seq: number) => boolean): void {
+  for (const edit of edits) {
+    const seqs = edit.kind === 'swap' ? [edit.seq, edit.other] : [edit.seq];
+    for (const seq of seqs) {
+      if (isKnown(seq)) continue;
+      const text = `record ${seq} is no message that was sent or received: give the seq of a send or receive record`;
+      throw new SyncError('EDIT_UNKNOWN', text, { origin: 'query' });
+    }
+    if (edit.kind === 'delay' && !(Number.isFinite(edit.by) && edit.by >= 0)) {
+      throw new SyncError('EDIT_INVALID', 'a message can be delayed by 0 ms or more', { origin: 'query' });
+    }
+  }
+}
+
+/**
  * A frame with one field of its message set to another value, checked by the message's schema and encoded again. `path` is dotted, such
  * as `changes.0.fields.owner`. Names are written out in full, so no table changes.
  * @throws SyncError `EDIT_PATH_UNKNOWN` where nothing is there, and what the codec refuses

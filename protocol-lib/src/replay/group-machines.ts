@@ -33,8 +33,6 @@ export interface GroupPorts {
   /** The bytes that the disk has as the node begins. */
   readonly contents: Uint8Array;
   readonly send: (to: ReplicaId, frame: Uint8Array) => void;
-  /** The records that the beginning of the node made when it was recorded. */
-  readonly recorded: readonly Placed[];
 }
 
 /** How the nodes of a session without an authority are made: the app's code, as a `SessionDefinition` is where there is an authority. */
@@ -61,6 +59,14 @@ export interface GroupFrame {
   readonly frame: Uint8Array;
 }
 
+/** For who has to know what nodes do beside sending. */
+export interface GroupWatch {
+  /** Told of each operation of a disk that waits for its `flushed`. */
+  readonly onFlush?: (replica: ReplicaId) => void;
+  /** Stands between a node and what it draws. */
+  readonly random?: (random: Random, replica: ReplicaId, clock: Clock) => Random;
+}
+
 /** One life of a node. */
 interface Life {
   readonly node: GroupNode;
@@ -80,14 +86,17 @@ export class GroupMachines {
   readonly #lives = new Map<ReplicaId, Life>();
   readonly #drawn = new Map<ReplicaId, number[]>();
   readonly #spare = seededRandom(SPARE_SEED);
-  readonly #onFlush: (replica: ReplicaId) => void;
+  readonly #watch: GroupWatch;
   #sent: GroupFrame[] = [];
 
-  /** `onFlush` is told of each operation of a disk that waits for its `flushed`. */
-  constructor(tap: Tap, definition: GroupDefinition, onFlush: (replica: ReplicaId) => void = () => {}) {
+  constructor(tap: Tap, definition: GroupDefinition, watch: GroupWatch = {}) {
     this.#tap = tap;
     this.#definition = definition;
-    this.#onFlush = onFlush;
+    this.#watch = watch;
+  }
+
+  has(replica: ReplicaId): boolean {
+    return this.#lives.has(replica);
   }
 
   get replicas(): ReplicaId[] {
@@ -116,7 +125,7 @@ export class GroupMachines {
       else this.#drawn.set(input.replica, [input.value]);
       return [];
     }
-    if (input.op === 'node') this.#open(input, records);
+    if (input.op === 'node') this.#open(input);
     else this.#hand(input, frame);
     // A recorded number is for the input that it was drawn in.
     this.#drawn.delete(input.replica);
@@ -125,20 +134,22 @@ export class GroupMachines {
     return sent;
   }
 
-  #open(input: InputOf<'node'>, recorded: readonly Placed[]): void {
+  #open(input: InputOf<'node'>): void {
     const { replica, session, members, now, made, contents = NO_BYTES } = input;
     const before = this.#lives.get(replica)?.node;
     const clock = { time: now };
-    const disk = new ReplayDisk(contents, () => this.#onFlush(replica));
+    const disk = new ReplayDisk(contents, () => this.#watch.onFlush?.(replica));
     const draws = this.#takeDraws(replica);
     const life = { node: idle, disk, clock, draws };
     this.#lives.set(replica, life);
+    const ownClock: Clock = { now: () => clock.time };
+    const random: Random = { next: () => draws.shift() ?? this.#spare.next() };
     const ports: GroupPorts = {
       replica,
       session,
       members,
-      clock: { now: () => clock.time },
-      random: { next: () => draws.shift() ?? this.#spare.next() },
+      clock: ownClock,
+      random: this.#watch.random?.(random, replica, ownClock) ?? random,
       tap: this.#tap,
       disk,
       contents,
@@ -146,7 +157,6 @@ export class GroupMachines {
         // A life that is over says nothing any more.
         if (this.#lives.get(replica)?.disk === disk) this.#sent.push({ from: replica, to, frame });
       },
-      recorded,
     };
     const node = this.#definition.open(ports, parseArguments(made), before);
     this.#lives.set(replica, { ...life, node });

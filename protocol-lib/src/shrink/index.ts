@@ -11,5 +11,5 @@ export {
   targetsOf,
 } from './found.ts';
 export type { Size } from './item.ts';
-export { type ShrinkOptions, type Shrunk, shrinkCapture } from './shrink.ts';
+export { type SessionCode, type ShrinkOptions, type Shrunk, shrinkCapture } from './shrink.ts';
 export { type TestRunner, testFileText } from './test-file.ts';

@@ -1,10 +1,10 @@
 import type { OpenCapture } from '../capture/index.ts';
 import { isSyncError } from '../errors/index.ts';
-import { branchCapture, readSteps, runBranch, type Step } from '../replay/index.ts';
-import type { SessionDefinition } from '../sync/index.ts';
+import { branchCapture, type InputOp, readSteps, runBranch, type Step } from '../replay/index.ts';
 import { ddmin } from './ddmin.ts';
 import { type FindingIdentity, findingsOf, matching } from './found.ts';
 import { withBytes } from './item.ts';
+import type { SessionCode } from './shrink.ts';
 import type { ShrinkWatch } from './watch.ts';
 
 /**
@@ -15,7 +15,7 @@ import type { ShrinkWatch } from './watch.ts';
 export async function shrinkInputs(
   capture: OpenCapture,
   wanted: FindingIdentity,
-  definition: SessionDefinition | undefined,
+  code: SessionCode,
   watch: ShrinkWatch,
 ): Promise<Uint8Array | undefined> {
   const recorded = await readSteps(capture).catch(unlessNotReplayable);
@@ -23,7 +23,7 @@ export async function shrinkInputs(
   const run = async (steps: readonly Step[], without: ReadonlySet<Step>): Promise<Uint8Array | undefined> => {
     try {
       const left = new Set(steps.flatMap((step, at) => (without.has(step) ? [at] : [])));
-      return await branchCapture(runBranch({ ...recorded, steps }, [], { definition, without: left }));
+      return await branchCapture(runBranch({ ...recorded, steps }, [], { ...code, without: left }));
     } catch (error) {
       // An endpoint that was not begun has nothing done to it.
       if (isSyncError(error) || error instanceof TypeError) return undefined;
@@ -45,12 +45,11 @@ export async function shrinkInputs(
   };
   if (!(await attempt(recorded.steps, new Set()))) return undefined;
   const steps = await shortest(recorded.steps, (some) => attempt(some, new Set()));
-  let left = steps.filter(({ input }) => input && input.op !== 'authority');
+  let left = steps.filter(canGo);
   const without = (kept: readonly Step[]): ReadonlySet<Step> => {
     const all = new Set(kept);
     return new Set(steps.filter((step) => canGo(step) && !all.has(step)));
   };
-  left = left.filter(canGo);
   for (const unitsOf of [byClient, (some: readonly Step[]) => some.map((step) => [step])]) {
     const units = await ddmin(unitsOf(left), (some) => attempt(steps, without(some.flat())), watch.isOver);
     left = units.flat();
@@ -58,9 +57,19 @@ export async function shrinkInputs(
   return best;
 }
 
-/** Frames come and go with what made them, and the authority has to be there. */
+/** Frames, what is drawn and what the disk does come and go with what made them; the authority, and each node of a group, have to be there. */
+const BOUND: readonly string[] = [
+  'authority',
+  'arrival',
+  'delivery',
+  'node',
+  'take',
+  'drawn',
+  'flushed',
+] satisfies InputOp[];
+
 function canGo({ input }: Step): boolean {
-  return input !== undefined && !['authority', 'arrival', 'delivery'].includes(input.op);
+  return input !== undefined && !BOUND.includes(input.op);
 }
 
 /** What was done to each client with the links that it had, which the authority numbers. */

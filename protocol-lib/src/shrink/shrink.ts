@@ -1,5 +1,6 @@
 import type { OpenCapture } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
+import type { GroupDefinition } from '../replay/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
 import { type FindingIdentity, findingsOf, matching, targetsOf } from './found.ts';
 import { type Size, sizeOf, withBytes } from './item.ts';
@@ -7,10 +8,16 @@ import { shrinkInputs } from './shrink-inputs.ts';
 import { shrinkRecords } from './shrink-records.ts';
 import type { ShrinkWatch } from './watch.ts';
 
-export interface ShrinkOptions {
+/** The app's code that a session is run again with, as far as it is at hand. */
+export interface SessionCode {
+  readonly definition?: SessionDefinition | undefined;
+  /** Of a session without an authority. */
+  readonly group?: GroupDefinition | undefined;
+}
+
+export interface ShrinkOptions extends SessionCode {
   /** Which of the findings, in order of detection, from 0; the first where absent. */
   readonly finding?: number | undefined;
-  readonly definition?: SessionDefinition | undefined;
   /** Whether the time is over: what is smallest then is the answer. */
   readonly isOver?: (() => boolean) | undefined;
   /** After each capture that was tried: how many that were, and how many records or inputs the smallest has. */
@@ -39,7 +46,7 @@ export interface Shrunk {
  * @throws SyncError `SHRINK_FINDING` where there is no finding of that number, `SHRINK_TOO_LARGE`, and what reading the capture throws
  */
 export async function shrinkCapture(capture: OpenCapture, options: ShrinkOptions = {}): Promise<Shrunk | undefined> {
-  const { finding: number = 0, definition, isOver = () => false, onProgress, onStep } = options;
+  const { finding: number = 0, definition, group, isOver = () => false, onProgress, onStep } = options;
   const targets = targetsOf(await findingsOf(capture));
   if (targets.length === 0) return undefined;
   const target = targets[number];
@@ -62,7 +69,7 @@ export async function shrinkCapture(capture: OpenCapture, options: ShrinkOptions
       onProgress?.(tried, smallest);
     },
   };
-  const session = await shrinkInputs(capture, target.identity, definition, watch);
+  const session = await shrinkInputs(capture, target.identity, { definition, group }, watch);
   const bytes = session
     ? await withBytes(session, (one) => shrunkRecords(one, target.identity, watch))
     : await shrunkRecords(capture, target.identity, watch);

@@ -6,41 +6,37 @@ import {
   type FindingIdentity,
   identityText,
   type Shrunk,
-  shrinkCapture,
   type TestRunner,
   testFileText,
 } from '@syncscope/protocol/shrink';
-import { simulatedDefinition } from '@syncscope/protocol/simulator';
-import { withCapture } from '../capture-file.ts';
 import { printDocument } from '../json.ts';
 import { count, escapeText, facts } from '../print.ts';
+import { type DefinitionOptions, replayJob } from '../replay-thread.ts';
 
 export const TEST_RUNNERS = ['node', 'vitest'] as const satisfies readonly TestRunner[];
 
-export interface ShrinkCommandOptions {
+export interface ShrinkCommandOptions extends DefinitionOptions {
   readonly output: string;
   /** From 1. */
   readonly finding?: number;
   readonly runner: TestRunner;
-  /** Seconds. */
-  readonly timeout?: number;
   readonly json?: boolean;
 }
 
 const DEFAULT_TIMEOUT = 60;
+/** Seconds beyond the time in which somebody else's code may come to the end of one attempt, before its thread is ended. */
+const GRACE = 30;
 /** How often a process of its own has to come to the finding again. */
 const CHECKS = 2;
 
 /** `shrink`: the smallest capture that has the same finding, with a test of it. Answers the exit code: 0 shrunk, 1 nothing is found. */
 export async function shrink(file: string, options: ShrinkCommandOptions): Promise<number> {
   const { output, finding = 1, runner, timeout = DEFAULT_TIMEOUT, json } = options;
-  const end = performance.now() + timeout * 1_000;
   const onProgress = process.stderr.isTTY ? told : undefined;
-  const shrunk = await withCapture(file, async (capture) => {
-    const definition = simulatedDefinition((await capture.info()).header);
-    const isOver = (): boolean => performance.now() > end;
-    return shrinkCapture(capture, { finding: finding - 1, definition, isOver, onProgress });
-  });
+  const job = { kind: 'shrink', file, finding: finding - 1, seconds: timeout } as const;
+  const answer = await replayJob(job, { ...options, timeout: timeout + GRACE }, onProgress);
+  if (answer.kind !== 'shrink') throw new TypeError('a smaller capture was asked for');
+  const { result: shrunk } = answer;
   if (onProgress) process.stderr.write('\r\u001b[K');
   if (!shrunk) {
     if (json) printDocument('shrink', { file, finding: null });
