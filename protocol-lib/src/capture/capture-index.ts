@@ -2,6 +2,7 @@ import type { ReplicaId } from '../state/index.ts';
 import { TRACE_KINDS, type TraceKind } from '../trace/index.ts';
 import { AuthorityRoots } from './authority-roots.ts';
 import { ByteNames } from './byte-names.ts';
+import { Checkpoints } from './checkpoints.ts';
 import { Columns, PAGE_RECORDS } from './columns.ts';
 import { KIND } from './envelope.ts';
 import { IntegerList } from './integer-list.ts';
@@ -56,6 +57,7 @@ export class CaptureIndex {
     writers: new IntegerList(),
     counters: new IntegerList(true),
   };
+  readonly checkpoints = new Checkpoints();
   /** Records that gap records and missing sequence numbers say were lost. */
   lost = 0;
   firstVersion = -1;

@@ -4,6 +4,8 @@ import type { ByteSource } from '../ports/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import { MAGIC_BYTES, RECORD_HEADER_BYTES, recordHead, refuse, SMALL_RECORD_MAX } from './capture-head.ts';
 import { CaptureIndex } from './capture-index.ts';
+import { CheckpointBuilder } from './checkpoint-builder.ts';
+import type { Checkpoint } from './checkpoints.ts';
 import { forEachRecord, getUint64 } from './chunk.ts';
 import { type ChunkPlace, unpackChunk } from './chunk-place.ts';
 import { CHUNK_MAX_BYTES, portableZstd, type ZstdDecompress } from './compression.ts';
@@ -15,6 +17,8 @@ import { checkAborted } from './rows.ts';
 import { SourceWindow } from './source-window.ts';
 
 export const FOOTER_BYTES = 29;
+/** States that are kept of those worked out on the way. */
+const CHECKPOINTS_MAX = 2_048;
 
 export interface ScanOptions {
   /** Told after each chunk how many of how many bytes are done. */
@@ -51,9 +55,16 @@ export class FileScan {
     this.size = size;
     this.#from = from;
     this.index = new CaptureIndex(authority);
-    this.#indexing = new IndexBuilder(this.index);
+    this.#indexing = new IndexBuilder(this.index, new CheckpointBuilder((...state) => this.#keepCheckpoint(...state)));
     this.#options = options;
     this.#window = new SourceWindow(source, size);
+  }
+
+  /** States share what they have in common, so that many take little. */
+  #keepCheckpoint(replica: number, position: number, { version, root }: Checkpoint): void {
+    const { checkpoints } = this.index;
+    if (checkpoints.size >= CHECKPOINTS_MAX) checkpoints.thin();
+    checkpoints.add(replica, position, () => ({ version, root }));
   }
 
   async run(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { CaptureIndex } from './capture-index.ts';
+import type { CheckpointBuilder } from './checkpoint-builder.ts';
 import { type GrowingPage, slotOf } from './columns.ts';
 import { ABSENT, Envelope, KIND, LEVELS, REASONS } from './envelope.ts';
 import { FLAG, REASON_SHIFT } from './flags.ts';
@@ -23,14 +24,20 @@ export class IndexBuilder {
   readonly index: CaptureIndex;
   /** Told where a message's other end became known only after its page had been let go of. */
   readonly #onLatePartner: (position: number, partner: number) => void;
+  readonly #checkpoints: CheckpointBuilder | undefined;
   readonly #envelope: Envelope;
   #nextSeq = -1;
   #lastTime = 0;
   /** Whether a group decides each version by votes, so that one version is one state though there is no authority. */
   #isDecidedByVotes = false;
 
-  constructor(index: CaptureIndex, onLatePartner: (position: number, partner: number) => void = () => {}) {
+  constructor(
+    index: CaptureIndex,
+    checkpoints?: CheckpointBuilder,
+    onLatePartner: (position: number, partner: number) => void = () => {},
+  ) {
     this.index = index;
+    this.#checkpoints = checkpoints;
     this.#onLatePartner = onLatePartner;
     this.#envelope = new Envelope(index.replicaNames, index.typeNames);
   }
@@ -72,6 +79,7 @@ export class IndexBuilder {
     index.kindCounts[envelope.kind]!++;
     const replica = this.#replica(envelope.replica, position);
     this.#takeKind(replica, page, slot, position);
+    if (STATE_KINDS.has(envelope.kind)) this.#takeCheckpoint(position, bytes, offset, length);
     for (const key of envelope.keys) {
       index.changedKeys.push(key | 0);
       index.changedAt.push(position);
@@ -213,6 +221,15 @@ export class IndexBuilder {
     const isRight = kind === KIND.hash && (agrees === 1 || this.index.roots.agrees(version, high, low) === true);
     const isReplaced = kind === KIND.repair || kind === KIND.apply || (kind === KIND.snapshot && !isMismatchSnapshot);
     if (isRight || isReplaced) drift.end = position;
+  }
+
+  #takeCheckpoint(position: number, bytes: Uint8Array, offset: number, length: number): void {
+    const { replica, kind, version, high, low, hasHash } = this.#envelope;
+    const { authority, roots } = this.index;
+    if (!this.#checkpoints) return;
+    const isAuthoritys = replica !== authority && hasHash && roots.agrees(version, high, low) === true;
+    if (isAuthoritys) this.#checkpoints.pass(replica);
+    else this.#checkpoints.next(replica, position, bytes.subarray(offset, offset + length), kind === KIND.snapshot);
   }
 
   #takeDecision(position: number): void {

@@ -4,6 +4,7 @@ import type { ByteSource } from '../ports/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import { MAGIC_BYTES, RECORD_HEADER_BYTES } from './capture-head.ts';
 import { CaptureIndex, ReplicaIndex } from './capture-index.ts';
+import { type Checkpoint, decodeCheckpoint } from './checkpoints.ts';
 import { getUint64 } from './chunk.ts';
 import type { ChunkPlace } from './chunk-place.ts';
 import { type ColumnPage, PAGE_RECORDS, slotOf } from './columns.ts';
@@ -154,6 +155,7 @@ async function pagesOf(
   const { readNow } = source;
   if (readNow) return (ref) => unpackBlob(readNow.call(source, check(ref).offset, ref.length), ref, zstd);
   const refs = [manifest.pages, ...manifest.lists.map((one) => one.pages)].flatMap((one) => refsOf(readNumbers(one)));
+  refs.push(...checkpointsOf(manifest).map((one) => one.ref));
   const blobs = new Map<number, Uint8Array>();
   for (const run of runsOf(refs.map(check))) {
     const bytes = await source.read(run.from, run.to - run.from);
@@ -201,6 +203,7 @@ function restore(
   restoreReplicas(index, manifest);
   restoreColumns(index, manifest, read, cache);
   restoreLists(index, manifest, read, cache);
+  restoreCheckpoints(index, manifest, read);
   return index;
 }
 
@@ -276,6 +279,42 @@ function restoreLists(index: CaptureIndex, manifest: IndexManifest, read: ReadPa
       return page;
     });
   }
+}
+
+/** Each is read when it is wanted, after the one that it builds on. */
+function restoreCheckpoints(index: CaptureIndex, manifest: IndexManifest, read: ReadPage): void {
+  const loads: (() => Checkpoint)[] = [];
+  for (const { replica, position, since, ref } of checkpointsOf(manifest)) {
+    if (position >= manifest.records || replica >= manifest.replicaNames.length || since >= loads.length) {
+      throw damagedIndex('places a checkpoint wrongly');
+    }
+    const base = loads[since];
+    const load = (): Checkpoint => decodeCheckpoint(read(ref), base && (() => base().root));
+    loads.push(load);
+    index.checkpoints.add(replica, position, load);
+  }
+}
+
+interface FiledCheckpoint {
+  readonly replica: number;
+  readonly position: number;
+  readonly since: number;
+  readonly ref: BlobRef;
+}
+
+function checkpointsOf({ checkpoints }: IndexManifest): FiledCheckpoint[] {
+  const flat = checkpoints ? readNumbers(checkpoints, -1) : [];
+  const found: FiledCheckpoint[] = [];
+  for (let at = 0; at + 5 < flat.length; at += 6) {
+    const [replica, position, since, offset, length, crc] = Array.from({ length: 6 }, (_, part) => flat[at + part]!);
+    found.push({
+      replica: replica!,
+      position: position!,
+      since: since!,
+      ref: { offset: offset!, length: length!, crc: crc! },
+    });
+  }
+  return found;
 }
 
 function viewOf(bytes: Uint8Array): DataView {

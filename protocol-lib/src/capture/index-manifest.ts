@@ -1,5 +1,5 @@
 import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
-import { array, bytes, finite, type Infer, object, string, uint } from '../schema/index.ts';
+import { array, bytes, finite, type Infer, object, optional, string, uint } from '../schema/index.ts';
 import { PAGE_RECORDS } from './columns.ts';
 import { LIST_PAGE } from './integer-list.ts';
 import { BlockReader, BlockWriter, damagedIndex, type NumberArray } from './number-block.ts';
@@ -33,6 +33,8 @@ const manifestSchema = object({
   latePartners: bytes(),
   /** Six blocks: offset, bytes of data, size unpacked, CRC-32, records, and 1 where zstd. */
   chunks: bytes(),
+  /** Six numbers each: replica, position, number of the checkpoint that it builds on (-1: none), offset, length, CRC-32. */
+  checkpoints: optional(bytes()),
   /** Three numbers each: offset, length, CRC-32. */
   pages: bytes(),
   lists: array(object({ name: string(80), length: uint, firsts: bytes(), pages: bytes() }), 1_000_000),

@@ -1,5 +1,7 @@
 import type { ReplicaId } from '../state/index.ts';
 import { CaptureIndex } from './capture-index.ts';
+import { CheckpointBuilder } from './checkpoint-builder.ts';
+import { CheckpointWriter } from './checkpoint-writer.ts';
 import { PAGE_RECORDS, slotOf } from './columns.ts';
 import type { Compression } from './compression.ts';
 import { crc32 } from './crc32.ts';
@@ -29,6 +31,7 @@ export class IndexWriter {
   readonly #pages: BlobRef[] = [];
   readonly #lists = new Map<IntegerList, BlobRef[]>();
   readonly #latePartners: number[] = [];
+  readonly #checkpoints = new CheckpointWriter((bytes, refs) => this.#wait(bytes, refs));
   /** Pages that wait for an attachment, and who wants to know where they came to be. */
   #waiting: { readonly blob: Uint8Array; readonly refs: BlobRef[] }[] = [];
   #waitingBytes = 0;
@@ -36,7 +39,11 @@ export class IndexWriter {
   constructor(authority: ReplicaId | null, compression: Compression) {
     this.#compression = compression;
     this.#index = new CaptureIndex(authority);
-    this.#builder = new IndexBuilder(this.#index, (position, partner) => this.#latePartners.push(position, partner));
+    this.#builder = new IndexBuilder(
+      this.#index,
+      new CheckpointBuilder((replica, position, state) => this.#checkpoints.take(replica, position, state)),
+      (position, partner) => this.#latePartners.push(position, partner),
+    );
   }
 
   /** Takes a record. @throws SyncError `RECORD_MALFORMED`, and then nothing was taken */
@@ -111,6 +118,7 @@ export class IndexWriter {
         .numbers(chunks.map((one) => one.records))
         .numbers(chunks.map((one) => (one.isCompressed ? 1 : 0)))
         .take(),
+      checkpoints: numbers(this.#checkpoints.figures()),
       pages: numbers(flatRefs(this.#pages)),
       lists: allLists(index)
         .filter(([, list]) => list.length > 0)

@@ -1,7 +1,7 @@
 import { isSyncError } from '../errors/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
-import type { Change } from '../state/index.ts';
-import type { MutationId } from '../trace/index.ts';
+import type { Change, StateHash, Version } from '../state/index.ts';
+import type { MutationId, TraceBody } from '../trace/index.ts';
 import type { CaptureIndex, ReplicaIndex } from './capture-index.ts';
 import { advance, type Committed, nothingKnown, type OwnValues, tolerant } from './committed.ts';
 import { KIND } from './envelope.ts';
@@ -168,6 +168,8 @@ export class StateFolds {
       const there = kept.get(position);
       if (there) return { state: there, next: at + 1, isShared: true };
       if (index.columns.kind(position) === KIND.snapshot) break;
+      const checkpoint = await this.#checkpoint(replica, position);
+      if (checkpoint) return { state: checkpoint, next: at + 1, isShared: false };
       if (last - at >= EQUAL_AFTER && attempts < EQUAL_ATTEMPTS) {
         attempts++;
         const equal = await this.#equalOfAuthority(replica, position);
@@ -175,6 +177,21 @@ export class StateFolds {
       }
     }
     return { state: at < 0 ? base : nothingKnown, next: Math.max(at, 0), isShared: false };
+  }
+
+  /** The state that is kept beside the records, where the record there tells the same root hash of it. */
+  async #checkpoint(replica: ReplicaIndex, position: number): Promise<Committed | undefined> {
+    const index = this.#index;
+    const checkpoint = index.checkpoints.at(index.replicaNames.findText(replica.id), position);
+    if (!checkpoint) return undefined;
+    try {
+      const { body } = await this.#records.read(position);
+      const told = toldRoot(body);
+      return told?.version === checkpoint.version && told.root === checkpoint.root.hash ? checkpoint : undefined;
+    } catch (error) {
+      if (!isSyncError(error) || !UNREADABLE.has(error.code)) throw error;
+      return undefined;
+    }
   }
 
   /** The authority's state of the same version and root hash, which then is this replica's too. */
@@ -211,5 +228,22 @@ export class StateFolds {
       this.#kept.set(replica, kept);
     }
     return kept;
+  }
+}
+
+/** The version and root hash that a record tells of its replica's state after it. */
+function toldRoot(body: TraceBody): { readonly version: Version; readonly root: StateHash } | undefined {
+  switch (body.kind) {
+    case 'commit':
+    case 'snapshot':
+    case 'repair':
+      return { version: body.version, root: body.root };
+    case 'apply':
+      return { version: body.to, root: body.root };
+    case 'hash':
+    case 'mismatch':
+      return { version: body.version, root: body.own };
+    default:
+      return undefined;
   }
 }
