@@ -108,8 +108,8 @@ export class Reconciler {
     for (const mutation of mutations) {
       if (mutation.counter <= authority.decided(device)) this.#answerAgain(run, mutation);
       else this.#settle(run, mutation, now);
+      this.#tell(device, mutation.counter);
     }
-    for (const { counter } of mutations) this.#tell(device, counter);
     const last = mutations.at(-1)?.counter ?? settled;
     if (authority.settled(device) < last) return undefined;
     return { ...run.answer, settled: authority.settled(device), ...this.#stateSince(request) };
