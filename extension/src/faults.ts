@@ -2,27 +2,35 @@ import { SyncError } from '@syncscope/protocol/errors';
 import { type FaultSpec, faultSpecSchema, NETWORK_PRESETS } from '@syncscope/protocol/trace';
 import * as vscode from 'vscode';
 import type { LiveSession } from './live/live-session.ts';
-
-/** Faults with which the sample server can be started, as on its command line. */
-function startFaults(): Array<vscode.QuickPickItem & { readonly spec: string }> {
-  return [
-    { spec: 'corrupt:bot-2@5s', label: vscode.l10n.t('Corrupt a value of bot-2 after 5 s') },
-    { spec: 'drop-delta:bot-1@5s', label: vscode.l10n.t('Do not deliver one delta to bot-1 after 5 s') },
-    { spec: 'latency:80ms±40ms', label: vscode.l10n.t('Latency of 80 ms ± 40 ms on every link') },
-    { spec: 'loss:2%', label: vscode.l10n.t('Lose 2 % of all messages') },
-    { spec: 'network:train', label: vscode.l10n.t('Everybody on a train') },
-    { spec: 'partition:bot-1@5s+10s', label: vscode.l10n.t('Cut bot-1 off after 5 s, for 10 s') },
-    { spec: 'crash:bot-1@5s', label: vscode.l10n.t('Crash bot-1 after 5 s') },
-  ].map((item) => ({ ...item, description: item.spec }));
-}
+import { type StartFault, startFaults } from './server/start-faults.ts';
 
 /** Asks with which faults to start; `undefined` where the user turned back. */
-export async function askStartFaults(): Promise<string[] | undefined> {
-  const chosen = await vscode.window.showQuickPick(startFaults(), {
+export async function askStartFaults(players: 'bot' | 'peer'): Promise<string[] | undefined> {
+  const offers = startFaults(players).map((fault) => ({ label: startLabel(fault), description: fault.spec }));
+  const chosen = await vscode.window.showQuickPick(offers, {
     canPickMany: true,
     title: vscode.l10n.t('Start the sample server with these faults'),
   });
-  return chosen && chosen.length > 0 ? chosen.map(({ spec }) => spec) : undefined;
+  return chosen && chosen.length > 0 ? chosen.map(({ description }) => description) : undefined;
+}
+
+function startLabel({ kind, target }: StartFault): string {
+  switch (kind) {
+    case 'corrupt':
+      return vscode.l10n.t('Corrupt a value of {0} after 5 s', target);
+    case 'drop-delta':
+      return vscode.l10n.t('Do not deliver one delta to {0} after 5 s', target);
+    case 'latency':
+      return vscode.l10n.t('Latency of 80 ms ± 40 ms on every link');
+    case 'loss':
+      return vscode.l10n.t('Lose 2 % of all messages');
+    case 'network':
+      return vscode.l10n.t('Everybody on a train');
+    case 'partition':
+      return vscode.l10n.t('Cut {0} off after 5 s, for 10 s', target);
+    case 'crash':
+      return vscode.l10n.t('Crash {0} after 5 s', target);
+  }
 }
 
 /** What can be asked for by hand, and the numbers that it then has. */

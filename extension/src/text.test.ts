@@ -1,8 +1,13 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isPeers, parseFaults, startSession } from '@syncscope/sample-server';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { captureName } from './capture-files/name.ts';
 import { isPathInside } from './path-inside.ts';
 import { serverArguments, withoutTokens } from './server/arguments.ts';
+import { startFaults } from './server/start-faults.ts';
 import { formatBytes, plain } from './text.ts';
 
 test('characters that lie about a label are written out', () => {
@@ -40,6 +45,25 @@ test('the server is started on a free port with its faults', () => {
   expect(serverArguments({ bots: 5, seed: 7, faults: ['corrupt:bot-2@3s', 'loss:2%'] }).join(' ')).toBe(
     '--scenario adventure --port 0 --bots 5 --seed 7 --fault corrupt:bot-2@3s --fault loss:2%',
   );
+});
+
+test.each([
+  ['adventure', 'bot'],
+  ['board', 'bot'],
+  ['craps', 'peer'],
+  ['call', 'peer'],
+] as const)('the faults that are offered for %s are those of somebody who plays there', async (scenario, players) => {
+  const offered = startFaults(players);
+  expect(offered.flatMap(({ spec }) => parseFaults(spec)).length).toBeGreaterThanOrEqual(offered.length);
+  const sessionsFolder = await mkdtemp(join(tmpdir(), 'syncscope-faults-'));
+  const session = await startSession({ scenario, seed: 1, sessionsFolder });
+  try {
+    const playing = isPeers(session) ? session.world.targets : session.bots.map(({ replica }) => replica);
+    expect(playing).toEqual(expect.arrayContaining(offered.flatMap(({ target }) => (target === '' ? [] : [target]))));
+  } finally {
+    await session.close('the test is over');
+    await rm(sessionsFolder, { recursive: true });
+  }
 });
 
 test('no token gets into the log', () => {

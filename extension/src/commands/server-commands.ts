@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import type { App } from '../app.ts';
 import { askStartFaults, parseStartFaults } from '../faults.ts';
 import { VIEWS } from '../ids.ts';
-import { SCENARIOS } from '../server/scenarios.ts';
+import { SCENARIOS, type ScenarioChoice } from '../server/scenarios.ts';
 import { readSettings } from '../settings.ts';
 import { requireTrust } from '../trust.ts';
 
@@ -14,26 +14,26 @@ export async function startServer(app: App, argument: unknown): Promise<string> 
   return await start(app, parseStartFaults(faults));
 }
 
-/** Asks for faults first, where none are given as a text or a list of texts. */
+/** Asks for the session and its faults first, where none are given as a text or a list of texts, which are for the adventure. */
 export async function startServerWithFault(app: App, argument: unknown): Promise<string | undefined> {
   requireTrust(vscode.l10n.t('Starting the sample server'));
-  const isGiven = typeof argument === 'string' || Array.isArray(argument);
-  const faults = isGiven ? parseStartFaults(argument) : await askStartFaults();
-  return faults && (await start(app, faults));
+  if (typeof argument === 'string' || Array.isArray(argument)) return await start(app, parseStartFaults(argument));
+  const scenario = await askScenario();
+  const faults = scenario && (await askStartFaults(scenario.players));
+  return faults && (await start(app, faults, scenario.name));
 }
 
 /** Asks which session to play, where none is given as a name. */
 export async function startServerScenario(app: App, argument: unknown): Promise<string | undefined> {
   requireTrust(vscode.l10n.t('Starting the sample server'));
-  const isGiven = typeof argument === 'string' && SCENARIOS.some(({ name }) => name === argument);
-  const scenario = isGiven ? argument : await askScenario();
-  return scenario && (await start(app, [], scenario));
+  const scenario = SCENARIOS.find(({ name }) => name === argument) ?? (await askScenario());
+  return scenario && (await start(app, [], scenario.name));
 }
 
-async function askScenario(): Promise<string | undefined> {
-  const items = SCENARIOS.map(({ name, title, detail }) => ({ label: title, detail, name }));
+async function askScenario(): Promise<ScenarioChoice | undefined> {
+  const items = SCENARIOS.map((scenario) => ({ label: scenario.title, detail: scenario.detail, scenario }));
   const chosen = await vscode.window.showQuickPick(items, { title: vscode.l10n.t('Which session should be played?') });
-  return chosen?.name;
+  return chosen?.scenario;
 }
 
 export async function stopServer(app: App): Promise<void> {
