@@ -11,6 +11,7 @@ import type { LinkId, Outgoing, SyncManager } from '@syncscope/protocol/sync';
 import type { Tap } from '@syncscope/protocol/trace';
 import type { FaultBoard } from './faults/fault-board.ts';
 import type { FaultyLink } from './faults/link.ts';
+import { Alarm } from './gateway-alarm.ts';
 import { Allowance, Doorkeeper, GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits.ts';
 import { GatewayMetrics, typeNumber } from './gateway-metrics.ts';
 import { EventStreams } from './gateway-sse.ts';
@@ -26,8 +27,10 @@ import {
 } from './http-app.ts';
 import { Reconciling } from './http-reconcile.ts';
 
-/** Half a round of 20 ms: a timer that comes a moment early must not cost a whole one. */
-const TICK_MS = 10;
+/** How often what has to run out by itself is looked after, such as the patience with a client. */
+const IDLE_MS = 200;
+/** How often somebody is looked after in whose connection something waits, or who waits for the log. */
+const BUSY_MS = 10;
 /** How long an event waits for its delta: a round, and some more. */
 const EVENT_WAIT_NS = milliseconds(120);
 const STRANGER = replicaId('unknown');
@@ -79,8 +82,8 @@ interface Connection {
   /** Whether it is looked after, as one of which nothing but events waits, or has waited, since then. */
   isHeld: boolean;
   heldSince: number;
-  /** Whether it is among those of which the authority has to be told how much waits in them. */
-  isUntold: boolean;
+  /** Whether it is among those in which something waited when the authority was told last. */
+  isBacked: boolean;
 }
 
 /**
@@ -98,13 +101,15 @@ export class Gateway {
   readonly #exposed: HttpListener;
   readonly #reconciling: Reconciling | undefined;
   readonly #connections = new Map<LinkId, Connection>();
-  readonly #ticking: NodeJS.Timeout;
+  readonly #idling: NodeJS.Timeout;
+  /** Rings when the authority has something to send. */
+  readonly #alarm: Alarm;
   /** Connections that have frames of this step. */
   #written: Connection[] = [];
   /** Connections of which events wait, or have waited. */
   #held: Connection[] = [];
-  /** Connections of which the authority has to be told how much waits in them. */
-  #untold: Connection[] = [];
+  /** Connections in which something waited when the authority was told last. */
+  #backed: Connection[] = [];
   /** Connections whose wires do something from time to time. */
   readonly #timed = new Set<Connection>();
   #links = 0;
@@ -143,7 +148,9 @@ export class Gateway {
     const { mayInspect } = options;
     this.#http = httpListener(parts);
     this.#exposed = httpListener({ ...parts, ...(mayInspect ? { mayInspect } : {}) });
-    this.#ticking = setInterval(() => this.tick(), TICK_MS);
+    this.#idling = setInterval(() => this.tick(), IDLE_MS);
+    this.#alarm = new Alarm(now, () => this.tick());
+    options.manager.onDue(() => this.#wakeInTime());
   }
 
   /** Whether new clients should be sent here. */
@@ -208,26 +215,44 @@ export class Gateway {
   tick(): void {
     const { manager } = this.#options;
     const now = this.#now();
-    this.#tellQueued(now);
+    this.#tellBacked(now);
     for (const { wire } of this.#timed) wire.tick?.(now);
     this.#carry(manager.tick(now));
     this.#flushHeld(EVENT_WAIT_NS);
     this.#reconciling?.tick();
     this.metrics.reconciliations.tick(now);
+    this.#wakeInTime();
   }
 
-  /** Tells the authority how much waits, in connections that were written to since, or in which something waited when it was told last. */
-  #tellQueued(now: number): void {
-    const untold = this.#untold;
-    this.#untold = [];
-    for (const connection of untold) {
-      const { link, wire } = connection;
-      if (!this.#connections.has(link)) continue;
-      const { queued } = wire;
-      connection.isUntold = queued > 0;
-      if (connection.isUntold) this.#untold.push(connection);
-      this.#options.manager.queued(link, queued, now);
+  /** Sets the alarm to when somebody has to be sent something, or looked after. */
+  #wakeInTime(): void {
+    const { manager } = this.#options;
+    this.#alarm.set(manager.due);
+    const [held] = this.#held;
+    if (held) this.#alarm.set(held.heldSince + EVENT_WAIT_NS);
+    const isBusy = this.#backed.length > 0 || !manager.isSettled || this.#reconciling?.isBusy;
+    if (isBusy) this.#alarm.set(this.#now() + milliseconds(BUSY_MS));
+  }
+
+  /** Tells the authority how much waits in connections in which something did when it was told last. */
+  #tellBacked(now: number): void {
+    const backed = this.#backed;
+    if (backed.length === 0) return;
+    this.#backed = [];
+    for (const connection of backed) {
+      connection.isBacked = false;
+      if (this.#connections.has(connection.link)) this.#tellQueued(connection, now);
     }
+  }
+
+  #tellQueued(connection: Connection, now: number): void {
+    const { link, wire } = connection;
+    const { queued } = wire;
+    if (queued > 0 && !connection.isBacked) {
+      connection.isBacked = true;
+      this.#backed.push(connection);
+    }
+    this.#options.manager.queued(link, queued, now);
   }
 
   /** Links are told of it with the next tick. */
@@ -245,7 +270,7 @@ export class Gateway {
   async drain(reason: string, { patience, reconnect }: DrainOptions): Promise<boolean> {
     this.#state = 'draining';
     const end = this.#now() + milliseconds(patience);
-    while (!this.#isToldAll() && this.#now() < end) await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+    while (!this.#isToldAll() && this.#now() < end) await new Promise((resolve) => setTimeout(resolve, BUSY_MS));
     const isWhole = this.#options.manager.isSettled;
     await this.close(reason, reconnect);
     return isWhole;
@@ -264,7 +289,8 @@ export class Gateway {
     this.#state = 'closed';
     this.#flushHeld(0);
     this.#reconciling?.close();
-    clearInterval(this.#ticking);
+    clearInterval(this.#idling);
+    this.#alarm.clear();
     const closed: Promise<void>[] = [];
     const frames = new Map<Connection, Uint8Array[]>();
     const hint = reconnect === undefined ? undefined : milliseconds(reconnect);
@@ -328,13 +354,13 @@ export class Gateway {
       isDue: false,
       isHeld: false,
       heldSince: 0,
-      isUntold: true,
+      isBacked: false,
     };
     this.#connections.set(link, connection);
-    this.#untold.push(connection);
     if (wire.tick) this.#timed.add(connection);
     manager.connect(link, this.#now());
     this.#carry(manager.tick(this.#now()));
+    this.#wakeInTime();
     return {
       receive: (frame) => this.#receive(connection, frame),
       refused: (code, message) => this.#refused(connection, code, message),
@@ -365,6 +391,7 @@ export class Gateway {
     const { link } = connection;
     connection.heardAt = this.#now();
     this.#carry(manager.receive(link, frame, connection.heardAt));
+    this.#wakeInTime();
     if (connection.isGreeted || manager.replicaOf(link) === undefined) return;
     connection.isGreeted = true;
     connection.visit.greeted();
@@ -437,10 +464,9 @@ export class Gateway {
   #send(connection: Connection, frames: readonly Uint8Array[]): void {
     const { wire } = connection;
     if (!wire.isOpen) return;
-    if (!connection.isUntold) this.#untold.push(connection);
-    connection.isUntold = true;
     this.metrics.sent(frames);
     wire.send(frames);
+    this.#tellQueued(connection, this.#now());
   }
 
   #end(connection: Connection, code: string, what: string): void {
