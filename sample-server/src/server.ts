@@ -5,9 +5,10 @@ import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
 import { type FlightRecorderSettings, type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
 import { NO_REFERENCES, Reconciler, type ReconcilerOptions } from '@syncscope/protocol/offline';
 import { milliseconds, type Random } from '@syncscope/protocol/ports';
+import { JournaledClient, JournaledManager, LiveJournal } from '@syncscope/protocol/replay';
 import { reconcileOverHttp } from '@syncscope/protocol/sse';
 import { type ReplicaId, replicaId, type Value } from '@syncscope/protocol/state';
-import { ClientState, SyncManager } from '@syncscope/protocol/sync';
+import type { SyncManager, SyncManagerOptions } from '@syncscope/protocol/sync';
 import { type Tap, TRACE_VERSION, type TraceHeader, TraceHub } from '@syncscope/protocol/trace';
 import { Bot } from './bot.ts';
 import { DeviceBot } from './device-bot.ts';
@@ -50,6 +51,8 @@ export interface ServerOptions
   /** The same seed gives the same world and the same bots. Random where absent. */
   readonly seed?: number;
   readonly faults?: readonly PlannedFault[];
+  /** Told of one of `faults` that could not start when its time had come. */
+  readonly onFaultFailed?: (error: SyncError) => void;
   /** The folder of the built inspector page. */
   readonly assets?: string;
   /** Where discovery files are; the user's own folder by default. */
@@ -171,7 +174,7 @@ interface BotParts {
 class World {
   readonly session: string;
   readonly token: string;
-  readonly manager: SyncManager;
+  readonly manager: JournaledManager;
   readonly gateway: Gateway;
   readonly bots: Bot[] = [];
   readonly #parts = new Map<ReplicaId, BotParts>();
@@ -181,6 +184,8 @@ class World {
   readonly #scenario: Scenario;
   readonly #kept: Persistence;
   readonly #hub = new TraceHub(monotonicClock);
+  /** Where it is written what is done to the endpoints of this process. */
+  readonly #journal = new LiveJournal(this.#hub, AUTHORITY);
   /** What the session's own parts report to. */
   readonly #tap: Tap;
   readonly #startedAt = Date.now();
@@ -201,7 +206,7 @@ class World {
     this.#reconciling = scenario.reconciling?.(() => this.manager.posted.head.root) ?? {};
     const { definition, reducer } = UnsteadyReducer.in(scenario.definition);
     this.#reducer = reducer;
-    this.manager = new SyncManager({
+    const options: SyncManagerOptions = {
       definition,
       replica: AUTHORITY,
       session: this.session,
@@ -220,7 +225,8 @@ class World {
       },
       onDurable: (time) => this.gateway.metrics.appended(time),
       onGoodbye: (replica, now) => this.#members.goodbye(replica, now),
-    });
+    };
+    this.manager = new JournaledManager(options, this.#journal);
     this.#faults = new FaultBoard({
       tap: this.#tap,
       authority: AUTHORITY,
@@ -255,7 +261,7 @@ class World {
         const metadata = { way: 'reconcile' };
         this.#members.posted({ replica: device, visit: 'reconcile', version: acknowledged.version, metadata });
       },
-      reconciler: new Reconciler({ ...this.#reconciling, authority: this.manager.posted, tap: this.#tap }),
+      reconciler: new Reconciler({ ...this.#reconciling, authority: this.manager.posting, tap: this.#tap }),
     });
   }
 
@@ -279,7 +285,7 @@ class World {
     return this.#inspect;
   }
 
-  async start(url: string, { bots = 4, faults = [] }: ServerOptions): Promise<void> {
+  async start(url: string, { bots = 4, faults = [], onFaultFailed }: ServerOptions): Promise<void> {
     const { presence } = this.#kept;
     const { devicesFrom = Number.POSITIVE_INFINITY } = this.#scenario;
     // Servers that share a session have bots of their own.
@@ -288,7 +294,7 @@ class World {
       if (number < devicesFrom) this.bots.push(this.#bot(url, replicaId(`bot-${own}${number}`)));
       else this.devices.push(await this.#device(url, this.#newName(`device-${own}${number}`)));
     }
-    for (const { spec, at } of faults) this.#faults.schedule(at / 1_000_000, spec);
+    for (const { spec, at } of faults) this.#faults.schedule(at / 1_000_000, spec, onFaultFailed);
     const caretaker = this.#scenario.caretaker(this.#random('caretaker'));
     presence?.start(() => this.#targets());
     this.#kept.onChange(() => this.#carrySoon());
@@ -357,6 +363,7 @@ class World {
     this.#faults.close();
     // Each ends by itself within a few seconds, whatever the other side does.
     await Promise.all(bots);
+    this.#journal.flush();
     await this.#inspect?.close(reason);
     await this.#kept.close();
     clearImmediate(this.#carrying);
@@ -401,14 +408,9 @@ class World {
     const { definition, reducer } = UnsteadyReducer.in(this.#scenario.asPlayed);
     const random = this.#random(`${replica} reconnects`);
     const begin = (): SyncClient => {
-      const state = new ClientState({
-        definition,
-        replica,
-        session: this.session,
-        token: this.token,
-        tap: this.#tap,
-        authority: AUTHORITY,
-      });
+      const { session, token } = this;
+      const options = { definition, replica, session, token, tap: this.#tap, authority: AUTHORITY };
+      const state = new JournaledClient(options, this.#journal, clock.now());
       return new SyncClient({ url, state, clock, random, token: this.token });
     };
     const bot = new Bot(replica, begin, this.#scenario.mind(replica, this.#random(replica)));

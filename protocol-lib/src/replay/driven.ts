@@ -10,6 +10,8 @@ import type { Placed, Step } from './steps.ts';
 /** What is run where commands are decided: the app's own definition, or what the recording says that it decided. */
 export interface Decisions {
   readonly definition: SessionDefinition;
+  /** By which clients predict; {@link definition} where absent. */
+  readonly asPlayed?: SessionDefinition;
   /** An input is about to be handed over, which made these records when it was recorded. `message` is the frame that it brings. */
   expect(input: Input, records: readonly Placed[], message: Message | undefined, args?: Value): void;
 }
@@ -29,7 +31,12 @@ function idOf({ writer, counter }: MutationId): string {
 /** The app's definition, with the first state that the recording has. */
 export function appDecisions(definition: SessionDefinition, steps: readonly Step[]): Decisions {
   const initial = firstRecords(steps);
-  return { definition: { ...definition, initialRecords: () => initial }, expect() {} };
+  const { asPlayed } = definition;
+  return {
+    definition: { ...definition, initialRecords: () => initial },
+    ...(asPlayed ? { asPlayed } : {}),
+    expect() {},
+  };
 }
 
 /** The records of the first state, as the authority told them when it began. */

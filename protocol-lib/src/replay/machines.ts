@@ -3,7 +3,7 @@ import { isSyncError, SyncError } from '../errors/index.ts';
 import { StateRoot } from '../merkle/index.ts';
 import { FrameDecoder, type Message } from '../messages/index.ts';
 import type { ReplicaId, Value } from '../state/index.ts';
-import { ClientState, type LinkId, type Outgoing, SyncManager } from '../sync/index.ts';
+import { ClientState, type LinkId, type Outgoing, type SessionDefinition, SyncManager } from '../sync/index.ts';
 import type { Tap, TraceBodyOf } from '../trace/index.ts';
 import { parseArguments } from './arguments.ts';
 import type { Decisions } from './driven.ts';
@@ -47,6 +47,10 @@ export class Machines {
   /** Entries of the present authority's log; -1 where it has none. */
   get logged(): number {
     return this.#log?.last ?? -1;
+  }
+
+  get #played(): SessionDefinition {
+    return this.#decisions.asPlayed ?? this.#decisions.definition;
   }
 
   get authority(): SyncManager | undefined {
@@ -171,7 +175,7 @@ export class Machines {
     const root = version === 0 ? StateRoot.empty : rootOf(snapshot, replica);
     const vector = VersionVector.from(version === 0 ? [] : (snapshot?.vector ?? []));
     const client = new ClientState({
-      ...{ definition: this.#decisions.definition, replica, session, features, protocols, role },
+      ...{ definition: this.#played, replica, session, features, protocols, role },
       token: () => this.#tokens.get(replica) ?? '',
       tap: this.#tap,
       resume: { root, vector, standing },
@@ -250,7 +254,7 @@ export class Machines {
     }
     const { session, features, protocols, role } = begun;
     const client = new ClientState({
-      definition: this.#decisions.definition,
+      definition: this.#played,
       replica,
       session,
       token: () => this.#tokens.get(replica) ?? '',

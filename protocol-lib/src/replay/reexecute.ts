@@ -196,6 +196,9 @@ function sentenceOf(record: TraceRecord, { body: made }: Told, differs: Differen
   const { body, replica, seq } = record;
   const head = `record ${seq}, ${body.kind} of ${replica}`;
   if (differs === 'bytes') return `${head}: the same message has other bytes`;
+  if (body.kind === 'log' && body.level === 'error' && made.kind !== 'log') {
+    return `${head}: it does not come to this again: ${body.text}`;
+  }
   if (body.kind === 'commit' && made.kind === 'commit' && path.startsWith('changes')) {
     return `${head}: the reducer of ${body.event.type} made other changes (${changeText(body.changes)}; now ${changeText(made.changes)})`;
   }

@@ -49,4 +49,6 @@ export interface SessionDefinition {
   readonly groups?: readonly FieldGroup[];
   /** Where absent, every client sees everything. With it, names are written out in frames, since a shared table would tell them to all. */
   readonly view?: ViewFunction;
+  /** The rules by which clients predict, where they know less: for a session that is run again. Who makes a client gives it its rules. */
+  readonly asPlayed?: SessionDefinition;
 }

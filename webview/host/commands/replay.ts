@@ -21,10 +21,17 @@ export async function replay(file: string, options: ReplayCommandOptions): Promi
   return result.status === 'equal' ? 0 : 1;
 }
 
-function describe(file: string, { status, level, inputs, records, hashes, difference }: ReplayResult): string {
+function describe(
+  file: string,
+  { status, level, replicas, inputs, records, hashes, difference }: ReplayResult,
+): string {
   const what = level === 'app' ? 'with the app’s commands and reducers' : 'with what its commands did as recorded';
-  const ran = `${count(inputs, 'input')} run again ${what}; ${count(records, 'record')} and ${hashes.toLocaleString('en-US')} root hashes compared`;
-  const head = `${file}: ${status === 'equal' ? 'every record came out again' : 'a record came out otherwise'} (${ran})`;
+  const ran = `${count(inputs, 'input')} of ${replicas.join(', ')} run again ${what}, ${count(records, 'record')} compared`;
+  const end =
+    status === 'equal'
+      ? `equal at ${hashes.toLocaleString('en-US')} ${hashes === 1 ? 'hash' : 'hashes'}`
+      : 'a record came out otherwise';
+  const head = `${file}: ${end} (${ran})`;
   if (!difference) return escapeText(head);
   const { sentence, seq, replica, kind, differs, path, recorded, replayed } = difference;
   return [
