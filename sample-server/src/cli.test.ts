@@ -64,6 +64,17 @@ describe('the program', () => {
     expect(await readdir(server.folder)).toEqual([]);
   });
 
+  test.each([
+    ['adventure', 'crash:bot-9@0ms', 'bot-9'],
+    ['craps', 'corrupt:bot-2@0ms', 'bot-2'],
+  ])('says of %s that %s strikes nobody, and goes on', async (scenario, fault, target) => {
+    const server = await start('--scenario', scenario, '--fault', fault);
+    await server.ready;
+    await expect.poll(() => server.text().err).toMatch(new RegExp(`^FAULT_TARGET_UNKNOWN: ${target} `));
+    server.child.kill('SIGTERM');
+    expect(await server.exit).toBe(0);
+  });
+
   test.each(['SIGINT', 'SIGTERM'] as const)('ends cleanly on %s', async (signal) => {
     const server = await start();
     await server.ready;

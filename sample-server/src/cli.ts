@@ -46,7 +46,12 @@ async function main(args: readonly string[]): Promise<number> {
     }
     // Asked for before anything runs, so that no signal is missed.
     const end = endAsked(commandLine.seconds);
-    const server = await startSession({ ...builtPage(), ...commandLine.options, onRetry: told });
+    const server = await startSession({
+      ...builtPage(),
+      ...commandLine.options,
+      onRetry: told,
+      onFaultFailed: notStruck,
+    });
     process.stdout.write(
       isPeers(server) ? peersIntroduction(server) : introduction(server, commandLine.options.bots ?? 4),
     );
@@ -64,6 +69,10 @@ async function main(args: readonly string[]): Promise<number> {
 
 function told(error: SyncError): void {
   process.stderr.write(`${error.code}: ${error.message}; trying again\n`);
+}
+
+function notStruck(error: SyncError): void {
+  process.stderr.write(`${error.code}: ${error.message}\n`);
 }
 
 interface End {

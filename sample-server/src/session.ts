@@ -32,8 +32,8 @@ export async function startSession(options: SessionOptions = {}): Promise<Runnin
   const asked = AUTHORITY_ONLY.find((name) => options[name] !== undefined);
   if (asked)
     throw unsupported(asked, scenario, 'peers without a server that others could connect to or that keeps a log');
-  const { bots, port, seed, session, faults, assets, sessionsFolder } = rest;
-  const all = { bots, port, seed, session, faults, assets, sessionsFolder, compress };
+  const { bots, port, seed, session, faults, onFaultFailed, assets, sessionsFolder, flightRecorder } = rest;
+  const all = { bots, port, seed, session, faults, onFaultFailed, assets, sessionsFolder, flightRecorder, compress };
   const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
   return startPeers({ ...given, scenario: peers });
 }

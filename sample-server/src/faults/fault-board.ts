@@ -133,8 +133,8 @@ export class FaultBoard {
     for (const [target, drops] of this.#drops) for (const { news } of drops) this.#emitDrop(target, news);
   }
 
-  /** Starts a fault after `delay` milliseconds; one that cannot start then is a line in the trace. */
-  schedule(delay: number, spec: FaultSpec): void {
+  /** Starts a fault after `delay` milliseconds; one that cannot start then is a line in the trace, and told to `failed`. */
+  schedule(delay: number, spec: FaultSpec, failed?: (error: SyncError) => void): void {
     this.#later(delay, () => {
       try {
         this.inject(spec);
@@ -142,6 +142,7 @@ export class FaultBoard {
         if (!(error instanceof SyncError)) throw error;
         const { tap } = this.#options;
         tap.emit(this.#reporter, { kind: 'log', level: 'warn', text: `${error.code}: ${error.message}` });
+        failed?.(error);
       }
     });
   }

@@ -1,11 +1,10 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { SyncError } from '@syncscope/protocol/errors';
 import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
-import { type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
-import { milliseconds } from '@syncscope/protocol/ports';
+import { type FlightRecorderSettings, type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
+import { milliseconds, randomOf } from '@syncscope/protocol/ports';
 import { TRACE_VERSION, TraceHub } from '@syncscope/protocol/trace';
 import type { PlannedFault } from '../faults/specs.ts';
-import { randomOf } from '../random-of.ts';
 import type { PeerScenario } from './peer-scenario.ts';
 import { PeerWorld } from './peer-world.ts';
 
@@ -19,10 +18,14 @@ export interface PeerServerOptions {
   /** The session's name; a new one where absent. */
   readonly session?: string;
   readonly faults?: readonly PlannedFault[];
+  /** Told of one of `faults` that could not start when its time had come. */
+  readonly onFaultFailed?: (error: SyncError) => void;
   /** By how much all times of the scenario are shorter. */
   readonly compress?: number;
   readonly assets?: string;
   readonly sessionsFolder?: string;
+  /** Saves the last seconds by itself when a peer is found to differ. */
+  readonly flightRecorder?: FlightRecorderSettings;
 }
 
 /** Peers that run in this process. Nobody else joins them; who wants to see them attaches. */
@@ -70,8 +73,9 @@ export async function startPeers(options: PeerServerOptions): Promise<RunningPee
       port: options.port ?? 0,
       ...(options.assets === undefined ? {} : { assets: options.assets }),
       ...(options.sessionsFolder === undefined ? {} : { sessionsFolder: options.sessionsFolder }),
+      ...(options.flightRecorder === undefined ? {} : { flightRecorder: options.flightRecorder }),
     });
-    for (const { spec, at } of faults) world.faults.schedule(at / milliseconds(1), spec);
+    for (const { spec, at } of faults) world.faults.schedule(at / milliseconds(1), spec, options.onFaultFailed);
     return {
       truth: 'peers',
       session,

@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import { verifyCapture } from '@syncscope/protocol/diagnose';
 import { StateRoot } from '@syncscope/protocol/merkle';
+import type { FlightRecorderSettings } from '@syncscope/protocol/node';
 import { type ReplicaId, recordKey, replicaId } from '@syncscope/protocol/state';
 import type { FaultSpec, TraceBodyOf, TraceKind, TraceRecord } from '@syncscope/protocol/trace';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -66,6 +68,23 @@ async function expectTokensKept({ capture, records }: Watcher, { seed }: Running
   }
   expect(records.filter((record) => is('log')(record) && record.body.level === 'error')).toEqual([]);
 }
+
+test('the last seconds of peers too are kept, and saved when one of them differs', async () => {
+  const folder = join(await temporaryFolder(cleanups), 'flights');
+  let saved: (path: string) => void = () => undefined;
+  const path = new Promise<string>((resolve) => {
+    saved = resolve;
+  });
+  const flightRecorder: FlightRecorderSettings = {
+    folder,
+    settle: 100,
+    onSaved: (result) => saved('path' in result ? result.path : String(result.error)),
+  };
+  const { watcher } = await peers({ scenario: 'craps', flightRecorder });
+  await agreed(watcher, [peer1], 2);
+  await inject(watcher, { fault: 'corrupt', target: peer2 });
+  expect(await path).toContain(folder);
+});
 
 describe('a table of craps', () => {
   test('is played by five, agrees on each change, and is told whole to who attaches', async () => {
