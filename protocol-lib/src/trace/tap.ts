@@ -81,15 +81,9 @@ export class TraceHub implements Tap {
     source?: SourceLocation,
   ): number {
     if (!this.isOpen) return 0;
-    const record: TraceRecord = {
-      seq: ++this.#seq,
-      time: this.now(),
-      replica,
-      cause: known(cause),
-      body,
-      ...(wire ? { wire } : {}),
-      ...(source ? { source } : {}),
-    };
+    const fact = { seq: ++this.#seq, time: this.now(), replica, cause: known(cause), body };
+    const record: TraceRecord =
+      wire || source ? { ...fact, ...(wire ? { wire } : {}), ...(source ? { source } : {}) } : fact;
     for (const listener of this.#listeners) listener(record);
     for (const sink of this.#sinks) sink.record(record);
     return record.seq;
