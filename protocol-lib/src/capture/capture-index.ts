@@ -2,6 +2,7 @@ import type { ReplicaId } from '../state/index.ts';
 import { TRACE_KINDS, type TraceKind } from '../trace/index.ts';
 import { AuthorityRoots } from './authority-roots.ts';
 import { ByteNames } from './byte-names.ts';
+import { ChangedKeys } from './changed-keys.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { Columns, PAGE_RECORDS } from './columns.ts';
 import { KIND } from './envelope.ts';
@@ -50,6 +51,7 @@ export class CaptureIndex {
   /** Parallel: hash of each changed key, and the position of the record that changes it. */
   readonly changedKeys = new IntegerList();
   readonly changedAt = new IntegerList();
+  readonly changes = new ChangedKeys(this.changedKeys);
   /** Mutations that the authority has decided on, taken or refused, in order of position. */
   readonly decided = {
     positions: new IntegerList(),
@@ -65,6 +67,8 @@ export class CaptureIndex {
   authority = -1;
   maxLatency = 0;
   #standingsAtStart: readonly (Readonly<Standing> | undefined)[] = [];
+  /** What {@link standingsAt} answered last. Where records have come since, what a replica's hash means may be known better. */
+  #standingsBefore: { at: number; end: number; standings: readonly (Readonly<Standing> | undefined)[] } | undefined;
 
   constructor(authority: ReplicaId | null) {
     if (authority !== null) this.authority = this.replicaNames.internText(authority);
@@ -160,15 +164,20 @@ export class CaptureIndex {
   }
 
   /** How each replica stood after the record at `position`, by number; absent where it was not seen yet. */
-  standingsAt(position: number): (Standing | undefined)[] {
-    const { columns } = this;
-    const last = Math.min(position, this.end - 1);
+  standingsAt(position: number): readonly (Readonly<Standing> | undefined)[] {
+    const { columns, end } = this;
+    const last = Math.min(position, end - 1);
     if (last < 0) return [];
     const pageStart = last - (last % PAGE_RECORDS);
     const isPageKept = pageStart >= this.start && last >= this.start;
-    const kept = isPageKept ? columns.page(last).standings : this.#standingsAtStart;
+    const first = isPageKept ? pageStart : this.start;
+    // Every replica is asked about at one position, and the next one is often a little later.
+    const before = this.#standingsBefore;
+    const isBefore = before?.end === end && before.at >= first && before.at <= last;
+    if (isBefore && before.at === last) return before.standings;
+    const kept = isBefore ? before.standings : isPageKept ? columns.page(last).standings : this.#standingsAtStart;
     const standings = Array.from(kept, (one) => one && { ...one });
-    for (let at = isPageKept ? pageStart : this.start; at <= last; at++) {
+    for (let at = isBefore ? before.at + 1 : first; at <= last; at++) {
       const replica = columns.replica(at);
       let standing = standings[replica];
       if (!standing) {
@@ -177,6 +186,7 @@ export class CaptureIndex {
       }
       stepStanding(standing, columns, at, this.authority, this.roots);
     }
+    this.#standingsBefore = { at: last, end, standings };
     return standings;
   }
 
@@ -196,6 +206,7 @@ export class CaptureIndex {
   /** Forgets everything about the records before `position`, which begins a chunk. */
   dropBelow(position: number): void {
     this.#standingsAtStart = this.standingsAt(position - 1);
+    this.#standingsBefore = undefined;
     this.columns.dropBelow(position);
     for (const list of [this.names, this.gaps]) list.dropBelow(position);
     dropPairs(position, this.changedAt, this.changedKeys);

@@ -15,7 +15,10 @@ export interface ChunkPlace {
 
 /** @throws SyncError what unpacking refuses, `CHUNK_DAMAGED`, or what the source rejects with */
 export async function loadChunk(source: ByteSource, place: ChunkPlace, zstd: ZstdDecompress): Promise<Uint8Array> {
-  const compressed = await source.read(place.dataOffset, place.dataLength);
+  // A chunk is small, and to read it at once takes less than to wait for it.
+  const compressed = source.readNow
+    ? source.readNow(place.dataOffset, place.dataLength)
+    : await source.read(place.dataOffset, place.dataLength);
   return unpackChunk(compressed, place, zstd);
 }
 

@@ -104,6 +104,16 @@ export class IntegerList {
     return values;
   }
 
+  /** The page that the value at an index lies in. */
+  pageOf(index: number): number {
+    return (index + this.#dropped) >>> LIST_SHIFT;
+  }
+
+  /** Index of the first value of a page that is still there. */
+  startOf(page: number): number {
+    return Math.max(0, page * LIST_PAGE - this.#dropped);
+  }
+
   /** Pages that are full or begun. */
   get #pagesUsed(): number {
     return Math.ceil(this.#end / LIST_PAGE);

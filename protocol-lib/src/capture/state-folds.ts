@@ -13,7 +13,7 @@ const UNREADABLE = new Set(['CHUNK_DAMAGED', 'RECORD_MALFORMED', 'RECORD_UNEXPEC
 /** Kept states of a replica; the ones kept first go first. */
 const KEPT_MAX = 1_024;
 /** Bytes that the kept states of all replicas may take together, about. */
-const KEPT_BYTES = 48 * 1024 * 1024;
+const KEPT_BYTES = 32 * 1024 * 1024;
 /** Of one record of a state that shares nothing with others, and of a state that was led to from a kept one. */
 const RECORD_BYTES = 300;
 const STEP_BYTES = 16 * 1024;

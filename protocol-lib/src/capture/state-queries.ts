@@ -95,16 +95,19 @@ async function lastChanges(
   const resets = resetsBefore(replica, position);
   const { columns, changedAt, changedKeys } = index;
   const own = index.replicaNames.findText(replica.id);
-  let at = changedAt.countBelow(position + 1) - 1;
+  let from = changedAt.countBelow(position + 1) - 1;
   for (const reset of [...resets, -1]) {
-    for (; at >= 0 && changedAt.at(at) > reset && wanted.size > 0; at--) {
-      const key = wanted.get(changedKeys.at(at));
+    const first = changedAt.countBelow(reset + 1);
+    for (const at of index.changes.before(from, first, wanted)) {
       const row = changedAt.at(at);
-      if (key === undefined || columns.replica(row) !== own || !CHANGING.has(columns.kind(row))) continue;
-      found.set(key, changedAt.at(at));
-      wanted.delete(changedKeys.at(at));
+      if (columns.replica(row) !== own || !CHANGING.has(columns.kind(row))) continue;
+      const hash = changedKeys.at(at);
+      found.set(wanted.get(hash)!, row);
+      wanted.delete(hash);
+      if (wanted.size === 0) return found;
     }
-    if (reset < 0 || wanted.size === 0) break;
+    from = first - 1;
+    if (reset < 0) break;
     const before = await folds.committed(replica, reset - 1);
     const after = await folds.committed(replica, reset);
     for (const { key } of diffRoots(before.root, after.root)) {
@@ -180,14 +183,13 @@ export async function stepsOf(
 
 /** Records at which the key may have changed on the replica, newest first. */
 function candidates(index: CaptureIndex, replica: ReplicaIndex, key: RecordKey, position: number): number[] {
-  const { columns, changedAt, changedKeys } = index;
+  const { columns, changedAt } = index;
   const own = index.replicaNames.findText(replica.id);
-  const hash = hashText(key) | 0;
+  const wanted = new Set([hashText(key) | 0]);
   const found = new Set(resetsBefore(replica, position));
-  for (let at = changedAt.countBelow(position + 1) - 1; at >= 0; at--) {
-    if (changedKeys.at(at) !== hash) continue;
+  for (const at of index.changes.before(changedAt.countBelow(position + 1) - 1, 0, wanted)) {
     const row = changedAt.at(at);
-    if (columns.replica(row) === own && CHANGING.has(columns.kind(row))) found.add(changedAt.at(at));
+    if (columns.replica(row) === own && CHANGING.has(columns.kind(row))) found.add(row);
   }
   return [...found].sort((a, b) => b - a);
 }
@@ -213,9 +215,8 @@ async function writerOf(
   if (columns.kind(position) === KIND.commit) return commitWriter(records, position);
   if (columns.kind(position) !== KIND.apply) return undefined;
   const { body } = await records.readKind(position, 'apply');
-  const hash = hashText(key) | 0;
-  for (let at = index.changedAt.countBelow(position) - 1; at >= 0; at--) {
-    if (index.changedKeys.at(at) !== hash) continue;
+  const wanted = new Set([hashText(key) | 0]);
+  for (const at of index.changes.before(index.changedAt.countBelow(position) - 1, 0, wanted)) {
     const other = index.changedAt.at(at);
     if (columns.kind(other) !== KIND.commit || columns.number(other) > body.to) continue;
     return columns.number(other) > body.from ? commitWriter(records, other) : undefined;
