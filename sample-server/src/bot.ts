@@ -1,7 +1,7 @@
+import type { SyncClient } from '@syncscope/protocol/node';
 import type { Change, ReplicaId } from '@syncscope/protocol/state';
 import type { ClientState } from '@syncscope/protocol/sync';
 import type { Intent, Mind } from './scenarios/scenario.ts';
-import type { SyncClient } from './sync-client.ts';
 
 /** A player that plays by itself, over a connection of its own, seeing nothing but its own replica. */
 export class Bot {

@@ -3,13 +3,12 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { monotonicClock } from '@syncscope/protocol/node';
+import { monotonicClock, SyncClient } from '@syncscope/protocol/node';
 import { replicaId } from '@syncscope/protocol/state';
 import { ClientState } from '@syncscope/protocol/sync';
 import { afterEach, expect, test } from 'vitest';
 import { type Cleanups, connect, startGateway } from './gateway-testing.ts';
 import { adventureAsPlayed } from './scenarios/adventure.ts';
-import { SyncClient } from './sync-client.ts';
 
 const cleanups: Cleanups = [];
 afterEach(async () => {

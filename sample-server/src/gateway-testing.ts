@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { get } from 'node:http';
-import { monotonicClock } from '@syncscope/protocol/node';
+import { monotonicClock, WebSocketTransport } from '@syncscope/protocol/node';
 import { Reconciler } from '@syncscope/protocol/offline';
 import { seededRandom } from '@syncscope/protocol/ports';
 import { type ClientTransport, SSE_EVENTS_PATH, SseTransport } from '@syncscope/protocol/sse';
@@ -13,7 +13,6 @@ import { Gateway, type GatewayOptions } from './gateway.ts';
 import type { TransportName } from './gateway-wire.ts';
 import { SYNC_PATH } from './http-app.ts';
 import { sameToken } from './token.ts';
-import { WebSocketTransport } from './websocket-transport.ts';
 
 /** For tests of the gateway: one on a port of its own, and clients of either transport that may say anything. */
 

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { verifyCapture } from '@syncscope/protocol/diagnose';
-import { attach, monotonicClock } from '@syncscope/protocol/node';
+import { attach, monotonicClock, SyncClient } from '@syncscope/protocol/node';
 import { replicaId } from '@syncscope/protocol/state';
 import type { TraceBodyOf, TraceKind, TraceRecord } from '@syncscope/protocol/trace';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -8,7 +8,6 @@ import { WebSocket } from 'ws';
 import { parseFaults } from './faults/specs.ts';
 import { CLIENT_FRAME_MAX } from './gateway-websocket.ts';
 import { startServer } from './server.ts';
-import { SyncClient } from './sync-client.ts';
 import { type Cleanups, clientState, running, temporaryFolder, untilEnded, Watcher } from './testing.ts';
 
 const cleanups: Cleanups = [];

@@ -2,9 +2,15 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { SyncError } from '@syncscope/protocol/errors';
 import type { Durability } from '@syncscope/protocol/events';
 import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
-import { type FlightRecorderSettings, type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
+import {
+  type FlightRecorderSettings,
+  type Inspectable,
+  inspectable,
+  monotonicClock,
+  SyncClient,
+} from '@syncscope/protocol/node';
 import { NO_REFERENCES, Reconciler, type ReconcilerOptions } from '@syncscope/protocol/offline';
-import { milliseconds, type Random } from '@syncscope/protocol/ports';
+import { milliseconds, type Random, randomOf } from '@syncscope/protocol/ports';
 import { JournaledClient, JournaledManager, LiveJournal } from '@syncscope/protocol/replay';
 import { reconcileOverHttp } from '@syncscope/protocol/sse';
 import { type ReplicaId, replicaId, type Value } from '@syncscope/protocol/state';
@@ -27,11 +33,9 @@ import {
 } from './log/persistence.ts';
 import { SkewedClock } from './peers/skewed-clock.ts';
 import { PresenceService, type Sighting } from './presence-service.ts';
-import { randomOf } from './random-of.ts';
 import { AUTHORITY } from './scenarios/adventure.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scenario } from './scenarios/scenario.ts';
-import { SyncClient } from './sync-client.ts';
 import { sameToken, withoutToken } from './token.ts';
 
 export interface ServerOptions

@@ -1,2 +1,3 @@
 export * from './metrics.ts';
 export * from './ports.ts';
+export * from './random-of.ts';

@@ -1,11 +1,10 @@
-import { monotonicClock } from '@syncscope/protocol/node';
+import { monotonicClock, WebSocketTransport } from '@syncscope/protocol/node';
 import { type ClientTransport, SseTransport, type TransportEvents } from '@syncscope/protocol/sse';
 import { type ReplicaId, replicaId, type StateHash, type Version } from '@syncscope/protocol/state';
 import { ClientState, type SessionDefinition } from '@syncscope/protocol/sync';
 import type { FaultBoard } from '../faults/fault-board.ts';
 import type { FaultyLink } from '../faults/link.ts';
 import type { Mind } from '../scenarios/scenario.ts';
-import { WebSocketTransport } from '../websocket-transport.ts';
 
 const TICK_MS = 20;
 

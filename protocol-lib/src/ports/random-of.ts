@@ -1,4 +1,4 @@
-import { type Random, seededRandom } from '@syncscope/protocol/ports';
+import { type Random, seededRandom } from './ports.ts';
 
 /** A stream of its own for each part of a seeded server. */
 export function randomOf(whole: number, part: string): Random {

@@ -1,5 +1,5 @@
-import type { ClientTransport, TransportEvents } from '@syncscope/protocol/sse';
 import { WebSocket } from 'ws';
+import type { ClientTransport, TransportEvents } from './client-transport.ts';
 
 const FRAME_MAX = 16 * 1024 * 1024;
 const PATIENCE_MS = 2_000;

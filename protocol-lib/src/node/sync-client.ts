@@ -1,8 +1,8 @@
-import type { Clock, Random } from '@syncscope/protocol/ports';
-import { type ClientTransport, SseTransport, type TransportEvents } from '@syncscope/protocol/sse';
-import type { Value } from '@syncscope/protocol/state';
-import type { ClientState, PredictResult } from '@syncscope/protocol/sync';
-import { randomOf } from './random-of.ts';
+import { type Clock, type Random, randomOf } from '../ports/index.ts';
+import type { Value } from '../state/index.ts';
+import type { ClientState, PredictResult } from '../sync/index.ts';
+import type { ClientTransport, TransportEvents } from './client-transport.ts';
+import { SseTransport } from './sse-client.ts';
 import { WebSocketTransport } from './websocket-transport.ts';
 
 const TICK_MS = 50;
