@@ -31,19 +31,21 @@ export async function captureSource(uri: vscode.Uri): Promise<OpenSource> {
     );
   }
   const bytes = await readable(uri, vscode.workspace.fs.readFile(uri));
+  const readNow = (offset: number, length: number): Uint8Array => {
+    if (offset + length <= bytes.length) return bytes.subarray(offset, offset + length);
+    throw new SyncError(
+      'FILE_ENDS_EARLY',
+      `${uri.path}: ${length} bytes wanted at offset ${offset} of ${bytes.length}`,
+      {
+        origin: 'capture',
+        place: { file: uri.path, offset },
+      },
+    );
+  };
   return {
     size: () => Promise.resolve(bytes.length),
-    async read(offset, length) {
-      if (offset + length <= bytes.length) return bytes.subarray(offset, offset + length);
-      throw new SyncError(
-        'FILE_ENDS_EARLY',
-        `${uri.path}: ${length} bytes wanted at offset ${offset} of ${bytes.length}`,
-        {
-          origin: 'capture',
-          place: { file: uri.path, offset },
-        },
-      );
-    },
+    read: async (offset, length) => readNow(offset, length),
+    readNow,
     close: () => Promise.resolve(),
   };
 }

@@ -160,7 +160,7 @@ side.onMessage((data) => {
       void openSource(blobSource(message.file, message.name), message.name);
       return;
     case 'openUrl':
-      void openSource(httpSource(message.url, message.name, message.token), message.name);
+      void openSource(httpSource(message.url, message.name, message.token, fetch, XMLHttpRequest), message.name);
       return;
     case 'attach':
       openLive(message.url, message.token);

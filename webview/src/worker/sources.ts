@@ -43,11 +43,23 @@ function readNow(reader: BlobReaderNow, part: Blob, name: string): ArrayBuffer {
   }
 }
 
+/** As much of `XMLHttpRequest` as reads at once; a worker may do that. */
+export type RequestNow = Pick<
+  XMLHttpRequest,
+  'open' | 'setRequestHeader' | 'send' | 'responseType' | 'status' | 'statusText' | 'response'
+>;
+
 /**
  * A file behind HTTP with ranges. A server that ignores ranges is refused rather than sent for the whole file
- * again with each read.
+ * again with each read. With `Request`, for a worker that may wait, it can be read at once too.
  */
-export function httpSource(url: string, name: string, token: string, get: typeof fetch = fetch): ByteSource {
+export function httpSource(
+  url: string,
+  name: string,
+  token: string,
+  get: typeof fetch = fetch,
+  Request?: new () => RequestNow,
+): ByteSource {
   const failed = (what: string) =>
     new SyncError('SOURCE_UNREACHABLE', `${name}: ${what}`, {
       origin: 'capture',
@@ -67,6 +79,26 @@ export function httpSource(url: string, name: string, token: string, get: typeof
     return response;
   }
 
+  function part(buffer: ArrayBuffer, offset: number, length: number): Uint8Array {
+    if (buffer.byteLength < length) throw shorter(name, offset, length, buffer.byteLength);
+    return new Uint8Array(buffer);
+  }
+
+  function readNow(request: RequestNow, offset: number, length: number): Uint8Array {
+    request.open('GET', url, false);
+    request.responseType = 'arraybuffer';
+    request.setRequestHeader('Authorization', `Bearer ${token}`);
+    request.setRequestHeader('Range', rangeOf(offset, length));
+    try {
+      request.send();
+    } catch (error) {
+      throw failed(`the host does not answer (${error instanceof Error ? error.message : String(error)})`);
+    }
+    const { status, statusText } = request;
+    if (status !== 206) throw failed(`the host answers ${status} ${statusText} instead of a range`);
+    return part(request.response as ArrayBuffer, offset, length);
+  }
+
   return {
     async size() {
       const response = await request({ method: 'HEAD' });
@@ -76,11 +108,19 @@ export function httpSource(url: string, name: string, token: string, get: typeof
     },
     async read(offset, length) {
       if (length === 0) return new Uint8Array(0);
-      const response = await request({ headers: { Range: `bytes=${offset}-${offset + length - 1}` } });
+      const response = await request({ headers: { Range: rangeOf(offset, length) } });
       if (response.status !== 206) throw failed('the host does not serve ranges');
-      const bytes = new Uint8Array(await response.arrayBuffer());
-      if (bytes.length < length) throw shorter(name, offset, length, bytes.length);
-      return bytes;
+      return part(await response.arrayBuffer(), offset, length);
     },
+    ...(Request
+      ? {
+          readNow: (offset: number, length: number) =>
+            length === 0 ? new Uint8Array(0) : readNow(new Request(), offset, length),
+        }
+      : {}),
   };
+}
+
+function rangeOf(offset: number, length: number): string {
+  return `bytes=${offset}-${offset + length - 1}`;
 }

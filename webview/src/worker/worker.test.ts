@@ -5,7 +5,7 @@ import { TRACE_VERSION, type TraceHeader } from '@syncscope/protocol/trace';
 import { describe, expect, it } from 'vitest';
 import { attach } from './attach.ts';
 import { pageMessageSchema } from './side-channel.ts';
-import { blobSource, httpSource } from './sources.ts';
+import { blobSource, httpSource, type RequestNow } from './sources.ts';
 
 const header: TraceHeader = {
   sessionId: 's',
@@ -181,6 +181,46 @@ describe('sources of bytes', () => {
     expect(await source.size()).toBe(100);
     expect(await source.read(10, 3)).toEqual(new Uint8Array([10, 11, 12]));
     expect(seen[1]?.headers).toMatchObject({ Range: 'bytes=10-12', Authorization: 'Bearer secret' });
+  });
+
+  function servedNow(answer: (range: string | undefined) => { status: number; body: Uint8Array }) {
+    const asked: string[] = [];
+    class Request implements RequestNow {
+      responseType: XMLHttpRequestResponseType = '';
+      status = 0;
+      statusText = '';
+      response: ArrayBuffer = new ArrayBuffer(0);
+      readonly #headers = new Map<string, string>();
+      open(method: string, url: string | URL, isAsync?: boolean): void {
+        asked.push(`${method} ${url} ${isAsync}`);
+      }
+      setRequestHeader(header: string, value: string): void {
+        this.#headers.set(header, value);
+      }
+      send(): void {
+        expect(this.#headers.get('Authorization')).toBe('Bearer secret');
+        const { status, body } = answer(this.#headers.get('Range'));
+        Object.assign(this, { status, response: body.slice().buffer });
+      }
+    }
+    return { source: httpSource('http://x/capture', 'a.mcap', 'secret', fetch, Request), asked };
+  }
+
+  it('reads a served file at once in a worker, and refuses what is no range', () => {
+    const { source, asked } = servedNow((range) =>
+      range === 'bytes=10-12' ? { status: 206, body: bytes.slice(10, 13) } : { status: 206, body: bytes.slice(98) },
+    );
+    expect(source.readNow?.(10, 3)).toEqual(new Uint8Array([10, 11, 12]));
+    expect(source.readNow?.(10, 0)).toEqual(new Uint8Array(0));
+    expect(asked).toEqual(['GET http://x/capture false']);
+    expect(() => source.readNow?.(98, 5)).toThrow(expect.objectContaining({ code: 'SOURCE_SHORT' }));
+    const whole = servedNow(() => ({ status: 200, body: bytes })).source;
+    expect(() => whole.readNow?.(0, 4)).toThrow(expect.objectContaining({ code: 'SOURCE_UNREACHABLE' }));
+    const gone = servedNow(() => {
+      throw new TypeError('no');
+    }).source;
+    expect(() => gone.readNow?.(0, 4)).toThrow(/does not answer \(no\)/);
+    expect(httpSource('http://x', 'a.mcap', 't')).not.toHaveProperty('readNow');
   });
 
   it('refuses a host that sends the whole file each time, refuses, or is gone', async () => {
