@@ -79,7 +79,11 @@ describe('while others do harm, those who play by the rules agree and progress',
     const gone = found(gateway.hub, ({ replica, body }) => replica === 'deaf' && body.kind === 'gone');
     let count = 0;
     const page = (): string => `${count++}`.padEnd(PAGE_BYTES, '·');
-    const writing = setInterval(() => gateway.manager.mutate('write', page(), monotonicClock.now()), 5);
+    const writing = setInterval(() => {
+      gateway.manager.mutate('write', page(), monotonicClock.now());
+      // Goes out before the others write something small in its place.
+      gateway.gateway.tick();
+    }, 5);
     cleanups.push(() => clearInterval(writing));
     expect((await gone).body).toMatchObject({ reason: expect.stringMatching(/^LINK_TOO_SLOW/) });
     clearInterval(writing);
