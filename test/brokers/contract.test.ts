@@ -1,5 +1,9 @@
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { DiscardPolicy, jetstreamManager, RetentionPolicy } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { type EventBus, eventBusContract, openBus } from '@syncscope/sample-server/bus';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Broker, freePort, startNats, startRedis } from './brokers.ts';
 
 /** The acceptance suite of the event bus against real brokers, and what each tells of itself. */
@@ -58,6 +62,29 @@ async function untilUp(bus: EventBus): Promise<void> {
   }
 }
 
+const cleanups: (() => Promise<unknown> | unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function startedHttp(listener: RequestListener): Promise<{ readonly url: string }> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => server.close());
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+/** What a real server says of itself, and what one from 2.10 on says beside it where it syncs always: Debian's is older. */
+async function monitoringOfALaterVersion(monitor: number): Promise<string> {
+  const { url } = await startedHttp(async (request, response) => {
+    const answer = await fetch(`http://127.0.0.1:${monitor}${request.url}`);
+    const said = (await answer.json()) as { readonly jetstream: { readonly config: object } };
+    const jetstream = { ...said.jetstream, config: { ...said.jetstream.config, sync_always: true } };
+    response.end(JSON.stringify({ ...said, jetstream }));
+  });
+  return url;
+}
+
 describe('what a broker makes durable', () => {
   const durabilityOf = async (broker: Broker, query = ''): Promise<string> => {
     try {
@@ -71,7 +98,11 @@ describe('what a broker makes durable', () => {
 
   test('is asked of Redis', async () => {
     expect(await durabilityOf(await startRedis({ appendonly: 'always' }))).toBe('log');
-    expect(await durabilityOf(await startRedis({ appendonly: 'everysec' }))).toBe('process');
+    const lazy = ['--no-appendfsync-on-rewrite', 'yes'];
+    expect(await durabilityOf(await startRedis({ appendonly: 'always', more: lazy }))).toBe('process');
+    expect(await durabilityOf(await startRedis({ more: ['--appendfsync', 'no'] }))).toBe('process');
+    // While a sync is under way it answers before it has written, up to two seconds.
+    expect(await durabilityOf(await startRedis({ appendonly: 'everysec' }))).toBe('broker');
     expect(await durabilityOf(await startRedis({ appendonly: 'no' }))).toBe('broker');
   });
 
@@ -79,6 +110,41 @@ describe('what a broker makes durable', () => {
     expect(await durabilityOf(await startNats())).toBe('process');
     const monitor = await freePort();
     expect(await durabilityOf(await startNats(monitor), `?monitor=http://127.0.0.1:${monitor}`)).toBe('process');
+  });
+
+  test('is what the monitoring of NATS says', async () => {
+    const monitor = await freePort();
+    const broker = await startNats(monitor);
+    const later = await monitoringOfALaterVersion(monitor);
+    expect(await durabilityOf(broker, `?monitor=${later}`)).toBe('log');
+  });
+
+  test.each([
+    ['that is not there', async () => `http://127.0.0.1:${await freePort()}`],
+    ['that says something else', async () => (await startedHttp((_, response) => response.end('<html>'))).url],
+  ])('is not guessed from a monitoring %s', async (_, address) => {
+    const broker = await startNats();
+    cleanups.push(() => broker.close());
+    const opened = openBus(`${broker.url}?monitor=${await address()}`);
+    await expect(opened).rejects.toMatchObject({ code: 'BUS_REFUSED' });
+  });
+
+  test.each([
+    ['forgets with time', { max_age: 60_000_000_000, discard: DiscardPolicy.New }],
+    ['keeps a few of each session', { max_msgs_per_subject: 10, discard: DiscardPolicy.New }],
+    ['throws the oldest away', { max_bytes: 1_000_000, discard: DiscardPolicy.Old }],
+    ['keeps nothing that nobody waits for', { retention: RetentionPolicy.Interest }],
+  ])('is refused where a stream of NATS %s', async (_, config) => {
+    const broker = await startNats();
+    cleanups.push(() => broker.close());
+    const connection = await connect({ servers: broker.url.slice('nats://'.length) });
+    const manager = await jetstreamManager(connection);
+    await manager.streams.add({ name: 'SYNCSCOPE_LOG', subjects: ['syncscope.log.*'], ...config });
+    await connection.close();
+    await expect(openBus(broker.url)).rejects.toMatchObject({
+      code: 'BUS_REFUSED',
+      message: expect.stringContaining('SYNCSCOPE_LOG'),
+    });
   });
 
   test('is refused where it is less than was asked for', async () => {

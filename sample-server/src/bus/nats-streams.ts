@@ -86,11 +86,18 @@ export async function ensureStreams(manager: JetStreamManager, replicas: number)
       await manager.streams.add(config);
       continue;
     }
-    const isLossy = found.max_age > 0 || found.max_msgs > 0 || found.max_bytes > 0 || found.max_msgs_per_subject > 0;
-    if (config.discard === DiscardPolicy.New && isLossy && found.discard !== DiscardPolicy.New) {
-      throw refused(`its stream ${config.name} throws away what is old: set discard to new, and no max_age`);
+    if (config.name !== STREAMS.presence.name && forgets(found, config.max_msgs_per_subject ?? 0)) {
+      const settings = 'retention limits, discard new, and neither max_age nor max_msgs_per_subject';
+      throw refused(`its stream ${config.name} throws away what is old: set ${settings}`);
     }
   }
+}
+
+/** Whether a stream loses what was put into it, but for what comes behind the last `perSubject` of a subject. */
+function forgets(found: StreamConfig, perSubject: number): boolean {
+  const isFull = (found.max_msgs > 0 || found.max_bytes > 0) && found.discard !== DiscardPolicy.New;
+  const isThinned = found.max_msgs_per_subject > 0 && found.max_msgs_per_subject !== perSubject;
+  return found.max_age > 0 || found.retention !== RetentionPolicy.Limits || isFull || isThinned;
 }
 
 async function infoOf(manager: JetStreamManager, name: string): Promise<StreamConfig | undefined> {

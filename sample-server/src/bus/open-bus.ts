@@ -91,7 +91,7 @@ async function demand(bus: EventBus, atLeast: Durability): Promise<EventBus> {
   await bus.close();
   const advice =
     bus.kind === 'redis'
-      ? 'set appendonly yes and appendfsync always'
+      ? 'set appendonly yes, appendfsync always and no-appendfsync-on-rewrite no'
       : 'set sync_interval: always in its jetstream block (NATS 2.10 or later) and name its monitoring with ?monitor=';
   const text = `what this ${bus.kind} acknowledges survives as "${bus.durability}", not "${atLeast}": ${advice}`;
   throw new SyncError('BUS_NOT_DURABLE', text, { origin: 'setting' });

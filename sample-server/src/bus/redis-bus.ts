@@ -186,12 +186,23 @@ async function checked(client: Client): Promise<Durability> {
     throw refused(`its maxmemory-policy is ${policy}, which throws away logs when memory is short: set noeviction`);
   }
   if (config.get('appendonly') !== 'yes') return 'broker';
-  return config.get('appendfsync') === 'always' ? 'log' : 'process';
+  switch (config.get('appendfsync')) {
+    case 'always':
+      // While its file is rewritten, it may be told to sync nothing.
+      return config.get('no-appendfsync-on-rewrite') === 'no' ? 'log' : 'process';
+    case 'no':
+      return 'process';
+    default:
+      // `everysec` puts off even the write, up to two seconds, while a sync is under way; its answer does not wait for that.
+      return 'broker';
+  }
 }
+
+const SETTINGS = ['appendonly', 'appendfsync', 'no-appendfsync-on-rewrite', 'maxmemory', 'maxmemory-policy'];
 
 async function settings(client: Client): Promise<Map<string, string> | undefined> {
   try {
-    const found = await patient(client.configGet(['appendonly', 'appendfsync', 'maxmemory', 'maxmemory-policy']));
+    const found = await patient(client.configGet(SETTINGS));
     return new Map(Object.entries(found).map(([name, value]) => [name, String(value)]));
   } catch {
     return undefined;
