@@ -19,6 +19,7 @@ import {
 } from './commands/exchange.ts';
 import { info } from './commands/info.ts';
 import { inspect } from './commands/inspect.ts';
+import { play } from './commands/play.ts';
 import { record } from './commands/record.ts';
 import { replay } from './commands/replay.ts';
 import { sessions } from './commands/sessions.ts';
@@ -113,6 +114,25 @@ withDefinition(
   process.exitCode = await replay(file, options);
 });
 
+program
+  .command('play')
+  .description('play the clients of a capture against a live server; exit 0 it answers as recorded, 1 otherwise')
+  .argument('<file>')
+  .requiredOption('--url <url>', 'where clients connect, such as ws://127.0.0.1:4000/sync')
+  .requiredOption('--token <token>', 'what clients show, as the server was started with')
+  .option('--session <name>', 'the session; what the server says by default')
+  .option('--replica <id>', 'play this client only; repeatable', gathered, [])
+  .option(
+    '--speed <n>',
+    'nothing sooner than recorded, at so many times its speed; as soon as possible by default',
+    factor,
+  )
+  .option('--patience <seconds>', 'how long to wait where nothing comes; 10 by default', positive)
+  .option(...JSON_OPTION)
+  .action(async (file, options) => {
+    process.exitCode = await play(file, options);
+  });
+
 withDefinition(
   program
     .command('whatif')
@@ -147,16 +167,16 @@ program
     process.exitCode = await compare(left, right, options);
   });
 
-program
-  .command('converge')
-  .description('the mutations of a capture in many orders that causes allow; exit 0 one state, 1 the order matters')
-  .argument('<file>')
-  .option('--orders <n>', 'how many; 50 by default', whole)
-  .option('--seed <n>', 'from which the orders are drawn', whole)
-  .option(...JSON_OPTION)
-  .action(async (file, options) => {
-    process.exitCode = await converge(file, options);
-  });
+withDefinition(
+  program
+    .command('converge')
+    .description('the operations of a capture in many orders that causes allow; exit 0 one state, 1 the order matters')
+    .argument('<file>')
+    .option('--orders <n>', 'how many; 50 by default', whole)
+    .option('--seed <n>', 'from which the orders are drawn', whole),
+).action(async (file, options) => {
+  process.exitCode = await converge(file, options);
+});
 
 withDefinition(
   program
@@ -306,6 +326,12 @@ function whole(text: string): number {
 /** All values of an option that may be repeated. */
 function gathered(text: string, before: readonly string[]): string[] {
   return [...before, text];
+}
+
+function factor(text: string): number {
+  const number = Number(text);
+  if (!(number >= 0.01 && number <= 1_000)) throw new InvalidArgumentError('It must be a number from 0.01 to 1000.');
+  return number;
 }
 
 function positive(text: string): number {

@@ -1,9 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { isSyncError, SyncError } from '@syncscope/protocol/errors';
-import type { GroupDefinition } from '@syncscope/protocol/replay';
-import type { SessionCode } from '@syncscope/protocol/shrink';
+import type { CrdtModel, GroupDefinition } from '@syncscope/protocol/replay';
 import type { SessionDefinition } from '@syncscope/protocol/sync';
-import { type ReplayJob, runJob } from './replay-job.ts';
+import { type AppCode, type ReplayJob, runJob } from './replay-job.ts';
 
 /** The thread in which somebody else's definition runs, so that it can be ended. */
 interface Order {
@@ -23,16 +22,24 @@ try {
 }
 
 /** @throws SyncError `DEFINITION_INVALID` */
-function codeIn(exports: Readonly<Record<string, unknown>>, from: string): SessionCode {
-  const { group, definition = exports.default } = exports;
-  if (isGroup(group)) return { group };
-  if (isDefinition(definition)) return { definition };
-  const text = `${from} exports no session definition: export one as definition, with name, commands and reduce, or as group, with open`;
+function codeIn(exports: Readonly<Record<string, unknown>>, from: string): AppCode {
+  const { group, crdts, definition = exports.default } = exports;
+  const code: AppCode = {
+    ...(isGroup(group) ? { group } : {}),
+    ...(isModels(crdts) ? { models: crdts } : {}),
+    ...(isDefinition(definition) ? { definition } : {}),
+  };
+  if (Object.keys(code).length > 0) return code;
+  const text = `${from} exports no session definition: export one as definition, with name, commands and reduce; of peers, as group, with open; of replicated data types, as crdts`;
   throw new SyncError('DEFINITION_INVALID', text, { origin: 'setting' });
 }
 
 function isGroup(value: unknown): value is GroupDefinition {
   return typeof value === 'object' && value !== null && typeof (value as Partial<GroupDefinition>).open === 'function';
+}
+
+function isModels(value: unknown): value is Readonly<Record<string, CrdtModel>> {
+  return typeof value === 'object' && value !== null && Object.values(value).every((one) => typeof one === 'function');
 }
 
 function isDefinition(value: unknown): value is SessionDefinition {

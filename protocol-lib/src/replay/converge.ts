@@ -1,33 +1,50 @@
 import type { OpenCapture } from '../capture/index.ts';
+import { VersionVector } from '../clock/index.ts';
+import { compareMutations, hasSeen } from '../conflict/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
-import { StateRoot } from '../merkle/index.ts';
-import { seededRandom } from '../ports/index.ts';
-import type { Change, StateHash, Version } from '../state/index.ts';
+import { diffRoots, StateRoot } from '../merkle/index.ts';
+import { PeerHistory } from '../peers/index.ts';
+import type { RecordKey, ReplicaId, StateHash, SyncRecord } from '../state/index.ts';
 import type { MutationId } from '../trace/index.ts';
+import { type CrdtOperation, idOf, type Operation, operationsOf, type PeerMutation } from './captured-operations.ts';
+import { type CrdtModel, libraryModel } from './crdt-models.ts';
+import type { GroupMerge } from './group-machines.ts';
+import { legalOrders, type Order, type Reorderable, smallestConflict } from './orders.ts';
 
-/** One committed mutation as an operation that could have been ordered otherwise. */
-export interface Operation {
+/** What an operation is called where it is told of. */
+export interface NamedOperation {
+  /** `seq` of the record that tells of it. */
   readonly seq: number;
-  readonly version: Version;
   readonly mutation: MutationId;
   readonly event: string;
-  readonly changes: readonly Change[];
-  /** The version that its writer had seen when it was made: it comes after all up to there. */
-  readonly seen: Version;
 }
 
 /** Two operations of which neither knew of the other and whose order matters. */
 export interface Conflict {
-  readonly first: Operation;
-  readonly second: Operation;
+  readonly first: NamedOperation;
+  readonly second: NamedOperation;
   /** The root where `first` comes first, and where `second` does; null where one could not be applied then. */
   readonly roots: readonly [StateHash | null, StateHash | null];
-  /** Operations before the two, as `writer:counter`: the shortest order that was found in which it shows. */
+  /** Operations before the two, as `writer:counter`: no fewer show it. */
   readonly before: readonly string[];
+  /** Both orders whole, as `writer:counter`. */
+  readonly orders: readonly [readonly string[], readonly string[]];
+  /** Records in which the two results differ, ten at most: as they are where `first` comes first, and where `second` does; null where there is none. */
+  readonly differences: readonly {
+    readonly key: RecordKey;
+    readonly values: readonly [SyncRecord | null, SyncRecord | null];
+  }[];
 }
+
+/**
+ * What is put in order: changes of an authority's commits, operations of replicated data types, or mutations of peers, merged
+ * as their policies say.
+ */
+export type ConvergenceKind = 'changes' | 'operations' | 'mutations';
 
 export interface Convergence {
   readonly status: 'converges' | 'differs';
+  readonly kind: ConvergenceKind;
   readonly operations: number;
   /** Orders that were run, the recorded one included. */
   readonly orders: number;
@@ -38,180 +55,189 @@ export interface Convergence {
 export interface ConvergeOptions {
   readonly orders?: number;
   readonly seed?: number;
-  readonly onProgress?: (done: number, total: number) => void;
+  /** What merges the operations of replicated data types that are not of this library, by the name that they have in the capture. */
+  readonly models?: Readonly<Record<string, CrdtModel>> | undefined;
+  /** What merges the mutations of peers. */
+  readonly merge?: GroupMerge | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 const DEFAULT_ORDERS = 50;
+const MAX_DIFFERENCES = 10;
 
 /**
- * Runs the committed mutations of a capture in many orders that causes allow, drawn by a seed: a mutation comes after all that its writer
- * had made or seen. Either every order leads to one root, or two mutations are named whose order matters.
- * @throws SyncError `CONVERGE_NOTHING` where the capture has no first state or no commits
+ * Runs the operations of a capture in many orders that causes allow, drawn by a seed: one comes after all that its writer had made or seen.
+ * Either every order leads to one root, or two operations are named whose order matters.
+ * @throws SyncError `CONVERGE_NOTHING` where the capture has nothing that could be put in another order, `CONVERGE_UNKNOWN` where nothing is known
+ *   that merges its operations, `REPLAY_NEEDS_DEFINITION` where nothing is known that merges its mutations
  */
 export async function converge(capture: OpenCapture, options: ConvergeOptions = {}): Promise<Convergence> {
-  const { initial, operations } = await operationsOf(capture);
-  return convergeOperations(initial, operations, options);
-}
-
-async function operationsOf(capture: OpenCapture): Promise<{ initial: StateRoot; operations: Operation[] }> {
-  const { header } = await capture.info();
-  const predictedOn = new Map<string, Version>();
-  const operations: Operation[] = [];
-  let initial: StateRoot | undefined;
-  for await (const { record } of capture.trace()) {
-    const { body, replica, seq } = record;
-    if (body.kind === 'prediction') predictedOn.set(idOf(body.mutation), body.version);
-    if (body.kind === 'snapshot' && replica === header.authority && operations.length === 0) {
-      initial = StateRoot.from(body.records.map((entry) => [entry.key, entry.record] as const));
-    }
-    if (body.kind !== 'commit' || initial === undefined || !body.mutation) continue;
-    // What an authority does itself it does on all that there is.
-    const seen = predictedOn.get(idOf(body.mutation)) ?? body.version - 1;
-    const { version, mutation, changes } = body;
-    operations.push({ seq, version, mutation, event: body.event.type, changes, seen });
-  }
-  if (initial && operations.length > 0) return { initial, operations };
-  const text = 'the capture has no commits behind a first state: there is nothing to put in another order';
+  const { initial, commits, crdt, begun, peers, members } = await operationsOf(capture);
+  if (crdt.length > 0) return convergeCrdts(crdt, begun.flat(), options);
+  if (peers.length > 0) return convergeMutations(peers, members, options);
+  if (initial && commits.length > 0) return convergeOperations(initial, commits, options);
+  const text =
+    'the capture has no operations that could have come in another order: no commits behind a first state, and none without an authority';
   throw new SyncError('CONVERGE_NOTHING', text, { origin: 'query' });
 }
 
-/** {@link converge} of operations at hand, in the order in which they were committed. */
+/** {@link converge} of committed mutations at hand, in the order in which they were committed. */
 export function convergeOperations(
   initial: StateRoot,
   operations: readonly Operation[],
-  { orders = DEFAULT_ORDERS, seed = 1, onProgress }: ConvergeOptions = {},
-): Convergence {
-  const before = dependencies(operations);
-  const recorded = operations.map((_, at) => at);
-  const root = runAll(initial, operations, recorded)?.hash;
-  if (root === undefined) {
-    throw new SyncError('CONVERGE_NOTHING', 'the recorded changes do not follow upon each other', { origin: 'query' });
-  }
-  const random = seededRandom(seed);
-  for (let run = 1; run < orders; run++) {
-    onProgress?.(run, orders);
-    const order = drawOrder(before, () => random.next());
-    const hash = runAll(initial, operations, order)?.hash;
-    if (hash === root) continue;
-    const conflict = smallest(initial, operations, before, recorded, order);
-    return {
-      status: 'differs',
-      operations: operations.length,
-      orders: run + 1,
-      root,
-      ...(conflict ? { conflict } : {}),
-    };
-  }
-  return { status: 'converges', operations: operations.length, orders, root };
+  options: ConvergeOptions = {},
+): Promise<Convergence> {
+  const before = operations.map((one, at) =>
+    earlier(at, (other) => {
+      const { version, mutation } = operations[other]!;
+      return version <= one.seen || mutation.writer === one.mutation.writer;
+    }),
+  );
+  const run = (order: Order): StateRoot | undefined =>
+    fitting(() => order.reduce((root, at) => root.apply(operations[at]!.changes), initial));
+  return search('changes', operations, { before, run }, options);
 }
 
-/** For each operation, those that must come before it. */
-function dependencies(operations: readonly Operation[]): ReadonlyArray<ReadonlySet<number>> {
-  return operations.map((one, at) => {
-    const before = new Set<number>();
-    for (let earlier = 0; earlier < at; earlier++) {
-      const { version, mutation } = operations[earlier]!;
-      if (version <= one.seen || mutation.writer === one.mutation.writer) before.add(earlier);
-    }
-    return before;
+/** {@link converge} of operations of replicated data types, in the order in which they were made; `begun` is what there was before. */
+export async function convergeCrdts(
+  operations: readonly CrdtOperation[],
+  begun: readonly (readonly [RecordKey, SyncRecord])[],
+  options: ConvergeOptions = {},
+): Promise<Convergence> {
+  const found: Convergence[] = [];
+  for (const crdt of new Set(operations.map((one) => one.crdt))) {
+    const own = operations.filter((one) => one.crdt === crdt);
+    const before = own.map((one, at) =>
+      earlier(at, (other) => {
+        const { writer, counter } = own[other]!;
+        return one.writer === writer || one.vector.get(writer) >= counter;
+      }),
+    );
+    const model = (options.models && Object.hasOwn(options.models, crdt) && options.models[crdt]) || libraryModel;
+    const run = (order: Order): StateRoot | undefined =>
+      fitting(() => {
+        const replica = model(begun);
+        for (const at of order) replica.apply(own[at]!);
+        return replica.root();
+      });
+    const named = own.map(({ seq, writer, counter, detail }) => ({
+      seq,
+      mutation: { writer, counter },
+      event: `${crdt} ${detail}`,
+    }));
+    const one = await search('operations', named, { before, run }, options);
+    if (one.conflict) return { ...one, operations: operations.length };
+    found.push(one);
+  }
+  return { ...found[0]!, operations: operations.length };
+}
+
+/** {@link converge} of mutations that peers have sent. @throws SyncError `REPLAY_NEEDS_DEFINITION` */
+export async function convergeMutations(
+  sent: readonly PeerMutation[],
+  members: readonly ReplicaId[],
+  options: ConvergeOptions = {},
+): Promise<Convergence> {
+  const { merge } = options;
+  if (!merge) {
+    const text = 'peers merge by the policies of their app: give the definition of the group, which has them';
+    throw new SyncError('REPLAY_NEEDS_DEFINITION', text, { origin: 'setting' });
+  }
+  const operations = withCauses(sent);
+  const before = operations.map((one, at) =>
+    earlier(at, (other) => hasSeen(one.mutation, operations[other]!.mutation)),
+  );
+  const base = { vector: VersionVector.empty, root: StateRoot.from(merge.records(members)) };
+  const run = (order: Order): StateRoot | undefined =>
+    fitting(() => {
+      let history = PeerHistory.from(merge.resolver, base);
+      for (const at of order) history = history.added([operations[at]!.mutation]);
+      return history.root;
+    });
+  const named = operations.map(({ seq, mutation: { writer, counter, command } }) => {
+    return { seq, mutation: { writer, counter }, event: command };
   });
+  return search('mutations', named, { before, run }, options);
 }
 
-/** A linear extension, drawn by taking any that is ready. */
-export function drawOrder(before: ReadonlyArray<ReadonlySet<number>>, next: () => number): number[] {
-  const waiting = before.map((set) => set.size);
-  const after: number[][] = before.map(() => []);
-  for (const [at, set] of before.entries()) for (const one of set) after[one]!.push(at);
-  const ready = waiting.flatMap((count, at) => (count === 0 ? [at] : []));
-  const order: number[] = [];
-  while (ready.length > 0) {
-    const [one] = ready.splice(Math.floor(next() * ready.length), 1);
-    if (one === undefined) break;
-    order.push(one);
-    for (const later of after[one]!) if (--waiting[later]! === 0) ready.push(later);
+/** Those of which all is there that their writers had seen, in the order of the merge: a capture that began later lacks some. */
+function withCauses(sent: readonly PeerMutation[]): PeerMutation[] {
+  const known = new Map<ReplicaId, number>();
+  const kept: PeerMutation[] = [];
+  for (const one of sent.toSorted((left, right) => compareMutations(left.mutation, right.mutation))) {
+    const { writer, counter, seen } = one.mutation;
+    const isThere = seen.every(({ replica, counter: last }) => replica === writer || (known.get(replica) ?? 0) >= last);
+    if (counter !== (known.get(writer) ?? 0) + 1 || !isThere) continue;
+    known.set(writer, counter);
+    kept.push(one);
   }
-  return order;
+  return kept;
 }
 
-/** The state after some operations; undefined where one of them does not fit. */
-function runAll(initial: StateRoot, operations: readonly Operation[], order: readonly number[]): StateRoot | undefined {
-  let root: StateRoot | undefined = initial;
-  for (const at of order) root = root && applied(root, operations[at]!);
-  return root;
+function earlier(at: number, isBefore: (other: number) => boolean): ReadonlySet<number> {
+  const before = new Set<number>();
+  for (let other = 0; other < at; other++) if (isBefore(other)) before.add(other);
+  return before;
 }
 
-function applied(root: StateRoot, { changes }: Operation): StateRoot | undefined {
+/** What an order leads to; undefined where one of its operations does not fit where it stands. */
+function fitting(run: () => StateRoot): StateRoot | undefined {
   try {
-    return root.apply(changes);
+    return run();
   } catch (error) {
-    if (isSyncError(error)) return undefined;
+    if (isSyncError(error) && error.code !== 'CONVERGE_UNKNOWN') return undefined;
     throw error;
   }
 }
 
-/**
- * From the recorded order to the other by exchanging neighbours that are concurrent: some exchange changes the state, and it is the pair.
- * What stands before it is cut down to what it needs.
- */
-function smallest(
-  initial: StateRoot,
-  operations: readonly Operation[],
-  before: ReadonlyArray<ReadonlySet<number>>,
-  recorded: readonly number[],
-  other: readonly number[],
-): Conflict | undefined {
-  const rank = new Map(other.map((one, at) => [one, at]));
-  const order = [...recorded];
-  for (let changed = true; changed; ) {
-    changed = false;
-    for (let at = 0; at + 1 < order.length; at++) {
-      const [left, right] = [order[at]!, order[at + 1]!];
-      if (rank.get(left)! < rank.get(right)!) continue;
-      const found = conflictOf(initial, operations, order.slice(0, at), left, right);
-      if (found) return conflictOf(initial, operations, needed(before, [left, right]), left, right) ?? found;
-      order[at] = right;
-      order[at + 1] = left;
-      changed = true;
-    }
+async function search(
+  kind: ConvergenceKind,
+  operations: readonly NamedOperation[],
+  { before, run }: Pick<Reorderable, 'before' | 'run'>,
+  { orders = DEFAULT_ORDERS, seed = 1, onProgress }: ConvergeOptions,
+): Promise<Convergence> {
+  const problem: Reorderable = { before, writers: operations.map(({ mutation }) => mutation.writer), run };
+  const recorded = operations.map((_, at) => at);
+  const root = operations.length > 0 ? run(recorded)?.hash : undefined;
+  if (root === undefined) {
+    throw new SyncError('CONVERGE_NOTHING', 'what was recorded does not follow upon each other', { origin: 'query' });
   }
-  return undefined;
+  const others = legalOrders(problem, seed);
+  for (let done = 1; done < orders; done++) {
+    onProgress?.(done, orders);
+    const order = others.next().value ?? recorded;
+    if (run(order)?.hash === root) continue;
+    const conflict = await conflictBetween(problem, operations, recorded, order);
+    return { status: 'differs', kind, operations: operations.length, orders: done + 1, root, conflict };
+  }
+  return { status: 'converges', kind, operations: operations.length, orders, root };
 }
 
-function conflictOf(
-  initial: StateRoot,
-  operations: readonly Operation[],
-  prefix: readonly number[],
-  left: number,
-  right: number,
-): Conflict | undefined {
-  const base = runAll(initial, operations, prefix);
-  if (!base) return undefined;
-  const one = runAll(base, operations, [left, right])?.hash;
-  const two = runAll(base, operations, [right, left])?.hash;
-  if (one === two) return undefined;
+async function conflictBetween(
+  problem: Reorderable,
+  operations: readonly NamedOperation[],
+  recorded: Order,
+  other: Order,
+): Promise<Conflict> {
+  const { first, second, orders, states } = await smallestConflict(problem, recorded, other);
+  const names = orders.map((order) => order.map((at) => idOf(operations[at]!.mutation)));
+  const [one, two] = states;
   return {
-    first: operations[left]!,
-    second: operations[right]!,
-    roots: [one ?? null, two ?? null],
-    before: prefix.map((at) => idOf(operations[at]!.mutation)),
+    first: named(operations[first]!),
+    second: named(operations[second]!),
+    roots: [one?.hash ?? null, two?.hash ?? null],
+    before: names[0]!.slice(0, orders[0].indexOf(first)),
+    orders: [names[0]!, names[1]!],
+    differences: one && two ? differencesOf(one, two) : [],
   };
 }
 
-/** All that must come before some operations, in the recorded order. */
-function needed(before: ReadonlyArray<ReadonlySet<number>>, of: readonly number[]): number[] {
-  const all = new Set<number>();
-  const visit = (at: number): void => {
-    for (const one of before[at]!) {
-      if (all.has(one)) continue;
-      all.add(one);
-      visit(one);
-    }
-  };
-  for (const one of of) visit(one);
-  for (const one of of) all.delete(one);
-  return [...all].sort((a, b) => a - b);
+function named({ seq, mutation, event }: NamedOperation): NamedOperation {
+  return { seq, mutation, event };
 }
 
-function idOf({ writer, counter }: MutationId): string {
-  return `${writer}:${counter}`;
+function differencesOf(left: StateRoot, right: StateRoot): Conflict['differences'] {
+  return diffRoots(left, right)
+    .slice(0, MAX_DIFFERENCES)
+    .map(({ key, left: one, right: two }) => ({ key, values: [one ?? null, two ?? null] as const }));
 }

@@ -1,7 +1,8 @@
+import type { ConflictResolver } from '../conflict/index.ts';
 import { SyncError } from '../errors/index.ts';
 import type { LogDisk } from '../events/index.ts';
 import { type Clock, type Random, seededRandom } from '../ports/index.ts';
-import type { Change, ReplicaId, Value } from '../state/index.ts';
+import type { Change, RecordKey, ReplicaId, SyncRecord, Value } from '../state/index.ts';
 import type { Tap } from '../trace/index.ts';
 import { parseArguments } from './arguments.ts';
 import type { Input, InputOf } from './inputs.ts';
@@ -35,6 +36,13 @@ export interface GroupPorts {
   readonly send: (to: ReplicaId, frame: Uint8Array) => void;
 }
 
+/** How peers merge what each of them did. */
+export interface GroupMerge {
+  readonly resolver: ConflictResolver;
+  /** The state before any mutation. */
+  readonly records: (members: readonly ReplicaId[]) => Iterable<readonly [RecordKey, SyncRecord]>;
+}
+
 /** How the nodes of a session without an authority are made: the app's code, as a `SessionDefinition` is where there is an authority. */
 export interface GroupDefinition {
   /**
@@ -42,6 +50,8 @@ export interface GroupDefinition {
    * was there before, whose memory it may take over where the real one did.
    */
   open(ports: GroupPorts, made: Value, before: GroupNode | undefined): GroupNode;
+  /** Where its nodes are peers that write and merge. */
+  readonly merge?: GroupMerge;
 }
 
 /** @throws SyncError `REPLAY_NEEDS_DEFINITION` */

@@ -1,4 +1,3 @@
-import type { ConflictResolver } from '../conflict/index.ts';
 import { SyncError } from '../errors/index.ts';
 import { StateRoot } from '../merkle/index.ts';
 import {
@@ -23,7 +22,7 @@ import {
   valueSchema,
 } from '../state/index.ts';
 import { argumentText } from './arguments.ts';
-import type { GroupDefinition, GroupNode, GroupPorts } from './group-machines.ts';
+import type { GroupDefinition, GroupMerge, GroupNode, GroupPorts } from './group-machines.ts';
 import type { Input, InputOf } from './inputs.ts';
 
 /** The two kinds of peers that the library has, as nodes that can be run again, and how their drivers write down what they do to them. */
@@ -189,15 +188,10 @@ const peerSchema = object({
 });
 const intentSchema = object({ command: string(10_000), args: anyArgs, changes: wantedChanges });
 
-export interface PeerGroupOptions {
-  readonly resolver: ConflictResolver;
-  /** The state before any mutation. */
-  readonly records: (members: readonly ReplicaId[]) => Entries;
-}
-
 /** Peers without consensus. */
-export function peerGroup(options: PeerGroupOptions): GroupDefinition {
+export function peerGroup(options: GroupMerge): GroupDefinition {
   return {
+    merge: options,
     open: (ports, made, before) => new PeerNode(ports, made, options, before instanceof PeerNode ? before : undefined),
   };
 }
@@ -226,7 +220,7 @@ class PeerNode implements GroupNode {
   readonly #ports: GroupPorts;
   readonly #peer: PeerReplica;
 
-  constructor(ports: GroupPorts, made: Value, { resolver, records }: PeerGroupOptions, before: PeerNode | undefined) {
+  constructor(ports: GroupPorts, made: Value, { resolver, records }: GroupMerge, before: PeerNode | undefined) {
     this.#ports = ports;
     const { replica, session, members, tap } = ports;
     const { epoch, role, settings, maxDrift, isRestored } = peerSchema.parse(made, 'made');

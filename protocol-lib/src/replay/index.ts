@@ -2,6 +2,7 @@ export { argumentText, parseArguments } from './arguments.ts';
 export { isInputs } from './batches.ts';
 export { type Blame, type BlameEntry, type BlameRule, blame } from './blame.ts';
 export { type Branch, type BranchOptions, runBranch } from './branch.ts';
+export type { CrdtOperation, Operation, PeerMutation } from './captured-operations.ts';
 export {
   type ComparedRecord,
   type Comparison,
@@ -13,22 +14,24 @@ export {
 export {
   type Conflict,
   type Convergence,
+  type ConvergenceKind,
   type ConvergeOptions,
   converge,
+  convergeCrdts,
+  convergeMutations,
   convergeOperations,
-  drawOrder,
-  type Operation,
+  type NamedOperation,
 } from './converge.ts';
+export { type CapturedOperation, type CrdtInstance, type CrdtModel, libraryModel } from './crdt-models.ts';
 export { type CursorOptions, ReplayCursor, type StepUnit } from './cursor.ts';
 export type { DifferenceKind } from './difference.ts';
 export { type Edit, editText } from './edits.ts';
-export type { GroupDefinition, GroupFrame, GroupNode, GroupPorts } from './group-machines.ts';
+export type { GroupDefinition, GroupFrame, GroupMerge, GroupNode, GroupPorts } from './group-machines.ts';
 export {
   type ConsensusGroupOptions,
   carryOutInput,
   consensusGroup,
   memberMade,
-  type PeerGroupOptions,
   peerGroup,
   peerMade,
   proposeInput,
@@ -38,6 +41,16 @@ export { type Input, type InputOp, inputSchema } from './inputs.ts';
 export { InputJournal } from './journal.ts';
 export { JournaledClient, JournaledManager } from './journaled.ts';
 export { LiveJournal } from './live-journal.ts';
+export { drawOrder } from './orders.ts';
+export {
+  type PlayClient,
+  type PlayDifference,
+  type PlayedClient,
+  Playing,
+  type PlayOptions,
+  type PlayResult,
+} from './play.ts';
+export { type PlayedAction, type PlayedIntent, type PlayScript, readPlay } from './play-script.ts';
 export {
   type ReplayDifference,
   type ReplayOptions,

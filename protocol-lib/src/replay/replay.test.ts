@@ -232,33 +232,33 @@ describe('convergence', () => {
   const set = (fields: Record<string, number>): Change[] => [{ op: 'patch', key, fields, removed: [] }];
   const initial = StateRoot.from([[key, { x: 0, y: 0 }]]);
 
-  test('of writes to different fields holds in every order', () => {
+  test('of writes to different fields holds in every order', async () => {
     const operations = [operation('a', 1, 1, 2, set({ x: 1 })), operation('b', 1, 1, 3, set({ y: 1 }))];
-    expect(convergeOperations(initial, operations)).toMatchObject({ status: 'converges', orders: 50 });
+    expect(await convergeOperations(initial, operations)).toMatchObject({ status: 'converges', orders: 50 });
   });
 
-  test('names the two of which the order matters, and no more before them than they need', () => {
+  test('names the two of which the order matters, and no more before them than they need', async () => {
     const operations = [
       operation('c', 1, 1, 2, set({ y: 7 })),
       operation('a', 1, 1, 3, set({ x: 1 })),
       operation('b', 1, 1, 4, set({ x: 2 })),
     ];
-    const { status, conflict } = convergeOperations(initial, operations);
+    const { status, conflict } = await convergeOperations(initial, operations);
     expect(status).toBe('differs');
     expect([conflict?.first.mutation.writer, conflict?.second.mutation.writer].sort()).toEqual(['a', 'b']);
     expect(conflict?.before).toEqual([]);
     expect(conflict?.roots[0]).not.toBe(conflict?.roots[1]);
   });
 
-  test('tells by null where one does not even fit behind the other', () => {
+  test('tells by null where one does not even fit behind the other', async () => {
     const gone: Change[] = [{ op: 'remove', key }];
     const operations = [operation('a', 1, 1, 2, set({ x: 1 })), operation('b', 1, 1, 3, gone)];
-    expect(convergeOperations(initial, operations).conflict?.roots).toContain(null);
+    expect((await convergeOperations(initial, operations)).conflict?.roots).toContain(null);
   });
 
-  test('does not exchange what knew of each other', () => {
+  test('does not exchange what knew of each other', async () => {
     const operations = [operation('a', 1, 1, 2, set({ x: 1 })), operation('b', 1, 2, 3, set({ x: 2 }))];
-    expect(convergeOperations(initial, operations).status).toBe('converges');
+    expect((await convergeOperations(initial, operations)).status).toBe('converges');
   });
 
   test('of a recording says how many operations it ran', async () => {

@@ -213,6 +213,8 @@ export const traceBodySchema = variant('kind', {
     counter: uint,
     vector: vectorSchema,
     detail: string(500),
+    /** The operation itself, where the changes alone do not say it: as its type encodes it. */
+    data: optional(bytes(65_536)),
   }),
 });
 

@@ -1,43 +1,47 @@
-import { type Convergence, converge as convergeCapture } from '@syncscope/protocol/replay';
-import { withCapture } from '../capture-file.ts';
+import type { Conflict, Convergence, NamedOperation } from '@syncscope/protocol/replay';
 import { printDocument } from '../json.ts';
 import { count, escapeText, facts } from '../print.ts';
-import { progress } from '../replay-thread.ts';
+import { type DefinitionOptions, replayJob } from '../replay-thread.ts';
+import { short } from './replay.ts';
 
-export interface ConvergeCommandOptions {
+export interface ConvergeCommandOptions extends DefinitionOptions {
   readonly orders?: number;
   readonly seed?: number;
   readonly json?: boolean;
 }
 
-/** `converge`: runs the mutations of a capture in many orders. Answers the exit code: 0 one state, 1 the order matters. */
-export async function converge(file: string, { orders, seed, json }: ConvergeCommandOptions): Promise<number> {
-  const onProgress = progress();
-  const options = {
-    ...(orders === undefined ? {} : { orders }),
-    ...(seed === undefined ? {} : { seed }),
-    ...(onProgress ? { onProgress } : {}),
-  };
-  const result = await withCapture(file, (capture) => convergeCapture(capture, options));
+/** `converge`: runs the operations of a capture in many orders. Answers the exit code: 0 one state, 1 the order matters. */
+export async function converge(file: string, options: ConvergeCommandOptions): Promise<number> {
+  const { orders, seed, json } = options;
+  const drawn = { ...(orders === undefined ? {} : { orders }), ...(seed === undefined ? {} : { seed }) };
+  const answer = await replayJob({ kind: 'converge', file, ...drawn }, options);
+  if (answer.kind !== 'converge') throw new TypeError('orders were asked for');
+  const { result } = answer;
   if (json) printDocument('converge', { file, ...result });
   else console.log(describe(file, result));
   return result.status === 'converges' ? 0 : 1;
 }
 
-function describe(file: string, { status, operations, orders, root, conflict }: Convergence): string {
-  const ran = `${count(operations, 'operation')} in ${count(orders, 'order')}`;
+const WHAT = { changes: 'mutation', operations: 'operation', mutations: 'mutation' } as const;
+
+function describe(file: string, { status, kind, operations, orders, root, conflict }: Convergence): string {
+  const ran = `${count(operations, WHAT[kind])} in ${count(orders, 'order')}`;
   if (status === 'converges') return escapeText(`${file}: ${ran} come to one root, ${root}`);
   const head = escapeText(`${file}: ${ran}: the order matters`);
-  if (!conflict) return head;
-  const { first, second, roots, before } = conflict;
-  const name = ({ event, mutation, seq }: typeof first): string =>
+  return conflict ? `${head}\n\n${conflictText(conflict)}` : head;
+}
+
+function conflictText({ first, second, roots, orders, differences }: Conflict): string {
+  const name = ({ event, mutation, seq }: NamedOperation): string =>
     `${event} of ${mutation.writer}:${mutation.counter} (record ${seq})`;
-  const pairs = facts([
+  const pair = facts([
     ['first', name(first)],
     ['second', name(second)],
-    ['first, second', roots[0] ?? 'does not fit'],
-    ['second, first', roots[1] ?? 'does not fit'],
-    ['behind', before.join(', ') || 'the first state'],
+    ['one order', orders[0].join(', ')],
+    ['comes to', roots[0] ?? 'does not fit'],
+    ['the other', orders[1].join(', ')],
+    ['comes to', roots[1] ?? 'does not fit'],
   ]);
-  return `${head}\n\n${pairs}`;
+  const values = differences.map(({ key, values: [one, two] }) => [key, `${short(one)}  |  ${short(two)}`] as const);
+  return values.length > 0 ? `${pair}\n\n${facts(values)}` : pair;
 }

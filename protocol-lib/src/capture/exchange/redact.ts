@@ -51,11 +51,18 @@ export async function redactCapture(
     // What was handed to the state machines stands there in bytes, secrets included, and leads to other states than are shown.
     if (isInputs(record)) continue;
     const { seq, replica, time, body, cause, source } = record;
-    const redacted = roots.follow(record, redaction.body(body));
+    const redacted = roots.follow(record, redaction.body(withoutBytes(body)));
     const causes = cause.flatMap((one) => numbers.get(one) ?? []);
     numbers.set(seq, await maker.add(replica, time, redacted, causes, undefined, source && redaction.source(source)));
   }
   return { records: maker.records, values: redaction.values };
+}
+
+/** An operation as its type encodes it holds what was written, as frames do. */
+function withoutBytes(body: TraceBody): TraceBody {
+  if (body.kind !== 'operation' || !body.data) return body;
+  const { data: _, ...told } = body;
+  return told;
 }
 
 interface PathRule {
