@@ -12,6 +12,7 @@ export { type FilterNode, type FilterTerm, parseFilter } from './filter-syntax.t
 export { LiveCapture, type LiveCaptureOptions } from './live.ts';
 export { memorySink, memorySource } from './memory-bytes.ts';
 export * from './query.ts';
+export { readAhead } from './read-ahead.ts';
 export { type OpenCaptureOptions, openCapture } from './reader.ts';
 export { RecordBatch, recordsOfBatch } from './record-batch.ts';
 export { decodeTraceRecord, encodeTraceRecord } from './record-codec.ts';

@@ -28,6 +28,13 @@ export function Stream() {
   const [passing, setPassing] = useState(0);
   // A long live session lets go of its oldest records.
   const [dropped, setDropped] = useState(0);
+  // What the last filter counted says nothing of this one, whose first rows are shown until that of the playhead is found.
+  const [counted, setCounted] = useState(filter);
+  if (counted !== filter) {
+    setCounted(filter);
+    setPassing(0);
+    setTop(0);
+  }
   const total = filter === '' ? Math.max(0, records - dropped) : passing;
   const viewport: Viewport = { count: total, height };
   const shownTop = clampTop(following ? Number.MAX_SAFE_INTEGER : top, viewport);
@@ -51,7 +58,7 @@ export function Stream() {
   const searching = page.data && page.data.filter === filter && page.data.looked < page.data.of ? page.data : undefined;
   const foundSoFar = searching ? `${searching.looked} ${filter}` : '';
   if (foundSoFar !== found) setFound(foundSoFar);
-  if (page.data && page.data.total !== passing) setPassing(page.data.total);
+  if (page.data && page.data.filter === filter && page.data.total !== passing) setPassing(page.data.total);
   if (page.data?.dropped !== undefined && page.data.dropped !== dropped) setDropped(page.data.dropped);
 
   const related = useQuery(
@@ -85,8 +92,9 @@ export function Stream() {
       update((draft) => {
         draft.view.following = false;
       });
-      lastShown.current = { playhead, filter, epoch };
     }
+    // Whoever scrolls while a row is being looked for does not want to be taken there any more.
+    lastShown.current = { playhead, filter, epoch };
     setTop(next);
   }
 

@@ -1,4 +1,4 @@
-import { LiveCapture, type OpenCapture, openCapture } from '@syncscope/protocol/capture';
+import { LiveCapture, type OpenCapture, openCapture, readAhead } from '@syncscope/protocol/capture';
 import { SyncError, unreachable } from '@syncscope/protocol/errors';
 import type { ByteSource } from '@syncscope/protocol/ports';
 import { replicaId } from '@syncscope/protocol/state';
@@ -44,7 +44,7 @@ async function openSource(source: ByteSource, name: string): Promise<void> {
   session = { ...emptySession, state: 'opening', title: name, place: name };
   server.replace(undefined, session);
   try {
-    const query = await openCapture(source, {
+    const query = await openCapture(readAhead(source), {
       onProgress(done, total) {
         if (mine === opening && total > 0) announce({ ...session, progress: done / total });
       },
