@@ -1,17 +1,25 @@
-import type { CaptureQuery, MarkerKind, Row } from '../capture/index.ts';
+import type { CaptureQuery, MarkerKind } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
 import { milliseconds } from '../ports/index.ts';
 
 /** What one step goes over. `version`: to the next commit; `tick`: to the end of the next interval of the cursor's tick. */
-export type StepUnit = 'record' | 'message' | 'version' | 'tick' | 'marker';
+export const STEP_UNITS = ['record', 'message', 'version', 'tick', 'marker'] as const;
+export type StepUnit = (typeof STEP_UNITS)[number];
+
+/** Filters of the records at which a step may stop, see docs/filter.md. */
+const STOPS = { record: '', message: 'kind:send|receive', version: 'kind:commit' } as const;
 
 export interface CursorOptions {
   /** Nanoseconds; 50 ms where absent. */
   readonly tick?: number;
 }
 
-const DEFAULT_TICK = milliseconds(50);
-const PAGE = 256;
+export const DEFAULT_TICK = milliseconds(50);
+
+export interface StepOptions {
+  readonly kind?: MarkerKind;
+  readonly filter?: string;
+}
 
 /**
  * A place in a capture, moved by steps in both directions or by the passing of time. Has no timer: whoever plays says how much time
@@ -63,18 +71,16 @@ export class ReplayCursor {
   }
 
   /**
-   * One step forwards (1) or backwards (-1), for markers to the next of a kind where given. Stays at the last record, and goes before
-   * the first, where there is no further stop. Answers the position.
+   * One step forwards (1) or backwards (-1), for markers to the next of a kind where given. A step over records, messages or versions passes
+   * over what `filter` hides. Stays where it is, and goes before the first record, where there is no further stop. Answers the position.
+   * @throws SyncError what the filter's reader throws
    */
-  async step(unit: StepUnit, direction: 1 | -1, kind?: MarkerKind): Promise<number> {
-    const { records } = await this.#query.info();
+  async step(unit: StepUnit, direction: 1 | -1, { kind, filter = '' }: StepOptions = {}): Promise<number> {
     switch (unit) {
       case 'record':
-        return this.#set(Math.min(Math.max(this.#position + direction, -1), records - 1));
       case 'message':
-        return this.#set(await this.#find(direction, records, isMessage));
       case 'version':
-        return this.#set(await this.#find(direction, records, ({ kind: of }) => of === 'commit'));
+        return this.#set(await this.#find(direction, `${filter} ${STOPS[unit]}`.trim()));
       case 'marker': {
         const marker = await this.#query.nextMarker(this.#position, direction, kind);
         return marker ? this.#set(marker.position) : this.#position;
@@ -92,21 +98,11 @@ export class ReplayCursor {
     return position;
   }
 
-  /** The next row in a direction that is a stop; without one the present place forwards, and before everything backwards. */
-  async #find(direction: 1 | -1, records: number, isStop: (row: Row) => boolean): Promise<number> {
-    let at = this.#position + direction;
-    while (at >= 0 && at < records) {
-      const offset = direction > 0 ? at : Math.max(0, at - PAGE + 1);
-      const { rows } = await this.#query.rows('', offset, direction > 0 ? PAGE : at - offset + 1);
-      const found = direction > 0 ? rows.find(isStop) : rows.findLast(isStop);
-      if (found) return found.position;
-      if (rows.length === 0) break;
-      at = direction > 0 ? offset + rows.length : offset - 1;
-    }
-    return direction > 0 ? this.#position : -1;
+  /** The next row in a direction that passes; without one the present place forwards, and before everything backwards. */
+  async #find(direction: 1 | -1, filter: string): Promise<number> {
+    const behind = await this.#query.rowIndex(filter, direction > 0 ? this.#position + 1 : Math.max(this.#position, 0));
+    const index = direction > 0 ? behind : behind - 1;
+    const found = index < 0 ? undefined : (await this.#query.rows(filter, index, 1)).rows[0];
+    return found?.position ?? (direction > 0 ? this.#position : -1);
   }
-}
-
-function isMessage({ kind }: Row): boolean {
-  return kind === 'send' || kind === 'receive';
 }

@@ -23,7 +23,14 @@ export {
   type NamedOperation,
 } from './converge.ts';
 export { type CapturedOperation, type CrdtInstance, type CrdtModel, libraryModel } from './crdt-models.ts';
-export { type CursorOptions, ReplayCursor, type StepUnit } from './cursor.ts';
+export {
+  type CursorOptions,
+  DEFAULT_TICK,
+  ReplayCursor,
+  STEP_UNITS,
+  type StepOptions,
+  type StepUnit,
+} from './cursor.ts';
 export type { DifferenceKind } from './difference.ts';
 export { type Edit, editText } from './edits.ts';
 export type { GroupDefinition, GroupFrame, GroupMerge, GroupNode, GroupPorts } from './group-machines.ts';
