@@ -16,13 +16,12 @@ import {
   openCapture,
 } from '@syncscope/protocol/capture';
 import { fileSink, fileSource, zstdCompression, zstdDecompression } from '@syncscope/protocol/node';
-import { seededRandom } from '@syncscope/protocol/ports';
-import { CLIENTS, header, noise, PAYLOAD, server, sessionRecords } from './capture-parts/session.ts';
+import { CLIENTS, header, server, sessionRecords } from './capture-parts/session.ts';
 import type { Bench, Figure } from './types.ts';
 
 /**
  * Captures of a million records of about 200 bytes, and of ten million in a process of its own. The peer of writing
- * and scanning is `@mcap/core` with payloads of the same length that it knows nothing of, in chunks of the same size.
+ * and scanning is `@mcap/core` with the same bytes as payloads that it knows nothing of, in chunks of the same size.
  */
 const RECORDS = 1_000_000;
 const LONG = 10_000_000;
@@ -69,7 +68,7 @@ async function writeOurs(options: CaptureWriterOptions): Promise<Written> {
 async function writePeer(): Promise<Written> {
   const sink = memorySink();
   let position = 0n;
-  const payload = noise(PAYLOAD, seededRandom(2).next);
+  const all = records();
   const start = performance.now();
   const writer = new McapWriter({
     chunkSize: CHUNK,
@@ -89,7 +88,8 @@ async function writePeer(): Promise<Written> {
   }
   for (let index = 0; index < RECORDS; index++) {
     const logTime = BigInt(index * 5_000_000);
-    const message = { channelId: channels[index % 5]!, sequence: index, logTime, publishTime: logTime, data: payload };
+    const channelId = channels[index % 5]!;
+    const message = { channelId, sequence: index, logTime, publishTime: logTime, data: all[index]! };
     await writer.addMessage(message);
   }
   await writer.end();

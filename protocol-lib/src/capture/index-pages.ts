@@ -178,12 +178,13 @@ export function decodeColumnPage(
 
 /** How far back each position is from its record; 0 for none, and one less for what is not before it. */
 function distances(values: Int32Array, count: number, first: number): Int32Array {
-  return Int32Array.from({ length: count }, (_, slot) => {
+  const far = new Int32Array(count);
+  for (let slot = 0; slot < count; slot++) {
     const value = values[slot]!;
-    if (value < 0) return 0;
     const back = first + slot - value;
-    return back > 0 ? back : back - 1;
-  });
+    far[slot] = value < 0 ? 0 : back > 0 ? back : back - 1;
+  }
+  return far;
 }
 
 function positions(reader: BlockReader, into: Int32Array, first: number, records: number): Int32Array {

@@ -1,14 +1,10 @@
 import { KIND } from './envelope.ts';
-
-const OPEN_MAX = 65_536;
-const RECEIVED_MAX = 1_024;
+import { OpenSends, Receipts } from './link-queues.ts';
 
 /** One direction between two replicas. */
 export interface Link {
-  /** Sequence to position of sends without a receipt yet; the oldest forgotten beyond a limit. */
-  readonly open: Map<number, number>;
-  /** Sequence to position of the first receipt of the latest ones, for finding duplicates. */
-  readonly received: Map<number, number>;
+  readonly open: OpenSends;
+  readonly received: Receipts;
   highestReceived: number;
   /** Position of the receipt of that sequence. */
   highestPosition: number;
@@ -27,25 +23,20 @@ export class Links {
   readonly #links = new Map<number, Link>();
 
   takeSend(sender: number, receiver: number, sequence: number, position: number): void {
-    const { open } = this.#link(sender, receiver);
-    open.set(sequence, position);
-    if (open.size > OPEN_MAX) open.delete(firstKey(open));
+    this.#link(sender, receiver).open.add(sequence, position);
   }
 
   takeReceipt(sender: number, receiver: number, sequence: number, position: number): Receipt {
     const link = this.#link(sender, receiver);
-    const sent = link.open.get(sequence) ?? -1;
-    if (sent >= 0) link.open.delete(sequence);
-    const earlier = link.received.get(sequence) ?? -1;
-    if (earlier < 0) {
-      link.received.set(sequence, position);
-      if (link.received.size > RECEIVED_MAX) link.received.delete(firstKey(link.received));
-    }
+    const sent = link.open.take(sequence);
     if (sequence > link.highestReceived) {
       link.highestReceived = sequence;
       link.highestPosition = position;
-      return { sent, earlier, isLate: false };
+      link.received.add(sequence, position);
+      return { sent, earlier: -1, isLate: false };
     }
+    const earlier = link.received.find(sequence);
+    if (earlier < 0) link.received.add(sequence, position);
     return { sent, earlier, isLate: earlier < 0 };
   }
 
@@ -75,7 +66,7 @@ export class Links {
   #linkOf(key: number): Link {
     let link = this.#links.get(key);
     if (!link) {
-      link = { open: new Map(), received: new Map(), highestReceived: -1, highestPosition: -1 };
+      link = { open: new OpenSends(), received: new Receipts(), highestReceived: -1, highestPosition: -1 };
       this.#links.set(key, link);
     }
     return link;
@@ -84,8 +75,4 @@ export class Links {
 
 function linkKey(sender: number, receiver: number): number {
   return sender * 65_536 + receiver;
-}
-
-function firstKey(map: Map<number, number>): number {
-  return map.keys().next().value ?? -1;
 }

@@ -32,7 +32,8 @@ export class BlockWriter {
   }
 
   /** @throws TypeError where a value is no integer within 53 bits */
-  numbers(values: ArrayLike<number>, count = values.length): this {
+  numbers(from: ArrayLike<number>, count = from.length): this {
+    const values = uniform(from, count);
     const shape = shapeOf(values, count);
     const stored = shape.mode === MODE.steps ? Math.max(0, count - 1) : count;
     this.#reserve(HEAD_BYTES + stored * (shape.mode === MODE.whole ? 8 : shape.width));
@@ -63,13 +64,24 @@ export class BlockWriter {
   }
 }
 
+let widened = new Float64Array(16 * 1024);
+
+/** The values in an array that is always of one type: loops over many types of them are many times as slow. Good until the next call. */
+function uniform(values: ArrayLike<number>, count: number): Float64Array {
+  if (count > widened.length) widened = new Float64Array(count * 2);
+  if (ArrayBuffer.isView(values) && values.length > count) {
+    for (let index = 0; index < count; index++) widened[index] = values[index]!;
+  } else widened.set(values);
+  return widened;
+}
+
 interface Shape {
   readonly mode: number;
   readonly width: number;
   readonly base: number;
 }
 
-function shapeOf(values: ArrayLike<number>, count: number): Shape {
+function shapeOf(values: Float64Array, count: number): Shape {
   if (count === 0) return { mode: MODE.plain, width: 0, base: 0 };
   let before = values[0]!;
   let [min, max, minStep, maxStep] = [before, before, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -97,7 +109,7 @@ function widthOf(range: number): number {
 
 const POW_32 = 4_294_967_296;
 
-function writePlanes(bytes: Uint8Array, start: number, values: ArrayLike<number>, count: number, shape: Shape): void {
+function writePlanes(bytes: Uint8Array, start: number, values: Float64Array, count: number, shape: Shape): void {
   const { mode, width, base } = shape;
   const skipped = mode === MODE.steps ? 1 : 0;
   const stored = Math.max(0, count - skipped);

@@ -8,7 +8,6 @@ import { TRACE_VERSION, type TraceBody, type TraceHeader } from '@syncscope/prot
  * A session of about 200 bytes a record: an authority and four clients, a version every 100 ms with two changed
  * records of a hundred, real root hashes, the authority's snapshot every ten versions.
  */
-export const PAYLOAD = 200;
 export const CLIENTS = ['bot-1', 'bot-2', 'bot-3', 'bot-4'].map(replicaId);
 export const server = replicaId('server');
 export const header: TraceHeader = {
@@ -79,6 +78,6 @@ export function* sessionRecords(count: number, diverges = -1): Generator<Uint8Ar
 const OTHER = '00000000deadbeef' as StateHash;
 
 /** Bytes that compress about as well as frames do: a few different ones. */
-export function noise(length: number, random: () => number): Uint8Array {
+function noise(length: number, random: () => number): Uint8Array {
   return Uint8Array.from({ length }, (_, at) => (at % 3 === 0 ? random() * 256 : at & 15));
 }
