@@ -248,15 +248,26 @@ const bugs: readonly Omit<PlantedBug, 'scenario'>[] = [
       },
       {
         file: proposer,
-        find: 'if (!isCounted && this.#jobs.length > 0) this.#pacing.decidedElsewhere(version, now);',
-        put: '',
+        find: 'if (!isCounted) this.#pacing.decidedElsewhere(version, now);',
+        put: 'if (!isCounted) {}',
       },
     ],
   },
   {
-    name: 'left-and-own-shown',
-    what: 'a member that has to finish what was left asks with a change of its own, which others may have to refuse',
-    edits: [{ file: proposer, find: 'accepted ? undefined : proposal, job, now', put: 'proposal, job, now' }],
+    name: 'catches-up-by-the-clock',
+    what: 'a member that lags asks for a few versions at each tick of its clock, and disturbs the others with proposals meanwhile',
+    edits: [
+      {
+        file: 'peers/consensus/catch-up.ts',
+        find: 'if (this.#lag() <= this.#held.size) return;',
+        put: 'if (this.#lag() >= 0) return;',
+      },
+      {
+        file: engine,
+        find: 'if (!this.#catchUp.isCatchingUp(now)) this.#proposer.advance(now);',
+        put: 'this.#proposer.advance(now);',
+      },
+    ],
   },
   {
     name: 'stranger-counts',

@@ -57,7 +57,7 @@ const REGRESSIONS: readonly Regression[] = [
     options: { seed: 300_004_857, scenario: 'consensus' },
   },
   {
-    // Planted again as `left-and-own-shown`.
+    // Tested as well in `peers/consensus/consensus.test.ts`.
     name: 'a member that had to finish what was left asked with an invalid change of its own, to which nobody promised',
     options: { seed: 50_336, scenario: 'consensus' },
   },

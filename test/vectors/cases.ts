@@ -410,6 +410,10 @@ export const cases: readonly VectorCase[] = [
   { name: 'prepare', body: { type: 'PREPARE', round: 4, ...proposed } },
   { name: 'accept', body: { type: 'ACCEPT', round: 4, ...proposed, root } },
   {
+    name: 'accept-arguments',
+    body: { type: 'ACCEPT', round: 4, ...proposed, command: 'take', root, args: { coin: '1', count: [2, null] } },
+  },
+  {
     name: 'vote',
     body: {
       type: 'VOTE',
@@ -430,6 +434,7 @@ export const cases: readonly VectorCase[] = [
         command: 'increment',
         changes: [...proposed.changes, patch('player/bob', values, ['gone']), remove('note/1')],
         root,
+        args: { by: 2 },
       },
     },
   },

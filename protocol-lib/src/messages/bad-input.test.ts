@@ -172,8 +172,8 @@ test('every field of every message twice', () => {
     }
   }
   // In a tuple the place is the name: a second value is the next field's, and behind the last field a later version's.
-  // These two are followed by a field of the same kind, or of any.
-  expect(taken).toEqual(['ERROR/code', 'COMMAND/command']);
+  // These are followed by a field of the same kind, or of any.
+  expect(taken).toEqual(['ERROR/code', 'COMMAND/command', 'PREPARE/changes', 'ACCEPT/root', 'DECIDED/root']);
 });
 
 describe('what a message names twice', () => {

@@ -1,5 +1,5 @@
 import { array, literal, object, optional, string, uint } from '../schema/index.ts';
-import { changeSchema, replicaIdSchema, stateHashSchema } from '../state/index.ts';
+import { changeSchema, replicaIdSchema, stateHashSchema, valueSchema } from '../state/index.ts';
 import { changesSchema } from './replication.ts';
 
 /**
@@ -30,11 +30,14 @@ const proposalFields = {
   changes: changesSchema,
 };
 
+/** Of the command, for members that decide it themselves. Absent where they are null. */
+const args = optional(valueSchema);
+
 /** The sender asks for promises under its ballot. Without a change of its own, to finish one that was left, `counter` is 0. */
-export const prepareSchema = object({ round: uint, ...proposalFields });
+export const prepareSchema = object({ round: uint, ...proposalFields, args });
 
 /** The sender, promised by a majority, asks to accept this change. `root`: hash after it. */
-export const acceptSchema = object({ round: uint, ...proposalFields, root: stateHashSchema });
+export const acceptSchema = object({ round: uint, ...proposalFields, root: stateHashSchema, args });
 
 /** The answer to either, for the ballot (`round`, `proposer`). It is durable before it is sent. */
 export const voteSchema = object({
@@ -59,9 +62,10 @@ export const voteSchema = object({
       command: string(80),
       changes: array(changeSchema, 65_535),
       root: stateHashSchema,
+      args,
     }),
   ),
 });
 
 /** This change was accepted by a majority and is the version for ever. */
-export const decidedSchema = object({ ...proposalFields, root: stateHashSchema });
+export const decidedSchema = object({ ...proposalFields, root: stateHashSchema, args });

@@ -335,7 +335,7 @@ export const goldenFrames: readonly GoldenFrame[] = [
   },
   {
     names: ['value', 'counter/clicks'],
-    hex: '9a14a6736572766572020407c4080123456789abcdefa5616c69636503a9696e6372656d656e74c406040101010306',
+    hex: '9b14a6736572766572020407c4080123456789abcdefa5616c69636503a9696e6372656d656e74c406040101010306c0',
     body: {
       type: 'PREPARE',
       round: 4,
@@ -349,7 +349,7 @@ export const goldenFrames: readonly GoldenFrame[] = [
   },
   {
     names: ['value', 'counter/clicks'],
-    hex: '9b15a6736572766572020407c4080123456789abcdefa5616c69636503a9696e6372656d656e74c406040101010306c4080123456789abcdef',
+    hex: '9c15a6736572766572020407c4080123456789abcdefa5616c69636503a9696e6372656d656e74c406040101010306c4080123456789abcdef9101',
     body: {
       type: 'ACCEPT',
       round: 4,
@@ -360,6 +360,7 @@ export const goldenFrames: readonly GoldenFrame[] = [
       command: 'increment',
       changes: [{ op: 'put', key: recordKey('counter/clicks'), record: { value: 3 } }],
       root,
+      args: [1],
     },
   },
   {
@@ -389,7 +390,7 @@ export const goldenFrames: readonly GoldenFrame[] = [
   },
   {
     names: ['value', 'counter/clicks'],
-    hex: '9a17a67365727665720207c4080123456789abcdefa5616c69636503a9696e6372656d656e74c406040101010306c4080123456789abcdef',
+    hex: '9b17a67365727665720207c4080123456789abcdefa5616c69636503a9696e6372656d656e74c406040101010306c4080123456789abcdefc0',
     body: {
       type: 'DECIDED',
       version: 7,

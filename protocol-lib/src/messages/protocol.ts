@@ -14,7 +14,7 @@ export const PROTOCOL_HISTORY = [
   {
     version: 1,
     what: 'HELLO to HEARTBEAT; frames are msgpack tuples with interned names, or lines of text.',
-    schema: 'af6b2848a77e52d5',
+    schema: '971b3b7dcd0ac6d3',
   },
 ] as const;
 

@@ -119,6 +119,11 @@ const valued = {
   changes: fc.array(arbitraryChange, { maxLength: 4 }),
 };
 const proposed = { version, base: root, ...valued };
+const someArgs = optionally(
+  value.filter((one) => one !== null),
+  'args',
+);
+const withArgs = <F>(fields: fc.Arbitrary<F>) => fc.tuple(fields, someArgs).map(([one, args]) => ({ ...one, ...args }));
 
 export const arbitraryBody = fc.oneof(
   of(
@@ -288,9 +293,9 @@ export const arbitraryBody = fc.oneof(
   of('PEER_REQUEST', fc.record({ vector })),
   of('PEER_CHANGES', fc.record({ from: vector, to: vector, root, mutations: fc.array(mutation, { maxLength: 2 }) })),
   of('PEER_BASE', fc.record({ vector, root })),
-  of('PREPARE', fc.record({ round: version, ...proposed })),
-  of('ACCEPT', fc.record({ round: version, ...proposed, root })),
-  of('DECIDED', fc.record({ ...proposed, root })),
+  of('PREPARE', withArgs(fc.record({ round: version, ...proposed }))),
+  of('ACCEPT', withArgs(fc.record({ round: version, ...proposed, root }))),
+  of('DECIDED', withArgs(fc.record({ ...proposed, root }))),
   of(
     'VOTE',
     fc
@@ -298,7 +303,7 @@ export const arbitraryBody = fc.oneof(
         fc.record({ version, round: version, proposer: replica, at: version, own: root, promised: version, reason }),
         fc.constantFrom('prepare', 'accept'),
         fc.constantFrom(...VOTE_ANSWERS),
-        optionally(fc.record({ round: version, proposer: replica, ...valued, root }), 'accepted'),
+        optionally(withArgs(fc.record({ round: version, proposer: replica, ...valued, root })), 'accepted'),
       )
       .map(([fields, phase, answer, accepted]) => ({ ...fields, phase, answer, ...accepted })),
   ),

@@ -5,7 +5,7 @@ import type { RecordKey, ReplicaId, SyncRecord, Value } from '../state/index.ts'
 import { decide, type HealthLimits, isSendable, type SessionDefinition, type SyncHealth } from '../sync/index.ts';
 import type { MutationId, Tap } from '../trace/index.ts';
 import { ConsensusPeer, type ConsensusStorage } from './consensus/peer.ts';
-import type { ProposalOutcome } from './consensus/proposal.ts';
+import type { ProposalOutcome, StateProposal } from './consensus/proposal.ts';
 import { type ConsensusSettings, consensusSettings } from './consensus/settings.ts';
 import { Driven, type Made, type Session, type SessionOutcome } from './session.ts';
 import { type GroupFacts, GroupHealth } from './session-health.ts';
@@ -42,8 +42,8 @@ const OUTCOMES_KEPT = 1_000;
 
 /**
  * A session among peers that decide each version by majority. Commands are proposed one after the other, in the order in which they
- * were made; each is decided on the state that it will be based on, and one that the group gave up on is proposed again. A mutation's
- * counter counts the commands of this process: that of the trace counts what was offered to the group.
+ * were made; each is decided on the state that it will be based on, by every member for itself, and one that the group gave up on is
+ * proposed again. A mutation's counter counts the commands of this process: that of the trace counts what was offered to the group.
  */
 export class ConsensusSession extends Driven implements Session {
   readonly truth = 'peers';
@@ -75,8 +75,9 @@ export class ConsensusSession extends Driven implements Session {
     this.#health = new GroupHealth(others, options.clock.now(), options.health);
     this.#lines = new Map(others.map((member) => [member, this.#lineTo(member)]));
     const initial = StateRoot.from(options.records ?? []);
-    if (!storage) this.#opened(ConsensusPeer.inMemory(options, initial));
-    else ConsensusPeer.open(options, storage, initial, (opened) => this.#opened(opened));
+    const member = { ...options, validate: this.#refusal.bind(this) };
+    if (!storage) this.#opened(ConsensusPeer.inMemory(member, initial));
+    else ConsensusPeer.open(member, storage, initial, (opened) => this.#opened(opened));
   }
 
   get committed(): StateRoot {
@@ -208,6 +209,7 @@ export class ConsensusSession extends Driven implements Session {
     this.#isAsking = true;
     const receipt = peer.propose({
       command,
+      args,
       changes: (root) => {
         const decision = decide(this.#options.definition, root, command, args, this.replica);
         if (!decision.accepted) throw new SyncError('COMMAND_REFUSED', decision.reason, { origin: 'state' });
@@ -215,6 +217,13 @@ export class ConsensusSession extends Driven implements Session {
       },
     });
     receipt.listen((outcome) => this.#onOutcome(first, outcome));
+  }
+
+  /** Every member decides a command itself, and takes no other changes than those that it comes to. */
+  #refusal(before: StateRoot, after: StateRoot, { command, args = null, writer }: StateProposal): string | undefined {
+    const decision = decide(this.#options.definition, before, command, args, writer);
+    if (!decision.accepted) return decision.reason;
+    return decision.root.hash === after.hash ? undefined : `${command} does not come to these changes`;
   }
 
   #onOutcome({ mutation }: Pending, outcome: ProposalOutcome): void {

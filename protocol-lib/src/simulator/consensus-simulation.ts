@@ -7,8 +7,12 @@ import type { SimulationOptions } from './shape.ts';
 import type { Phase, SimulationResult } from './simulation.ts';
 
 const PROBE = milliseconds(100);
-/** From healing to agreement: what was in flight for a node that slept, several attempts with their pauses, clocks that went back. */
-const LIVENESS_BUDGET = milliseconds(90_000);
+/**
+ * From healing to agreement: what was in flight for a node that slept, several attempts with their pauses, clocks that went back; and for
+ * each proposal that waits a slow round. Several hundred may wait, and a version comes after the other.
+ */
+const LIVENESS_BUDGET = milliseconds(45_000);
+const BUDGET_PER_PROPOSAL = milliseconds(400);
 /** After agreement, what was on the way arrives. */
 const SETTLING = milliseconds(1_500);
 const QUIET = milliseconds(3_000);
@@ -17,7 +21,7 @@ const DEEP_EVERY = 300;
  * Rounds begun for each decision, once nothing fails any more: two questions a decision for those that find a new proposer, and some
  * that meet. More is a duel, which a budget of time alone only sees where much waits and every round is slow.
  */
-const ROUNDS_PER_DECISION = 5;
+const ROUNDS_PER_DECISION = 4;
 /** Decisions' worth of rounds for what the faults have left behind. */
 const LEFT_BEHIND = 10;
 
@@ -135,8 +139,10 @@ class ConsensusSimulation {
   }
 
   #settle(group: readonly MemberNode[]): void {
-    const deadline = this.#world.now + LIVENESS_BUDGET;
     const { referee } = this.#world;
+    const open = group.reduce((sum, member) => sum + member.open.size, 0);
+    const budget = LIVENESS_BUDGET + open * BUDGET_PER_PROPOSAL;
+    const deadline = this.#world.now + budget;
     const before = { rounds: referee.rounds, version: referee.version };
     for (;;) {
       this.#advance(this.#world.now + PROBE);
@@ -147,7 +153,7 @@ class ConsensusSimulation {
       }
       const problem = this.#world.unsettled(group);
       if (problem === undefined) return;
-      if (this.#world.now >= deadline) this.#fail(`after ${LIVENESS_BUDGET / 1e9} s, ${problem}`);
+      if (this.#world.now >= deadline) this.#fail(`after ${(budget / 1e9).toFixed(1)} s, ${problem}`);
     }
   }
 

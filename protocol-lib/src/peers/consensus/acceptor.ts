@@ -5,7 +5,7 @@ import { fitText } from '../../schema/index.ts';
 import type { Ballot } from '../../trace/index.ts';
 import { compareBallots } from './ballot.ts';
 import type { Core } from './core.ts';
-import type { Accepted, StateProposal } from './proposal.ts';
+import { type Accepted, argsOf, type StateProposal } from './proposal.ts';
 import { acceptRecord, written } from './records.ts';
 import { decidedStanding } from './standing.ts';
 
@@ -205,5 +205,5 @@ export function isSame(left: StateProposal, right: StateProposal): boolean {
 
 function acceptedFields({ ballot, proposal }: Accepted): NonNullable<Vote['accepted']> {
   const { writer, counter, command, changes, root } = proposal;
-  return { ...ballot, writer, counter, command, changes: [...changes], root };
+  return { ...ballot, writer, counter, command, changes: [...changes], root, ...argsOf(proposal) };
 }

@@ -47,12 +47,17 @@ export class CatchUp {
     return this.#lag() > 1 && now < this.#progressAt + this.#core.settings.takeOver;
   }
 
-  /** A version was learned: where all that was asked for is here, and more is missing, it does not wait to ask for that. */
-  learned(now: number): void {
+  /**
+   * A version was learned from another member: where all that was asked for is here, and more is missing, it does not wait to ask for that.
+   * It asks the one that has just answered, since others may be gone.
+   */
+  learned(from: ReplicaId, now: number): void {
     this.#progressAt = now;
     const { version } = this.#core.standing;
     if (version < this.#askedFrom + this.#core.settings.perAnswer) return;
-    if (this.#lag() > this.#held.size) this.#askSome(now);
+    if (this.#lag() <= this.#held.size) return;
+    if ((this.#versions.get(from) ?? 0) > version) this.#ask(from, 'base', now);
+    else this.#askSome(now);
   }
 
   tick(now: number): void {

@@ -6,7 +6,7 @@ import { FrameEncoder, type MessageBody } from '../../messages/index.ts';
 import { milliseconds, seededRandom, type Transport } from '../../ports/index.ts';
 import { type ReplicaId, recordKey, replicaId, stateHash } from '../../state/index.ts';
 import { TraceHub, type TraceRecord } from '../../trace/index.ts';
-import { ConsensusPeer, readConsensusLog, SynchronizedCounter } from './index.ts';
+import { ConsensusPeer, type ConsensusSettings, readConsensusLog, SynchronizedCounter } from './index.ts';
 
 const [alice, bob, carol] = ['alice', 'bob', 'carol'].map(replicaId) as [ReplicaId, ReplicaId, ReplicaId];
 const members = [alice, bob, carol];
@@ -21,10 +21,12 @@ class Group {
   readonly disks = new Map<ReplicaId, SimulatedDisk>();
   /** Whoever is in here hears and says nothing. */
   readonly cut = new Set<ReplicaId>();
+  readonly #settings: Partial<ConsensusSettings>;
   #frames: { readonly from: ReplicaId; readonly to: ReplicaId; readonly frame: Uint8Array }[] = [];
   readonly #listeners = new Map<string, (frame: Uint8Array) => void>();
 
-  constructor() {
+  constructor(settings: Partial<ConsensusSettings> = {}) {
+    this.#settings = { maxAttempts: 3, maxChanges: 5, ...settings };
     this.hub.listen((record) => this.records.push(record));
     for (const member of members) this.open(member, new SimulatedDisk());
   }
@@ -36,7 +38,7 @@ class Group {
       members,
       clock: { now: () => this.now },
       random: seededRandom(members.indexOf(member)),
-      settings: { maxAttempts: 3, maxChanges: 5 },
+      settings: this.#settings,
       validate: (_: StateRoot, after: StateRoot) => (after.has(recordKey('note/bad')) ? 'bad' : undefined),
       tap: this.hub,
     };
@@ -59,8 +61,19 @@ class Group {
     }
   }
 
-  deliver(): void {
-    for (let one = this.#frames.shift(); one; one = this.#frames.shift()) {
+  /** Time passes, and each frame takes 50 ms. */
+  runSlowly(duration: number): void {
+    for (const end = this.now + duration; this.now < end; this.now += milliseconds(50)) {
+      for (const peer of this.peers.values()) peer.tick();
+      this.deliver(this.#frames.length);
+    }
+  }
+
+  /** All frames arrive, and those that answer them; or only so many. */
+  deliver(most = Number.POSITIVE_INFINITY): void {
+    for (let count = 0; count < most; count++) {
+      const one = this.#frames.shift();
+      if (!one) return;
       if (!this.cut.has(one.from) && !this.cut.has(one.to)) this.#listeners.get(`${one.to} ${one.from}`)?.(one.frame);
     }
   }
@@ -134,6 +147,73 @@ describe('a group', () => {
     group.cut.clear();
     group.run(milliseconds(60_000));
     expect(unknown.outcome).toMatchObject({ state: 'committed', version: 2 });
+  });
+
+  test('lets everybody have a turn, however much one of them has to propose', async () => {
+    const group = new Group();
+    const versions: number[] = [];
+    const more = (value: number): void => {
+      group
+        .peer(alice)
+        .propose({ command: 'much', changes: put(value) })
+        .listen(() => value < 400 && more(value + 1));
+    };
+    more(1);
+    group.runSlowly(milliseconds(1_000));
+    const before = group.peer(alice).version;
+    expect(before).toBeGreaterThan(5);
+    for (const member of [bob, carol]) {
+      const receipt = group.peer(member).propose({ command: 'once', changes: put(-1) });
+      receipt.listen((outcome) => outcome.state === 'committed' && versions.push(outcome.version));
+    }
+    group.runSlowly(milliseconds(120_000));
+    expect(group.peer(alice).version).toBe(402);
+    expect(versions.length).toBe(2);
+    // Each lets 16 rounds pass at most, of which those of the other are some.
+    expect(Math.max(...versions)).toBeLessThanOrEqual(before + 40);
+  });
+
+  test('lets a round end before another begins: who proposes meanwhile is not outbidden', () => {
+    const group = new Group({ maxAttempts: 30 });
+    const receipts = Array.from({ length: 20 }, (_, at) => at).flatMap((value) =>
+      [alice, bob].map((member) => group.peer(member).propose({ command: 'write', changes: put(value) })),
+    );
+    group.runSlowly(milliseconds(60_000));
+    expect(receipts.map(({ outcome }) => outcome?.state)).toEqual(receipts.map(() => 'committed'));
+    const rounds = group.bodies('proposal').filter((body) => 'phase' in body && body.phase === 'prepare');
+    // Of 40 decisions: each of the two lets some of the other's pass, then has its turn.
+    expect(rounds.length).toBeLessThanOrEqual(12);
+  });
+
+  test('finishes what was left though its own change is one that nobody may take', () => {
+    const group = new Group();
+    group.cut.add(bob);
+    group.hub.listen(({ replica, body }) => {
+      if (replica === carol && body.kind === 'vote' && body.phase === 'accept') group.cut.add(alice);
+    });
+    const left = group.peer(alice).propose({ command: 'left', changes: put(1) });
+    group.deliver();
+    group.cut.delete(bob);
+    expect(group.peer(carol).hasUndecided).toBe(true);
+    const bad = { op: 'put', key: recordKey('note/bad'), record: {} } as const;
+    const wrong = group.peer(carol).propose({ command: 'wrong', changes: [bad] });
+    group.run(milliseconds(10_000));
+    for (const member of [bob, carol]) expect(group.peer(member).root.get(note)).toEqual({ value: 1 });
+    expect(wrong.outcome).toMatchObject({ state: 'rejected', reason: 'invalid-change', detail: 'bad' });
+    group.cut.clear();
+    group.run(milliseconds(60_000));
+    expect(left.outcome).toMatchObject({ state: 'committed', version: 1 });
+  });
+
+  test('brings one that lags up at the speed of the link, not of its clock, though another that knows is gone', () => {
+    const group = new Group({ perAnswer: 1 });
+    group.cut.add(carol);
+    for (let value = 0; value < 100; value++) group.peer(alice).propose({ command: 'write', changes: put(value) });
+    group.run(milliseconds(1_000));
+    group.cut.delete(carol);
+    group.run(milliseconds(2_000));
+    expect(group.peer(carol).version).toBe(100);
+    expect(group.bodies('snapshot').some((body) => 'reason' in body && body.reason === 'full-sync')).toBe(false);
   });
 
   test('keeps what was decided through a crash of all', () => {

@@ -9,7 +9,7 @@ import { checkRound } from './ballot.ts';
 import { CatchUp, type StatedVersion } from './catch-up.ts';
 import { type ConsensusRules, Core } from './core.ts';
 import type { Effect } from './effects.ts';
-import type { Intent, ProposalReceipt, StateProposal } from './proposal.ts';
+import { argsOf, type Intent, type ProposalReceipt, type StateProposal } from './proposal.ts';
 import { Proposer } from './proposer.ts';
 import { type ConsensusSettings, consensusSettings } from './settings.ts';
 import type { Standing } from './standing.ts';
@@ -203,19 +203,19 @@ export class ConsensusEngine {
 
   #decided(from: ReplicaId, proposal: StateProposal, now: number): void {
     const learned = this.#learn(proposal, false, now);
+    if (learned === 'applied') this.#catchUp.learned(from, now);
     if (learned === 'gap') this.#catchUp.hold(proposal);
     else if (learned === 'misfit') this.#catchUp.askAll(from, now);
     for (;;) {
       const next = this.#catchUp.takeHeld();
       if (!next || this.#learn(next, false, now) !== 'applied') return;
+      this.#catchUp.learned(from, now);
     }
   }
 
   #learn(proposal: StateProposal, isCounted: boolean, now: number) {
     const learned = this.#acceptor.learn(proposal, isCounted);
-    if (learned !== 'applied') return learned;
-    this.#proposer.onDecided(proposal, isCounted, now);
-    this.#catchUp.learned(now);
+    if (learned === 'applied') this.#proposer.onDecided(proposal, isCounted, now);
     return learned;
   }
 
@@ -240,7 +240,7 @@ export class ConsensusEngine {
 
 function proposalOf(body: BodyOf<'ACCEPT' | 'DECIDED'>): StateProposal {
   const { version, base, writer, counter, command, changes, root } = body;
-  return { version, base, writer, counter, command, changes, root };
+  return { version, base, writer, counter, command, changes, root, ...argsOf(body) };
 }
 
 export function strangerError(replica: string): SyncError {

@@ -25,7 +25,7 @@ export class Pacing {
   /** Tries in a row that came to nothing. */
   #fruitless = 0;
   #given: Given | undefined;
-  /** Rounds of others that were let pass since the last one of its own, and how many it lets pass. */
+  /** Rounds of others that were let pass since something of its own was settled, and how many it lets pass. */
   #passed = 0;
   #limit: number;
 
@@ -39,8 +39,8 @@ export class Pacing {
     return now >= this.#notBefore && !this.#givesWay(now);
   }
 
-  /** A round of its own begins. */
-  begun(): void {
+  /** Something of its own is settled: others come first again. */
+  settled(): void {
     this.#passed = 0;
     this.#limit = this.#drawLimit();
   }
@@ -76,9 +76,12 @@ export class Pacing {
       return;
     }
     this.wait(now);
-    if (this.#given?.version !== version) return;
-    const took = Math.min(Math.max(0, now - this.#given.since), this.#core.settings.roundTimeout);
-    this.#notBefore = Math.max(this.#notBefore, now + Math.floor(took * (1 + this.#core.random.next())));
+    if (this.#given?.version === version) this.#waitForRound(this.#given.since, now);
+  }
+
+  /** An own round that began at `since` has decided, and somebody else wants to be next: it gets the time for that. */
+  wonAgainst(since: number, now: number): void {
+    this.#waitForRound(since, now);
   }
 
   /** How long somebody else's round is left alone. */
@@ -99,10 +102,16 @@ export class Pacing {
     this.#notBefore = now + 1 + Math.floor(this.#core.random.next() * most);
   }
 
+  /** About once to twice as long as a round took that began at `since`. */
+  #waitForRound(since: number, now: number): void {
+    const took = Math.min(Math.max(0, now - since), this.#core.settings.roundTimeout);
+    this.#notBefore = Math.max(this.#notBefore, now + Math.floor(took * (1 + this.#core.random.next())));
+  }
+
   #givesWay(now: number): boolean {
     const given = this.#given;
     if (!given || given.version !== this.#core.standing.version + 1) return false;
-    return this.#passed <= this.#limit && now < given.until;
+    return now < given.until;
   }
 
   #drawLimit(): number {

@@ -1,6 +1,6 @@
 import type { StateRoot } from '../../merkle/index.ts';
 import type { VoteAnswer } from '../../messages/index.ts';
-import type { Change, ReplicaId, StateHash, Version } from '../../state/index.ts';
+import type { Change, ReplicaId, StateHash, Value, Version } from '../../state/index.ts';
 import type { Ballot } from '../../trace/index.ts';
 
 /** A change that is proposed to become a version, or has become it. `writer` and `counter` name it for ever. */
@@ -14,6 +14,13 @@ export interface StateProposal {
   readonly changes: readonly Change[];
   /** Hash of the state after it. */
   readonly root: StateHash;
+  /** The command's arguments, where members decide it themselves; absent where they are null. */
+  readonly args?: Value;
+}
+
+/** Arguments as a part of something else; absent where they are null, as they are on the wire. */
+export function argsOf({ args = null }: { readonly args?: Value | undefined }): { readonly args?: Value } {
+  return args === null ? {} : { args };
 }
 
 /** What a member has accepted and does not know to be decided. */
@@ -29,6 +36,8 @@ export type RejectReason = Extract<VoteAnswer, 'invalid-change' | 'state-conflic
 export interface Intent {
   /** For people: what it is called in the trace. At most 80 characters. */
   readonly command: string;
+  /** Of the command, for the other members' `validate`. */
+  readonly args?: Value;
   /**
    * The changes, or how to make them from the state that they are to be based on; that is called again with a newer state where
    * another change came first. What it throws refuses the intent.

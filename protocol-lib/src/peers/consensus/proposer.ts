@@ -7,7 +7,14 @@ import { type Acceptor, isSame, type Vote } from './acceptor.ts';
 import { compareBallots, NO_BALLOT } from './ballot.ts';
 import type { Core } from './core.ts';
 import { Pacing } from './pacing.ts';
-import { type Intent, ProposalReceipt, type RejectReason, type StateProposal } from './proposal.ts';
+import {
+  argsOf,
+  type Intent,
+  type ProposalOutcome,
+  ProposalReceipt,
+  type RejectReason,
+  type StateProposal,
+} from './proposal.ts';
 
 /** An intent on its way. */
 interface Job {
@@ -32,6 +39,8 @@ interface Round {
   /** What is asked for: the own change, and from the accept phase on whatever must be decided. */
   proposal: StateProposal | undefined;
   readonly job: Job | undefined;
+  /** When its present phase began. */
+  since: number;
   deadline: number;
   resendAt: number;
 }
@@ -136,13 +145,13 @@ export class Proposer {
     const { version, root } = decided;
     const job = this.#jobs[0];
     if (job?.offered && isSame(job.offered, decided)) {
-      this.#jobs.shift();
-      const outcome = { state: 'committed', version, root, isExact: true } as const;
-      this.#core.emit({ kind: 'settle', receipt: job.receipt, outcome });
+      this.#settle(job, { state: 'committed', version, root, isExact: true });
     } else if (job) {
       this.#lost(job, version, round, now);
     }
-    if (!isCounted && this.#jobs.length > 0) this.#pacing.decidedElsewhere(version, now);
+    if (this.#jobs.length === 0) return;
+    if (!isCounted) this.#pacing.decidedElsewhere(version, now);
+    else if (round && this.#isOutbid(round.ballot)) this.#pacing.wonAgainst(round.since, now);
   }
 
   /** The state of a later version was taken over whole; `writers` tell whether what was offered is part of it. */
@@ -152,10 +161,8 @@ export class Proposer {
     const job = this.#jobs[0];
     if (!job) return;
     if (job.offered && (writers.get(this.#core.replica) ?? 0) >= job.offered.counter) {
-      this.#jobs.shift();
       // Which of the versions it became is not known; it is part of this one.
-      const outcome = { state: 'committed', version, root: root.hash, isExact: false } as const;
-      this.#core.emit({ kind: 'settle', receipt: job.receipt, outcome });
+      this.#settle(job, { state: 'committed', version, root: root.hash, isExact: false });
     } else {
       this.#lost(job, version, undefined, now);
     }
@@ -217,10 +224,15 @@ export class Proposer {
     try {
       const changes = typeof intent.changes === 'function' ? intent.changes(standing.root) : intent.changes;
       const kept: readonly Change[] = changes.slice();
-      const size = canonicalBytes(kept).length;
+      const size = canonicalBytes([kept, intent.args ?? null]).length;
       if (kept.length > settings.maxChanges || size > settings.maxBytes) {
         const limits = `at most ${settings.maxChanges} and ${settings.maxBytes}`;
-        return this.#reject(job, 'invalid-change', `${kept.length} changes of ${size} bytes, ${limits}`, [replica]);
+        return this.#reject(
+          job,
+          'invalid-change',
+          `${kept.length} changes, with the arguments ${size} bytes; ${limits}`,
+          [replica],
+        );
       }
       const { root } = standing;
       return {
@@ -231,6 +243,7 @@ export class Proposer {
         command: fitText(intent.command, 80),
         changes: kept,
         root: root.apply(kept).hash,
+        ...argsOf(intent),
       };
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error);
@@ -269,10 +282,10 @@ export class Proposer {
       votes: new Map(),
       proposal,
       job,
+      since: now,
       deadline: now + this.#pacing.patience(),
       resendAt: now + settings.resendInterval,
     };
-    this.#pacing.begun();
     return this.#round;
   }
 
@@ -293,6 +306,7 @@ export class Proposer {
     round.phase = 'accept';
     round.proposal = proposal;
     round.votes = new Map();
+    round.since = now;
     round.deadline = now + this.#pacing.patience();
     round.resendAt = now + this.#core.settings.resendInterval;
     this.#traceRound(round, 'accept', '');
@@ -330,9 +344,14 @@ export class Proposer {
   }
 
   #prepareBody({ ballot, version, base, proposal }: Round) {
-    const own = proposal ?? { writer: this.#core.replica, counter: 0, command: '', changes: [] };
+    const own: Pick<StateProposal, 'writer' | 'counter' | 'command' | 'changes' | 'args'> = proposal ?? {
+      writer: this.#core.replica,
+      counter: 0,
+      command: '',
+      changes: [],
+    };
     const { writer, counter, command, changes } = own;
-    const change = { writer, counter, command, changes: [...changes] };
+    const change = { writer, counter, command, changes: [...changes], ...argsOf(own) };
     return { type: 'PREPARE' as const, round: ballot.round, version, base, ...change };
   }
 
@@ -388,9 +407,14 @@ export class Proposer {
   #won(round: Round, now: number): void {
     const proposal = round.proposal!;
     this.#traceRound(round, 'decided', '');
-    if (this.#seenRound > round.ballot.round) this.#lead = undefined;
+    if (this.#isOutbid(round.ballot)) this.#lead = undefined;
     this.#core.send(this.#core.others, { type: 'DECIDED', ...fieldsOf(proposal) });
     this.#decide(proposal, now);
+  }
+
+  /** Whether somebody has asked under a higher ballot. */
+  #isOutbid(ballot: Ballot): boolean {
+    return this.#seenRound > ballot.round || compareBallots(this.#core.standing.promised, ballot) > 0;
   }
 
   // — coming to nothing —
@@ -419,15 +443,17 @@ export class Proposer {
   }
 
   #giveUp(job: Job): void {
-    this.#jobs.splice(this.#jobs.indexOf(job), 1);
     const { attempts, reasons } = job;
-    const outcome = { state: 'gave-up', attempts, reasons: reasons.slice() } as const;
-    this.#core.emit({ kind: 'settle', receipt: job.receipt, outcome });
+    this.#settle(job, { state: 'gave-up', attempts, reasons: reasons.slice() });
   }
 
   #reject(job: Job, reason: RejectReason, detail: string, voters: readonly ReplicaId[]): undefined {
+    this.#settle(job, { state: 'rejected', reason, detail: fitText(detail, 500), voters });
+  }
+
+  #settle(job: Job, outcome: ProposalOutcome): void {
     this.#jobs.splice(this.#jobs.indexOf(job), 1);
-    const outcome = { state: 'rejected', reason, detail: fitText(detail, 500), voters } as const;
+    this.#pacing.settled();
     this.#core.emit({ kind: 'settle', receipt: job.receipt, outcome });
   }
 
@@ -447,7 +473,7 @@ function highestAccepted(promises: readonly Vote[], { version, base }: Round): S
     if (!accepted || compareBallots(accepted, highest) <= 0) continue;
     highest = accepted;
     const { writer, counter, command, changes, root } = accepted;
-    value = { version, base, writer, counter, command, changes, root };
+    value = { version, base, writer, counter, command, changes, root, ...argsOf(accepted) };
   }
   return value;
 }
@@ -459,5 +485,5 @@ function votersOf({ votes }: Round, answer: Vote['answer']): ReplicaId[] {
 /** The fields of a proposal on the wire. */
 export function fieldsOf(proposal: StateProposal) {
   const { version, base, writer, counter, command, changes, root } = proposal;
-  return { version, base, writer, counter, command, changes: [...changes], root };
+  return { version, base, writer, counter, command, changes: [...changes], root, ...argsOf(proposal) };
 }

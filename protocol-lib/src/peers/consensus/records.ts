@@ -1,6 +1,13 @@
 import { canonicalBytes, unpackMsgpack } from '../../bytes/index.ts';
 import { array, type Infer, object, optional, string, uint, variant } from '../../schema/index.ts';
-import { changeSchema, recordKeySchema, recordSchema, replicaIdSchema, stateHashSchema } from '../../state/index.ts';
+import {
+  changeSchema,
+  recordKeySchema,
+  recordSchema,
+  replicaIdSchema,
+  stateHashSchema,
+  valueSchema,
+} from '../../state/index.ts';
 import { ballotSchema } from '../../trace/index.ts';
 import type { Accepted, StateProposal } from './proposal.ts';
 import type { Standing } from './standing.ts';
@@ -13,6 +20,7 @@ const proposalSchema = object({
   command: string(80),
   changes: array(changeSchema, 65_535),
   root: stateHashSchema,
+  args: optional(valueSchema),
 });
 
 /** What a member writes down before it says it. */

@@ -27,7 +27,7 @@ export interface ConsensusSettings {
   readonly maxQueue: number;
   /** Changes of one intent. */
   readonly maxChanges: number;
-  /** Canonical bytes of one intent's changes. */
+  /** Canonical bytes of one intent's changes and arguments. */
   readonly maxBytes: number;
   /** Votes that may wait to become durable before a member says that it has no room. */
   readonly maxUndurable: number;
