@@ -135,6 +135,7 @@ function writePlanes(bytes: Uint8Array, start: number, values: Float64Array, cou
 export interface NumberArray {
   readonly length: number;
   [index: number]: number;
+  set(values: Float64Array): void;
 }
 
 /** Reads what a {@link BlockWriter} wrote, each length checked before it is believed. */
@@ -178,13 +179,16 @@ export class BlockReader {
     const view = this.#view;
     const { count, mode, width, base, first, start, stored } = this.#head();
     const values = make(count);
-    if (mode === MODE.whole) for (let at = 0; at < count; at++) values[at] = view.getFloat64(start + at * 8, true);
-    else readPlanes(this.#bytes, start, values, count, { mode, width, base }, first);
+    // Arrays of one type keep the loops fast: of several, each value read would be an object of its own.
+    const read: Float64Array = values instanceof Float64Array ? values : roomFor(count);
+    if (mode === MODE.whole) for (let at = 0; at < count; at++) read[at] = view.getFloat64(start + at * 8, true);
+    else readPlanes(this.#bytes, start, read, count, { mode, width, base }, first);
     this.#offset = start + stored * width;
     for (let at = 0; at < count; at++) {
-      const value = values[at]!;
+      const value = read[at]!;
       if (!(value >= min && value <= max)) throw damagedIndex(`has a value of ${value}`);
     }
+    if (!(values instanceof Float64Array)) values.set(read.length === count ? read : read.subarray(0, count));
     return values;
   }
 
@@ -214,10 +218,17 @@ export class BlockReader {
 /** Of one block. A block whose values are all the same takes no bytes for them, so its count must be bounded otherwise. */
 const COUNT_MAX = 16 * 1024 * 1024;
 
+const room = new Float64Array(16_384);
+
+/** Room for so many values, good until the next block is read. */
+function roomFor(count: number): Float64Array {
+  return count <= room.length ? room : new Float64Array(count);
+}
+
 function readPlanes(
   bytes: Uint8Array,
   start: number,
-  values: NumberArray,
+  values: Float64Array,
   count: number,
   shape: Shape,
   first: number,
