@@ -11,6 +11,7 @@ export const USAGE = `Usage: npm run -s server -- [options]
   --scenario NAME   ${SCENARIO_NAMES.join(', ')} (default adventure)
   --view VIEW       all: each client gets the whole state (default); room: in the adventure, what its room shows
   --bots N          players that play by themselves, 0 to ${BOTS_MAX} (default 4); of craps (5) and call (4) the peers
+  --idle            the server does nothing of its own accord, such as tidying up: only clients do
   --compress N      of craps and call: all times N times shorter, 1 to 1000 (default: call 10)
   --port P          of the server, 0 to 65535; 0 takes a free one and prints it (default 0)
   --seed S          a whole number; the same one gives the same world and bots (default: a new one, printed)
@@ -21,6 +22,7 @@ export const USAGE = `Usage: npm run -s server -- [options]
   --session NAME    of the session (default: a new one, or that of the log)
   --durable         refuse to start unless what is acknowledged survives a crash of the machine
   --wait N          seconds to wait for a bus that is down (default 0)
+  --no-verify-reducer     do not run each event twice to refuse what would not come out the same again
   --flight-recorder DIR   keeps the last 30 seconds in memory, and saves them there when a client differs
   --seconds N       end after so long
   --host H          where clients may connect (default 127.0.0.1); any other needs --token
@@ -64,6 +66,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     durable: values.durable,
     patience: wait === undefined ? undefined : wait * 1_000,
     bots: whole('--bots', values.bots, BOTS_MAX),
+    idle: values.idle,
     port: whole('--port', values.port, 65_535),
     compress: whole('--compress', values.compress, 1_000),
     seed: whole('--seed', values.seed, SEED_MAX),
@@ -71,6 +74,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     token,
     assets,
     flightRecorder: values['flight-recorder'] === undefined ? undefined : { folder: values['flight-recorder'] },
+    verifyReducer: values['no-verify-reducer'] ? false : undefined,
     faults: values.fault?.flatMap((text) => asUsage('--fault', () => parseFaults(text))),
   };
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
@@ -86,6 +90,7 @@ function parse(args: readonly string[]) {
         scenario: { type: 'string' },
         view: { type: 'string' },
         bots: { type: 'string' },
+        idle: { type: 'boolean' },
         port: { type: 'string' },
         seed: { type: 'string' },
         compress: { type: 'string' },
@@ -100,6 +105,7 @@ function parse(args: readonly string[]) {
         token: { type: 'string' },
         assets: { type: 'string' },
         'flight-recorder': { type: 'string' },
+        'no-verify-reducer': { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     }).values;

@@ -46,6 +46,8 @@ export interface ServerOptions
   readonly view?: 'all' | 'room';
   /** 4 by default. */
   readonly bots?: number;
+  /** The authority does nothing of its own accord, so that all that happens comes from clients. */
+  readonly idle?: boolean;
   /** Of the one HTTP server: sync, attach and page. 0, the default, takes a free one. */
   readonly port?: number;
   /** Where clients may come from; loopback by default. Anything else needs `token`, and only synchronising is offered there. */
@@ -61,6 +63,13 @@ export interface ServerOptions
   readonly assets?: string;
   /** Where discovery files are; the user's own folder by default. */
   readonly sessionsFolder?: string;
+  /** Milliseconds between two deltas to a client; 100 where absent. */
+  readonly syncInterval?: number;
+  /**
+   * Whether each event is run twice, so that a mutation of which the two runs differ is refused: it could not be replayed. True where absent; it costs
+   * the reducer once more for each mutation, some 20 µs in the adventure, whatever the number of clients.
+   */
+  readonly verifyReducer?: boolean;
   /** Saves the last seconds by itself when a client is found to differ. */
   readonly flightRecorder?: FlightRecorderSettings;
 }
@@ -91,6 +100,8 @@ export const BOTS_MAX = 200;
 const CARETAKER_MS = 1_000;
 /** From which clients go on by deltas where the session is kept, so that one that comes from another server, or after a restart, can. */
 const KEPT_VERSIONS = 5_000;
+/** In a stream of deltas a client says once a second where it stands, as at rest, and may leave as much again unacknowledged. */
+const CHAIN = { maxDeltaChain: 20, acknowledgeEvery: 10, acknowledgeWithin: milliseconds(1_000) } as const;
 const LOOPBACK_HOSTS: readonly string[] = ['127.0.0.1', '::1', 'localhost'];
 
 /**
@@ -116,7 +127,12 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     seed,
     random: (own) => randomOf(own, 'world'),
   });
-  const world = await worldOf(scenario, kept, options.token ?? randomBytes(32).toString('hex'));
+  const token = options.token ?? randomBytes(32).toString('hex');
+  const { syncInterval, verifyReducer = true } = options;
+  const world = await worldOf(scenario, kept, token, {
+    verifyReducer,
+    ...(syncInterval === undefined ? {} : { syncInterval: milliseconds(syncInterval) }),
+  });
   try {
     const inspect = await world.open(options, isLoopback ? port : 0);
     const opened = isLoopback ? new URL(inspect.url).host : `${host}:${await world.gateway.listen(host, port)}`;
@@ -140,9 +156,17 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   }
 }
 
-async function worldOf(scenario: Scenario, kept: Persistence, token: string): Promise<World> {
+/** What of the authority's settings a server's options decide. */
+type ManagerSettings = Pick<SyncManagerOptions, 'verifyReducer' | 'syncInterval'>;
+
+async function worldOf(
+  scenario: Scenario,
+  kept: Persistence,
+  token: string,
+  settings: ManagerSettings,
+): Promise<World> {
   try {
-    return new World(scenario, kept, token);
+    return new World(scenario, kept, token, settings);
   } catch (error) {
     await kept.close();
     throw error;
@@ -200,7 +224,7 @@ class World {
   #carrying: NodeJS.Immediate | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(scenario: Scenario, kept: Persistence, token: string) {
+  constructor(scenario: Scenario, kept: Persistence, token: string, settings: ManagerSettings) {
     this.#scenario = scenario;
     this.#kept = kept;
     this.token = token;
@@ -220,8 +244,8 @@ class World {
       authorize: (shown) => sameToken(shown, token),
       ...(kept.log ? { log: kept.log, ring: KEPT_VERSIONS } : {}),
       incarnation: newIncarnation(),
-      // The rules are cheap to run twice, and what would not replay is no change.
-      verifyReducer: true,
+      ...CHAIN,
+      ...settings,
       metrics: {
         latency: (client, time) => this.gateway.metrics.latency(client, time),
         backlog: () => undefined,
@@ -289,7 +313,7 @@ class World {
     return this.#inspect;
   }
 
-  async start(url: string, { bots = 4, faults = [], onFaultFailed }: ServerOptions): Promise<void> {
+  async start(url: string, { bots = 4, idle = false, faults = [], onFaultFailed }: ServerOptions): Promise<void> {
     const { presence } = this.#kept;
     const { devicesFrom = Number.POSITIVE_INFINITY } = this.#scenario;
     // Servers that share a session have bots of their own.
@@ -306,7 +330,7 @@ class World {
       this.#kept.maintain();
       this.#members.tick(this.#sightings(), monotonicClock.now());
       // One server is enough.
-      if (presence && !presence.isFirst) return;
+      if (idle || (presence && !presence.isFirst)) return;
       const connected = new Set<string>([...this.#targets(), ...(presence?.elsewhere ?? [])]);
       for (const { command, args } of caretaker.due(this.manager.root, connected, performance.now())) {
         this.#mutate(command, args);

@@ -16,6 +16,7 @@ const AUTHORITY_ONLY = [
   'durable',
   'host',
   'token',
+  'idle',
 ] as const satisfies readonly (keyof ServerOptions)[];
 
 /**

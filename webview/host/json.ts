@@ -11,6 +11,7 @@ export type SchemaName =
   | 'record'
   | 'inspect'
   | 'replay'
+  | 'play'
   | 'whatif'
   | 'blame'
   | 'compare'

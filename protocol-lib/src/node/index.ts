@@ -14,6 +14,7 @@ export * from './flight-recorder.ts';
 export * from './inspectable.ts';
 export * from './loopback.ts';
 export { OBSERVER_QUEUE_MAX, OBSERVERS_MAX } from './observers.ts';
+export { type PlayLiveOptions, playLive } from './play-live.ts';
 export * from './record-session.ts';
 export * from './relay.ts';
 export * from './sqlite-log.ts';

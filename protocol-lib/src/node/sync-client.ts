@@ -18,6 +18,8 @@ export interface SyncClientOptions {
   readonly random?: Random;
   /** For an event stream, which wants it before anything is said; a WebSocket is let in by it where wrong ones came from its address. */
   readonly token?: string;
+  /** Told why a connection has ended, or could not be opened. */
+  readonly onClosed?: (reason: string) => void;
 }
 
 /**
@@ -52,8 +54,8 @@ export class SyncClient {
     return this.#options.state;
   }
 
-  predict(command: string, args: Value): PredictResult {
-    const result = this.state.predict(command, args, this.#options.clock.now());
+  predict(command: string, args: Value, options?: { readonly unchecked?: boolean }): PredictResult {
+    const result = this.state.predict(command, args, this.#options.clock.now(), options);
     if ('frames' in result) this.#send(result.frames);
     return result;
   }
@@ -108,6 +110,7 @@ export class SyncClient {
     const { state, clock } = this.#options;
     this.#transport = undefined;
     state.closed(reason, clock.now());
+    this.#options.onClosed?.(reason);
     this.#whenClosed?.();
     if (!this.#isClosed) this.#reconnect();
   }

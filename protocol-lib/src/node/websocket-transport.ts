@@ -19,8 +19,14 @@ export class WebSocketTransport implements ClientTransport {
     socket.on('open', () => events.opened());
     // A copy: what arrives lies in a buffer that the socket uses again, and traces keep it.
     socket.on('message', (data: Buffer) => events.frame(new Uint8Array(data)));
-    socket.on('error', () => undefined); // A close event follows each error.
-    socket.on('close', (code, reason) => events.closed(reason.toString() || `connection closed (${code})`));
+    // A close event follows each error.
+    let failure = '';
+    socket.on('error', (error) => {
+      failure = error.message;
+    });
+    socket.on('close', (code, reason) => {
+      events.closed(reason.toString() || failure || `connection closed (${code})`);
+    });
   }
 
   get isOpen(): boolean {

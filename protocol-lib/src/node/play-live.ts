@@ -1,0 +1,141 @@
+import { isSyncError, SyncError } from '../errors/index.ts';
+import { milliseconds } from '../ports/index.ts';
+import { type PlayClient, Playing, type PlayResult, type PlayScript } from '../replay/index.ts';
+import { object, optional, string } from '../schema/index.ts';
+import type { ReplicaId } from '../state/index.ts';
+import { ClientState, type SessionDefinition } from '../sync/index.ts';
+import { monotonicClock } from './clock.ts';
+import { SyncClient } from './sync-client.ts';
+
+export interface PlayLiveOptions {
+  /** `ws://HOST:PORT/sync`, or without the path; `http://HOST:PORT` for event streams. */
+  readonly url: string;
+  /** What HELLO shows. */
+  readonly token: string;
+  /** The session's name; what the server says, or that of the recording, where absent. */
+  readonly session?: string | undefined;
+  /** Milliseconds without anything new after which it is given up; 10 s where absent. */
+  readonly patience?: number | undefined;
+  /** Nothing is done sooner than when it was recorded, at so many times its speed. */
+  readonly speed?: number | undefined;
+  readonly onProgress?: ((done: number, of: number) => void) | undefined;
+}
+
+const STEP_MS = 5;
+const PATIENCE_MS = 10_000;
+const SYNC_PATH = '/sync';
+const STATUS_PATH = '/sync/status';
+
+/** What is played needs no rules: what recorded clients sent is sent, and what comes is compared. */
+const NO_RULES: SessionDefinition = { name: 'played', initialRecords: () => [], commands: {}, reduce: () => [] };
+
+const statusSchema = object({ session: string(200), scenario: optional(string(100)) });
+
+/**
+ * Plays recorded clients against a live server, and compares what it answers with what was answered then.
+ * @throws SyncError `PLAY_URL_INVALID`, `PLAY_UNREACHABLE`, `PLAY_SCENARIO` where the server plays something else, and as `Playing.step`
+ */
+export async function playLive(script: PlayScript, options: PlayLiveOptions): Promise<PlayResult> {
+  const { patience = PATIENCE_MS, speed, onProgress } = options;
+  const url = syncUrl(options.url);
+  const session = options.session ?? (await sessionAt(url, options.token, script, patience));
+  const clients: SyncClient[] = [];
+  const join = (replica: ReplicaId): PlayClient => {
+    const played = connected(url, session, options.token, replica);
+    clients.push(played.client);
+    return played;
+  };
+  const clock = monotonicClock;
+  const playing = new Playing(script, { now: clock.now(), patience: milliseconds(patience), speed, join });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const stepping = setInterval(() => {
+        try {
+          const isOver = playing.step(clock.now());
+          const { done, of } = playing.progress;
+          onProgress?.(done, of);
+          if (!isOver) return;
+          clearInterval(stepping);
+          resolve();
+        } catch (error) {
+          clearInterval(stepping);
+          reject(error);
+        }
+      }, STEP_MS);
+    });
+    return playing.result();
+  } finally {
+    await Promise.all(clients.map((client) => client.close('played to the end')));
+  }
+}
+
+function connected(
+  url: string,
+  session: string,
+  token: string,
+  replica: ReplicaId,
+): PlayClient & { client: SyncClient } {
+  const state = new ClientState({ definition: NO_RULES, replica, session, token });
+  let lost: string | undefined;
+  const onClosed = (reason: string): void => {
+    lost = reason;
+  };
+  const client = new SyncClient({ url, state, clock: monotonicClock, token, onClosed });
+  return {
+    client,
+    state,
+    get lost() {
+      return lost;
+    },
+    send: (command, args) => client.predict(command, args, { unchecked: true }),
+    leave: () => void client.close('left when it was recorded'),
+  };
+}
+
+/** @throws SyncError `PLAY_URL_INVALID` */
+function syncUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && /^https?:$/.test(url.protocol)) return url.origin;
+  if (!url || !/^wss?:$/.test(url.protocol)) {
+    const example = 'ws://127.0.0.1:4000/sync';
+    throw new SyncError('PLAY_URL_INVALID', `${JSON.stringify(text)} is no address such as ${example}`, {
+      origin: 'setting',
+    });
+  }
+  if (url.pathname === '/') url.pathname = SYNC_PATH;
+  return url.href;
+}
+
+/** The session that a server has; that of the recording where it does not say. */
+async function sessionAt(url: string, token: string, script: PlayScript, patience: number): Promise<string> {
+  const { origin } = new URL(url.replace(/^ws/, 'http'));
+  let response: Response;
+  try {
+    const headers = { authorization: `Bearer ${token}` };
+    response = await fetch(`${origin}${STATUS_PATH}`, { headers, signal: AbortSignal.timeout(patience) });
+  } catch (cause) {
+    const why = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);
+    throw new SyncError('PLAY_UNREACHABLE', `${origin} did not answer: ${why}`, { origin: 'protocol', cause });
+  }
+  if (response.status === 401 || response.status === 403) {
+    const text = `${origin} answered ${response.status}: give the token that lets clients in, with --token`;
+    throw new SyncError('PLAY_REFUSED', text, { origin: 'protocol' });
+  }
+  const status = response.ok ? statusIn(await response.text()) : undefined;
+  const { scenario, sessionId } = script.header;
+  if (status?.scenario !== undefined && status.scenario !== scenario) {
+    const text = `${origin} plays ${JSON.stringify(status.scenario)}, and the recording is of ${JSON.stringify(scenario)}`;
+    throw new SyncError('PLAY_SCENARIO', text, { origin: 'setting' });
+  }
+  return status?.session ?? sessionId;
+}
+
+function statusIn(text: string): { readonly session: string; readonly scenario?: string } | undefined {
+  try {
+    return statusSchema.parse(JSON.parse(text), 'status');
+  } catch (error) {
+    // Another server may have something else at this path.
+    if (isSyncError(error) || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,265 @@
+import type { OpenCapture } from '../capture/index.ts';
+import { SyncError } from '../errors/index.ts';
+import { decodeMessage, type MessageOf, NameTable } from '../messages/index.ts';
+import type { Change, ReplicaId, StateHash, Value, Version } from '../state/index.ts';
+import type { MutationId, TraceBodyOf, TraceHeader, TraceRecord } from '../trace/index.ts';
+
+/** How a mutation ended when it was recorded; `seq` of the record that says so. */
+export type RecordedAnswer =
+  | { readonly accepted: true; readonly seq: number; readonly version: Version }
+  | { readonly accepted: false; readonly seq: number; readonly reason: string };
+
+/** What a client wanted. */
+export interface PlayedIntent {
+  readonly kind: 'intent';
+  readonly replica: ReplicaId;
+  readonly counter: number;
+  readonly command: string;
+  readonly args: Value;
+  /** Of the record that has its COMMAND. */
+  readonly seq: number;
+  /** Trace time at which it was sent, or came. */
+  readonly time: number;
+  /** The authority's version that its writer had seen. */
+  readonly seen: Version;
+  readonly answer: RecordedAnswer;
+}
+
+/** A mutation that no client sent over a link: the authority's own, or a device's. It can only be waited for. */
+export interface PlayedOther {
+  readonly kind: 'other';
+  readonly writer: ReplicaId;
+  readonly counter: number;
+  readonly answer: RecordedAnswer;
+  readonly time: number;
+}
+
+/** Somebody comes, or leaves and does not come back. */
+export interface PlayedVisit {
+  readonly kind: 'join' | 'leave';
+  readonly replica: ReplicaId;
+  readonly seq: number;
+  readonly time: number;
+}
+
+export type PlayedAction = PlayedIntent | PlayedOther | PlayedVisit;
+
+/** A state that a recorded replica had, by its version. */
+export interface RecordedRoot {
+  readonly root: StateHash;
+  readonly seq: number;
+}
+
+/** What recorded clients did, in the order in which the authority decided it, and what they were to see. */
+export interface PlayScript {
+  readonly header: TraceHeader;
+  readonly authority: ReplicaId;
+  readonly clients: readonly ReplicaId[];
+  readonly start: TraceBodyOf<'snapshot'> & { readonly seq: number };
+  readonly actions: readonly PlayedAction[];
+  /** The authority's states, unless each client saw a part of them. */
+  readonly roots: ReadonlyMap<Version, RecordedRoot>;
+  /** Each client's own states. */
+  readonly ownRoots: ReadonlyMap<ReplicaId, ReadonlyMap<Version, RecordedRoot>>;
+  /** What made each version, in order. */
+  readonly commits: readonly { readonly version: Version; readonly seq: number; readonly changes: readonly Change[] }[];
+  readonly hasViews: boolean;
+  /** Whether only some of the clients are to be played: then their states are not to be as they were. */
+  readonly isPartial: boolean;
+  /** Commands that were never decided in the recording: they are not played. */
+  readonly undecided: number;
+}
+
+/**
+ * Reads what the clients of a capture did.
+ * @throws SyncError `PLAY_NOTHING` where the capture has no authority, no state to begin with or no client's command that was decided, and what reading throws
+ */
+export async function readPlay(capture: OpenCapture, only?: ReadonlySet<string>): Promise<PlayScript> {
+  const { header } = await capture.info();
+  if (header.authority === null) throw nothing('its session has no authority that clients could be played against');
+  const reader = new ScriptReader(header, header.authority, only);
+  for await (const { record } of capture.trace()) reader.take(record);
+  return reader.end();
+}
+
+type Sent = Omit<PlayedIntent, 'answer' | 'kind'>;
+
+class ScriptReader {
+  readonly #header: TraceHeader;
+  readonly #authority: ReplicaId;
+  readonly #only: ReadonlySet<string> | undefined;
+  readonly #names = new Map<ReplicaId, NameTable>();
+  readonly #sent = new Map<string, Sent>();
+  /** The version on which each mutation was predicted, and that each client has acknowledged. */
+  readonly #predictedOn = new Map<string, Version>();
+  readonly #acknowledged = new Map<ReplicaId, Version>();
+  readonly #clients = new Set<ReplicaId>();
+  readonly #here = new Map<ReplicaId, PlayedVisit | undefined>();
+  readonly #roots = new Map<Version, RecordedRoot>();
+  readonly #ownRoots = new Map<ReplicaId, Map<Version, RecordedRoot>>();
+  readonly #commits: { version: Version; seq: number; changes: readonly Change[] }[] = [];
+  readonly #actions: PlayedAction[] = [];
+  #start: PlayScript['start'] | undefined;
+  #hasViews = false;
+  #decided = 0;
+
+  constructor(header: TraceHeader, authority: ReplicaId, only: ReadonlySet<string> | undefined) {
+    this.#header = header;
+    this.#authority = authority;
+    this.#only = only;
+  }
+
+  take(record: TraceRecord): void {
+    const { body, replica, seq } = record;
+    switch (body.kind) {
+      case 'names':
+        this.#learn(body);
+        return;
+      case 'replica':
+        if (body.role === 'client') this.#come(record);
+        return;
+      case 'gone':
+        if (this.#clients.has(replica)) this.#here.set(replica, { kind: 'leave', replica, seq, time: record.time });
+        return;
+      case 'view':
+        this.#hasViews = true;
+        return;
+      case 'send':
+      case 'receive':
+        if (body.type === 'COMMAND' && record.wire) this.#onCommand(record, body, record.wire);
+        return;
+      case 'prediction':
+        this.#predictedOn.set(nameOf(body.mutation), body.version);
+        return;
+      case 'hash':
+        if (replica !== this.#authority) this.#acknowledged.set(replica, body.version);
+        return;
+      case 'snapshot':
+        this.#onSnapshot(record, body);
+        return;
+      case 'apply':
+        this.#own(replica, body.to, { root: body.root, seq });
+        return;
+      case 'commit':
+        this.#onCommit(record, body);
+        return;
+      case 'rejection':
+        this.#settle(body.mutation, { accepted: false, seq, reason: body.reason }, record.time);
+        return;
+      default:
+    }
+  }
+
+  /** @throws SyncError `PLAY_NOTHING` */
+  end(): PlayScript {
+    const start = this.#start;
+    if (!start) throw nothing('it does not say from which state its authority went on');
+    const left = [...this.#here.values()].filter((one) => one !== undefined);
+    const actions = withLeaving(this.#actions, left);
+    if (!actions.some(({ kind }) => kind === 'intent')) {
+      throw nothing('no client that is asked for sent a command of which it is known how it ended');
+    }
+    return {
+      header: this.#header,
+      authority: this.#authority,
+      clients: [...this.#clients].filter((one) => this.#isPlayed(one)).sort(),
+      start,
+      actions,
+      roots: this.#roots,
+      ownRoots: this.#ownRoots,
+      commits: this.#commits,
+      hasViews: this.#hasViews,
+      isPartial: this.#only !== undefined,
+      undecided: this.#sent.size - this.#decided,
+    };
+  }
+
+  #isPlayed(replica: ReplicaId): boolean {
+    return this.#only?.has(replica) ?? true;
+  }
+
+  #learn({ sender, first, names }: TraceBodyOf<'names'>): void {
+    const known = this.#names.get(sender);
+    const table = first === 0 || !known ? new NameTable() : known;
+    if (table.length === first) table.append(first, names);
+    this.#names.set(sender, table);
+  }
+
+  #come({ replica, seq, time }: TraceRecord): void {
+    this.#here.set(replica, undefined);
+    if (this.#clients.has(replica)) return;
+    this.#clients.add(replica);
+    if (this.#isPlayed(replica)) this.#actions.push({ kind: 'join', replica, seq, time });
+  }
+
+  #onCommand({ seq, time }: TraceRecord, { sender }: TraceBodyOf<'send' | 'receive'>, wire: Uint8Array): void {
+    const message = this.#decoded(sender, wire);
+    if (!message) return;
+    const { counter, command, args } = message;
+    const name = nameOf({ writer: sender, counter });
+    if (this.#sent.has(name)) return;
+    const seen = this.#predictedOn.get(name) ?? this.#acknowledged.get(sender) ?? 0;
+    this.#sent.set(name, { replica: sender, counter, command, args, seq, time, seen });
+  }
+
+  #decoded(sender: ReplicaId, wire: Uint8Array): MessageOf<'COMMAND'> | undefined {
+    const message = decodeMessage(wire, this.#names.get(sender) ?? new NameTable());
+    return message.type === 'COMMAND' ? message : undefined;
+  }
+
+  #onSnapshot({ replica, seq }: TraceRecord, body: TraceBodyOf<'snapshot'>): void {
+    if (replica !== this.#authority) {
+      this.#own(replica, body.version, { root: body.root, seq });
+      return;
+    }
+    this.#start ??= { ...body, seq };
+    if (!this.#roots.has(body.version)) this.#roots.set(body.version, { root: body.root, seq });
+  }
+
+  #onCommit({ replica, seq, time }: TraceRecord, body: TraceBodyOf<'commit'>): void {
+    if (replica !== this.#authority) return;
+    const { version, root, changes, mutation } = body;
+    this.#roots.set(version, { root, seq });
+    if (changes.length > 0) this.#commits.push({ version, seq, changes });
+    if (mutation) this.#settle(mutation, { accepted: true, seq, version }, time);
+  }
+
+  #settle({ writer, counter }: MutationId, answer: RecordedAnswer, time: number): void {
+    const sent = this.#sent.get(nameOf({ writer, counter }));
+    if (sent) this.#decided++;
+    if (sent && this.#isPlayed(writer)) this.#actions.push({ kind: 'intent', ...sent, answer });
+    else if (!this.#only) this.#actions.push({ kind: 'other', writer, counter, answer, time });
+  }
+
+  #own(replica: ReplicaId, version: Version, root: RecordedRoot): void {
+    if (replica === this.#authority) return;
+    const known = this.#ownRoots.get(replica);
+    if (known) known.set(version, root);
+    else this.#ownRoots.set(replica, new Map([[version, root]]));
+  }
+}
+
+/** Who left for good does so behind all that was decided before. */
+function withLeaving(actions: readonly PlayedAction[], left: readonly PlayedVisit[]): PlayedAction[] {
+  const all: PlayedAction[] = [...actions];
+  for (const visit of left) {
+    const at = all.findIndex((one) => orderOf(one) > visit.seq);
+    // Behind everything, it is the recording that ended.
+    if (at >= 0 && all.slice(0, at).some((one) => one.kind === 'join' && one.replica === visit.replica)) {
+      all.splice(at, 0, visit);
+    }
+  }
+  return all;
+}
+
+function orderOf(action: PlayedAction): number {
+  return 'answer' in action ? action.answer.seq : action.seq;
+}
+
+function nameOf({ writer, counter }: MutationId): string {
+  return `${writer} ${counter}`;
+}
+
+function nothing(why: string): SyncError {
+  return new SyncError('PLAY_NOTHING', `there is nothing to play: ${why}`, { origin: 'capture' });
+}

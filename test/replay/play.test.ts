@@ -1,0 +1,142 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { cli, cliJson, startCli } from '../cli/cli.ts';
+import { type Program, startNode } from '../support/processes.ts';
+import { playHouse } from './players.ts';
+
+/** Recorded clients played against servers that run, as processes of their own. */
+
+const folder = mkdtempSync(join(tmpdir(), 'syncscope-play-'));
+const env = { SYNCSCOPE_SESSIONS_DIR: join(folder, 'sessions') };
+const capture = join(folder, 'house.mcap');
+const TOKEN = 'a token that everybody here knows';
+const PLAYERS = ['ann', 'ben', 'cy'];
+const running: Program[] = [];
+
+interface Address {
+  readonly url: string;
+  readonly token: string;
+  readonly inspect: string;
+  readonly inspectToken: string;
+}
+
+async function start(options: object = {}, change?: string): Promise<Address & { readonly program: Program }> {
+  const all = { scenario: 'adventure', bots: 0, idle: true, seed: 5, session: 'house', token: TOKEN, ...options };
+  const args = [JSON.stringify(all), ...(change === undefined ? [] : [change])];
+  const program = startNode('test/replay/play-server.ts', args, env);
+  running.push(program);
+  const [line] = await program.printed(/\{.*\}/);
+  return { program, ...(JSON.parse(line) as Address) };
+}
+
+function played(url: string, ...more: readonly string[]) {
+  return cliJson(['play', capture, '--url', url, '--token', TOKEN, ...more], env);
+}
+
+/** Until somebody has changed something. */
+async function untilPlayed(url: string): Promise<void> {
+  const status = `${new URL(url.replace(/^ws/, 'http')).origin}/sync/status`;
+  for (let version = 1; version < 3; ) {
+    const answer = await fetch(status, { headers: { authorization: `Bearer ${TOKEN}` } });
+    ({ version } = (await answer.json()) as { version: number });
+  }
+}
+
+beforeAll(async () => {
+  const server = await start();
+  const recorder = startCli(['record', '--url', server.inspect, '--token', server.inspectToken, '-o', capture], env);
+  await recorder.printed(/recording/);
+  await playHouse(server.url, 'house', TOKEN, PLAYERS);
+  expect((await recorder.stop('SIGINT')).code).toBe(0);
+}, 60_000);
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((program) => program.stop('SIGKILL')));
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('recorded clients against a live server', () => {
+  it('are answered as they were by one of the same build and seed', async () => {
+    const { url } = await start();
+    const { code, document } = await played(url);
+    expect(document).toMatchObject({ schema: 'syncscope/play@1', status: 'equal', undecided: 0 });
+    expect(code).toBe(0);
+    const clients = document.clients as { replica: string; intents: number; refused: number; hashes: number }[];
+    expect(clients.map(({ replica }) => replica)).toEqual(PLAYERS);
+    for (const { intents, refused, hashes } of clients) {
+      expect(intents).toBeGreaterThan(8);
+      expect(refused).toBeGreaterThan(0);
+      expect(hashes).toBeGreaterThan(5);
+    }
+  });
+
+  it('name the first state that a server with another rule comes to', async () => {
+    const { url } = await start({}, 'tiring');
+    const { code, document } = await played(url);
+    expect(code).toBe(1);
+    const first = document.first as { seq: number; what: string; key: string; field: string; sentence: string };
+    expect(first).toMatchObject({ what: 'state', field: 'energy', key: expect.stringMatching(/^player\//) });
+    expect(first.sentence).toContain(`record ${first.seq}: `);
+    const { document: state } = await cliJson(['replay', capture], env);
+    expect(state).toMatchObject({ status: 'equal' });
+  });
+
+  it('name the first answer that is another one', async () => {
+    const { url } = await start({}, 'strict');
+    const { code, document } = await played(url);
+    expect(code).toBe(1);
+    expect(document.first).toMatchObject({
+      command: 'move',
+      recorded: 'accepted',
+      live: 'refused: the house is closed',
+    });
+    expect((await cli(['play', capture, '--url', url, '--token', TOKEN], env)).stdout).toContain('answers otherwise');
+  });
+
+  it('say that a server began in another state', async () => {
+    const { url } = await start({ seed: 6 });
+    const other = await start({ session: 'used' });
+    await playHouse(other.url, 'used', TOKEN, ['dora']);
+    const { code, document } = await played(other.url);
+    expect(code).toBe(1);
+    expect(document.first).toMatchObject({ what: 'beginning', seq: expect.any(Number) });
+    // What another seed begins with depends on the scenario; the play comes to an end either way.
+    expect([0, 1]).toContain((await played(url)).code);
+  });
+
+  it('go no faster than a speed, and one alone can be played', async () => {
+    const { url } = await start();
+    const { code, document } = await played(url, '--replica', 'ann', '--speed', '50');
+    expect(code).toBe(document.status === 'equal' ? 0 : 1);
+    expect((document.clients as { replica: string }[]).map(({ replica }) => replica)).toEqual(['ann']);
+  });
+
+  it('end with an error where the server dies', async () => {
+    const { url, program } = await start();
+    const playing = startCli(
+      ['play', capture, '--url', url, '--token', TOKEN, '--speed', '0.5', '--patience', '1', '--json'],
+      env,
+    );
+    await untilPlayed(url);
+    await program.stop('SIGKILL');
+    const { code, stdout } = await playing.exited;
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'PLAY_LOST' } });
+  });
+
+  it('end with an error where they are not let in, or nobody is there', async () => {
+    const { url, program } = await start();
+    const wrong = await cliJson(['play', capture, '--url', url, '--token', 'some other token'], env);
+    expect(wrong).toMatchObject({ code: 2, document: { error: { code: 'PLAY_REFUSED' } } });
+    const strange = await played(url, '--session', 'another');
+    expect(strange).toMatchObject({ code: 2, document: { error: { code: 'PLAY_REFUSED' } } });
+    expect(await played('nowhere')).toMatchObject({ code: 2, document: { error: { code: 'PLAY_URL_INVALID' } } });
+    await program.stop('SIGKILL');
+    expect(await played(url)).toMatchObject({ code: 2, document: { error: { code: 'PLAY_UNREACHABLE' } } });
+    const board = await start({ scenario: 'board' });
+    expect(await played(board.url)).toMatchObject({ code: 2, document: { error: { code: 'PLAY_SCENARIO' } } });
+  });
+});

@@ -1,0 +1,41 @@
+import { monotonicClock, SyncClient } from '@syncscope/protocol/node';
+import { randomOf } from '@syncscope/protocol/ports';
+import { replicaId } from '@syncscope/protocol/state';
+import { ClientState } from '@syncscope/protocol/sync';
+import { SCENARIOS } from '@syncscope/sample-server';
+
+const ROUNDS = 12;
+
+/** Plays with minds of bots, all at once in each round, so that they get in each other's way; every third tries what is refused. */
+export async function playHouse(url: string, session: string, token: string, names: readonly string[]): Promise<void> {
+  const { adventure } = SCENARIOS;
+  if (!adventure) throw new Error('there is no adventure');
+  const players = names.map((name) => {
+    const replica = replicaId(name);
+    const state = new ClientState({ definition: adventure.asPlayed, replica, session, token });
+    const client = new SyncClient({ url, state, clock: monotonicClock, token });
+    return { client, state, mind: adventure.mind(replica, randomOf(3, name)) };
+  });
+  const settled = (): Promise<void> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        const [first] = players;
+        const agree = players.every(({ state }) => state.isSettled && state.version === first?.state.version);
+        if (!agree) return;
+        for (const stop of stops) stop();
+        resolve();
+      };
+      const stops = players.map(({ state }) => state.on(() => setImmediate(look)));
+      look();
+    });
+  await settled();
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [at, { client, state, mind }] of players.entries()) {
+      if ((round + at) % 3 === 2) client.predict('take', { item: `nothing-${round}` }, { unchecked: true });
+      const intent = mind.think(state.optimistic, round * 1_000);
+      if (intent) client.predict(intent.command, intent.args);
+    }
+    await settled();
+  }
+  await Promise.all(players.map(({ client }) => client.close('played enough')));
+}
