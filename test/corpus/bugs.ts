@@ -6,12 +6,17 @@ import type { PlantedBug } from '../simulation/planted-bugs.ts';
  */
 export interface CorpusHook {
   pick<T>(right: () => T, wrong: () => T): T;
+  isTarget(replica: string): boolean;
+  strikes(replica: string): boolean;
 }
 
 const committed = 'sync/committed.ts';
 const state = 'sync/authority-state.ts';
 const connection = 'sync/client-connection.ts';
 const decoding = 'messages/direct-decode.ts';
+const client = 'sync/client.ts';
+const hybridClock = 'clock/hybrid-clock.ts';
+const crdt = 'peers/crdt-replica.ts';
 
 const NO_BASE_CHECK = [
   { file: committed, find: 'if (delta.from !== before.version) return', put: 'if (false) return' },
@@ -74,6 +79,91 @@ export const CORPUS_BUGS = {
         file: state,
         find: MAKING,
         put: `globalThis.corpus.pick(() => ${MAKING}, () => ${MAKING}.filter((one) => one.op !== 'remove' || !this.#root.has(one.key)))`,
+      },
+    ],
+  },
+  deaf: {
+    name: 'corpus-deaf',
+    what: 'a client receives states and takes none in',
+    edits: ['FullSync', 'Delta', 'Offer'].map((what) => ({
+      file: client,
+      find: `        this.#on${what}(message, seq, now);`,
+      put: `        if (!globalThis.corpus.strikes(this.replica)) this.#on${what}(message, seq, now);`,
+    })),
+  },
+  skewedAge: {
+    name: 'corpus-age',
+    what: 'how long something waits is measured with two clocks',
+    edits: [
+      {
+        file: client,
+        find: 'const pendingSince = this.#pending.list[0]?.madeAt;',
+        put: 'const madeAt = this.#pending.list[0]?.madeAt; const pendingSince = globalThis.corpus.isTarget(this.replica) && madeAt !== undefined ? madeAt - 40_000_000_000 : madeAt;',
+      },
+    ],
+  },
+  wallClock: {
+    name: 'corpus-wall',
+    what: 'stamps come from the wall clock, and nobody looks whether they fit',
+    edits: [
+      {
+        file: hybridClock,
+        find: 'this.#move(Math.max(now, this.#time), this.#time, this.#count);',
+        put: 'if (globalThis.corpus.isTarget(this.replica)) { this.#count = now === this.#time ? this.#count + 1 : 0; this.#time = now; } else this.#move(Math.max(now, this.#time), this.#time, this.#count);',
+      },
+      {
+        file: 'peers/history.ts',
+        find: 'if (compareHybrid(stampOf(mutation), seen) > 0) return;',
+        put: 'if (true) return;',
+      },
+    ],
+  },
+  otherWinner: {
+    name: 'corpus-winner',
+    what: 'the first write wins, once',
+    edits: [
+      {
+        file: 'conflict/settle.ts',
+        find: 'const winner = heads.reduce((best, one) => (compareWrites(best, one, ranks) < 0 ? one : best));',
+        put: 'const winner = globalThis.corpus.pick(() => heads.reduce((best, one) => (compareWrites(best, one, ranks) < 0 ? one : best)), () => heads.reduce((best, one) => (compareWrites(best, one, ranks) > 0 ? one : best)));',
+      },
+    ],
+  },
+  countsGaps: {
+    name: 'corpus-gaps',
+    what: 'an operation counts for all before it',
+    edits: [
+      {
+        file: crdt,
+        find: 'known.held.add(counter);',
+        put: 'this.#vector = this.#vector.advance(writer, counter);',
+      },
+    ],
+  },
+  countsTwice: {
+    name: 'corpus-twice',
+    what: 'an operation that comes again is carried out again',
+    edits: [
+      {
+        file: crdt,
+        find: "if (counter <= this.#vector.get(writer) || known.held.has(counter)) return 'duplicate';",
+        put: 'const isAgain = counter <= this.#vector.get(writer);',
+      },
+      {
+        file: crdt,
+        find: 'const changes = this.state.apply(message',
+        put: 'const changes = isAgain ? this.state.increment(1) : this.state.apply(message',
+      },
+    ],
+  },
+  wrongJoin: {
+    name: 'corpus-join',
+    what: 'a join of what came gives too much, once',
+    edits: [
+      {
+        file: 'crdt/counters.ts',
+        find: 'return this.tally.records.joinAll(delta);',
+        put: 'return this.tally.records.joinAll(globalThis.corpus.pick(() => [...delta], () => Array.from(delta, ([key, record]) => [key, { ...record, increments: record.increments + 1_000 }])));',
       },
     ],
   },

@@ -4,13 +4,14 @@ import { seededRandom } from '@syncscope/protocol/ports';
 import { recordSimulation, SCENARIOS } from '@syncscope/protocol/simulator';
 import type { TraceHeader, TraceRecord } from '@syncscope/protocol/trace';
 import { loadWithBug } from '../simulation/plant.ts';
-import { type CorpusFault, corpusFaults } from './faults.ts';
+import type { CorpusFault } from './fault.ts';
+import { corpusFaults } from './faults.ts';
 import { PlantedHook } from './hook.ts';
 import { market, nextIntent } from './market.ts';
-import type { CorpusSession, record } from './session.ts';
+import type { Deliver } from './schedule.ts';
+import type { CorpusRecording } from './session.ts';
 
 export const LATENCIES = [0, 60] as const;
-const LENGTH = 7_000;
 
 /** How one session with a fault was diagnosed. */
 export interface Outcome {
@@ -28,8 +29,14 @@ export interface Outcome {
 const hook = new PlantedHook();
 Object.assign(globalThis, { corpus: hook });
 
-type SessionModule = { readonly record: typeof record };
-const here = new URL('./session.ts', import.meta.url).href;
+/** The sessions in which faults are planted, each in a module of its own so that a bug can be loaded below it. */
+const SESSIONS = {
+  authority: { file: './session.ts', target: 'bot-2', length: 7_000 },
+  peers: { file: './peer-session.ts', target: 'peer-2', length: 7_000 },
+  crdt: { file: './crdt-session.ts', target: 'peer-2', length: 12_000 },
+} as const;
+
+type SessionModule = { record(options: object): CorpusRecording };
 
 export async function diagnose(header: TraceHeader, records: readonly TraceRecord[]): Promise<Diagnosis> {
   const sink = memorySink();
@@ -50,22 +57,23 @@ export async function recordFault(name: string, seed: number, latency: number) {
   const draw = () => random.next();
   const fault = corpusFaults(draw).find((one) => one.name === name);
   if (!fault) throw new Error(`there is no fault ${name}`);
-  const module = (fault.bug ? await loadWithBug(fault.bug, here) : await import(here)) as SessionModule;
+  const { file, target, length } = SESSIONS[fault.of ?? 'authority'];
+  const url = new URL(file, import.meta.url).href;
+  const module = (fault.bug ? await loadWithBug(fault.bug, url) : await import(url)) as SessionModule;
   let struck = -1;
   let seen: readonly TraceRecord[] = [];
-  hook.arm(fault.bug ? 10 + Math.floor(draw() * 40) : Number.POSITIVE_INFINITY, !fault.goesOn, () => {
+  const { chances = 50 } = fault;
+  const wait = Math.floor(chances * (0.2 + draw() * 0.8));
+  hook.arm(target, fault.bug ? wait : Number.POSITIVE_INFINITY, !fault.goesOn, () => {
     struck = seen.length;
   });
-  const extra = fault.session?.(draw) ?? {};
-  const options: CorpusSession = {
-    ...{ seed, definition: market(), latency, length: LENGTH, intent: nextIntent },
-    ...extra,
-    deliver: (frame, to, now, marks) => {
-      seen = marks.records;
-      return extra.deliver?.(frame, to, now, marks) ?? [{ frame, later: 0 }];
-    },
+  const extra: { readonly deliver?: Deliver } = fault.session?.(draw) ?? {};
+  const deliver: Deliver = (frame, from, to, marks) => {
+    seen = marks.records;
+    return extra.deliver?.(frame, from, to, marks) ?? [{ frame, later: 0 }];
   };
-  const recording = module.record(options);
+  const plain = { seed, definition: market(), latency, length, intent: nextIntent };
+  const recording = module.record({ ...plain, ...extra, deliver });
   return { fault, recording, struck };
 }
 

@@ -1,23 +1,12 @@
-import type { DivergenceClass } from '@syncscope/protocol/capture';
 import { type Change, recordKey } from '@syncscope/protocol/state';
 import type { SessionDefinition } from '@syncscope/protocol/sync';
 import type { TraceRecord } from '@syncscope/protocol/trace';
-import type { PlantedBug } from '../simulation/planted-bugs.ts';
 import { CORPUS_BUGS } from './bugs.ts';
+import { type CorpusFault, firstAfter, lastStateBefore, noted } from './fault.ts';
+import { groupFaults } from './group-faults.ts';
 import { market, marketReducer, nextIntent } from './market.ts';
-import type { CorpusRecording, CorpusSession, Delivery } from './session.ts';
-
-/** One kind of fault, how it is made, and which record made it happen. */
-export interface CorpusFault {
-  readonly name: string;
-  readonly class: DivergenceClass;
-  readonly bug?: PlantedBug;
-  /** A bug that goes on strikes at every chance. */
-  readonly goesOn?: boolean;
-  session?(draw: () => number): Partial<CorpusSession>;
-  /** Whether a record is the one. `struck`: index of the next record when the bug struck; -1 where it did not. */
-  isCause(recording: CorpusRecording, index: number, struck: number): boolean;
-}
+import type { Deliver, Delivery, Marks } from './schedule.ts';
+import type { CorpusRecording } from './session.ts';
 
 const TARGET = 'bot-2';
 const DELTA = 8;
@@ -34,21 +23,13 @@ function isDelta(frame: Uint8Array): boolean {
   return frame[1] === DELTA;
 }
 
-/** Lets the n-th delta to the target after the first second be dealt with. */
-function onDelta(
-  draw: () => number,
-  deal: (frame: Uint8Array, records: CorpusRecording['notes'], now: TraceRecord[]) => Delivery[],
-) {
+/** Lets the n-th delta to the target be dealt with. */
+function onDelta(draw: () => number, deal: (frame: Uint8Array, marks: Marks) => Delivery[]) {
   let wait = 10 + Math.floor(draw() * 40);
   return {
-    deliver: (
-      frame: Uint8Array,
-      to: string,
-      _now: number,
-      marks: { records: readonly TraceRecord[]; notes: Map<string, number> },
-    ) => {
+    deliver: (frame: Uint8Array, _from: string, to: string, marks: Marks) => {
       if (to !== TARGET || !isDelta(frame) || wait-- !== 0) return [{ frame, later: 0 }];
-      return deal(frame, marks.notes, [...marks.records]);
+      return deal(frame, marks);
     },
   };
 }
@@ -63,15 +44,6 @@ function sameBytes(left: Uint8Array | undefined, right: Uint8Array): boolean {
   return left !== undefined && Buffer.compare(left, right) === 0;
 }
 
-function firstAfter(recording: CorpusRecording, from: number, fits: (one: TraceRecord) => boolean): number {
-  return from < 0 ? -1 : recording.records.findIndex((one, index) => index >= from && fits(one));
-}
-
-const noted =
-  (name: string) =>
-  ({ notes }: CorpusRecording, index: number): boolean =>
-    notes.get(name) === index;
-
 const lastReceipt = ({ records }: CorpusRecording, index: number, struck: number): boolean =>
   struck >= 0 && index === records.findLastIndex(({ body }, at) => at < struck && body.kind === 'receive');
 
@@ -84,13 +56,6 @@ const receiptNoted = (recording: CorpusRecording, index: number): boolean => {
   const arrived = ({ body, replica }: TraceRecord) =>
     replica === TARGET && (body.kind === 'receive' || body.kind === 'refused');
   return index === firstAfter(recording, from, arrived);
-};
-
-const lastState = ({ records, notes }: CorpusRecording, index: number): boolean => {
-  const struck = notes.get('strike') ?? -1;
-  const tells = ({ body, replica }: TraceRecord) =>
-    replica === TARGET && (body.kind === 'apply' || body.kind === 'snapshot' || body.kind === 'repair');
-  return index === records.findLastIndex((one, at) => at < struck && tells(one));
 };
 
 function atRest(name: string, change: (keys: readonly string[], draw: () => number) => Change): CorpusFault {
@@ -108,22 +73,38 @@ function atRest(name: string, change: (keys: readonly string[], draw: () => numb
         ],
       },
     }),
-    isCause: lastState,
+    isCause: lastStateBefore(TARGET),
   };
 }
 
 function flip(name: string, place: (length: number, draw: () => number) => number): CorpusFault {
+  return onTheWay(name, (frame, draw) => {
+    const flipped = frame.slice();
+    flipped[place(frame.length, draw)]! ^= 1 << Math.floor(draw() * 8);
+    return flipped;
+  });
+}
+
+function onTheWay(name: string, change: (frame: Uint8Array, draw: () => number) => Uint8Array): CorpusFault {
   return {
     name,
     class: 'corrupted-in-transit',
-    session: (draw) =>
-      onDelta(draw, (frame) => {
-        const flipped = frame.slice();
-        flipped[place(frame.length, draw)]! ^= 1 << Math.floor(draw() * 8);
-        return [{ frame: flipped, later: 0, note: 'arrived' }];
-      }),
+    session: (draw) => onDelta(draw, (frame) => [{ frame: change(frame, draw), later: 0, note: 'arrived' }]),
     isCause: receiptNoted,
   };
+}
+
+/** A run of other bytes somewhere behind the head of the frame. */
+function overwritten(frame: Uint8Array, draw: () => number): Uint8Array {
+  const length = Math.min(frame.length - 4, 12 + Math.floor(draw() * 36));
+  const from = 2 + Math.floor(draw() * (frame.length - length - 2));
+  return frame.map((byte, at) => (at >= from && at < from + length ? byte ^ (1 + Math.floor(draw() * 255)) : byte));
+}
+
+function lengthened(frame: Uint8Array, draw: () => number): Uint8Array {
+  const from = 2 + Math.floor(draw() * (frame.length - 2));
+  const more = Array.from({ length: 1 + Math.floor(draw() * 20) }, () => Math.floor(draw() * 256));
+  return Uint8Array.from([...frame.subarray(0, from), ...more, ...frame.subarray(from)]);
 }
 
 /** A reducer that puts a result of its own into a field. */
@@ -172,7 +153,7 @@ export function corpusFaults(random: () => number): readonly CorpusFault[] {
       class: 'lost',
       bug: CORPUS_BUGS.noBaseCheck,
       session: (draw) =>
-        onDelta(draw, (frame, notes, records) => {
+        onDelta(draw, (frame, { notes, records }) => {
           notes.set('cause', sentAs(frame, records));
           return [];
         }),
@@ -194,7 +175,7 @@ export function corpusFaults(random: () => number): readonly CorpusFault[] {
       class: 'reordered',
       bug: CORPUS_BUGS.noOrder,
       session: (draw) =>
-        onDelta(draw, (frame, notes, records) => {
+        onDelta(draw, (frame, { notes, records }) => {
           notes.set('sent', sentAs(frame, records));
           return [{ frame, later: 500 }];
         }),
@@ -209,6 +190,9 @@ export function corpusFaults(random: () => number): readonly CorpusFault[] {
     },
     flip('bit flipped in a value', (length, draw) => length - 10 - Math.floor(draw() * Math.min(20, length / 3))),
     flip('bit flipped anywhere', (length, draw) => 2 + Math.floor(draw() * (length - 2))),
+    onTheWay('bytes overwritten', overwritten),
+    onTheWay('frame cut short', (frame, draw) => frame.slice(0, 12 + Math.floor(draw() * (frame.length - 12)))),
+    onTheWay('bytes put in', lengthened),
     atRest('value changed in memory', (keys, draw) => ({
       op: 'patch',
       key: recordKey(keys[Math.floor(draw() * keys.length)]!),
@@ -266,7 +250,53 @@ export function corpusFaults(random: () => number): readonly CorpusFault[] {
       bug: CORPUS_BUGS.singlePrecision,
       isCause: lastOrNextReceipt,
     },
+    {
+      name: 'age measured with two clocks',
+      class: 'clock',
+      bug: CORPUS_BUGS.skewedAge,
+      isCause: ({ records }, index) => index === records.findIndex((one) => isStall(one, 'pending')),
+    },
+    {
+      name: 'client takes nothing in',
+      class: 'not-progressing',
+      bug: CORPUS_BUGS.deaf,
+      session: () => STUCK,
+      isCause: ({ records }, index) => index === records.findIndex((one) => isStall(one, 'behind')),
+    },
+    {
+      name: 'commands swallowed on the way',
+      class: 'pending-stuck',
+      session: (draw) => ({ ...STUCK, deliver: swallowed(draw) }),
+      isCause: noted('cause'),
+    },
+    ...groupFaults(),
   ];
+}
+
+/** A stall has to last before it is one. */
+const STUCK = { length: 24_000, pause: 250 } as const;
+const COMMAND = 12;
+
+function isStall({ body }: TraceRecord, stall: 'pending' | 'behind'): boolean {
+  return body.kind === 'health' && body.target === TARGET && body.state === 'stalled' && body.stalls.includes(stall);
+}
+
+/** From the n-th command of the target on, none arrives. Notes what made the first of them. */
+function swallowed(draw: () => number): Deliver {
+  let wait = 5 + Math.floor(draw() * 20);
+  return (frame, from, to, { notes, records }) => {
+    if (from !== TARGET || frame[1] !== COMMAND || wait-- > 0) return [{ frame, later: 0 }];
+    if (!notes.has('cause')) {
+      const sent = records.findLast(
+        ({ body, wire }) => body.kind === 'send' && body.to === to && sameBytes(wire, frame),
+      );
+      notes.set(
+        'cause',
+        records.findIndex(({ seq }) => seq === sent?.cause[0]),
+      );
+    }
+    return [];
+  };
 }
 
 /** A frame is read before its receipt is told. */

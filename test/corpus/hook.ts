@@ -6,15 +6,30 @@ type Numbers = (value: number) => number;
 /** What planted code asks; one session at a time. */
 export class PlantedHook {
   readonly earlier = new WeakMap<StateRoot, StateRoot>();
+  #target = '';
   #wait = Number.POSITIVE_INFINITY;
   #isOnce = true;
   #struck: () => void = () => {};
 
   /** Strikes at the first chance after so many; from then on always, where not once. */
-  arm(wait: number, isOnce: boolean, struck: () => void): void {
+  arm(target: string, wait: number, isOnce: boolean, struck: () => void): void {
+    this.#target = target;
     this.#wait = wait;
     this.#isOnce = isOnce;
     this.#struck = struck;
+  }
+
+  /** Whether planted code runs for the replica that is to be struck. */
+  isTarget(replica: string): boolean {
+    return replica === this.#target;
+  }
+
+  /** As {@link isTarget}, from the first chance after so many on. */
+  strikes(replica: string): boolean {
+    if (!this.isTarget(replica) || this.#wait-- > 0) return false;
+    this.#struck();
+    this.#struck = () => {};
+    return true;
   }
 
   pick<T>(right: () => T, wrong: () => T): T {

@@ -7,6 +7,8 @@ import type { Trail } from './trail.ts';
 const TOLERATED_NANOSECONDS = 2_000_000_000;
 /** A clock that is set makes one age wrong; one that is compared with another makes all of them wrong. */
 const TIMES = 3;
+/** So many later mutations were answered in time while a stall stood that is said to be over by then. */
+const ANSWERED = 5;
 
 interface Misjudged {
   readonly ref: RecordRef;
@@ -14,28 +16,41 @@ interface Misjudged {
   readonly told: number;
   readonly age: number;
   readonly pending: RecordRef;
+  /** Mutations made since that were answered while it stood. */
+  answered: number;
 }
 
 /** Ages of mutations that wait, as replicas tell them, against those that the trace gives. */
 export class Ages {
   readonly #misjudged = new Map<ReplicaId, Misjudged[]>();
+  readonly #standing = new Map<ReplicaId, Misjudged>();
 
   take(record: TraceRecord, body: TraceBodyOf<'health'>, ref: RecordRef, trail: Trail): void {
-    const own = record.replica === body.target;
+    if (record.replica !== body.target) return;
+    if (body.state === 'recovered') this.#standing.delete(record.replica);
     const oldest = trail.pending.values().next().value;
-    if (!own || body.state !== 'stalled' || !body.stalls.includes('pending') || !oldest) return;
+    if (body.state === 'recovered' || !body.stalls.includes('pending') || !oldest) return;
     const age = record.time - oldest.time;
     if (body.oldestPending - age < TOLERATED_NANOSECONDS || body.oldestPending < 2 * age) return;
     const known = this.#misjudged.get(record.replica) ?? [];
     if (known.length >= TIMES) return;
-    known.push({ ref, time: record.time, told: body.oldestPending, age, pending: oldest.ref });
+    const one = { ref, time: record.time, told: body.oldestPending, age, pending: oldest.ref, answered: 0 };
+    known.push(one);
     this.#misjudged.set(record.replica, known);
+    this.#standing.set(record.replica, one);
+  }
+
+  /** A mutation was answered. */
+  answered(replica: ReplicaId, made: RecordRef): void {
+    const standing = this.#standing.get(replica);
+    if (standing && made.position > standing.ref.position) standing.answered++;
   }
 
   findings(versionOf: (replica: ReplicaId) => number, authority: ReplicaId | undefined): Finding[] {
     return [...this.#misjudged].flatMap(([replica, misjudged]) => {
       const [first] = misjudged;
-      if (!first || misjudged.length < TIMES) return [];
+      const stands = misjudged.some(({ answered }) => answered >= ANSWERED);
+      if (!first || (misjudged.length < TIMES && !stands)) return [];
       return {
         ...{ class: 'clock', replica, against: authority ?? replica, version: versionOf(replica), time: first.time },
         ...{ cause: first.ref, detected: first.ref, confidence: 'high', differences: [] },

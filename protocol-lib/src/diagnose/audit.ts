@@ -76,6 +76,10 @@ export class Audit {
     this.#end = record.time;
     this.#cases.settle(position);
     const trail = this.#trails.of(replica);
+    if (body.kind === 'confirmation') {
+      const made = trail.pending.get(body.mutation.counter);
+      if (made) this.#ages.answered(replica, made.ref);
+    }
     if (replica === this.#authority?.id) this.#authority.take(record, ref, trail);
     else this.#replicas.take(record, ref, trail);
     this.#group?.take(record, ref, trail);
@@ -152,7 +156,11 @@ export class Audit {
     const trail = this.#trails.of(body.target);
     this.#ages.take(record, body, ref, trail);
     if (body.state === 'recovered') trail.stalled = undefined;
-    else trail.stalled ??= { ref, time: record.time, heard: trail.heard, text: body.stalls.join(', ') };
+    else {
+      const { stalls } = body;
+      const text = stalls.join(', ');
+      trail.stalled ??= { ref, time: record.time, heard: trail.heard, text, isBehind: stalls.includes('behind') };
+    }
   }
 }
 

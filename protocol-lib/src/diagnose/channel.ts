@@ -48,7 +48,7 @@ export class Channel {
   }
 
   /** Of the frames that should come next, the one that these bytes were; undefined where they are what was sent, or like nothing. */
-  mostAlike(wire: Uint8Array): SentFrame | undefined {
+  mostAlike(wire: Uint8Array, isUnreadable = false): SentFrame | undefined {
     if (this.log.some((one) => one.wire && areEqual(one.wire, wire))) return undefined;
     const next = this.log.filter((one) => one.receipts.length === 0 && one.ref.position > this.#heardAt && one.wire);
     let best: { readonly frame: SentFrame; readonly likeness: number } | undefined;
@@ -56,7 +56,9 @@ export class Channel {
       const found = likeness(frame.wire!, wire);
       if (found >= MIN_ALIKE && found > (best?.likeness ?? 0)) best = { frame, likeness: found };
     }
-    return best?.frame;
+    // The one whose turn it is, of the same length, if nothing was recognised: nothing else sends what cannot be read.
+    const due = isUnreadable && next[0]?.wire?.length === wire.length ? next[0] : undefined;
+    return best?.frame ?? due;
   }
 
   #heard(frame: SentFrame): SentFrame {

@@ -1,8 +1,9 @@
-import { diffRoots, type StateRoot } from '../merkle/index.ts';
-import type { RecordKey, ReplicaId } from '../state/index.ts';
+import { diffRoots, type StateRoot, sameValue } from '../merkle/index.ts';
+import type { RecordKey, ReplicaId, SyncRecord } from '../state/index.ts';
 import type { TraceRecord, VectorEntries } from '../trace/index.ts';
 import { differencesBetween, tried, wrongValue } from './differences.ts';
 import type { Finding, Forgotten, RecordRef } from './finding.ts';
+import { areRivals } from './partings.ts';
 import { Recent } from './recent.ts';
 import type { Stamps, ToldMutation } from './stamps.ts';
 import type { Trail } from './trail.ts';
@@ -12,6 +13,8 @@ const KEPT_TOUCHES = 65_536;
 const MAX_CASES = 256;
 /** Mutations of late that are looked at for the one whose effect is missing. */
 const MAX_TRIED = 512;
+/** Changes of one record by one replica that are remembered. */
+const KEPT_OF_RECORD = 32;
 
 interface Claim {
   readonly replica: ReplicaId;
@@ -23,10 +26,18 @@ interface Claim {
   readonly time: number;
 }
 
+/** A replica changed a record. */
+interface Touch {
+  readonly ref: RecordRef;
+  /** The operation that it took in, where it tells. */
+  readonly by: string | undefined;
+  readonly value: SyncRecord | undefined;
+}
+
 interface Contradiction {
   readonly claims: readonly Claim[];
   readonly second: Claim;
-  readonly touched: ReadonlyMap<ReplicaId, RecordRef | undefined>;
+  readonly touched: ReadonlyMap<ReplicaId, readonly Touch[]>;
   readonly mutations: readonly ToldMutation[];
 }
 
@@ -37,8 +48,8 @@ interface Contradiction {
 export class Claims {
   readonly #stamps: Stamps;
   readonly #claims = new Recent<string, Claim[]>('states', KEPT_CLAIMS);
-  /** Where each replica last changed each record. */
-  readonly #touches = new Recent<string, RecordRef>('records', KEPT_TOUCHES);
+  /** Where each replica changed each record. */
+  readonly #touches = new Recent<string, Touch[]>('records', KEPT_TOUCHES);
   readonly #contradictions: Contradiction[] = [];
   /** Replicas that contradicted somebody and have not agreed since. */
   readonly #apart = new Set<ReplicaId>();
@@ -48,9 +59,14 @@ export class Claims {
     this.#stamps = stamps;
   }
 
-  touched({ replica, body }: TraceRecord, ref: RecordRef): void {
+  touched({ replica, body }: TraceRecord, ref: RecordRef, trail: Trail, by: string | undefined): void {
     if (body.kind !== 'apply' && body.kind !== 'commit') return;
-    for (const { key } of body.changes) this.#touches.set(touchKey(replica, key), ref);
+    for (const { key } of body.changes) {
+      const touches = this.#touches.get(touchKey(replica, key)) ?? [];
+      touches.push({ ref, by, value: trail.root?.get(key) });
+      if (touches.length > KEPT_OF_RECORD) touches.shift();
+      this.#touches.set(touchKey(replica, key), touches);
+    }
   }
 
   ofVector(vector: VectorEntries, record: TraceRecord, ref: RecordRef, trail: Trail, scope = ''): void {
@@ -62,10 +78,13 @@ export class Claims {
     this.#take(`v${version}`, record, ref, trail);
   }
 
-  /** @param explained replicas of which another finding says why they differ */
-  findings(explained: ReadonlySet<ReplicaId>): Finding[] {
+  /**
+   * @param explained replicas of which another finding says why they differ
+   * @param blamed replicas whose states several others refused
+   */
+  findings(explained: ReadonlySet<ReplicaId>, blamed: ReadonlySet<ReplicaId>): Finding[] {
     return this.#contradictions.flatMap((one) => {
-      const { wrong, right } = sides(one);
+      const { wrong, right } = sides(one, blamed);
       return explained.has(wrong.replica) || explained.has(right.replica) ? [] : judged(one, wrong, right);
     });
   }
@@ -103,7 +122,7 @@ export class Claims {
     }
     const [change] = diffRoots(root, other.root);
     const touched = (replica: ReplicaId) =>
-      [replica, change && this.#touches.get(touchKey(replica, change.key))] as const;
+      [replica, [...((change && this.#touches.get(touchKey(replica, change.key))) ?? [])]] as const;
     this.#contradictions.push({
       claims,
       second: claim,
@@ -118,10 +137,14 @@ function touchKey(replica: ReplicaId, key: RecordKey): string {
 }
 
 /** Most are right; of two the one that came first is taken for right. */
-function sides({ claims, second }: Contradiction): { readonly wrong: Claim; readonly right: Claim } {
+function sides(
+  { claims, second }: Contradiction,
+  blamed: ReadonlySet<ReplicaId>,
+): { readonly wrong: Claim; readonly right: Claim } {
   const votes = (hash: string) => claims.filter(({ root }) => root.hash === hash).length;
   const first = claims.find(({ root }) => root.hash !== second.root.hash)!;
-  const isSecondRight = votes(second.root.hash) > votes(first.root.hash);
+  const lead = votes(second.root.hash) - votes(first.root.hash);
+  const isSecondRight = lead > 0 || (lead === 0 && blamed.has(first.replica) && !blamed.has(second.replica));
   return isSecondRight ? { wrong: first, right: second } : { wrong: second, right: first };
 }
 
@@ -139,7 +162,8 @@ function judged(one: Contradiction, wrong: Claim, right: Claim): Finding {
     ({ mutation }) =>
       mutation.writer !== wrong.replica &&
       mutation.changes.length > 0 &&
-      tried(wrong.root, mutation.changes)?.hash === right.root.hash,
+      tried(wrong.root, mutation.changes)?.hash === right.root.hash &&
+      !one.mutations.some((other) => areRivals(mutation, other.mutation)),
   );
   if (missed) {
     const { writer, counter } = missed.mutation;
@@ -151,7 +175,7 @@ function judged(one: Contradiction, wrong: Claim, right: Claim): Finding {
       confirm: `look at what ${wrong.replica} does with the mutations of one frame`,
     };
   }
-  const cause = one.touched.get(wrong.replica) ?? wrong.reached;
+  const cause = parting(one.touched.get(wrong.replica) ?? [], one.touched.get(right.replica) ?? []) ?? wrong.reached;
   const isMajority = one.claims.filter(({ root }) => root.hash === right.root.hash).length > 1;
   return {
     ...known,
@@ -162,4 +186,13 @@ function judged(one: Contradiction, wrong: Claim, right: Claim): Finding {
     evidence: [{ text: `${wrong.replica} came to its value here.`, record: cause }, ...roots],
     confirm: 'merge the same on each build, in both orders',
   };
+}
+
+/** Where two replicas came to two values by the same operation; else where the one last changed the record. */
+function parting(wrong: readonly Touch[], right: readonly Touch[]): RecordRef | undefined {
+  const first = wrong.find(({ by, value }) => {
+    const other = by === undefined ? undefined : right.find((one) => one.by === by);
+    return other !== undefined && !sameValue(value ?? null, other.value ?? null);
+  });
+  return (first ?? wrong.at(-1))?.ref;
 }

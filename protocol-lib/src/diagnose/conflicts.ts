@@ -1,4 +1,5 @@
 import { canonicalBytes } from '../bytes/index.ts';
+import type { ReplicaId } from '../state/index.ts';
 import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
 import { differenceIn, wrongValue } from './differences.ts';
 import type { Finding, Forgotten, RecordRef } from './finding.ts';
@@ -6,39 +7,48 @@ import { Recent } from './recent.ts';
 
 const KEPT_CONFLICTS = 10_000;
 const MAX_FINDINGS = 1_000;
+/** Answers to one question that are held against each other. */
+const MAX_ANSWERS = 64;
 
-interface Resolved {
-  readonly record: TraceRecord;
+interface Answer {
+  readonly replica: ReplicaId;
+  readonly time: number;
   readonly body: TraceBodyOf<'conflict'>;
   readonly ref: RecordRef;
+  readonly result: string;
 }
 
-/** Conflicts that were resolved, so that the same one on two replicas can be compared. */
+/** Conflicts that were resolved, so that the same one on several replicas can be compared. */
 export class Conflicts {
-  readonly #first = new Recent<string, Resolved>('conflicts', KEPT_CONFLICTS);
-  readonly #findings: Finding[] = [];
+  readonly #answers = new Recent<string, Answer[]>('conflicts', KEPT_CONFLICTS);
+  /** Questions to which there is more than one answer. */
+  readonly #disputed = new Map<string, Answer[]>();
   #lost = 0;
 
-  take(record: TraceRecord, body: TraceBodyOf<'conflict'>, ref: RecordRef): void {
+  take({ replica, time }: TraceRecord, body: TraceBodyOf<'conflict'>, ref: RecordRef): void {
     if (body.state === 'waiting') return;
     const sides = body.sides.toSorted((a, b) => (a.writer < b.writer ? -1 : 1));
     const question = textOf({ key: body.key, field: body.field ?? null, state: body.state, base: body.base, sides });
-    const before = this.#first.get(question);
-    if (!before) {
-      this.#first.set(question, { record, body, ref });
+    const answer = { replica, time, body, ref, result: textOf(body.result) };
+    const answers = this.#answers.get(question);
+    if (!answers) {
+      this.#answers.set(question, [answer]);
       return;
     }
-    if (before.record.replica === record.replica || textOf(before.body.result) === textOf(body.result)) return;
-    if (this.#findings.length < MAX_FINDINGS) this.#findings.push(differently(before, { record, body, ref }));
+    if (answers.some((one) => one.replica === replica && one.result === answer.result)) return;
+    if (answers.length < MAX_ANSWERS) answers.push(answer);
+    const isDisputed = answers.some((one) => one.replica !== replica && one.result !== answer.result);
+    if (!isDisputed || this.#disputed.has(question)) return;
+    if (this.#disputed.size < MAX_FINDINGS) this.#disputed.set(question, answers);
     else this.#lost++;
   }
 
-  get forgotten(): Forgotten[] {
-    return [this.#first.forgotten, { memory: 'findings', kept: MAX_FINDINGS, forgotten: this.#lost }];
+  findings(): Finding[] {
+    return [...this.#disputed.values()].flatMap((answers) => differently(answers) ?? []);
   }
 
-  findings(): readonly Finding[] {
-    return this.#findings;
+  get forgotten(): Forgotten[] {
+    return [this.#answers.forgotten, { memory: 'findings', kept: MAX_FINDINGS, forgotten: this.#lost }];
   }
 }
 
@@ -46,21 +56,26 @@ function textOf(value: Parameters<typeof canonicalBytes>[0]): string {
   return String(canonicalBytes(value));
 }
 
-function differently(before: Resolved, after: Resolved): Finding {
-  const { body, record, ref } = after;
-  const other = before.record.replica;
-  const differences = [differenceIn(body.key, body.result, before.body.result)];
-  const isPolicy = before.body.policy !== body.policy;
+/** Most are right; of as many on both sides those that were first. */
+function differently(answers: readonly Answer[]): Finding | undefined {
+  const byResult = [...Map.groupBy(answers, ({ result }) => result).values()];
+  const right = byResult.reduce((best, one) => (one.length > best.length ? one : best));
+  const wrong = answers.find(({ result }) => result !== right[0]!.result);
+  const other = right.find(({ replica }) => replica !== wrong?.replica);
+  if (!wrong || !other) return undefined;
+  const { body, replica, ref } = wrong;
+  const later = ref.position > other.ref.position ? wrong : other;
+  const differences = [differenceIn(body.key, body.result, other.body.result)];
+  const isPolicy = other.body.policy !== body.policy;
   return {
     class: 'conflict-resolved-differently',
-    ...{ replica: record.replica, against: other, version: 0, time: record.time, cause: ref, detected: ref },
-    differences,
-    ...wrongValue(differences),
-    confidence: 'high',
+    ...{ replica, against: other.replica, version: 0, time: later.time, cause: ref, detected: later.ref },
+    ...{ differences, ...wrongValue(differences) },
+    confidence: right.length > 1 ? 'high' : 'medium',
     reason: isPolicy ? 'the same sides were given to two policies' : 'the same policy was given the same sides',
     evidence: [
-      { text: `${other} resolved it by ${before.body.policy}: ${before.body.reason}`, record: before.ref },
-      { text: `${record.replica} resolved it by ${body.policy}: ${body.reason}`, record: ref },
+      { text: `${other.replica} resolved it by ${other.body.policy}: ${other.body.reason}`, record: other.ref },
+      { text: `${replica} resolved it by ${body.policy}: ${body.reason}`, record: ref },
     ],
     confirm: 'give both sides to the resolver of each build, in both orders',
   };

@@ -58,7 +58,7 @@ export class Frames {
 
   /** The frame that bytes which nobody could read were sent as, where they are not what was sent. */
   changed(receiver: ReplicaId, from: ReplicaId, wire: Uint8Array): SentFrame | undefined {
-    return this.#known(from, receiver)?.mostAlike(wire);
+    return this.#known(from, receiver)?.mostAlike(wire, true);
   }
 
   /** Frames with state that were sent to a replica of late, oldest first. */

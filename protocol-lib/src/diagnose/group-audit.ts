@@ -4,6 +4,7 @@ import { Claims } from './claims.ts';
 import type { Finding, Forgotten, RecordRef } from './finding.ts';
 import type { Frames } from './frames.ts';
 import { Operations } from './operations.ts';
+import { Partings } from './partings.ts';
 import { Stamps } from './stamps.ts';
 import type { Trail } from './trail.ts';
 import type { Trails } from './trails.ts';
@@ -13,6 +14,7 @@ export class GroupAudit {
   readonly #stamps: Stamps;
   readonly #operations: Operations;
   readonly #claims: Claims;
+  readonly #partings: Partings;
   /** The last operation that each replica took in, and what it had seen then. */
   readonly #lastOperation = new Map<ReplicaId, { readonly seq: number; readonly body: TraceBodyOf<'operation'> }>();
   /** Whether versions are decided on: each is one state then. */
@@ -22,6 +24,7 @@ export class GroupAudit {
     this.#stamps = new Stamps(header, trails, frames);
     this.#operations = new Operations(frames);
     this.#claims = new Claims(this.#stamps);
+    this.#partings = new Partings(frames, this.#stamps, trails);
   }
 
   /** After the replica's own trail has taken in the record. */
@@ -47,6 +50,12 @@ export class GroupAudit {
         this.#operations.take(record, body, ref, trail);
         this.#lastOperation.set(replica, { seq: record.seq, body });
         return;
+      case 'mismatch':
+        this.#partings.take(record, body, ref, trail);
+        return;
+      case 'hash':
+        if (body.agrees) this.#partings.agreed(replica);
+        return;
       case 'refused':
         this.#stamps.refused(record, body, ref);
         return;
@@ -63,17 +72,21 @@ export class GroupAudit {
   findings(explained: Iterable<ReplicaId>): Finding[] {
     const found = [...this.#stamps.findings(), ...this.#operations.findings()];
     const known = new Set([...explained, ...found.map(({ replica }) => replica)]);
-    return [...found, ...this.#claims.findings(known)];
+    const claimed = this.#claims.findings(known, this.#partings.blamed);
+    for (const { replica, against } of claimed) known.add(replica).add(against);
+    return [...found, ...claimed, ...this.#partings.findings(known)];
   }
 
   get forgotten(): Forgotten[] {
-    return [this.#stamps.forgotten, ...this.#operations.forgotten, ...this.#claims.forgotten];
+    return [this.#stamps.forgotten, ...this.#operations.forgotten, ...this.#claims.forgotten, this.#partings.forgotten];
   }
 
   #changed(record: TraceRecord, body: TraceBodyOf<'commit' | 'apply'>, ref: RecordRef, trail: Trail): void {
-    this.#claims.touched(record, ref);
     const operation = this.#lastOperation.get(record.replica);
-    if (operation && operation.seq === record.cause[0]) {
+    const isOf = operation && operation.seq === record.cause[0];
+    const by = isOf ? `${operation.body.writer}:${operation.body.counter}` : undefined;
+    this.#claims.touched(record, ref, trail, by);
+    if (isOf) {
       this.#claims.ofVector(operation.body.vector, record, ref, trail, operation.body.crdt);
     } else if (operation) this.#operations.reset(record.replica, false);
     if (this.#isDecided) this.#claims.ofVersion(body.kind === 'apply' ? body.to : body.version, record, ref, trail);

@@ -165,6 +165,8 @@ export class ReplicaAudit {
       this.#openAtRest(record, ref, trail, body.version, body.own);
       return;
     }
+    // Peers that took in the same and hold another state are compared with each other.
+    if (!this.#authority) return;
     const receipt = this.#frames.received(record.cause[0]);
     if (body.reason === 'base') {
       this.#refusedDelta(record, body, ref, trail, receipt);
@@ -204,7 +206,7 @@ export class ReplicaAudit {
       if (isTold) this.#cases.verdict({ ...told, replica: trail.id, against: this.#against(trail) });
       return;
     }
-    if (!isTold) return;
+    if (!isTold || (!this.#authority && held?.root.hash === body.own)) return;
     // Said before it was put right, and heard only now.
     const sent = this.#frames.received(record.cause[0])?.sent;
     if (sent && sent.ref.position < trail.agreedAgain) return;

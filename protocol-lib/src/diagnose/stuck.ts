@@ -9,7 +9,11 @@ const ENOUGH_FRAMES = 3;
 
 /** Replicas that are connected, differ from nobody, and do not get on. Those that hear nothing are cut off, which is no fault of theirs. */
 export function stuckFindings(trails: readonly Trail[], authority: ReplicaId | undefined, end: number): Finding[] {
-  return trails.flatMap((trail) => stuckPending(trail, authority, end) ?? stalled(trail, authority, end) ?? []);
+  return trails.flatMap((trail) => {
+    const stall = stalled(trail, authority, end);
+    // Who takes nothing in is told no answers either.
+    return stall && trail.stalled?.isBehind ? stall : (stuckPending(trail, authority, end) ?? stall ?? []);
+  });
 }
 
 function stalled(trail: Trail, authority: ReplicaId | undefined, end: number): Finding | undefined {

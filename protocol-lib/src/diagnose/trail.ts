@@ -46,6 +46,8 @@ export interface Pending {
 export interface Step {
   readonly version: Version;
   readonly root: StateRoot;
+  /** The record with which it came to it. */
+  readonly at: RecordRef;
 }
 
 const KEPT_STEPS = 64;
@@ -78,7 +80,13 @@ export class Trail {
   /** The highest number received of each sender on this connection. */
   readonly highest = new Map<ReplicaId, number>();
   stalled:
-    | { readonly ref: RecordRef; readonly time: number; readonly heard: number; readonly text: string }
+    | {
+        readonly ref: RecordRef;
+        readonly time: number;
+        readonly heard: number;
+        readonly text: string;
+        readonly isBehind: boolean;
+      }
     | undefined;
 
   constructor(id: ReplicaId) {
@@ -102,7 +110,7 @@ export class Trail {
     this.version = version;
     this.root = root;
     this.verified = at;
-    this.steps.push({ version, root });
+    this.steps.push({ version, root, at });
     if (this.steps.length <= KEPT_STEPS) return;
     this.steps.shift();
     this.#forgottenSteps++;

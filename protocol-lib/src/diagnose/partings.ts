@@ -1,0 +1,145 @@
+import { areConcurrent, idOf, type Mutation } from '../conflict/index.ts';
+import type { MessageOf } from '../messages/index.ts';
+import type { ReplicaId } from '../state/index.ts';
+import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
+import type { Finding, Forgotten, RecordRef } from './finding.ts';
+import type { Frames } from './frames.ts';
+import type { Stamps, ToldMutation } from './stamps.ts';
+import type { Trail } from './trail.ts';
+import type { Trails } from './trails.ts';
+
+const MAX_FINDINGS = 1_000;
+/** Mutations of late that are looked at for those that two writers made without knowledge of each other. */
+const MAX_COMPARED = 512;
+/** Of these each is held against each, where those of the frame have no rival: a merge decides on what was before them too. */
+const MAX_PAIRED = 64;
+
+/** Peers that refused each other's changes, since the same mutations gave them another state. */
+export class Partings {
+  readonly #frames: Frames;
+  readonly #trails: Trails;
+  readonly #stamps: Stamps;
+  readonly #findings: Finding[] = [];
+  /** Who refused what a replica stated, and the first finding of it. */
+  readonly #refusals = new Map<
+    ReplicaId,
+    { readonly by: Set<ReplicaId>; readonly first: number; readonly reached: RecordRef | undefined }
+  >();
+  /** Pairs that parted and have not been found equal since. */
+  readonly #apart = new Set<string>();
+  #lost = 0;
+
+  constructor(frames: Frames, stamps: Stamps, trails: Trails) {
+    this.#trails = trails;
+    this.#frames = frames;
+    this.#stamps = stamps;
+  }
+
+  agreed(replica: ReplicaId): void {
+    for (const pair of [...this.#apart]) if (pair.split(' ').includes(replica)) this.#apart.delete(pair);
+  }
+
+  take(record: TraceRecord, body: TraceBodyOf<'mismatch'>, ref: RecordRef, trail: Trail): void {
+    const receipt = this.#frames.received(record.cause[0]);
+    const message = receipt && this.#frames.message(receipt.wire, receipt.sent?.from ?? record.replica);
+    // What it holds is not what its records say: that is another matter.
+    if (body.reason !== 'root' || message?.type !== 'PEER_CHANGES' || trail.root?.hash !== body.own) return;
+    const pair = [record.replica, message.sender].sort().join(' ');
+    if (this.#apart.has(pair)) return;
+    this.#apart.add(pair);
+    this.#refused(record.replica, message);
+    if (this.#findings.length >= MAX_FINDINGS) {
+      this.#lost++;
+      return;
+    }
+    const rivals = this.#rivalsIn(message.mutations);
+    const ids = rivals?.map(({ mutation }) => idOf(mutation)).join(' and ');
+    this.#findings.push({
+      class: rivals ? 'conflict-resolved-differently' : 'unknown',
+      ...{ replica: record.replica, against: message.sender, version: body.version, time: record.time },
+      ...{ cause: receipt!.ref, detected: ref, confidence: rivals ? 'medium' : 'low', differences: [] },
+      reason: rivals
+        ? `the same mutations gave two states, and ${ids} were made without knowledge of each other`
+        : 'the same mutations gave two states, and the capture does not show which of them',
+      evidence: [
+        { text: `${message.sender} sent changes that lead to the root ${message.root}.`, record: receipt!.ref },
+        { text: `${record.replica} came to another root with them, and refused them.`, record: ref },
+        ...(rivals ?? []).map(({ mutation, made }) => ({
+          text: `${idOf(mutation)} was made here, on ${mutation.changes.map(({ key }) => key).join(', ')}.`,
+          record: made,
+        })),
+      ],
+      confirm: 'merge these mutations on each build, and compare their policies',
+    });
+  }
+
+  /** @param explained replicas of which another finding says why they differ */
+  findings(explained: ReadonlySet<ReplicaId>): Finding[] {
+    const blamed = [...this.blamed].filter((one) => !explained.has(one));
+    const known = new Set([...explained, ...blamed]);
+    const others = this.#findings.filter(({ replica, against }) => !known.has(replica) && !known.has(against));
+    return [...blamed.flatMap((one) => this.#ofBlamed(one)), ...others];
+  }
+
+  /** Replicas whose states several others refused: it is these that are wrong. */
+  get blamed(): ReadonlySet<ReplicaId> {
+    return new Set([...this.#refusals].filter(([, { by }]) => by.size > 1).map(([sender]) => sender));
+  }
+
+  #refused(replica: ReplicaId, { sender, root }: MessageOf<'PEER_CHANGES'>): void {
+    const known = this.#refusals.get(sender);
+    if (known) known.by.add(replica);
+    else {
+      const reached = this.#trails.of(sender).steps.find((step) => step.root.hash === root)?.at;
+      this.#refusals.set(sender, { by: new Set([replica]), first: this.#findings.length, reached });
+    }
+  }
+
+  /** The finding of one whom several refused, from the record with which it came to what it said. */
+  #ofBlamed(sender: ReplicaId): Finding[] {
+    const { by, first, reached } = this.#refusals.get(sender)!;
+    const finding = this.#findings[first];
+    if (!finding) return [];
+    const others = [...by].filter((one) => one !== finding.replica);
+    return [
+      {
+        ...finding,
+        ...{ replica: sender, against: finding.replica, cause: reached ?? finding.cause },
+        evidence: [
+          ...(reached ? [{ text: `${sender} came to that root here.`, record: reached }] : []),
+          ...finding.evidence,
+          { text: `What ${sender} says was refused by ${others.join(' and ')} too.` },
+        ],
+      },
+    ];
+  }
+
+  get forgotten(): Forgotten {
+    return { memory: 'findings', kept: MAX_FINDINGS, forgotten: this.#lost };
+  }
+
+  /** Two mutations on one record whose writers knew nothing of each other, one of them in the frame if there is such a pair. */
+  #rivalsIn(mutations: readonly Mutation[]): readonly [ToldMutation, ToldMutation] | undefined {
+    const latest = this.#stamps.latest().slice(0, MAX_COMPARED);
+    const named = new Set(mutations.map(idOf));
+    const told = latest.filter(({ mutation }) => named.has(idOf(mutation)));
+    return pairOf(told, latest) ?? pairOf(latest.slice(0, MAX_PAIRED), latest.slice(0, MAX_PAIRED));
+  }
+}
+
+function pairOf(
+  some: readonly ToldMutation[],
+  all: readonly ToldMutation[],
+): readonly [ToldMutation, ToldMutation] | undefined {
+  for (const one of some) {
+    const other = all.find(({ mutation }) => areRivals(mutation, one.mutation));
+    if (other) return [one, other];
+  }
+  return undefined;
+}
+
+/** Whether two mutations changed a record without knowledge of each other. */
+export function areRivals(left: Mutation, right: Mutation): boolean {
+  if (!areConcurrent(left, right)) return false;
+  return left.changes.some(({ key }) => right.changes.some((other) => other.key === key));
+}
