@@ -38,11 +38,11 @@ export class Frames {
   }
 
   receive(record: TraceRecord, body: TraceBodyOf<'receive'>, ref: RecordRef, trail: Trail): ReceivedFrame {
-    const { type, sequence, sender, from } = body;
-    // A frame that was changed on the way may name another sender than the one whose link it came over.
-    const sent =
-      this.#known(sender, record.replica)?.match(type, sequence, record.wire) ??
-      (from !== sender && record.wire ? this.#known(from, record.replica)?.mostAlike(record.wire) : undefined);
+    const { type, sequence, sender } = body;
+    const channel = this.#known(sender, record.replica);
+    const sent = channel
+      ? channel.match(type, sequence, record.wire)
+      : record.wire && this.#misnamed(record.replica, type, sequence, record.wire);
     const isRepeated = (sent?.receipts.length ?? 0) > 0;
     const highest = trail.highest.get(sender) ?? 0;
     trail.highest.set(sender, Math.max(highest, sequence));
@@ -99,6 +99,15 @@ export class Frames {
       { memory: 'frames', kept: KEPT_FRAMES, forgotten: frames.reduce((sum, one) => sum + one, 0) },
       ...channels.map((ofReceiver) => ofReceiver.forgotten),
     ];
+  }
+
+  /** A frame in the name of one who never sent anything may be another's, whose name was changed on the way. */
+  #misnamed(receiver: ReplicaId, type: string, sequence: number, wire: Uint8Array): SentFrame | undefined {
+    for (const channel of this.#channels.get(receiver)?.values() ?? []) {
+      const found = channel.mostAlike(wire);
+      if (found?.type === type && found.sequence === sequence) return found;
+    }
+    return undefined;
   }
 
   #known(sender: ReplicaId, receiver: ReplicaId): Channel | undefined {
