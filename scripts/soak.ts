@@ -24,6 +24,7 @@ import { run } from './process.ts';
  *     --kills N [--seed S]                  kill a real server N times while it works, and compare its log with what was told
  *     --mutated N [--seed S]                open N capture files that were changed anywhere: no crash, no wrong state shown as right
  *     --heap MINUTES                        a server under load; fails where its heap grows
+ *     --corpus N [--from S]                 diagnose N seeds of every fault of the corpus, and ten times as many clean sessions
  *     --planted [--sample N]                plant every bug and print which of them die
  *     nothing, or arguments of vitest       every property test, 100 times as often
  */
@@ -49,16 +50,31 @@ const names = [
 const isSimulation = process.argv.slice(2).some((one) => /^--(seeds?|planted)(=|$)/.test(one));
 const isKilling = process.argv.slice(2).some((one) => /^--kills(=|$)/.test(one));
 const isMutating = process.argv.slice(2).some((one) => /^--mutated(=|$)/.test(one));
+const isCorpus = process.argv.slice(2).some((one) => /^--corpus(=|$)/.test(one));
 const isHeap = process.argv.slice(2).some((one) => /^--heap(=|$)/.test(one));
 process.exitCode = isHeap
   ? await heap()
-  : isMutating
-    ? await mutants()
-    : isKilling
-      ? await kills()
-      : isSimulation
-        ? await simulation()
-        : await properties();
+  : isKilling
+    ? await kills()
+    : isMutating
+      ? await mutants()
+      : isCorpus
+        ? await corpus()
+        : isSimulation
+          ? await simulation()
+          : await properties();
+
+async function corpus(): Promise<number> {
+  const { values } = parseArgs({ options: { corpus: { type: 'string' }, from: { type: 'string' } } });
+  const seeds = Number(values.corpus);
+  if (!Number.isSafeInteger(seeds) || seeds < 1) {
+    console.error('--corpus takes a number of seeds');
+    return 2;
+  }
+  const args = ['--seeds', String(seeds), '--clean', String(10 * seeds), '--from', values.from ?? '1', '--verbose'];
+  const { code } = await run('node', [resolve(root, 'test/corpus/run.ts'), ...args], { cwd: root });
+  return code;
+}
 
 async function heap(): Promise<number> {
   const minutes = Number(parseArgs({ options: { heap: { type: 'string' } } }).values.heap);

@@ -3,25 +3,36 @@ import { type CleanOutcome, diagnoseClean, diagnoseFault, LATENCIES, type Outcom
 import { corpusFaults } from './faults.ts';
 import { matrixText, scores } from './matrix.ts';
 
-/** `node test/corpus/run.ts [--seeds 20] [--clean 200] [--only NAME] [--json]`: makes the corpus, diagnoses it, prints the matrix. */
+/**
+ * `node test/corpus/run.ts [--seeds 20] [--clean 200] [--from 1] [--only NAME] [--json] [--verbose]`: makes the corpus, diagnoses it, prints
+ * the matrix. Seeds begin at `from`.
+ */
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '20' },
     clean: { type: 'string', default: '200' },
+    from: { type: 'string', default: '1' },
     only: { type: 'string' },
     json: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
 });
+const from = Number(values.from);
+const faults = corpusFaults(() => 0).filter(({ name }) => values.only === undefined || name.includes(values.only));
+const total = faults.length * Number(values.seeds) * LATENCIES.length + Number(values.clean);
 const outcomes: Outcome[] = [];
-for (const fault of corpusFaults(() => 0)) {
-  if (values.only !== undefined && !fault.name.includes(values.only)) continue;
-  for (let seed = 1; seed <= Number(values.seeds); seed++) {
+const clean: CleanOutcome[] = [];
+for (const fault of faults) {
+  for (let seed = from; seed < from + Number(values.seeds); seed++) {
     for (const latency of LATENCIES) outcomes.push(await diagnoseFault(fault, seed, latency));
+    tell();
   }
 }
-const clean: CleanOutcome[] = [];
-for (let seed = 1; seed <= Number(values.clean); seed++) clean.push(await diagnoseClean(seed));
+for (let seed = from; seed < from + Number(values.clean); seed++) {
+  clean.push(await diagnoseClean(seed));
+  tell();
+}
+if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
 const sum = scores(outcomes, clean);
 if (values.json) console.log(JSON.stringify(sum));
 else console.log(matrixText(outcomes, clean));
@@ -30,3 +41,7 @@ if (values.verbose) {
   for (const one of clean) if (one.findings.length > 0) console.log(JSON.stringify(one, undefined, 1).slice(0, 3_000));
 }
 process.exitCode = sum.reached ? 0 : 1;
+
+function tell(): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r${outcomes.length + clean.length} of ${total} sessions `);
+}
