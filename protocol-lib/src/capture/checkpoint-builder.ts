@@ -6,14 +6,15 @@ import { decodeTraceRecord } from './record-codec.ts';
 export const CHECKPOINT_STATES = 256;
 /** What one replica's records may take while they wait to be worked out; a state above that has no checkpoints. */
 const WAITING_MAX_BYTES = 1024 * 1024;
+const FIRST_BYTES = 1024;
 
 /** What is known of one replica while records come. */
 interface Waiting {
   /** The state before the records that wait; undefined where the first of them tells all of it. */
   state: Committed | undefined;
-  /** Encoded records that tell or change the state, since then. */
-  records: Uint8Array[];
-  bytes: number;
+  /** Encoded records that tell or change the state since then, one behind the other, and where each ends. */
+  bytes: Uint8Array;
+  readonly ends: number[];
   /** Whether too much waited: nothing more is known until a record tells the whole state. */
   isLost: boolean;
 }
@@ -39,36 +40,56 @@ export class CheckpointBuilder {
     this.#waiting.delete(replica);
   }
 
-  /** The next record that tells or changes the state of a replica; `isWhole` where it is a snapshot. */
-  next(replica: number, position: number, record: Uint8Array, isWhole: boolean): void {
+  /**
+   * The next record that tells or changes the state of a replica, in `length` bytes from `offset` of `bytes`; `isWhole` where it is a
+   * snapshot.
+   */
+  next(replica: number, position: number, bytes: Uint8Array, offset: number, length: number, isWhole: boolean): void {
     let waiting = this.#waiting.get(replica);
-    if (!waiting || isWhole) {
-      waiting = { state: undefined, records: [], bytes: 0, isLost: false };
+    if (!waiting) {
+      waiting = { state: undefined, bytes: new Uint8Array(FIRST_BYTES), ends: [], isLost: false };
       this.#waiting.set(replica, waiting);
+    } else if (isWhole) {
+      waiting.state = undefined;
+      waiting.isLost = false;
+      waiting.ends.length = 0;
     }
     if (waiting.isLost) return;
-    waiting.bytes += record.length;
-    if (waiting.bytes > WAITING_MAX_BYTES) {
-      Object.assign(waiting, { state: undefined, records: [], isLost: true });
+    const start = waiting.ends.at(-1) ?? 0;
+    const end = start + length;
+    if (end > WAITING_MAX_BYTES) {
+      Object.assign(waiting, { state: undefined, bytes: new Uint8Array(FIRST_BYTES), isLost: true });
+      waiting.ends.length = 0;
       return;
     }
-    // The bytes are a part of a chunk's, which would be kept whole.
-    waiting.records.push(record.slice());
-    if (waiting.records.length > CHECKPOINT_STATES) this.#workOut(replica, position, waiting);
+    if (end > waiting.bytes.length) waiting.bytes = larger(waiting.bytes, end);
+    // They are a part of a chunk's, which would be kept whole. One memory for all of a replica's costs far less than one for each.
+    waiting.bytes.set(bytes.subarray(offset, offset + length), start);
+    waiting.ends.push(end);
+    if (waiting.ends.length > CHECKPOINT_STATES) this.#workOut(replica, position, waiting);
   }
 
   #workOut(replica: number, position: number, waiting: Waiting): void {
     let state = waiting.state ?? nothingKnown;
-    for (const record of waiting.records) {
+    let start = 0;
+    for (const end of waiting.ends) {
       try {
-        state = advance(state, decodeTraceRecord(record), undefined);
+        state = advance(state, decodeTraceRecord(waiting.bytes.subarray(start, end)), undefined);
       } catch (error) {
         if (!isSyncError(error)) throw error;
         state = { ...state, unknown: error.message };
       }
+      start = end;
     }
-    Object.assign(waiting, { state, records: [], bytes: 0 });
+    waiting.state = state;
+    waiting.ends.length = 0;
     // A repair is worked out with what was found before it, which a checkpoint does not have.
     if (state.unknown === undefined && !state.found) this.#take(replica, position, state);
   }
+}
+
+function larger(bytes: Uint8Array, needed: number): Uint8Array {
+  const grown = new Uint8Array(Math.max(needed, bytes.length * 2));
+  grown.set(bytes);
+  return grown;
 }

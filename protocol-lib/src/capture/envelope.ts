@@ -60,6 +60,9 @@ export const LEVELS = levels.texts;
 
 export const ABSENT = 0xffff;
 const FIELDS_GUESSED = 12;
+/** What a name says in a record. */
+const ROLE = { replica: 0, peer: 1, sender: 2, type: 3 } as const;
+const ROLES = 4;
 
 /**
  * The figures of one trace record, read straight from its bytes into fields that are used again for the
@@ -96,6 +99,7 @@ export class Envelope {
   level = 0;
   pending = 0;
   readonly #cursor = new MsgpackCursor();
+  readonly #nameGuesses = new Int32Array(TRACE_KINDS.length * ROLES).fill(-1);
   readonly #guesses = new Int8Array(TRACE_KINDS.length * FIELDS_GUESSED).fill(-1);
 
   constructor(replicas: ByteNames, types: ByteNames) {
@@ -110,7 +114,8 @@ export class Envelope {
     if (cursor.array() !== 8) cursor.fail('an array of 8');
     this.seq = cursor.uint();
     this.time = cursor.uint();
-    this.replica = this.#name(this.replicas);
+    // Whose record it is stands before its kind: that of the record before is as good a guess.
+    this.replica = this.#name(this.replicas, ROLE.replica);
     this.kind = cursor.uint();
     if (this.kind >= TRACE_KINDS.length) cursor.fail('a known kind');
     this.causes.length = 0;
@@ -164,24 +169,24 @@ export class Envelope {
     const cursor = this.#cursor;
     switch (field) {
       case F.from:
-        if (isString(cursor.peek())) this.peer = this.#name(this.replicas);
+        if (isString(cursor.peek())) this.peer = this.#name(this.replicas, ROLE.peer);
         else this.from = cursor.uint();
         return;
       case F.to:
-        if (isString(cursor.peek())) this.peer = this.#name(this.replicas);
+        if (isString(cursor.peek())) this.peer = this.#name(this.replicas, ROLE.peer);
         else if (this.kind !== KIND.mismatch) this.version = cursor.uint();
         else cursor.skip();
         return;
       case F.against:
       case F.target:
-        if (isString(cursor.peek())) this.peer = this.#name(this.replicas);
+        if (isString(cursor.peek())) this.peer = this.#name(this.replicas, ROLE.peer);
         else cursor.skip();
         return;
       case F.sender:
-        this.sender = this.#name(this.replicas);
+        this.sender = this.#name(this.replicas, ROLE.sender);
         return;
       case F.type:
-        this.type = this.#name(this.types);
+        this.type = this.#name(this.types, ROLE.type);
         return;
       case F.sequence:
         this.sequence = cursor.uint();
@@ -229,10 +234,16 @@ export class Envelope {
     }
   }
 
-  #name(names: ByteNames): number {
-    const length = this.#cursor.stringBytes();
-    const id = names.intern(this.#cursor.bytes, this.#cursor.offset - length, length);
-    if (id >= ABSENT) this.#cursor.fail(`at most ${ABSENT} different names`);
+  /** A name in this role of this kind is mostly the one that stood there in the record before. */
+  #name(names: ByteNames, role: number): number {
+    const cursor = this.#cursor;
+    const length = cursor.stringBytes();
+    const slot = this.kind * ROLES + role;
+    const guess = this.#nameGuesses[slot]!;
+    if (guess >= 0 && names.is(guess, cursor.bytes, cursor.offset - length, length)) return guess;
+    const id = names.intern(cursor.bytes, cursor.offset - length, length);
+    if (id >= ABSENT) cursor.fail(`at most ${ABSENT} different names`);
+    this.#nameGuesses[slot] = id;
     return id;
   }
 
@@ -256,7 +267,7 @@ export class Envelope {
     if (cursor.takeNil()) return;
     for (let left = cursor.map(); left > 0; left--) {
       const field = this.#find(mutationNames);
-      if (field === 0) this.writer = this.#name(this.replicas);
+      if (field === 0) this.writer = this.#name(this.replicas, ROLE.sender);
       else if (field === 1) this.counter = cursor.uint();
       else cursor.skip();
     }

@@ -27,6 +27,10 @@ export class IndexBuilder {
   readonly #checkpoints: CheckpointBuilder | undefined;
   readonly #envelope: Envelope;
   #nextSeq = -1;
+  /** The last place where `seq` is not one more than before. */
+  #breakAt = -1;
+  #breakSeq = Number.POSITIVE_INFINITY;
+  #highestBreak = -1;
   #lastTime = 0;
   /** Whether a group decides each version by votes, so that one version is one state though there is no authority. */
   #isDecidedByVotes = false;
@@ -101,6 +105,10 @@ export class IndexBuilder {
       }
       index.breakAt.push(position);
       index.breakSeq.push(seq);
+      // Where numbers go back, a search finds what it finds.
+      this.#breakSeq = seq > this.#highestBreak ? seq : Number.POSITIVE_INFINITY;
+      this.#highestBreak = Math.max(this.#highestBreak, seq);
+      this.#breakAt = position;
     }
     this.#nextSeq = seq + 1;
   }
@@ -108,13 +116,21 @@ export class IndexBuilder {
   #takeCauses(page: GrowingPage, slot: number, position: number): void {
     const { causes } = this.#envelope;
     const { index } = this;
-    page.cause[slot] = causes.length === 0 ? -1 : index.positionOfSeq(causes[0]!);
+    page.cause[slot] = causes.length === 0 ? -1 : this.#positionOf(causes[0]!);
     for (let at = 1; at < causes.length; at++) {
-      const cause = index.positionOfSeq(causes[at]!);
+      const cause = this.#positionOf(causes[at]!);
       if (cause < 0) continue;
       index.extraAt.push(position);
       index.extraCause.push(cause);
     }
+  }
+
+  /** Most causes are behind the last place where numbers are missing, so that nothing has to be searched. */
+  #positionOf(seq: number): number {
+    const { index } = this;
+    if (seq < this.#breakSeq) return index.positionOfSeq(seq);
+    const position = this.#breakAt + (seq - this.#breakSeq);
+    return position < index.end && position >= index.start ? position : -1;
   }
 
   #replica(number: number, position: number): ReplicaIndex {
@@ -229,7 +245,7 @@ export class IndexBuilder {
     if (!this.#checkpoints) return;
     const isAuthoritys = replica !== authority && hasHash && roots.agrees(version, high, low) === true;
     if (isAuthoritys) this.#checkpoints.pass(replica);
-    else this.#checkpoints.next(replica, position, bytes.subarray(offset, offset + length), kind === KIND.snapshot);
+    else this.#checkpoints.next(replica, position, bytes, offset, length, kind === KIND.snapshot);
   }
 
   #takeDecision(position: number): void {
