@@ -61,7 +61,8 @@ export class ReplayCursor {
   async seekTime(time: number): Promise<number> {
     const { range } = await this.#query.info();
     this.#time = Math.min(Math.max(time, 0), range.to);
-    this.#position = await this.#query.positionAt(this.#time);
+    // Records are at whole nanoseconds; what goes by between two frames of a screen need not be.
+    this.#position = await this.#query.positionAt(Math.floor(this.#time));
     return this.#position;
   }
 

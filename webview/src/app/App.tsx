@@ -11,10 +11,10 @@ import { HostContext } from './host-context.ts';
 import { KeyHelp } from './KeyHelp.tsx';
 import { isOwnKey, pressKey } from './keys.ts';
 import { Notice, Notices } from './Notices.tsx';
+import { everyFrame, runPlayback } from './player.ts';
 import { RemoteContext } from './query.ts';
 import { runSession } from './session.ts';
 import { getState, update, useApp, useView } from './store.ts';
-import { everyFrame, runPlayback } from './transport.ts';
 import { Welcome } from './Welcome.tsx';
 
 export function App({ host }: { readonly host: InspectorHost }) {

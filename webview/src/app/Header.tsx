@@ -1,14 +1,15 @@
 import type { Verdict } from '@syncscope/protocol/capture';
-import { formatCount, formatTime, plural } from '../text/format.ts';
+import { plural } from '../text/format.ts';
 import { visible } from '../text/visible.ts';
-import { Button, Dropdown, IconButton } from '../ui/controls.tsx';
+import { Button } from '../ui/controls.tsx';
 import { Menu } from '../ui/Menu.tsx';
 import { FilterBox } from './FilterBox.tsx';
 import { FAULTS } from './faults.ts';
 import { useHost } from './host-context.ts';
+import { Player } from './Player.tsx';
 import { useQuery, useRemote } from './query.ts';
-import { notify, SPEEDS, update, useApp, useView } from './store.ts';
-import { goToVerdict, step, stepMarker, toEnd, togglePlay, toStart } from './transport.ts';
+import { notify, useApp, useView } from './store.ts';
+import { goToVerdict } from './transport.ts';
 
 /** Runs something that the host was asked for; its refusal is shown. */
 export async function ask(action: () => Promise<void>, done?: string): Promise<void> {
@@ -27,7 +28,7 @@ export function Header() {
       <Title />
       <VerdictLine />
       {isReady && <FilterBox />}
-      {isReady && <Transport />}
+      {isReady && <Player />}
       <SessionButtons />
     </header>
   );
@@ -73,70 +74,6 @@ function VerdictLine() {
     >
       <span aria-hidden="true">{VERDICT_SIGN[level]}</span> {visible(text)}
     </button>
-  );
-}
-
-const SPEED_CHOICES = SPEEDS.map((speed) => ({ value: String(speed), label: `${speed}×` }));
-
-function Transport() {
-  const remote = useRemote();
-  const playing = useApp((state) => state.playing);
-  const speed = useView((view) => view.speed);
-  const isEmpty = useApp((state) => state.records === 0);
-  return (
-    <div className="transport" role="toolbar" aria-label="Playback">
-      <IconButton icon="start" label="To the start (Home)" onPress={() => void toStart(remote)} isDisabled={isEmpty} />
-      <IconButton
-        icon="previousMarker"
-        label="Previous marker (Alt ←)"
-        onPress={() => void stepMarker(remote, -1)}
-        isDisabled={isEmpty}
-      />
-      <IconButton icon="back" label="One record back (←)" onPress={() => void step(remote, -1)} isDisabled={isEmpty} />
-      <IconButton
-        icon={playing ? 'pause' : 'play'}
-        label={playing ? 'Pause (Space)' : 'Play (Space)'}
-        onPress={togglePlay}
-        isDisabled={isEmpty}
-        isOn={playing}
-      />
-      <IconButton
-        icon="forward"
-        label="One record forward (→)"
-        onPress={() => void step(remote, 1)}
-        isDisabled={isEmpty}
-      />
-      <IconButton
-        icon="nextMarker"
-        label="Next marker (Alt →)"
-        onPress={() => void stepMarker(remote, 1)}
-        isDisabled={isEmpty}
-      />
-      <IconButton icon="end" label="To the end (End)" onPress={toEnd} isDisabled={isEmpty} />
-      <Clock />
-      <Dropdown
-        label="Speed"
-        value={String(speed)}
-        choices={SPEED_CHOICES}
-        onChoose={(value) =>
-          update((draft) => {
-            draft.view.speed = Number(value);
-          })
-        }
-      />
-    </div>
-  );
-}
-
-function Clock() {
-  const playhead = useView((view) => view.playhead);
-  const time = useQuery(['time', playhead], async (query) => (await query.record(playhead)).row.time, playhead >= 0);
-  const start = useApp((state) => state.range.from);
-  const text = time.data === undefined || playhead < 0 ? '–' : formatTime(Math.max(0, time.data - Math.min(0, start)));
-  return (
-    <output className="clock" title={playhead < 0 ? 'before the first record' : `record ${formatCount(playhead)}`}>
-      {text}
-    </output>
   );
 }
 

@@ -1,14 +1,18 @@
 import type { CaptureQuery } from '@syncscope/protocol/capture';
+import type { StepUnit } from '@syncscope/protocol/cursor';
+import { changeSpeed, step, togglePlay } from './player.ts';
 import { setTab, TABS, update } from './store.ts';
-import { step, stepMarker, stepReplica, toEnd, togglePlay, toStart } from './transport.ts';
+import { stepMarker, stepReplica, toEnd, toStart } from './transport.ts';
 
 /** The keys, in words, for the list that `?` opens. */
 export const KEY_HELP: ReadonlyArray<readonly [keys: string, meaning: string]> = [
   ['← →', 'one record back, forward'],
   ['Shift ← →', 'the same along one replica'],
   ['Alt ← →', 'previous, next marker'],
+  ['M V T', 'one message, version, tick of 50 ms forward; with Shift back'],
   ['Home End', 'to the first, the newest record'],
-  ['Space', 'play, pause'],
+  ['Space', 'play, pause; with Shift backwards'],
+  ['[ ]', 'play slower, faster'],
   ['/', 'filter the stream'],
   ['1 – 6', 'Cause, State, Diff, Vectors, Merkle, Bytes'],
   ['↑ ↓ PgUp PgDn', 'along the rows of a list that has the focus'],
@@ -27,6 +31,8 @@ export function isOwnKey(target: EventTarget | null, key: string): boolean {
   return key === ' ' && target.matches('button, a, vscode-button, vscode-checkbox, [role=menuitem], [role=treeitem]');
 }
 
+const UNIT_KEYS: Readonly<Record<string, StepUnit>> = { m: 'message', v: 'version', t: 'tick' };
+
 /** Does what a key stands for; true where it stood for something. */
 export function pressKey(
   query: CaptureQuery,
@@ -40,6 +46,11 @@ export function pressKey(
     return true;
   }
   if (event.altKey) return false;
+  const unit = UNIT_KEYS[event.key.toLowerCase()];
+  if (unit) {
+    void step(query, event.shiftKey ? -1 : 1, unit);
+    return true;
+  }
   const tab = TABS[Number(event.key) - 1];
   if (/^[1-9]$/.test(event.key) && tab) {
     setTab(tab);
@@ -47,7 +58,11 @@ export function pressKey(
   }
   switch (event.key) {
     case ' ':
-      togglePlay();
+      togglePlay(event.shiftKey);
+      return true;
+    case '[':
+    case ']':
+      changeSpeed(event.key === '[' ? -1 : 1);
       return true;
     case 'Home':
       void toStart(query);

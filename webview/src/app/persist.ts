@@ -1,3 +1,4 @@
+import { STEP_UNITS } from '@syncscope/protocol/cursor';
 import { array, boolean, finite, literal, object, optional, string } from '@syncscope/protocol/schema';
 import { replicaIdSchema } from '@syncscope/protocol/state';
 import { integer } from '../rpc/values.ts';
@@ -18,6 +19,7 @@ const savedViewSchema = object({
   sameVersion: boolean,
   stateSearch: string(1_000),
   speed: literal(...SPEEDS),
+  unit: optional(literal(...STEP_UNITS)),
   lanes: object({ order: array(replicaIdSchema), collapsed: array(replicaIdSchema), pinned: array(replicaIdSchema) }),
   sizes: object({ timeline: finite, stream: finite }),
 });
@@ -35,7 +37,7 @@ export function readSavedView(value: unknown): ViewState | undefined {
 /** The view to open a session with: the whole remembered one for the same session, else only its layout. */
 export function viewFor(sessionId: string, saved: ViewState | undefined, records: number): ViewState {
   if (!saved) return { ...initialView, sessionId };
-  const layout = { tab: saved.tab, speed: saved.speed, sizes: saved.sizes };
+  const layout = { tab: saved.tab, speed: saved.speed, unit: saved.unit, sizes: saved.sizes };
   if (saved.sessionId !== sessionId) return { ...initialView, ...layout, sessionId };
   const last = records - 1;
   return {

@@ -1,4 +1,5 @@
 import type { TimeRange } from '@syncscope/protocol/capture';
+import type { StepUnit } from '@syncscope/protocol/cursor';
 import type { ReplicaId } from '@syncscope/protocol/state';
 import { produce } from 'immer';
 import { useSyncExternalStore } from 'react';
@@ -12,7 +13,7 @@ import { emptySession, type SessionState, type WireError } from '../rpc/index.ts
 export const TABS = ['cause', 'state', 'diff', 'vectors', 'merkle', 'bytes'] as const;
 export type TabName = (typeof TABS)[number];
 
-export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4, 10] as const;
+export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4, 10, 100] as const;
 
 /** What is remembered: navigation and layout, and nothing that the capture says. */
 export interface ViewState {
@@ -37,6 +38,8 @@ export interface ViewState {
   readonly sameVersion: boolean;
   readonly stateSearch: string;
   readonly speed: number;
+  /** What one step of the player goes over. */
+  readonly unit: StepUnit;
   readonly lanes: {
     /** Replicas in the order the user dragged them into; the others follow in the capture's order. */
     readonly order: readonly ReplicaId[];
@@ -62,6 +65,10 @@ export interface AppState {
   /** Set once the capture's `info` is known and the view was restored or set up for it. */
   readonly isReady: boolean;
   readonly playing: boolean;
+  /** Playing goes backwards. */
+  readonly isBackwards: boolean;
+  /** Time of the playhead where it stands behind its record and before the next, as it does while playing. */
+  readonly moment: number | undefined;
   /** An error that no view asked for; shown until dismissed. */
   readonly error: WireError | undefined;
   /** Failure of something the user asked the host for, and its outcome in words. */
@@ -88,6 +95,7 @@ export const initialView: ViewState = {
   sameVersion: false,
   stateSearch: '',
   speed: 1,
+  unit: 'record',
   lanes: { order: [], collapsed: [], pinned: [] },
   sizes: { timeline: 216, stream: 0.54 },
 };
@@ -100,6 +108,8 @@ const initialState: AppState = {
   epoch: 0,
   isReady: false,
   playing: false,
+  isBackwards: false,
+  moment: undefined,
   error: undefined,
   notice: undefined,
   keysOpen: false,
@@ -154,14 +164,16 @@ export function goTo(position: number): void {
     draft.view.playhead = target;
     draft.view.selection = target >= 0 ? target : undefined;
     draft.view.following = false;
+    draft.moment = undefined;
   });
 }
 
-/** Moves only the playhead, as a drag on the timeline does; the selection stays. */
-export function movePlayhead(position: number): void {
+/** Moves only the playhead, as a drag on the timeline does; the selection stays. `moment` where it stands behind its record. */
+export function movePlayhead(position: number, moment?: number): void {
   update((draft) => {
     draft.view.playhead = clamp(position);
     draft.view.following = false;
+    draft.moment = moment;
   });
 }
 
@@ -179,6 +191,7 @@ export function follow(following = true): void {
     if (following) {
       draft.view.playhead = draft.records - 1;
       draft.playing = false;
+      draft.moment = undefined;
     }
   });
 }

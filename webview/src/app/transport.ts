@@ -2,9 +2,9 @@ import type { CaptureQuery, Marker } from '@syncscope/protocol/capture';
 import { SyncError } from '@syncscope/protocol/errors';
 import type { ReplicaId } from '@syncscope/protocol/state';
 import { findRows } from './rows.ts';
-import { follow, getState, goTo, movePlayhead, notify, setPair, setTab, update } from './store.ts';
+import { follow, getState, goTo, notify, setPair, setTab } from './store.ts';
 
-/** Moving through the capture: everything that the header's buttons and the keys do. */
+/** Moving through the capture by what is in it: along a replica, to markers and divergences, to its ends. The player is in `player.ts`. */
 
 export type Direction = 1 | -1;
 
@@ -14,7 +14,7 @@ function here(): number {
 }
 
 /** Runs a move and shows what went wrong, if anything; a move that was overtaken is nothing to tell of. */
-async function attempt(move: () => Promise<void>): Promise<void> {
+export async function attempt(move: () => Promise<void>): Promise<void> {
   try {
     await move();
   } catch (error) {
@@ -39,14 +39,6 @@ export async function nextPosition(
 /** The filter narrowed to one replica: terms separated by spaces must all pass. */
 export function alongReplica(filter: string, replica: ReplicaId): string {
   return `${filter} who:${replica}`.trimStart();
-}
-
-export function step(query: CaptureQuery, direction: Direction): Promise<void> {
-  return attempt(async () => {
-    const next = await nextPosition(query, getState().view.filter, here(), direction);
-    if (next !== undefined) goTo(next);
-    else if (direction === -1) goTo(-1);
-  });
 }
 
 /** A step along the replica of the selected record, or of the left replica where none is selected. */
@@ -101,73 +93,3 @@ export function toEnd(): void {
   if (session.source === 'live' && session.state === 'open') follow();
   else goTo(records - 1);
 }
-
-export function togglePlay(): void {
-  update((draft) => {
-    draft.playing = !draft.playing;
-    if (draft.playing) draft.view.following = false;
-    if (draft.playing && draft.view.playhead >= draft.records - 1) draft.view.playhead = -1;
-  });
-}
-
-/** Nothing is worth waiting for longer than this, wall clock: a silence in the capture is skipped. */
-const LONGEST_SILENCE_MS = 1_000;
-
-/** Moves the playhead through the capture's own time while `playing`. Returns what stops it. */
-export function runPlayback(query: CaptureQuery, schedule: FrameScheduler): () => void {
-  let clock: { time: number; at: number; movedAt: number } | undefined;
-  let isAsking = false;
-  let isStopped = false;
-
-  async function advance(now: number): Promise<void> {
-    const { view, records } = getState();
-    if (view.playhead >= records - 1) {
-      update((draft) => {
-        draft.playing = false;
-      });
-      return;
-    }
-    if (!clock) {
-      const start = view.playhead < 0 ? getState().range.from : (await query.record(view.playhead)).row.time;
-      clock = { time: start, at: now, movedAt: now };
-    }
-    clock.time += (now - clock.at) * 1_000_000 * view.speed;
-    clock.at = now;
-    let target = await query.positionAt(Math.round(clock.time));
-    const isSilent = now - clock.movedAt > LONGEST_SILENCE_MS;
-    if (target <= view.playhead && isSilent) {
-      target = view.playhead + 1;
-      clock.time = (await query.record(target)).row.time;
-    }
-    if (target <= view.playhead || getState().view.playhead !== view.playhead) return;
-    clock.movedAt = now;
-    movePlayhead(target);
-  }
-
-  const stop = schedule((now) => {
-    if (isAsking || isStopped) return;
-    if (!getState().playing) {
-      clock = undefined;
-      return;
-    }
-    isAsking = true;
-    void attempt(() => advance(now)).finally(() => {
-      isAsking = false;
-    });
-  });
-  return () => {
-    isStopped = true;
-    stop();
-  };
-}
-
-/** Calls back once a frame, with milliseconds, until the returned function is called. */
-export type FrameScheduler = (frame: (now: number) => void) => () => void;
-
-export const everyFrame: FrameScheduler = (frame) => {
-  let request = requestAnimationFrame(function loop(now) {
-    frame(now);
-    request = requestAnimationFrame(loop);
-  });
-  return () => cancelAnimationFrame(request);
-};

@@ -2,9 +2,10 @@
 const PATHS = {
   start: 'M3 3v10M13 3.5v9L5.5 8z',
   end: 'M13 3v10M3 3.5v9L10.5 8z',
-  back: 'M11 3.5v9L4 8z',
-  forward: 'M5 3.5v9L12 8z',
+  back: 'M9.5 3.5v9L3 8zM11.2 3.5h1.6v9h-1.6z',
+  forward: 'M6.5 3.5v9L13 8zM3.2 3.5h1.6v9H3.2z',
   play: 'M4.5 2.5v11l9-5.5z',
+  playBack: 'M11.5 2.5v11l-9-5.5z',
   pause: 'M4 3h2.5v10H4zM9.5 3H12v10H9.5z',
   previousMarker: 'M9.5 4.5L6 8l3.5 3.5M3.5 4v8',
   nextMarker: 'M6.5 4.5L10 8l-3.5 3.5M12.5 4v8',
@@ -22,7 +23,7 @@ const PATHS = {
 
 export type IconName = keyof typeof PATHS;
 
-const FILLED: ReadonlySet<IconName> = new Set(['play', 'pause', 'back', 'forward']);
+const FILLED: ReadonlySet<IconName> = new Set(['play', 'playBack', 'pause', 'back', 'forward']);
 
 export function Icon({ name }: { readonly name: IconName }) {
   return (
