@@ -68,6 +68,8 @@ interface Played {
   readonly client: PlayClient;
   /** Intents without an answer, by the counter that they have here. */
   readonly waiting: Map<number, PlayedIntent>;
+  /** Answers that came before `send` had returned: why refused, or undefined. */
+  readonly early: Map<number, string | undefined>;
   intents: number;
   accepted: number;
   refused: number;
@@ -167,19 +169,19 @@ export class Playing {
     }
     switch (action.kind) {
       case 'join':
-        return this.#isDecided(undefined) && this.#areReady();
+        return this.#isDecided() && this.#areReady();
       case 'leave':
-        return this.#isDecided(undefined);
+        return this.#isDecided();
       case 'intent':
-        return this.#isDecided(action.replica) && this.#areReady() && this.#hasSeen(action);
+        return this.#isDecided() && this.#areReady() && this.#hasSeen(action);
       case 'other':
-        return this.#isDecided(undefined) && (this.#hasCome(action) || action.writer !== this.#script.authority);
+        return this.#isDecided() && (this.#hasCome(action) || action.writer !== this.#script.authority);
     }
   }
 
-  /** Whether everything before was decided here. What one client sends is decided in its order, so it need not wait for its own. */
-  #isDecided(writer: ReplicaId | undefined): boolean {
-    for (const [replica, { waiting }] of this.#played) if (waiting.size > 0 && replica !== writer) return false;
+  /** Whether everything before was decided here, and is known: so each delta has one of the recorded mutations, and what differs is found at the first that does. */
+  #isDecided(): boolean {
+    for (const { waiting } of this.#played.values()) if (waiting.size > 0) return false;
     return true;
   }
 
@@ -269,9 +271,12 @@ export class Playing {
     const client = this.#options.join(replica);
     const counts = { intents: 0, accepted: 0, refused: 0, hashes: 0 };
     const state = { wasLive: false, hasLeft: false, difference: undefined };
-    const played: Played = { client, waiting: new Map(), ...counts, ...state };
+    const played: Played = { client, waiting: new Map(), early: new Map(), ...counts, ...state };
     this.#played.set(replica, played);
     client.state.on((event) => this.#follow(replica, played, event));
+    // Where frames take no time, this has happened already.
+    played.wasLive = client.state.phase === 'live';
+    if (client.state.version > 0) this.#onCommitted(replica, played);
   }
 
   #leave({ replica }: PlayedVisit): void {
@@ -289,7 +294,10 @@ export class Playing {
       throw playError('PLAY_UNANSWERED', `${intent.command} of ${intent.replica} cannot be sent: ${sent.rejected}`);
     }
     played.intents++;
-    played.waiting.set(sent.mutation.counter, intent);
+    const { counter } = sent.mutation;
+    if (played.early.has(counter)) this.#onAnswer(played, intent, played.early.get(counter));
+    else played.waiting.set(counter, intent);
+    played.early.clear();
   }
 
   #miss(action: PlayedOther): void {
@@ -323,8 +331,10 @@ export class Playing {
         this.#progressAt = this.#now;
         const { counter } = event.mutation;
         const intent = played.waiting.get(counter);
+        const refusal = event.type === 'rejected' ? event.reason : undefined;
         played.waiting.delete(counter);
-        if (intent) this.#onAnswer(played, intent, event.type === 'rejected' ? event.reason : undefined);
+        if (intent) this.#onAnswer(played, intent, refusal);
+        else played.early.set(counter, refusal);
         return;
       }
       case 'ended':
@@ -444,7 +454,7 @@ export class Playing {
     const staying = [...this.#played.values()].filter(({ hasLeft }) => !hasLeft);
     const newest = Math.max(0, ...staying.map(({ client }) => client.state.version));
     const isSettled = this.#areReady() && staying.every(({ client }) => client.state.version === newest);
-    if (this.#isDecided(undefined) && isSettled) return true;
+    if (this.#isDecided() && isSettled) return true;
     if (now - this.#progressAt < this.#options.patience) return false;
     this.#checkPatience({ kind: 'join', replica: this.#script.authority, seq: 0, time: 0 }, now);
     return true;

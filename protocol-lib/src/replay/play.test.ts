@@ -1,0 +1,282 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { encodeTraceRecord, LiveCapture } from '../capture/index.ts';
+import { PROTOCOL_VERSION } from '../messages/index.ts';
+import { milliseconds } from '../ports/index.ts';
+import { recordKey, replicaId, type Value } from '../state/index.ts';
+import { ClientState, type Outgoing, type SessionDefinition, SyncManager } from '../sync/index.ts';
+import { TRACE_VERSION, TraceHub } from '../trace/index.ts';
+import { type PlayClient, Playing, type PlayResult } from './play.ts';
+import { type PlayScript, readPlay } from './play-script.ts';
+
+const AUTHORITY = replicaId('server');
+const BOX = recordKey('box/one');
+const STEP = milliseconds(20);
+const PATIENCE = milliseconds(2_000);
+
+/** A box of things: whoever takes the last of them leaves none for others. `each` is what one `put` puts in. */
+function boxes(each = 1): SessionDefinition {
+  const happened = (type: string, player: string) => ({
+    accepted: true as const,
+    events: [{ type, player, detail: '' }],
+  });
+  return {
+    name: 'boxes',
+    initialRecords: () => [[BOX, { things: 2, last: 'nobody' }]],
+    commands: {
+      put: (_, __, writer) => happened('PUT', writer),
+      take: (state, _, writer) =>
+        Number(state.get(BOX)?.things) > 0 ? happened('TOOK', writer) : { accepted: false, reason: 'it is empty' },
+    },
+    reduce: (state, { type, player }) => {
+      const things = Number(state.get(BOX)?.things) + (type === 'PUT' ? each : -1);
+      return [{ op: 'patch', key: BOX, fields: { things, last: player }, removed: [] }];
+    },
+  };
+}
+
+/** An authority and clients in one process, with frames that take no time. */
+class House {
+  now = milliseconds(1_000);
+  readonly hub = new TraceHub({ now: () => this.now });
+  readonly manager: SyncManager;
+  readonly clients: { readonly link: number; readonly state: ClientState; isOpen: boolean }[] = [];
+  /** Whether commands come to the authority. */
+  isDeaf = false;
+  readonly #definition: SessionDefinition;
+
+  constructor(definition: SessionDefinition) {
+    this.#definition = definition;
+    this.manager = new SyncManager({
+      ...{
+        definition,
+        replica: AUTHORITY,
+        session: 'boxes',
+        random: { next: () => 0.5 },
+        now: this.now,
+        incarnation: 1,
+      },
+      tap: this.hub,
+    });
+  }
+
+  join(name: string, definition = this.#definition): PlayClient & { readonly state: ClientState } {
+    const replica = replicaId(name);
+    const state = new ClientState({ definition, replica, session: 'boxes', token: '', tap: this.hub });
+    const client = { link: this.clients.length + 1, state, isOpen: true };
+    this.clients.push(client);
+    this.manager.connect(client.link, this.now);
+    this.#up(client.link, state.open(this.now));
+    return {
+      state,
+      get lost() {
+        return client.isOpen ? undefined : 'it was cut';
+      },
+      send: (command: string, args: Value) => {
+        const result = state.predict(command, args, this.now, { unchecked: true });
+        if ('frames' in result) this.#up(client.link, result.frames);
+        return result;
+      },
+      leave: () => this.#up(client.link, state.close('bye')),
+    };
+  }
+
+  cut(): void {
+    for (const client of this.clients) {
+      client.isOpen = false;
+      client.state.closed('it was cut', this.now);
+      this.manager.disconnect(client.link, 'it was cut', this.now);
+    }
+  }
+
+  /** A step of time. */
+  step(): void {
+    this.now += STEP;
+    this.#down(this.manager.tick(this.now));
+    for (const { link, state, isOpen } of this.clients) if (isOpen) this.#up(link, state.tick(this.now));
+  }
+
+  #up(link: number, frames: readonly Uint8Array[]): void {
+    if (this.isDeaf) return;
+    for (const frame of frames) this.#down(this.manager.receive(link, frame, this.now));
+  }
+
+  #down(outgoing: readonly Outgoing[]): void {
+    for (const out of outgoing) {
+      const client = this.clients.find(({ link }) => link === out.link);
+      if (client?.isOpen && 'frame' in out) this.#up(client.link, client.state.receive(out.frame, this.now));
+    }
+  }
+}
+
+type Act = readonly [who: 'ann' | 'ben' | 'server', command: 'put' | 'take', steps: number];
+
+/** What people did in a house, as a capture that begins before they came. */
+async function recorded(acts: readonly Act[], only?: ReadonlySet<string>): Promise<PlayScript> {
+  const house = new House(boxes());
+  const capture = new LiveCapture({
+    ...{ sessionId: 'boxes', title: 'Boxes', scenario: 'boxes', build: 'test', startedAt: 0, authority: AUTHORITY },
+    ...{ traceVersion: TRACE_VERSION, protocolVersion: PROTOCOL_VERSION },
+  });
+  house.hub.listen((record) => capture.append(encodeTraceRecord(record)));
+  house.manager.describe();
+  const people = { ann: house.join('ann'), ben: house.join('ben') };
+  for (let at = 0; at < 10; at++) house.step();
+  for (const [who, command, steps] of acts) {
+    if (who === 'server') house.manager.mutate(command, null, house.now);
+    else people[who].send(command, null);
+    for (let at = 0; at < steps; at++) house.step();
+  }
+  for (let at = 0; at < 20; at++) house.step();
+  return readPlay(capture, only);
+}
+
+interface Live {
+  readonly definition?: SessionDefinition;
+  readonly speed?: number;
+  readonly during?: (house: House, playing: Playing) => void;
+}
+
+function played(script: PlayScript, { definition = boxes(), speed, during }: Live = {}): PlayResult {
+  const house = new House(definition);
+  const options = { now: house.now, patience: PATIENCE, speed };
+  const plain = { ...definition, commands: {} };
+  const playing = new Playing(script, { ...options, join: (replica) => house.join(replica, plain) });
+  while (!playing.step(house.now)) {
+    during?.(house, playing);
+    house.step();
+  }
+  return playing.result();
+}
+
+const ACTS: readonly Act[] = [
+  ['ann', 'take', 0],
+  ['ben', 'take', 0],
+  ['ann', 'take', 10],
+  ['ben', 'put', 3],
+  ['ben', 'put', 0],
+  ['ann', 'take', 10],
+];
+
+describe('recorded clients that are played', () => {
+  test('find an authority with the same rules equal, however they got in each other’s way', async () => {
+    const act = fc.tuple(
+      fc.constantFrom('ann', 'ben'),
+      fc.constantFrom('put', 'take'),
+      fc.integer({ min: 0, max: 8 }),
+    ) as fc.Arbitrary<Act>;
+    await fc.assert(
+      fc.asyncProperty(fc.array(act, { minLength: 1, maxLength: 25 }), async (acts) => {
+        const script = await recorded(acts);
+        const result = played(script);
+        expect(result.first).toBeUndefined();
+        expect(result).toMatchObject({ status: 'equal', intents: acts.length, undecided: 0 });
+        expect(result.hashes).toBeGreaterThan(0);
+      }),
+    );
+  });
+
+  test('name the record, key and field of the first state that is another one', async () => {
+    const script = await recorded(ACTS);
+    const { status, first } = played(script, { definition: boxes(2) });
+    expect(status).toBe('differs');
+    expect(first).toMatchObject({ what: 'state', key: BOX, field: 'things', recorded: 1, live: 2 });
+    const commit = script.commits.find(({ seq }) => seq === first?.seq);
+    expect(commit).toMatchObject({ version: first?.version });
+  });
+
+  test('name the first answer that is another one', async () => {
+    const generous = boxes();
+    const put = generous.commands.put;
+    const definition = {
+      ...generous,
+      commands: { ...generous.commands, take: put ?? (() => ({ accepted: false, reason: '' })) },
+    };
+    const { clients } = played(await recorded(ACTS), { definition });
+    const ann = clients.find(({ replica }) => replica === 'ann')?.difference;
+    expect(ann).toMatchObject({ what: 'state' });
+    const strict = { ...generous, commands: { put: () => ({ accepted: false as const, reason: 'full' }) } };
+    const { first } = played(await recorded(ACTS), { definition: strict });
+    expect(first).toMatchObject({ what: 'answer', command: 'take', replica: 'ann', recorded: 'accepted' });
+  });
+
+  test('say where the authority began with another state', async () => {
+    const other = { ...boxes(), initialRecords: () => [[BOX, { things: 7, last: 'nobody' }]] as const };
+    const { first } = played(await recorded(ACTS), { definition: other });
+    expect(first).toMatchObject({ what: 'beginning', key: BOX, field: 'things', recorded: 2, live: 7 });
+  });
+
+  test('wait for what the authority did of its own accord, and tell that it did not come, or was not recorded', async () => {
+    const acts: readonly Act[] = [
+      ['ann', 'put', 5],
+      ['server', 'put', 5],
+      ['ben', 'take', 5],
+    ];
+    const script = await recorded(acts);
+    const never = played(script);
+    expect(never.first).toMatchObject({ what: 'other', replica: 'server', counter: 1 });
+    expect(never).toMatchObject({ others: { recorded: 1, came: 0 }, intents: 2 });
+    let isDone = false;
+    const same = played(script, {
+      during: (house) => {
+        if (isDone || house.manager.version < 2) return;
+        house.manager.mutate('put', null, house.now);
+        isDone = true;
+      },
+    });
+    expect(same).toMatchObject({ status: 'equal', others: { recorded: 1, came: 1 } });
+    let isExtra = false;
+    const extra = played(await recorded(ACTS), {
+      during: (house) => {
+        if (isExtra || house.manager.version < 2) return;
+        house.manager.mutate('put', null, house.now);
+        isExtra = true;
+      },
+    });
+    expect(extra.first).toMatchObject({ what: 'other', sentence: expect.stringContaining('of its own') });
+  });
+
+  test('play some alone, and compare their answers', async () => {
+    const script = await recorded(ACTS, new Set(['ben']));
+    const result = played(script);
+    expect(result.clients.map(({ replica }) => replica)).toEqual(['ben']);
+    expect(result).toMatchObject({ status: 'equal', hashes: 0 });
+  });
+
+  test('send nothing sooner than a speed allows', async () => {
+    const script = await recorded(ACTS);
+    const begun = milliseconds(1_000);
+    const ends: number[] = [];
+    for (const speed of [1, 4]) {
+      let end = 0;
+      played(script, {
+        speed,
+        during: ({ now }) => {
+          end = now;
+        },
+      });
+      ends.push(end - begun);
+    }
+    const last = script.actions.at(-1)?.time ?? 0;
+    const length = last - (script.actions[0]?.time ?? 0);
+    expect(ends[0]).toBeGreaterThanOrEqual(length - STEP);
+    expect(ends[1]).toBeLessThan(ends[0] ?? 0);
+  });
+
+  test('give up with an error where nothing is answered, or the connection ends', async () => {
+    const script = await recorded(ACTS);
+    const deaf = (house: House, playing: Playing): void => {
+      if (playing.progress.done >= 2) house.isDeaf = true;
+    };
+    expect(() => played(script, { during: deaf })).toThrow(/had no answer|had no state/);
+    const cut = (house: House, playing: Playing): void => {
+      if (playing.progress.done >= 3) house.cut();
+    };
+    expect(() => played(script, { during: cut })).toThrow(/did not come back: it was cut/);
+  });
+
+  test('are none in a capture without them', async () => {
+    await expect(recorded([])).rejects.toMatchObject({ code: 'PLAY_NOTHING' });
+    await expect(recorded(ACTS, new Set(['cy']))).rejects.toMatchObject({ code: 'PLAY_NOTHING' });
+  });
+});
