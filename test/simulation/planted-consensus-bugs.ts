@@ -4,7 +4,7 @@ const acceptor = 'peers/consensus/acceptor.ts';
 const proposer = 'peers/consensus/proposer.ts';
 const pacing = 'peers/consensus/pacing.ts';
 const engine = 'peers/consensus/engine.ts';
-const log = 'peers/consensus/log.ts';
+const recovery = 'peers/consensus/recovery.ts';
 const peer = 'peers/consensus/peer.ts';
 
 const bugs: readonly Omit<PlantedBug, 'scenario'>[] = [
@@ -23,7 +23,7 @@ const bugs: readonly Omit<PlantedBug, 'scenario'>[] = [
   {
     name: 'promise-lost-at-restart',
     what: 'a member comes back from its log without its promises',
-    edits: [{ file: log, find: 'return { ...standing, promised: record.ballot };', put: 'return standing;' }],
+    edits: [{ file: recovery, find: 'return { ...standing, promised: record.ballot };', put: 'return standing;' }],
   },
   {
     name: 'accepted-not-recorded',

@@ -128,7 +128,8 @@ export class Acceptor {
   }
 
   #noRoom(proposal: Pick<StateProposal, 'command' | 'changes' | 'writer'>): Verdict | undefined {
-    const why = this.#core.rules.admit?.(proposal);
+    const { admit } = this.#core.rules;
+    const why = admit && saidBy('admit', () => admit(proposal));
     return why === undefined ? undefined : { answer: 'resource-constraint', reason: why };
   }
 
@@ -147,7 +148,8 @@ export class Acceptor {
     if (proposal.root !== undefined && proposal.root !== after.hash) {
       return no(`the changes give ${after.hash}, not ${proposal.root}`);
     }
-    const why = rules.validate?.(standing.root, after, whole);
+    const { validate } = rules;
+    const why = validate && saidBy('validate', () => validate(standing.root, after, whole));
     if (why !== undefined) return no(why);
     this.#checked = { proposal: whole, before: standing.root, after };
     return undefined;
@@ -190,6 +192,15 @@ export class Acceptor {
     const promised = standing.promised.round;
     const vote: Vote = { type: 'VOTE', version, round, proposer, phase, answer, at, own, promised, reason };
     return answer === 'accept' && accepted ? { ...vote, accepted: acceptedFields(accepted) } : vote;
+  }
+}
+
+/** What the application's code says; where it throws, what it threw: one bad change must not end the member. */
+function saidBy(rule: string, ask: () => string | undefined): string | undefined {
+  try {
+    return ask();
+  } catch (error) {
+    return `${rule} failed: ${error instanceof Error ? error.message : String(error)}`;
   }
 }
 

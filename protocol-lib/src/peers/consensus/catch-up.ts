@@ -4,6 +4,8 @@ import type { Core } from './core.ts';
 import type { StateProposal } from './proposal.ts';
 import { fieldsOf } from './proposer.ts';
 
+const MOST_DOUBLINGS = 5;
+
 /** A version, and the hash of the state there. */
 export interface StatedVersion {
   readonly version: Version;
@@ -19,9 +21,12 @@ export class CatchUp {
   readonly #held = new Map<Version, StateProposal>();
   /** What each other member has said in its last heartbeat. */
   readonly stated = new Map<ReplicaId, StatedVersion>();
-  #askedAt = Number.NEGATIVE_INFINITY;
   /** The version that it had when it asked last. */
   #askedFrom = 0;
+  /** Of each member that was asked since this one last got on, how often, and when it may be asked again. */
+  readonly #asked = new Map<ReplicaId, { readonly times: number; readonly again: number }>();
+  /** When any may be asked again. */
+  #askAgain = Number.NEGATIVE_INFINITY;
   /** When it last had all that it knew of, or got on. */
   #progressAt = Number.NEGATIVE_INFINITY;
   #beatAt = Number.NEGATIVE_INFINITY;
@@ -53,26 +58,22 @@ export class CatchUp {
    */
   learned(from: ReplicaId, now: number): void {
     this.#progressAt = now;
+    this.#asked.clear();
     const { version } = this.#core.standing;
     if (version < this.#askedFrom + this.#core.settings.perAnswer) return;
     if (this.#lag() <= this.#held.size) return;
     if ((this.#versions.get(from) ?? 0) > version) this.#ask(from, 'base', now);
-    else this.#askSome(now);
+    else this.#askSomebody(now);
   }
 
   tick(now: number): void {
-    const { heartbeatInterval, resendInterval } = this.#core.settings;
-    // A clock that was set back must not silence a member until it has caught up with itself.
-    if (now < this.#beatAt) this.#beatAt = now;
-    if (now < this.#askedAt) this.#askedAt = now;
-    if (now < this.#progressAt) this.#progressAt = now;
+    const { heartbeatInterval } = this.#core.settings;
     if (now >= this.#beatAt + heartbeatInterval) {
       this.#beatAt = now;
       const { version, root } = this.#core.standing;
       this.#core.send(this.#core.others, { type: 'HEARTBEAT', version, progress: version, root: root.hash });
     }
-    if (now < this.#askedAt + resendInterval) return;
-    this.#askSome(now);
+    if (now >= this.#askAgain) this.#askSomebody(now);
   }
 
   /** The state here does not fit what was decided: only a whole one helps. */
@@ -129,15 +130,19 @@ export class CatchUp {
   }
 
   /** Any of those that are ahead, so that one that does not answer holds nothing up. */
-  #askSome(now: number): void {
-    const ahead = this.#ahead();
+  #askSomebody(now: number): void {
+    const ahead = this.#ahead().filter((one) => now >= (this.#asked.get(one)?.again ?? now));
     if (ahead.length === 0) return;
     this.#ask(ahead[Math.floor(this.#core.random.next() * ahead.length)]!, 'base', now);
   }
 
   #ask(from: ReplicaId, reason: 'base' | 'root', now: number): void {
     const { version, root } = this.#core.standing;
-    this.#askedAt = now;
+    const { resendInterval } = this.#core.settings;
+    const times = (this.#asked.get(from)?.times ?? 0) + 1;
+    // A whole state may be on its way, and be larger than the link is fast: who was asked is asked again ever later.
+    this.#asked.set(from, { times, again: now + resendInterval * 2 ** Math.min(times, MOST_DOUBLINGS) });
+    this.#askAgain = now + resendInterval;
     this.#askedFrom = version;
     this.#core.send([from], { type: 'SYNC_REQUEST', version, progress: version, root: root.hash, reason });
   }

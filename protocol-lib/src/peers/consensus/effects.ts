@@ -4,6 +4,7 @@ import type { ReplicaId } from '../../state/index.ts';
 import type { TraceBody } from '../../trace/index.ts';
 import type { ProposalOutcome, ProposalReceipt, StateProposal } from './proposal.ts';
 import type { ConsensusRecord } from './records.ts';
+import type { Standing } from './standing.ts';
 
 /**
  * What the engine asks for, in order. Whoever carries it out makes every `write` before an effect durable before that effect
@@ -11,8 +12,8 @@ import type { ConsensusRecord } from './records.ts';
  */
 export type Effect =
   | { readonly kind: 'write'; readonly record: ConsensusRecord }
-  /** The whole standing has changed at once: write the file anew. */
-  | { readonly kind: 'rewrite' }
+  /** The whole standing has changed at once: write the file anew, as this. */
+  | { readonly kind: 'rewrite'; readonly standing: Standing }
   | { readonly kind: 'send'; readonly to: readonly ReplicaId[]; readonly body: MessageBody }
   /** This is a version now. `isCounted`: this member counted the votes itself. */
   | {

@@ -37,6 +37,9 @@ export class ConsensusEngine {
   readonly #acceptor: Acceptor;
   readonly #proposer: Proposer;
   readonly #catchUp: CatchUp;
+  /** Time that has passed, and what the clock said then. */
+  #time = 0;
+  #seen = Number.POSITIVE_INFINITY;
 
   /**
    * @throws SyncError `MEMBER_UNKNOWN` where `replica` is not among the members, `MEMBERS_INVALID` where one is named twice
@@ -103,15 +106,16 @@ export class ConsensusEngine {
   /** Wants something changed. @throws SyncError `PROPOSAL_QUEUE_FULL` */
   propose(intent: Intent, now: number): ProposalReceipt {
     const receipt = this.#proposer.propose(intent);
-    this.#advance(now);
+    this.#advance(this.#passed(now));
     return receipt;
   }
 
   /** Time passes; a few times within a `resendInterval`. */
   tick(now: number): void {
-    this.#catchUp.tick(now);
-    this.#proposer.tick(now);
-    this.#advance(now);
+    const time = this.#passed(now);
+    this.#catchUp.tick(time);
+    this.#proposer.tick(time);
+    this.#advance(time);
   }
 
   /**
@@ -121,8 +125,9 @@ export class ConsensusEngine {
    */
   receive(from: ReplicaId, body: MessageBody, now: number): void {
     if (!this.#core.others.includes(from)) throw strangerError(from);
-    this.#handle(from, body, now);
-    this.#advance(now);
+    const time = this.#passed(now);
+    this.#handle(from, body, time);
+    this.#advance(time);
   }
 
   /**
@@ -133,6 +138,13 @@ export class ConsensusEngine {
     const { standing } = this.#core;
     const accepted = standing.accepted?.proposal.base === root.hash ? standing.accepted : undefined;
     this.#core.standing = { ...standing, root, accepted };
+  }
+
+  /** The time that has passed as this member saw it: a clock that is put back holds nothing up. */
+  #passed(now: number): number {
+    this.#time += Math.max(0, now - this.#seen);
+    this.#seen = now;
+    return this.#time;
   }
 
   #advance(now: number): void {
@@ -174,7 +186,7 @@ export class ConsensusEngine {
         return;
       case 'FULL_SYNC':
         this.#heard(from, body.version, now);
-        this.#install(body, now);
+        this.#install(from, body, now);
         return;
       default:
         throw new SyncError('MESSAGE_UNEXPECTED', `${body.type} is no message between members`, { origin: 'protocol' });
@@ -206,6 +218,11 @@ export class ConsensusEngine {
     if (learned === 'applied') this.#catchUp.learned(from, now);
     if (learned === 'gap') this.#catchUp.hold(proposal);
     else if (learned === 'misfit') this.#catchUp.askAll(from, now);
+    this.#takeHeld(from, now);
+  }
+
+  /** What was held and is next now. */
+  #takeHeld(from: ReplicaId, now: number): void {
     for (;;) {
       const next = this.#catchUp.takeHeld();
       if (!next || this.#learn(next, false, now) !== 'applied') return;
@@ -220,7 +237,7 @@ export class ConsensusEngine {
   }
 
   /** The whole state of a later version. */
-  #install(body: BodyOf<'FULL_SYNC'>, now: number): void {
+  #install(from: ReplicaId, body: BodyOf<'FULL_SYNC'>, now: number): void {
     const { standing } = this.#core;
     const { version, records, vector } = body;
     if (version <= standing.version) return;
@@ -232,9 +249,11 @@ export class ConsensusEngine {
     const writers = new Map(vector.map(({ replica, counter }) => [replica, counter]));
     // What was promised stays promised. What was accepted was for a version that others have decided since.
     this.#core.standing = { ...standing, version, root, writers, accepted: undefined, recent: [] };
-    this.#core.emit({ kind: 'rewrite' });
+    this.#core.emit({ kind: 'rewrite', standing: this.#core.standing });
     this.#core.emit({ kind: 'installed', version, root });
     this.#proposer.onInstalled(now);
+    this.#catchUp.learned(from, now);
+    this.#takeHeld(from, now);
   }
 }
 

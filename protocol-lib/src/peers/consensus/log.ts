@@ -1,9 +1,8 @@
-import { isSyncError, SyncError, unreachable } from '../../errors/index.ts';
+import { isSyncError, SyncError } from '../../errors/index.ts';
 import { encodeFrame, FRAME_KINDS, joinBytes, type LogDisk, readFrame } from '../../events/index.ts';
-import { StateRoot } from '../../merkle/index.ts';
-import { compareBallots } from './ballot.ts';
-import { type ConsensusRecord, checkpointOf, decodeRecord, encodeRecord } from './records.ts';
-import { decidedStanding, type Standing } from './standing.ts';
+import { type ConsensusRecord, checkpointOf, decodeRecord, encodeRecord, type LogOwner } from './records.ts';
+import { checkOwner, recovered } from './recovery.ts';
+import type { Standing } from './standing.ts';
 
 /**
  * What a member has promised, accepted and learned, on a disk: eight bytes `SYNCVOT` and the format's version, then frames as
@@ -24,10 +23,11 @@ export interface ConsensusLogContents {
 }
 
 /**
+ * `owner`: whose log it must be, where that is known.
  * @throws SyncError `LOG_UNREADABLE` these are not the bytes of such a log, or of another format; `LOG_DAMAGED` something that was
- *   durable is no longer sound. A member whose log is lost may not come back under its name: it would break promises.
+ *   durable is no longer sound; `LOG_FOREIGN` it is another member's, or of another group. A member whose log is lost may not come back under its name: it would break promises.
  */
-export function readConsensusLog(bytes: Uint8Array, kept: number): ConsensusLogContents {
+export function readConsensusLog(bytes: Uint8Array, kept: number, owner?: LogOwner): ConsensusLogContents {
   if (bytes.length === 0) return { standing: undefined, cut: 0 };
   if (bytes.length < MAGIC_LENGTH || MAGIC.some((byte, index) => bytes[index] !== byte)) {
     throw damage('LOG_UNREADABLE', 0, 'these are not the bytes of a consensus log');
@@ -43,7 +43,7 @@ export function readConsensusLog(bytes: Uint8Array, kept: number): ConsensusLogC
   while (offset < bytes.length) {
     const frame = readFrame(bytes, view, offset);
     if (!frame) break;
-    standing = take(standing, frame.body, offset, kept);
+    standing = take(standing, frame.body, offset, { kept, owner });
     offset = frame.end;
     count++;
   }
@@ -51,50 +51,20 @@ export function readConsensusLog(bytes: Uint8Array, kept: number): ConsensusLogC
   return { standing, cut: bytes.length - offset };
 }
 
-function take(standing: Standing | undefined, body: Uint8Array, offset: number, kept: number): Standing {
+interface Expected {
+  readonly kept: number;
+  readonly owner: LogOwner | undefined;
+}
+
+function take(standing: Standing | undefined, body: Uint8Array, offset: number, { kept, owner }: Expected): Standing {
   try {
-    return recovered(standing, decodeRecord(body), kept);
+    const record = decodeRecord(body);
+    if (record.kind === 'checkpoint' && owner) checkOwner(record.owner, owner);
+    return recovered(standing, record, kept);
   } catch (error) {
-    if (!isSyncError(error)) throw error;
+    if (!isSyncError(error) || error.code === 'LOG_FOREIGN') throw error;
     throw damage('LOG_DAMAGED', offset, `a sound frame holds what cannot be there: ${error.message}`, error);
   }
-}
-
-/** The standing after one more record. */
-export function recovered(standing: Standing | undefined, record: ConsensusRecord, kept: number): Standing {
-  if (record.kind === 'checkpoint') {
-    const root = StateRoot.from(record.records.map(({ key, record: one }) => [key, one] as const));
-    if (root.hash !== record.root) throw misfit(`the records have the hash ${root.hash}, not ${record.root}`);
-    const { version, promised, accepted, recent } = record;
-    const writers = new Map(record.writers.map(({ writer, counter }) => [writer, counter]));
-    return { version, root, writers, promised, accepted, recent };
-  }
-  if (!standing) throw misfit('a log begins with a checkpoint');
-  switch (record.kind) {
-    case 'promise':
-      return { ...standing, promised: record.ballot };
-    case 'accept': {
-      const { ballot, proposal } = record;
-      const promised = compareBallots(ballot, standing.promised) > 0 ? ballot : standing.promised;
-      return { ...standing, promised, accepted: { ballot, proposal } };
-    }
-    case 'decide': {
-      const proposal = record.proposal ?? standing.accepted?.proposal;
-      if (proposal?.version !== record.version || record.version !== standing.version + 1) {
-        throw misfit(`version ${record.version} is decided after ${standing.version}, and nothing fits`);
-      }
-      const root = standing.root.apply(proposal.changes);
-      if (root.hash !== proposal.root)
-        throw misfit(`version ${record.version} gives ${root.hash}, not ${proposal.root}`);
-      return decidedStanding(standing, proposal, root, kept);
-    }
-    default:
-      return unreachable(record);
-  }
-}
-
-function misfit(text: string): SyncError {
-  return new SyncError('LOG_DAMAGED', text, { origin: 'state' });
 }
 
 /** A sound frame behind the break that knows more to be durable than what is left tells damage from a torn tail. */
@@ -111,10 +81,19 @@ function damage(code: string, offset: number, text: string, cause?: unknown): Sy
   return new SyncError(code, `byte ${offset}: ${text}`, { origin: 'bytes', place: { offset }, cause });
 }
 
+export interface LogOptions {
+  readonly owner: LogOwner;
+  /** Decided changes in a checkpoint. */
+  readonly kept: number;
+  /** Called whenever more has become durable, or failed. */
+  readonly onDurable: () => void;
+}
+
 /** Writes records to a disk, many to a flush, and tells when they are durable. */
 export class ConsensusLog {
   readonly #disk: LogDisk;
   readonly #kept: number;
+  readonly #owner: LogOwner;
   readonly #onDurable: () => void;
   #last = 0;
   #durable = 0;
@@ -127,25 +106,25 @@ export class ConsensusLog {
   #isBusy = false;
   #failure: SyncError | undefined;
 
-  private constructor(disk: LogDisk, kept: number, onDurable: () => void) {
+  private constructor(disk: LogDisk, { kept, owner, onDurable }: LogOptions) {
     this.#disk = disk;
     this.#kept = kept;
+    this.#owner = owner;
     this.#onDurable = onDurable;
   }
 
   /**
    * Makes `standing`, which comes from {@link readConsensusLog} or is the first, durable as a checkpoint, and only then hands out
-   * the log: nothing is built on what another crash could take away. `onDurable` is called whenever more has become durable, or failed.
+   * the log: nothing is built on what another crash could take away.
    */
   static open(
     disk: LogDisk,
     standing: Standing,
-    kept: number,
-    onDurable: () => void,
+    options: LogOptions,
     done: (log: ConsensusLog | SyncError) => void,
   ): void {
-    const log = new ConsensusLog(disk, kept, onDurable);
-    const bytes = fileOf(standing, kept);
+    const log = new ConsensusLog(disk, options);
+    const bytes = log.#fileOf(standing);
     log.#size = bytes.length;
     disk.replace(bytes, (error) => done(error === undefined ? log : diskError(error)));
   }
@@ -192,7 +171,7 @@ export class ConsensusLog {
     if (this.#rewrite) {
       // What was appended behind it goes out with the next flush.
       const upTo = last - waiting.length;
-      const bytes = fileOf(this.#rewrite, this.#kept);
+      const bytes = this.#fileOf(this.#rewrite);
       this.#rewrite = undefined;
       this.#waiting = waiting;
       this.#size = bytes.length;
@@ -220,11 +199,12 @@ export class ConsensusLog {
     this.#onDurable();
     this.#write();
   }
-}
 
-function fileOf(standing: Standing, kept: number): Uint8Array {
-  const checkpoint = encodeFrame(FRAME_KINDS.snapshot, 1, encodeRecord(checkpointOf(standing, kept)));
-  return joinBytes([Uint8Array.of(...MAGIC, CONSENSUS_LOG_VERSION), checkpoint]);
+  #fileOf(standing: Standing): Uint8Array {
+    const record = encodeRecord(checkpointOf(standing, this.#kept, this.#owner));
+    const checkpoint = encodeFrame(FRAME_KINDS.snapshot, 1, record);
+    return joinBytes([Uint8Array.of(...MAGIC, CONSENSUS_LOG_VERSION), checkpoint]);
+  }
 }
 
 function diskError(cause: unknown): SyncError {

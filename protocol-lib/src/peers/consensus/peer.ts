@@ -94,10 +94,12 @@ export class ConsensusPeer {
     done: (peer: ConsensusPeer | SyncError) => void,
   ): void {
     const { kept } = consensusSettings(options.settings ?? {});
-    const standing = readConsensusLog(contents, kept).standing ?? initialStanding(initial);
+    const { replica, members } = options;
+    const owner = { replica, members };
+    const standing = readConsensusLog(contents, kept, owner).standing ?? initialStanding(initial);
     const peer = new ConsensusPeer(options, standing);
     const onDurable = () => peer.#release();
-    ConsensusLog.open(disk, standing, kept, onDurable, (log) => {
+    ConsensusLog.open(disk, standing, { owner, kept, onDurable }, (log) => {
       if (log instanceof SyncError) {
         done(log);
         return;
@@ -181,6 +183,7 @@ export class ConsensusPeer {
     let sender = from ?? STRANGER;
     try {
       if (frame.length > FRAME_MAX) throw tooLarge(frame, FRAME_MAX);
+      if (this.#isOverloaded) throw overloaded();
       const message = decodeMessage(frame, noNames);
       if (from !== undefined && message.sender !== from) {
         const text = `a frame of ${message.sender} came over the link of ${from}`;
@@ -213,7 +216,7 @@ export class ConsensusPeer {
   }
 
   tick(): void {
-    if (this.#isClosed || this.failure) return;
+    if (this.#isClosed || this.failure || this.#isOverloaded) return;
     this.#engine.tick(this.#clock.now());
     this.#carryOut([]);
   }
@@ -256,6 +259,11 @@ export class ConsensusPeer {
     this.#traceSnapshot('attach', []);
   }
 
+  /** Whether so much waits for the disk that nothing more is taken in. A frame that is lost is asked for again. */
+  get #isOverloaded(): boolean {
+    return this.#waiting.length >= this.#engine.settings.maxWaiting;
+  }
+
   #noRoom(): string | undefined {
     const behind = this.#log ? this.#log.last - this.#log.durable : 0;
     const { maxUndurable } = this.#engine.settings;
@@ -265,7 +273,7 @@ export class ConsensusPeer {
   #carryOut(cause: readonly number[]): void {
     for (const effect of this.#engine.takeEffects()) {
       if (effect.kind === 'write') this.#log?.append(effect.record);
-      else if (effect.kind === 'rewrite') this.#log?.rewrite(this.#engine.standing);
+      else if (effect.kind === 'rewrite') this.#log?.rewrite(effect.standing);
       else this.#waiting.push({ effect, position: this.#log?.last ?? 0, cause });
     }
     if (this.#log && this.#log.size > this.#engine.settings.compactBytes + 2 * this.#rewritten) {
@@ -350,6 +358,11 @@ export class ConsensusPeer {
     const snapshot = { reason, version: this.#version, records, root: this.#root.hash, vector: [] };
     this.#tap.emit(this.replica, { kind: 'snapshot', ...snapshot }, cause);
   }
+}
+
+function overloaded(): SyncError {
+  const text = 'the disk of this member has not kept up: nothing is taken in before it has';
+  return new SyncError('PEER_OVERLOADED', text, { origin: 'state', retry: 'backoff' });
 }
 
 function tooLarge(frame: Uint8Array, most: number): SyncError {

@@ -1,11 +1,11 @@
-import { canonicalBytes } from '../../bytes/index.ts';
 import { SyncError } from '../../errors/index.ts';
 import { fitText } from '../../schema/index.ts';
-import type { Change, ReplicaId, StateHash } from '../../state/index.ts';
+import type { ReplicaId, StateHash } from '../../state/index.ts';
 import type { Ballot, TraceBodyOf } from '../../trace/index.ts';
 import { type Acceptor, isSame, type Vote } from './acceptor.ts';
 import { compareBallots, NO_BALLOT } from './ballot.ts';
 import type { Core } from './core.ts';
+import { makeProposal } from './make-proposal.ts';
 import { Pacing } from './pacing.ts';
 import {
   argsOf,
@@ -213,42 +213,16 @@ export class Proposer {
 
   /** The change of an intent for the next version; undefined where the intent is settled with that. */
   #make(job: Job): StateProposal | undefined {
-    const { standing, replica, settings } = this.#core;
     if (job.offered) return job.offered;
-    const base = standing.root.hash;
-    const { intent } = job;
-    if (intent.base !== undefined && intent.base !== base) {
-      const detail = `it is based on ${intent.base}, the state of version ${standing.version} is ${base}`;
-      return this.#reject(job, 'state-conflict', detail, [replica]);
-    }
-    try {
-      const changes = typeof intent.changes === 'function' ? intent.changes(standing.root) : intent.changes;
-      const kept: readonly Change[] = changes.slice();
-      const size = canonicalBytes([kept, intent.args ?? null]).length;
-      if (kept.length > settings.maxChanges || size > settings.maxBytes) {
-        const limits = `at most ${settings.maxChanges} and ${settings.maxBytes}`;
-        return this.#reject(
-          job,
-          'invalid-change',
-          `${kept.length} changes, with the arguments ${size} bytes; ${limits}`,
-          [replica],
-        );
-      }
-      const { root } = standing;
-      return {
-        version: standing.version + 1,
-        base,
-        writer: replica,
-        counter: this.#counter + 1,
-        command: fitText(intent.command, 80),
-        changes: kept,
-        root: root.apply(kept).hash,
-        ...argsOf(intent),
-      };
-    } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error);
-      return this.#reject(job, 'invalid-change', detail, [replica]);
-    }
+    const made = makeProposal(this.#core, job.intent, this.#nextCounter());
+    if ('reason' in made) return this.#reject(job, made.reason, made.detail, [this.#core.replica]);
+    return made;
+  }
+
+  /** Above all that it has offered in this life, and all that was decided of its earlier ones, by whomever. */
+  #nextCounter(): number {
+    const { replica, standing } = this.#core;
+    return Math.max(this.#counter, standing.writers.get(replica) ?? 0) + 1;
   }
 
   /** Something was accepted here and nobody has brought it to a decision for a while. */

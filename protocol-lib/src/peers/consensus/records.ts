@@ -2,6 +2,7 @@ import { canonicalBytes, unpackMsgpack } from '../../bytes/index.ts';
 import { array, type Infer, object, optional, string, uint, variant } from '../../schema/index.ts';
 import {
   changeSchema,
+  type ReplicaId,
   recordKeySchema,
   recordSchema,
   replicaIdSchema,
@@ -23,6 +24,12 @@ const proposalSchema = object({
   args: optional(valueSchema),
 });
 
+/** Whose log it is: a promise is one member's, in one group. */
+export interface LogOwner {
+  readonly replica: ReplicaId;
+  readonly members: readonly ReplicaId[];
+}
+
 /** What a member writes down before it says it. */
 export const consensusRecordSchema = variant('kind', {
   /** It accepts nothing any more under a lower ballot. */
@@ -40,6 +47,8 @@ export const consensusRecordSchema = variant('kind', {
     promised: ballotSchema,
     accepted: optional(object({ ballot: ballotSchema, proposal: proposalSchema })),
     recent: array(proposalSchema, 1_000_000),
+    /** Whose log it is, and of which group. */
+    owner: optional(object({ replica: replicaIdSchema, members: array(replicaIdSchema, 65_535) })),
   }),
 });
 export type ConsensusRecord = Infer<typeof consensusRecordSchema>;
@@ -62,7 +71,7 @@ export function acceptRecord({ ballot, proposal }: Accepted): ConsensusRecord {
   return { kind: 'accept', ballot, proposal: written(proposal) };
 }
 
-export function checkpointOf(standing: Standing, kept: number): ConsensusRecord {
+export function checkpointOf(standing: Standing, kept: number, owner: LogOwner): ConsensusRecord {
   const { version, root, writers, promised, accepted, recent } = standing;
   const records = Array.from(root.entries(), ([key, record]) => ({ key, record }));
   return {
@@ -74,6 +83,7 @@ export function checkpointOf(standing: Standing, kept: number): ConsensusRecord 
     promised,
     ...(accepted ? { accepted: { ballot: accepted.ballot, proposal: written(accepted.proposal) } } : {}),
     recent: recent.slice(-kept).map(written),
+    owner: { replica: owner.replica, members: [...owner.members] },
   };
 }
 

@@ -31,6 +31,8 @@ export interface ConsensusSettings {
   readonly maxBytes: number;
   /** Votes that may wait to become durable before a member says that it has no room. */
   readonly maxUndurable: number;
+  /** Answers and other effects that may wait for the disk before nothing more is taken in. */
+  readonly maxWaiting: number;
   /** Bytes after which the log is written anew as what it comes to. */
   readonly compactBytes: number;
 }
@@ -50,6 +52,7 @@ export const CONSENSUS_DEFAULTS: ConsensusSettings = {
   maxChanges: 10_000,
   maxBytes: 1024 * 1024,
   maxUndurable: 1_000,
+  maxWaiting: 10_000,
   compactBytes: 4 * 1024 * 1024,
 };
 
