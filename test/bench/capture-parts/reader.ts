@@ -19,21 +19,25 @@ await capture.overview(info.range, 1_000);
 const opened = performance.now() - start;
 const random = seededRandom(5);
 const times: number[] = [];
+const busy: number[] = [];
 for (let seek = 0; seek < SEEKS; seek++) {
   const position = Math.floor(random.next() * info.records);
   const before = performance.now();
+  const cpu = process.cpuUsage();
   for (const { id } of info.replicas) {
     const { unknown } = await capture.state(id, position, '', 50);
     // Before its own first snapshot nothing is known of a replica.
     if (unknown !== undefined && position > 20) throw new Error(`position ${position} of ${id}: ${unknown}`);
   }
   times.push(performance.now() - before);
+  const { user, system } = process.cpuUsage(cpu);
+  busy.push((user + system) / 1_000);
   await capture.rows('', position, 40);
   const time = (info.range.to * position) / info.records;
   await capture.lanes({ from: time, to: time + 10e9 }, 1_000, 2_000);
 }
 await capture.lanes(info.range, 1_000, 2_000);
-times.sort((a, b) => a - b);
+for (const list of [times, busy]) list.sort((a, b) => a - b);
 const memory = peakMemory();
 await source.close();
 console.log(
@@ -42,6 +46,8 @@ console.log(
     opened,
     p50: times[SEEKS / 2],
     p99: times[Math.floor(SEEKS * 0.99)],
+    busy50: busy[SEEKS / 2],
+    busy99: busy[Math.floor(SEEKS * 0.99)],
     memory,
   }),
 );
