@@ -5,9 +5,12 @@ import {
   type LogEntry,
   LogIndex,
   type LogSnapshot,
+  REFUSALS_KEPT,
   snapshotOf,
+  type WriterStanding,
 } from '../events/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
+import type { ReplicaId } from '../state/index.ts';
 import type { AuthorityStanding } from '../sync/index.ts';
 
 /** A log whose entries become durable when the recording says that they did. */
@@ -43,16 +46,21 @@ export class ReplayLog implements EventLog {
   /** The log of an authority that goes on: as long as it was, with nothing that anybody would read again. */
   static at({ durability, state }: AuthorityStanding, root: StateRoot): ReplayLog {
     const { log, version, ledger, incarnation } = state;
-    const counters = new Map(ledger.writers.map(({ replica, counter }) => [replica, counter]));
     const { position = 0, taken = 0, time = 0, waiting = [] } = log ?? {};
-    let head = root;
-    for (const { mutation, changes = [] } of waiting) {
-      head = head.apply(changes);
-      counters.set(mutation.writer, mutation.counter);
+    const writers = new Map<ReplicaId, WriterStanding>();
+    for (const { replica, counter, progress, rejections } of ledger.writers) {
+      const refusals = rejections.map((one) => ({ counter: one.counter, reason: one.reason, position: one.progress }));
+      writers.set(replica, { writer: replica, counter, position: progress, refusals });
     }
-    const writers = new Map(
-      [...counters].map(([writer, counter]) => [writer, { writer, counter, position, refusals: [] }]),
-    );
+    let head = root;
+    for (const [at, { mutation, changes = [], reason }] of waiting.entries()) {
+      const { writer, counter } = mutation;
+      const settledAt = taken + at + 1;
+      const before = writers.get(writer)?.refusals ?? [];
+      const refusals = reason === undefined ? before : [...before, { counter, reason, position: settledAt }];
+      writers.set(writer, { writer, counter, position: settledAt, refusals: refusals.slice(-REFUSALS_KEPT) });
+      head = head.apply(changes);
+    }
     const index = new LogIndex();
     const last = waiting.at(-1)?.version ?? version;
     index.putSnapshot(snapshotOf({ position, version: last, root: head, time, writers, incarnation }));

@@ -1,5 +1,5 @@
-import { changesBetween, type StateRoot } from '../merkle/index.ts';
-import type { Version } from '../state/index.ts';
+import { changesBetween, patched, type StateRoot } from '../merkle/index.ts';
+import type { Change, Version } from '../state/index.ts';
 import type { RingStanding } from './standing.ts';
 
 /** A version's state, kept. It shares with its neighbours all that did not change. */
@@ -37,7 +37,7 @@ export class SnapshotRing {
     const versions = [...roots]
       .sort(([left], [right]) => right - left)
       .map(([version, root]) => {
-        const changes = changesBetween(newer, root);
+        const changes = changesBetween(newer, root).map((change) => inOrder(change, newer, root));
         newer = root;
         return { version, changes };
       });
@@ -75,6 +75,15 @@ export class SnapshotRing {
   get(version: Version): StateSnapshot | undefined {
     return this.#recent.get(version) ?? this.#periodic.get(version);
   }
+}
+
+/** A change that leads to the very record, its fields in their order too: deltas are written by it. */
+function inOrder(change: Change, from: StateRoot, to: StateRoot): Change {
+  const [before, record] = [from.get(change.key), to.get(change.key)];
+  if (change.op !== 'patch' || !before || !record) return change;
+  const names = Object.keys(patched(before, change.fields, change.removed));
+  const isSame = Object.keys(record).every((name, at) => name === names[at]);
+  return isSame ? change : { op: 'put', key: change.key, record };
 }
 
 function push(ring: Map<Version, StateSnapshot>, snapshot: StateSnapshot, capacity: number): void {

@@ -1,0 +1,131 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { StateRoot } from '../merkle/index.ts';
+import { simulate, simulatedDefinition } from '../simulator/index.ts';
+import type { ReplicaId } from '../state/index.ts';
+import type { SessionDefinition } from '../sync/index.ts';
+import type { Tap, TraceBody, TraceBodyOf, TraceRecord, VectorEntries } from '../trace/index.ts';
+import { packBatch, unpackBatch } from './compact-inputs.ts';
+import { type RecordDifference, recordDifference } from './difference.ts';
+import { appDecisions } from './driven.ts';
+import type { Input } from './inputs.ts';
+import { Machines } from './machines.ts';
+import { type Placed, type Step, stepsOf } from './steps.ts';
+
+/** Compares what machines report with what was recorded, and answers the recorded `seq`. */
+class Comparing implements Tap {
+  readonly isOpen = true;
+  #expected: readonly Placed[] = [];
+  #at = 0;
+  hashes = 0;
+  difference: RecordDifference | { readonly missing: string } | undefined;
+
+  expect(records: readonly Placed[]): void {
+    const missing = this.#expected[this.#at];
+    if (missing) this.difference ??= { missing: missing.record.body.kind };
+    this.#expected = records;
+    this.#at = 0;
+  }
+
+  emit(replica: ReplicaId, body: TraceBody, cause: readonly number[] = [], wire?: Uint8Array): number {
+    const record = this.#expected[this.#at++]?.record;
+    if ('root' in body || 'own' in body) this.hashes++;
+    const made = { replica, body, cause: cause.filter((seq) => seq > 0), ...(wire ? { wire } : {}) };
+    if (record) this.difference ??= recordDifference(record, made);
+    else this.difference ??= { missing: `one ${body.kind} more` };
+    return record?.seq ?? 0;
+  }
+}
+
+function recorded(seed: number): { readonly steps: readonly Step[]; readonly definition: SessionDefinition } {
+  const records: TraceRecord[] = [];
+  simulate({ seed, inputs: true }, (record) => records.push(record));
+  const definition = simulatedDefinition({ sessionId: `simulation-${seed}`, build: 'simulator' });
+  if (!definition) throw new Error('a simulated session has a definition');
+  return { steps: stepsOf(records.map((record, position) => ({ position, record }))), definition };
+}
+
+function snapshotOf(version: number, root: StateRoot, vector: VectorEntries): TraceBodyOf<'snapshot'> {
+  const records = Array.from(root.entries(), ([key, record]) => ({ key, record }));
+  return { kind: 'snapshot', reason: 'attach', version, records, root: root.hash, vector: [...vector] };
+}
+
+/** As it comes out of a capture. */
+function written(input: Input): Input {
+  const [entry] = unpackBatch(packBatch({ entries: [{ free: 0, count: 0, input }], rest: 0 })).entries;
+  if (!entry) throw new Error('an input was lost');
+  return entry.input;
+}
+
+/** New machines that go on where these are; undefined where one of them cannot say where it stands now. */
+function standIn(machines: Machines, before: readonly Step[], tap: Tap, decide: () => Machines): Machines | undefined {
+  const { authority } = machines;
+  const standing = authority?.standing;
+  if (!authority || !standing) return undefined;
+  const others = decide();
+  const head = { replica: authority.replica, now: standing.now };
+  const state = snapshotOf(authority.version, authority.root, authority.vector);
+  others.apply(written({ op: 'authorityStands', ...head, standing }), [], undefined, state);
+  const durable = before.findLast(({ input }) => input?.op === 'durable' || input?.op === 'authority')?.input;
+  if (durable?.op === 'durable') others.apply(durable, []);
+  for (const { input } of before) if (input?.op === 'client') others.apply(input, []);
+  for (const [replica, client] of machines.clients) {
+    const { standing } = client;
+    if (!standing) return undefined;
+    const input = written({ op: 'clientStands', replica, now: 0, standing, isNew: true });
+    others.apply(input, [], undefined, snapshotOf(client.version, client.committed, client.vector.entries()));
+  }
+  return tap.isOpen ? others : undefined;
+}
+
+/** Whether a later authority begins with a log that was shorter than the present one's. */
+function forgets(steps: readonly Step[], logged: number): boolean {
+  return steps.some(({ input }) => input?.op === 'authority' && input.log !== null && input.log.last < logged);
+}
+
+/** Runs a session, has everything stand up anew in the midst of it, and runs the rest. Answers how many hashes came after that. */
+function runThrough(seed: number, share: number): { readonly hashes: number; readonly wasMoved: boolean } {
+  const { steps, definition } = recorded(seed);
+  const tap = new Comparing();
+  const begin = (): Machines => new Machines(tap, appDecisions(definition, steps));
+  let machines = begin();
+  let moved: number | undefined;
+  for (const [at, { input, records }] of steps.entries()) {
+    if (moved === undefined && at >= share * steps.length && !forgets(steps.slice(at), machines.logged)) {
+      const others = standIn(machines, steps.slice(0, at), tap, begin);
+      if (others) {
+        machines = others;
+        moved = tap.hashes;
+      }
+    }
+    if (input === undefined) continue;
+    tap.expect(records);
+    machines.apply(input, records);
+    tap.expect([]);
+    if (tap.difference) {
+      expect({ seed, share, at, op: input.op, replica: input.replica, ...tap.difference }).toBeUndefined();
+    }
+  }
+  return { hashes: tap.hashes - (moved ?? tap.hashes), wasMoved: moved !== undefined };
+}
+
+describe('where state machines stand', () => {
+  test('is enough to go on from, at any moment of any session', { timeout: 300_000 }, () => {
+    let hashes = 0;
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 1_000_000 }),
+        fc.double({ min: 0, max: 0.95, noNaN: true }),
+        (seed, share) => {
+          hashes += runThrough(seed, share).hashes;
+        },
+      ),
+      { numRuns: 40 },
+    );
+    expect(hashes).toBeGreaterThan(500);
+  });
+
+  test('holds what was refused and waits for the log, in case the authority begins again', () => {
+    expect(runThrough(192_328, 0.032)).toMatchObject({ wasMoved: true });
+  });
+});
