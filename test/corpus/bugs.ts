@@ -8,6 +8,8 @@ export interface CorpusHook {
   pick<T>(right: () => T, wrong: () => T): T;
   isTarget(replica: string): boolean;
   strikes(replica: string): boolean;
+  rootBefore(replica: string, now: string): string;
+  keepRoot(replica: string, root: string): void;
 }
 
 const committed = 'sync/committed.ts';
@@ -164,6 +166,28 @@ export const CORPUS_BUGS = {
         file: 'crdt/counters.ts',
         find: 'return this.tally.records.joinAll(delta);',
         put: 'return this.tally.records.joinAll(globalThis.corpus.pick(() => [...delta], () => Array.from(delta, ([key, record]) => [key, { ...record, increments: record.increments + 1_000 }])));',
+      },
+    ],
+  },
+  laterVersion: {
+    name: 'corpus-later',
+    what: 'an acknowledgement names a version that its root is not of',
+    edits: [
+      {
+        file: client,
+        find: "this.#send({ type: 'ACK', ...standing(this.#committed) }, [cause]);",
+        put: "const said = standing(this.#committed); this.#send({ type: 'ACK', ...(globalThis.corpus.strikes(this.replica) ? { ...said, root: globalThis.corpus.rootBefore(this.replica, said.root) } : said) }, [cause]); globalThis.corpus.keepRoot(this.replica, said.root);",
+      },
+    ],
+  },
+  predictedHash: {
+    name: 'corpus-predicted',
+    what: 'an acknowledgement says the root of the state with predictions',
+    edits: [
+      {
+        file: client,
+        find: "this.#send({ type: 'ACK', ...standing(this.#committed) }, [cause]);",
+        put: "const said = standing(this.#committed); this.#send({ type: 'ACK', ...said, ...(globalThis.corpus.strikes(this.replica) ? { root: this.optimistic.hash } : {}) }, [cause]);",
       },
     ],
   },

@@ -13,5 +13,12 @@ test('a slice of the fault corpus is diagnosed as well as the whole must be', { 
     return error;
   });
   const scores: unknown = JSON.parse(stdout);
-  expect(scores).toMatchObject({ sessions: 66, clean: 20, falseAlarms: TO_REACH.falseAlarms, reached: true });
+  expect(scores).toMatchObject({
+    sessions: 66,
+    clean: 20,
+    lookalikes: 14,
+    verdicts: 1,
+    falseAlarms: TO_REACH.falseAlarms,
+    reached: true,
+  });
 });

@@ -4,9 +4,11 @@ import { seededRandom } from '@syncscope/protocol/ports';
 import { recordSimulation, SCENARIOS } from '@syncscope/protocol/simulator';
 import type { TraceHeader, TraceRecord } from '@syncscope/protocol/trace';
 import { loadWithBug } from '../simulation/plant.ts';
+import type { PlantedBug } from '../simulation/planted-bugs.ts';
 import type { CorpusFault } from './fault.ts';
 import { corpusFaults } from './faults.ts';
 import { PlantedHook } from './hook.ts';
+import type { Lookalike } from './lookalikes.ts';
 import { market, nextIntent } from './market.ts';
 import type { Deliver } from './schedule.ts';
 import type { CorpusRecording } from './session.ts';
@@ -57,24 +59,55 @@ export async function recordFault(name: string, seed: number, latency: number) {
   const draw = () => random.next();
   const fault = corpusFaults(draw).find((one) => one.name === name);
   if (!fault) throw new Error(`there is no fault ${name}`);
-  const { file, target, length } = SESSIONS[fault.of ?? 'authority'];
+  return { fault, ...(await recordPlanted(fault, draw, seed, latency)) };
+}
+
+interface Planted {
+  readonly of?: keyof typeof SESSIONS;
+  readonly bug?: PlantedBug;
+  readonly goesOn?: boolean;
+  readonly chances?: number;
+  session?(draw: () => number): { readonly deliver?: Deliver };
+}
+
+async function recordPlanted(planted: Planted, draw: () => number, seed: number, latency: number) {
+  const { bug, chances = 50 } = planted;
+  const { file, target, length } = SESSIONS[planted.of ?? 'authority'];
   const url = new URL(file, import.meta.url).href;
-  const module = (fault.bug ? await loadWithBug(fault.bug, url) : await import(url)) as SessionModule;
+  const module = (bug ? await loadWithBug(bug, url) : await import(url)) as SessionModule;
   let struck = -1;
   let seen: readonly TraceRecord[] = [];
-  const { chances = 50 } = fault;
   const wait = Math.floor(chances * (0.2 + draw() * 0.8));
-  hook.arm(target, fault.bug ? wait : Number.POSITIVE_INFINITY, !fault.goesOn, () => {
+  hook.arm(target, bug ? wait : Number.POSITIVE_INFINITY, !planted.goesOn, () => {
     struck = seen.length;
   });
-  const extra: { readonly deliver?: Deliver } = fault.session?.(draw) ?? {};
+  const extra = planted.session?.(draw) ?? {};
   const deliver: Deliver = (frame, from, to, marks) => {
     seen = marks.records;
     return extra.deliver?.(frame, from, to, marks) ?? [{ frame, later: 0 }];
   };
   const plain = { seed, definition: market(), latency, length, intent: nextIntent };
   const recording = module.record({ ...plain, ...extra, deliver });
-  return { fault, recording, struck };
+  return { recording, struck };
+}
+
+export interface LookalikeOutcome {
+  readonly name: string;
+  readonly expected: string | undefined;
+  /** Verdicts that were given, each once. */
+  readonly said: readonly string[];
+  readonly findings: Diagnosis['findings'];
+  readonly seed: number;
+  readonly latency: number;
+}
+
+/** A session in which something looks like a divergence and is none. */
+export async function diagnoseLookalike(one: Lookalike, seed: number, latency: number): Promise<LookalikeOutcome> {
+  const random = seededRandom(seed * 7_919 + latency + 2);
+  const { recording } = await recordPlanted({ ...one, goesOn: true, chances: 3 }, () => random.next(), seed, latency);
+  const { findings, verdicts } = await diagnose(recording.header, recording.records);
+  const said = [...new Set(verdicts.map(({ verdict }) => verdict))];
+  return { name: one.name, expected: one.verdict, said, findings, seed, latency };
 }
 
 export async function diagnoseFault(one: CorpusFault, seed: number, latency: number): Promise<Outcome> {

@@ -6,6 +6,7 @@ type Numbers = (value: number) => number;
 /** What planted code asks; one session at a time. */
 export class PlantedHook {
   readonly earlier = new WeakMap<StateRoot, StateRoot>();
+  readonly #roots = new Map<string, string>();
   #target = '';
   #wait = Number.POSITIVE_INFINITY;
   #isOnce = true;
@@ -13,6 +14,7 @@ export class PlantedHook {
 
   /** Strikes at the first chance after so many; from then on always, where not once. */
   arm(target: string, wait: number, isOnce: boolean, struck: () => void): void {
+    this.#roots.clear();
     this.#target = target;
     this.#wait = wait;
     this.#isOnce = isOnce;
@@ -30,6 +32,15 @@ export class PlantedHook {
     this.#struck();
     this.#struck = () => {};
     return true;
+  }
+
+  /** The root that a replica had when it said one before. */
+  rootBefore(replica: string, now: string): string {
+    return this.#roots.get(replica) ?? now;
+  }
+
+  keepRoot(replica: string, root: string): void {
+    this.#roots.set(replica, root);
   }
 
   pick<T>(right: () => T, wrong: () => T): T {

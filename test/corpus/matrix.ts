@@ -1,4 +1,4 @@
-import type { CleanOutcome, Outcome } from './corpus.ts';
+import type { CleanOutcome, LookalikeOutcome, Outcome } from './corpus.ts';
 
 export const TO_REACH = { class: 0.95, record: 0.9, falseAlarms: 0 } as const;
 
@@ -8,27 +8,44 @@ export interface Scores {
   /** Parts of one. */
   readonly class: number;
   readonly record: number;
-  /** Clean sessions with a finding, and sessions with a fault in which another was found as well. */
+  readonly lookalikes: number;
+  /** Of sessions in which something only looks like a divergence, those in which the right verdict was given. */
+  readonly verdicts: number;
+  /** Clean sessions and such with a finding, and sessions with a fault in which another was found as well. */
   readonly falseAlarms: number;
   readonly reached: boolean;
 }
 
-export function scores(outcomes: readonly Outcome[], clean: readonly CleanOutcome[]): Scores {
+/** What was made and how it was diagnosed. */
+export interface Corpus {
+  readonly outcomes: readonly Outcome[];
+  readonly clean: readonly CleanOutcome[];
+  readonly lookalikes: readonly LookalikeOutcome[];
+}
+
+export function scores({ outcomes, clean, lookalikes }: Corpus): Scores {
   const part = (fits: (one: Outcome) => boolean) => outcomes.filter(fits).length / Math.max(1, outcomes.length);
   const ofClass = part(({ said, expected }) => said === expected);
   const ofRecord = part(({ isExact }) => isExact);
   const falseAlarms =
-    clean.filter(({ findings }) => findings.length > 0).length +
+    [...clean, ...lookalikes].filter(({ findings }) => findings.length > 0).length +
     outcomes.filter(({ extra }) => extra.length > 0).length;
+  const verdicts = lookalikes.filter(isRightVerdict).length / Math.max(1, lookalikes.length);
   const isReached = ofClass >= TO_REACH.class && ofRecord >= TO_REACH.record && falseAlarms <= TO_REACH.falseAlarms;
   return {
     ...{ sessions: outcomes.length, clean: clean.length, class: ofClass, record: ofRecord, falseAlarms },
-    reached: isReached,
+    ...{ lookalikes: lookalikes.length, verdicts },
+    reached: isReached && (lookalikes.length === 0 || verdicts === 1),
   };
 }
 
+function isRightVerdict({ expected, said }: LookalikeOutcome): boolean {
+  return expected === undefined ? said.length === 0 : said.includes(expected);
+}
+
 /** A table in Markdown: a row a fault, a column a class that was said. */
-export function matrixText(outcomes: readonly Outcome[], clean: readonly CleanOutcome[]): string {
+export function matrixText(corpus: Corpus): string {
+  const { outcomes, clean, lookalikes } = corpus;
   const said = [...new Set(outcomes.map((one) => one.said))].sort();
   const head = ['fault', 'class', ...said, 'record exact', 'also said'];
   const rows = [...Map.groupBy(outcomes, ({ fault }) => fault)].map(([fault, ofFault]) => [
@@ -39,11 +56,20 @@ export function matrixText(outcomes: readonly Outcome[], clean: readonly CleanOu
     String(ofFault.filter(({ extra }) => extra.length > 0).length || ''),
   ]);
   const lines = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`);
-  const sum = scores(outcomes, clean);
+  const sum = scores(corpus);
   const percent = (part: number) => `${(part * 100).toFixed(1)} %`;
+  const similar = [...Map.groupBy(lookalikes, ({ name }) => name)].map(([name, ofName]) => {
+    const right = ofName.filter(isRightVerdict).length;
+    const found = ofName.filter(({ findings }) => findings.length > 0).length;
+    return `| ${name} | ${ofName[0]!.expected ?? 'none'} | ${right} of ${ofName.length} | ${found} |`;
+  });
   const alarms = clean.filter(({ findings }) => findings.length > 0);
   return [
     ...lines,
+    '',
+    '| what only looks like a divergence | verdict | right | findings |',
+    '| --- | --- | --- | --- |',
+    ...similar,
     '',
     `class right ${percent(sum.class)}, record exact ${percent(sum.record)}, of ${sum.sessions} sessions with a fault`,
     `${alarms.length} of ${sum.clean} clean sessions with a finding; ${sum.falseAlarms} false alarms in all`,

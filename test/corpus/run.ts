@@ -1,6 +1,15 @@
 import { parseArgs } from 'node:util';
-import { type CleanOutcome, diagnoseClean, diagnoseFault, LATENCIES, type Outcome } from './corpus.ts';
+import {
+  type CleanOutcome,
+  diagnoseClean,
+  diagnoseFault,
+  diagnoseLookalike,
+  LATENCIES,
+  type LookalikeOutcome,
+  type Outcome,
+} from './corpus.ts';
 import { corpusFaults } from './faults.ts';
+import { LOOKALIKES } from './lookalikes.ts';
 import { matrixText, scores } from './matrix.ts';
 
 /**
@@ -19,12 +28,20 @@ const { values } = parseArgs({
 });
 const from = Number(values.from);
 const faults = corpusFaults(() => 0).filter(({ name }) => values.only === undefined || name.includes(values.only));
-const total = faults.length * Number(values.seeds) * LATENCIES.length + Number(values.clean);
+const similar = LOOKALIKES.filter(({ name }) => values.only === undefined || name.includes(values.only));
+const total = (faults.length + similar.length) * Number(values.seeds) * LATENCIES.length + Number(values.clean);
 const outcomes: Outcome[] = [];
+const lookalikes: LookalikeOutcome[] = [];
 const clean: CleanOutcome[] = [];
 for (const fault of faults) {
   for (let seed = from; seed < from + Number(values.seeds); seed++) {
     for (const latency of LATENCIES) outcomes.push(await diagnoseFault(fault, seed, latency));
+    tell();
+  }
+}
+for (const one of similar) {
+  for (let seed = from; seed < from + Number(values.seeds); seed++) {
+    for (const latency of LATENCIES) lookalikes.push(await diagnoseLookalike(one, seed, latency));
     tell();
   }
 }
@@ -33,15 +50,17 @@ for (let seed = from; seed < from + Number(values.clean); seed++) {
   tell();
 }
 if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
-const sum = scores(outcomes, clean);
+const sum = scores({ outcomes, clean, lookalikes });
 if (values.json) console.log(JSON.stringify(sum));
-else console.log(matrixText(outcomes, clean));
+else console.log(matrixText({ outcomes, clean, lookalikes }));
 if (values.verbose) {
   for (const one of outcomes) if (one.said !== one.expected || !one.isExact || one.extra.length > 0) console.log(one);
-  for (const one of clean) if (one.findings.length > 0) console.log(JSON.stringify(one, undefined, 1).slice(0, 3_000));
+  for (const one of [...clean, ...lookalikes])
+    if (one.findings.length > 0) console.log(JSON.stringify(one, undefined, 1).slice(0, 3_000));
 }
 process.exitCode = sum.reached ? 0 : 1;
 
 function tell(): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r${outcomes.length + clean.length} of ${total} sessions `);
+  if (process.stderr.isTTY)
+    process.stderr.write(`\r${outcomes.length + lookalikes.length + clean.length} of ${total} sessions `);
 }

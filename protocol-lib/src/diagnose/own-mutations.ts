@@ -11,6 +11,7 @@ export function takeOwnMutation({ body, time }: TraceRecord, ref: RecordRef, tra
       const isFirst = trail.pending.size === 0;
       const told = { ref, time, version, changes, isFirst, toldAt: ref.position, ...counts };
       trail.pending.replace(body.mutation.counter, told);
+      trail.repredicted();
       return;
     }
     case 'rebase':
@@ -19,6 +20,7 @@ export function takeOwnMutation({ body, time }: TraceRecord, ref: RecordRef, tra
         const known: Pending = trail.pending.get(mutation.counter) ?? { ref, time, ...told, ...counts };
         trail.pending.replace(mutation.counter, { ...known, ...told });
       });
+      trail.repredicted();
       return;
     case 'confirmation':
     case 'rollback':

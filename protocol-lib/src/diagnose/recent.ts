@@ -65,8 +65,9 @@ export class Recent<K, V> {
 export function forgottenOf(memories: Iterable<Forgotten>): Forgotten[] {
   const sums = new Map<Memory, Forgotten>();
   for (const one of memories) {
+    if (one.forgotten === 0) continue;
     const before = sums.get(one.memory)?.forgotten ?? 0;
     sums.set(one.memory, { ...one, forgotten: before + one.forgotten });
   }
-  return [...sums.values()].filter(({ forgotten }) => forgotten > 0);
+  return [...sums.values()];
 }

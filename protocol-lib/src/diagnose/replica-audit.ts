@@ -222,8 +222,7 @@ export class ReplicaAudit {
       return { verdict: 'other-version', text };
     }
     if (!trail.root) return undefined;
-    const changes = [...trail.pending.values()].flatMap((one) => one.changes);
-    if (changes.length > 0 && tried(trail.root, changes)?.hash === own) {
+    if (trail.predicted.some(({ root, changes }) => tried(root, changes)?.hash === own)) {
       return { verdict: 'predicted', text: 'The hash is that of the state with what was predicted on top.' };
     }
     if (trail.isPartial && trail.root.hash === own) {

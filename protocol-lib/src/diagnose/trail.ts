@@ -51,6 +51,8 @@ export interface Step {
 }
 
 const KEPT_STEPS = 64;
+/** What it predicted of late: what it says of itself is heard only after a while. */
+const KEPT_PREDICTED = 64;
 /** More than a replica is allowed to have waiting. */
 const KEPT_PENDING = 4_096;
 
@@ -75,6 +77,8 @@ export class Trail {
   heard = 0;
   wasHeard = 0;
   readonly steps: Step[] = [];
+  /** Committed states with what was predicted on top, oldest first. */
+  readonly predicted: { readonly root: StateRoot; readonly changes: readonly Change[] }[] = [];
   #forgottenSteps = 0;
   readonly pending = new Recent<number, Pending>('predictions', KEPT_PENDING);
   /** The highest number received of each sender on this connection. */
@@ -114,6 +118,14 @@ export class Trail {
     if (this.steps.length <= KEPT_STEPS) return;
     this.steps.shift();
     this.#forgottenSteps++;
+  }
+
+  /** What is pending is another now. */
+  repredicted(): void {
+    const changes = [...this.pending.values()].flatMap((one) => one.changes);
+    if (!this.root || changes.length === 0) return;
+    this.predicted.push({ root: this.root, changes });
+    if (this.predicted.length > KEPT_PREDICTED) this.predicted.shift();
   }
 
   get forgotten(): Forgotten[] {
