@@ -65,5 +65,10 @@ function byteByByte(bytes: Uint8Array, from: number, to: number, before: number)
 }
 
 export function hex8(value: number): string {
-  return value.toString(16).padStart(8, '0');
+  return hex4(value >>> 16) + hex4(value & 0xffff);
+}
+
+/** Small numbers are turned into text many times as fast as those beyond 31 bits. */
+function hex4(value: number): string {
+  return (value | 0x1_0000).toString(16).slice(1);
 }

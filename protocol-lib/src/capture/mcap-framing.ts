@@ -3,6 +3,7 @@ import type { TraceHeader } from '../trace/index.ts';
 import { CHANNEL_ID, channelRecord, type SealedChunk, schemaRecord, setUint64 } from './chunk.ts';
 import type { Compression } from './compression.ts';
 import { crc32, hex8 } from './crc32.ts';
+import { metadataRecord } from './metadata-record.ts';
 
 export const PROFILE = 'syncscope';
 export const LIBRARY = '@syncscope/protocol';
@@ -94,8 +95,11 @@ export class McapFraming {
     this.#builder.writeMagic();
     this.#builder.writeHeader({ profile: PROFILE, library: LIBRARY });
     const text = JSON.stringify(header);
-    this.#writeMetadata(METADATA_HEADER, { header: text, crc: hex8(crc32(new TextEncoder().encode(text))) });
-    return this.#take();
+    const start = this.#take();
+    const crc = hex8(crc32(new TextEncoder().encode(text)));
+    const described = this.#metadataAt(0, METADATA_HEADER, { header: text, crc });
+    this.#position += described.length;
+    return join([start, described]);
   }
 
   chunk(chunk: SealedChunk): Uint8Array {
@@ -107,9 +111,7 @@ export class McapFraming {
     const payloadCrc = crc32(chunk.payload);
     const chunkLength = RECORD_HEADER_BYTES + CHUNK_HEADER_BYTES + compression.length + payload.length;
     this.#takeTotals(chunk, payloadCrc);
-    this.#writeMetadata(METADATA_CHUNK, this.#describe(chunk, payloadCrc), chunkLength + INDEX_BYTES);
-    const metadata = this.#builder.buffer;
-    this.#builder.reset();
+    const metadata = this.#metadataAt(chunkLength + INDEX_BYTES, METADATA_CHUNK, this.#describe(chunk, payloadCrc));
     // One buffer for all of it: the payload is copied once.
     const bytes = new Uint8Array(chunkLength + INDEX_BYTES + metadata.length);
     const view = new DataView(bytes.buffer);
@@ -161,12 +163,12 @@ export class McapFraming {
   }
 
   end(): Uint8Array {
-    this.#writeMetadata(METADATA_TOTALS, {
+    const totals = this.#metadataAt(0, METADATA_TOTALS, {
       chunks: String(this.#chunks.length),
       records: String(this.#records),
       chain: hex8(this.#chain),
     });
-    const totals = this.#take();
+    this.#position += totals.length;
     // 0 is "not told": every part that counts has a checksum of its own already.
     this.#builder.writeDataEnd({ dataSectionCrc: 0 });
     const dataEnd = this.#take();
@@ -232,11 +234,11 @@ export class McapFraming {
     return join([summary, this.#take()]);
   }
 
-  /** `ahead` bytes will stand before what the builder has. */
-  #writeMetadata(name: string, fields: Readonly<Record<string, string>>, ahead = 0): void {
-    const offset = BigInt(this.#position + ahead + this.#builder.length);
-    const length = this.#builder.writeMetadata({ name, metadata: new Map(Object.entries(fields)) });
-    this.#metadata.push({ offset, length, name });
+  /** A Metadata record that will begin so many bytes from here. */
+  #metadataAt(ahead: number, name: string, fields: Readonly<Record<string, string>>): Uint8Array {
+    const bytes = metadataRecord(name, fields);
+    this.#metadata.push({ offset: BigInt(this.#position + ahead), length: BigInt(bytes.length), name });
+    return bytes;
   }
 
   #take(): Uint8Array {
