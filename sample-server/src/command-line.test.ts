@@ -3,7 +3,7 @@ import { parseCommandLine } from './command-line.ts';
 
 test('everything at once', () => {
   const args =
-    '--scenario adventure --bots 2 --port 0 --seed 7 --fault loss:2% --fault drop-delta:bot-1@2s --seconds 1.5 --host ::1 --assets dist';
+    '--scenario adventure --bots 2 --port 0 --seed 7 --fault loss:2% --fault drop-delta:bot-1@2s --seconds 1.5 --host ::1 --assets dist --no-verify-reducer';
   expect(parseCommandLine(args.split(' '))).toMatchObject({
     help: false,
     seconds: 1.5,
@@ -14,6 +14,7 @@ test('everything at once', () => {
       seed: 7,
       host: '::1',
       assets: 'dist',
+      verifyReducer: false,
       faults: [{ spec: { fault: 'loss', rate: 0.02 } }, { spec: { fault: 'drop-delta' } }],
     },
   });

@@ -29,6 +29,24 @@ export interface WireSink {
   closed(reason: string): void;
 }
 
+export const NO_FRAMES: readonly Uint8Array[] = [];
+
+let lastFrames = NO_FRAMES;
+let lastFrame: Uint8Array = new Uint8Array();
+let lastTogether = NO_FRAMES;
+
+/**
+ * Frames with another behind them. In a round the same frames go to one client after the other: they share one list, and by it what is made of it.
+ */
+export function withFrame(frames: readonly Uint8Array[], frame: Uint8Array): readonly Uint8Array[] {
+  if (frames !== lastFrames || frame !== lastFrame) {
+    lastTogether = [...frames, frame];
+    lastFrames = frames;
+    lastFrame = frame;
+  }
+  return lastTogether;
+}
+
 /** Lets a wire in, or says why not. */
 export interface Entrance {
   /** Asked before an upgrade or a stream is answered. */

@@ -16,7 +16,7 @@ import { Allowance, Doorkeeper, GATEWAY_LIMITS, type GatewayLimits } from './gat
 import { GatewayMetrics, typeNumber } from './gateway-metrics.ts';
 import { EventStreams } from './gateway-sse.ts';
 import { CLIENT_FRAME_MAX, WebSocketEntrance } from './gateway-websocket.ts';
-import type { ClientWire, Entrance, WireSink } from './gateway-wire.ts';
+import { type ClientWire, type Entrance, NO_FRAMES, type WireSink, withFrame } from './gateway-wire.ts';
 import {
   type HttpListener,
   type HttpParts,
@@ -76,7 +76,7 @@ interface Connection {
   /** When a frame of it came to the authority last. */
   heardAt: number;
   /** Frames of this step, sent together at its end. */
-  outgoing: Uint8Array[];
+  outgoing: readonly Uint8Array[];
   /** Whether they are sent at the end of this step. */
   isDue: boolean;
   /** Whether it is looked after, as one of which nothing but events waits, or has waited, since then. */
@@ -350,7 +350,7 @@ export class Gateway {
       allowance: new Allowance(this.#limits.frames, this.#now()),
       isGreeted: false,
       heardAt: this.#now(),
-      outgoing: [],
+      outgoing: NO_FRAMES,
       isDue: false,
       isHeld: false,
       heldSince: 0,
@@ -441,7 +441,8 @@ export class Gateway {
    * follows within a round: one write for both.
    */
   #queue(connection: Connection, frame: Uint8Array): void {
-    const isFirst = connection.outgoing.push(frame) === 1;
+    const isFirst = connection.outgoing.length === 0;
+    connection.outgoing = withFrame(connection.outgoing, frame);
     if (!this.#isCarrying) this.#flush(connection);
     else if (typeNumber(frame) !== MESSAGES.EVENT.id) {
       if (!connection.isDue) this.#written.push(connection);
@@ -457,7 +458,7 @@ export class Gateway {
     const frames = connection.outgoing;
     connection.isDue = false;
     if (frames.length === 0) return;
-    connection.outgoing = [];
+    connection.outgoing = NO_FRAMES;
     this.#send(connection, frames);
   }
 
@@ -487,7 +488,7 @@ export class Gateway {
     connection.visit.gone();
     connection.down.close();
     connection.up.close();
-    connection.outgoing = [];
+    connection.outgoing = NO_FRAMES;
     this.#options.manager.disconnect(connection.link, reason, this.#now());
   }
 }

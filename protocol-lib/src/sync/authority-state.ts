@@ -339,7 +339,8 @@ export class AuthorityState {
   }
 
   /** Mutations that others came before too often. They are not settled. */
-  takeGivenUp(): MutationId[] {
+  takeGivenUp(): readonly MutationId[] {
+    if (this.#givenUp.length === 0) return NONE_GIVEN_UP;
     const givenUp = this.#givenUp;
     this.#givenUp = [];
     return givenUp;
@@ -351,7 +352,8 @@ export class AuthorityState {
   }
 
   /** What may be told now, in order, and was not taken before. */
-  takeSettled(): Settled[] {
+  takeSettled(): readonly Settled[] {
+    if (this.#settled.length === 0) return NOTHING_SETTLED;
     const settled = this.#settled;
     this.#settled = [];
     return settled;
@@ -504,6 +506,8 @@ export class AuthorityState {
   }
 }
 
+const NOTHING_SETTLED: readonly Settled[] = [];
+const NONE_GIVEN_UP: readonly MutationId[] = [];
 const BEGINNING: Moment = { time: 0, seen: 0 };
 
 function stateOf({ root, standing }: NonNullable<AuthorityOptions['resume']>): LogState {

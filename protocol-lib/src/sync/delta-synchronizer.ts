@@ -352,7 +352,7 @@ export class DeltaSynchronizer {
         groups.add(client);
       }
     }
-    for (const [first, ...others] of groups.groups) if (first) this.#syncGroup(first, others, now);
+    for (const group of groups.groups) this.#syncGroup(group, now);
     if (this.#totals.deltas + this.#totals.fullSyncs > before) this.#totals.syncs++;
   }
 
@@ -362,8 +362,9 @@ export class DeltaSynchronizer {
     client.resendAt = now + client.resendWait;
   }
 
-  #syncGroup(first: Client, others: readonly Client[], now: number): void {
-    const clients = [first, ...others];
+  #syncGroup(clients: readonly Client[], now: number): void {
+    const [first] = clients;
+    if (!first) return;
     const delta = this.#state.deltaFrom(first.sent, first.replica);
     if (delta && !isSnapshotSmaller(delta.changes, this.#state.rootFor(first.replica)))
       this.#sendDelta(clients, delta, now);
@@ -388,14 +389,14 @@ export class DeltaSynchronizer {
   }
 
   #sendDelta(takers: readonly Client[], delta: BodyOf<'DELTA_SYNC'>, now: number): void {
-    const causes = takers.map((client) => client.cause);
     let seq = 0;
     if (this.#tap.isOpen) {
+      const causes = takers.map((client) => client.cause);
       const { from, to, changes, root } = delta;
       const because = [...this.#state.commitsSince(from), ...causes].slice(-1_000);
       seq = this.#tap.emit(this.#replica, { kind: 'delta', from, to, count: changes.length, root }, because);
     }
-    for (const client of takers) this.#traceView(client);
+    if (this.#tap.isOpen) for (const client of takers) this.#traceView(client);
     this.#outbox.send(takers, delta, [seq]);
     const { point } = this.#state;
     for (const client of takers) this.#markSent(client, point, now);

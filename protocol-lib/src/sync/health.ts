@@ -100,7 +100,7 @@ export class HealthWatch {
   assess(facts: HealthFacts, now: number): SyncHealth {
     const lag = Math.max(0, facts.newest - facts.version);
     const oldestPending = facts.pendingSince === undefined ? 0 : Math.max(0, now - facts.pendingSince);
-    const reasons = facts.isConnected ? this.#stalls(facts, now) : [];
+    const reasons = facts.isConnected ? this.#stalls(facts, now) : NO_REASONS;
     return { progress: progressOf(facts, lag, reasons), reasons, lag, oldestPending, verified: this.#verified };
   }
 
@@ -126,17 +126,26 @@ export class HealthWatch {
     return this.#behindSince === undefined || version !== this.#version ? now : this.#behindSince;
   }
 
-  #stalls(facts: HealthFacts, now: number): StallReason[] {
-    const { pendingSince, unverifiedSince } = facts;
+  /** In the order of {@link STALL_REASONS}. Asked of every client in every round, and nearly always of one that is well. */
+  #stalls(facts: HealthFacts, now: number): readonly StallReason[] {
     const { behindLimit, pendingLimit, unverifiedLimit } = this.#limits;
-    const isOver = (since: number | undefined, limit: number) => since !== undefined && now - since >= limit;
+    const isBehind = isOver(this.#behindAt(facts, now), behindLimit, now);
+    const isPending = isOver(facts.pendingSince, pendingLimit, now);
+    const isUnverified = isOver(facts.unverifiedSince, unverifiedLimit, now);
+    if (!isBehind && !isPending && !isUnverified) return NO_REASONS;
     const found: Readonly<Record<StallReason, boolean>> = {
-      behind: isOver(this.#behindAt(facts, now), behindLimit),
-      pending: isOver(pendingSince, pendingLimit),
-      unverified: isOver(unverifiedSince, unverifiedLimit),
+      behind: isBehind,
+      pending: isPending,
+      unverified: isUnverified,
     };
     return STALL_REASONS.filter((reason) => found[reason]);
   }
+}
+
+const NO_REASONS: readonly StallReason[] = [];
+
+function isOver(since: number | undefined, limit: number, now: number): boolean {
+  return since !== undefined && now - since >= limit;
 }
 
 function progressOf(facts: HealthFacts, lag: number, reasons: readonly StallReason[]): Progress {

@@ -127,17 +127,16 @@ export class LinkQueue {
   }
 
   /** A frame was handed to the driver. */
-  handed(bytes: number, type: MessageType): void {
-    if (trafficClass(type) === 'state') this.#granted += bytes;
+  handed(bytes: number, kind: TrafficClass): void {
+    if (kind === 'state') this.#granted += bytes;
     if (!this.#isTold) return;
     this.#queued += bytes;
     this.#judge();
   }
 
   /** Whether a message may go out now; one that may not is counted. */
-  admits(type: MessageType): boolean {
+  admits(kind: TrafficClass): boolean {
     if (!this.#isSlow && !this.lacksNames) return true;
-    const kind = trafficClass(type);
     if (kind === 'event') this.#droppedEvents++;
     else if (!this.#isSlow) return true;
     else if (kind === 'answer') this.#droppedAnswers++;

@@ -649,12 +649,14 @@ export class SyncManager {
       return;
     }
     this.#totals.commits++;
-    const listeners = [...this.#clients.values()].filter((one) => one.features.includes('events'));
-    if (listeners.length === 0) return;
     for (const event of settlement.events) {
+      const told: Client[] = [];
+      for (const one of this.#clients.values()) {
+        if (one.features.includes('events') && this.#mayHear(one.replica, event)) told.push(one);
+      }
+      if (told.length === 0) continue;
       const body = { version: settlement.version, event: shortEvent(event), time };
-      const told = listeners.filter(({ replica }) => this.#mayHear(replica, event));
-      if (told.length > 0) this.#outbox.send(told, { type: 'EVENT', ...body }, [settlement.seq]);
+      this.#outbox.send(told, { type: 'EVENT', ...body }, [settlement.seq]);
     }
   }
 

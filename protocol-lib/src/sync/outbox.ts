@@ -1,7 +1,7 @@
 import { type EncodedFrame, FrameEncoder, type MessageBody } from '../messages/index.ts';
 import { type ReplicaId, replicaId } from '../state/index.ts';
 import { emitSends, type Tap } from '../trace/index.ts';
-import { LinkQueue, QUEUE_DEFAULTS, trafficClass } from './link-queue.ts';
+import { LinkQueue, QUEUE_DEFAULTS, type TrafficClass, trafficClass } from './link-queue.ts';
 import type { EncoderStanding } from './standing.ts';
 
 /** One connection, as its driver numbers it. */
@@ -22,6 +22,8 @@ export interface Receiver {
 
 /** In trace records, who has not yet said its name. */
 export const STRANGER = replicaId('unknown');
+
+const NAMES_CLASS = trafficClass('NAMES');
 
 /** Nobody tells how much waits for a stranger. */
 const STRANGERS_QUEUE = new LinkQueue(QUEUE_DEFAULTS);
@@ -65,17 +67,18 @@ export class Outbox {
 
   /** One message, encoded once, to some receivers. New names go to everybody before it. */
   send(receivers: Iterable<Receiver>, body: MessageBody, cause: readonly number[]): void {
+    const kind = trafficClass(body.type);
     for (const encoded of this.#encoder.encode(body)) {
       if (encoded.names) {
         this.#traceNames(encoded.names.first, encoded.names.names);
-        const isState = trafficClass(body.type) === 'state';
-        this.#announce(encoded, new Set(isState ? receivers : []), cause);
+        this.#announce(encoded, new Set(kind === 'state' ? receivers : []), cause);
       } else {
         const told: ReplicaId[] = [];
+        const isTold = this.#tap.isOpen;
         for (const receiver of receivers) {
-          if (!receiver.queue.admits(encoded.type)) continue;
-          this.#hand(receiver, encoded);
-          told.push(receiver.replica);
+          if (!receiver.queue.admits(kind)) continue;
+          this.#hand(receiver, encoded.frame, kind);
+          if (isTold) told.push(receiver.replica);
         }
         this.#traceSends(told, encoded, cause);
       }
@@ -92,7 +95,7 @@ export class Outbox {
       const { queue } = receiver;
       queue.lacksNames ||= queue.isSlow && !needs.has(receiver);
       if (queue.lacksNames) continue;
-      this.#hand(receiver, encoded);
+      this.#hand(receiver, encoded.frame, NAMES_CLASS);
       told.push(receiver.replica);
     }
     this.#traceSends(told, encoded, cause);
@@ -103,7 +106,7 @@ export class Outbox {
     receiver.queue.lacksNames = receiver.queue.isSlow;
     if (receiver.queue.isSlow) return;
     for (const encoded of this.#encoder.encodeNames()) {
-      this.#hand(receiver, encoded);
+      this.#hand(receiver, encoded.frame, NAMES_CLASS);
       this.#traceSends([receiver.replica], encoded, cause);
     }
   }
@@ -122,11 +125,11 @@ export class Outbox {
     this.#traceNames(0, this.#encoder.names.slice(0));
   }
 
-  #hand(receiver: Receiver, { frame, type }: EncodedFrame): void {
+  #hand(receiver: Receiver, frame: Uint8Array, kind: TrafficClass): void {
     this.#waiting.push({ link: receiver.link, frame });
     this.#bytes += frame.length;
     receiver.bytes += frame.length;
-    receiver.queue.handed(frame.length, type);
+    receiver.queue.handed(frame.length, kind);
   }
 
   #traceSends(to: readonly ReplicaId[], encoded: EncodedFrame, cause: readonly number[]): void {

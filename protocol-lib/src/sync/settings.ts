@@ -63,7 +63,7 @@ export function acknowledgeRule(settings: SyncSettings): { readonly every: numbe
   const { acknowledgeEvery, acknowledgeWithin, maxDeltaChain, resendTimeout } = settings;
   return {
     every: Math.min(acknowledgeEvery, Math.max(1, Math.floor(maxDeltaChain / 2))),
-    within: Math.min(acknowledgeWithin, Math.floor(resendTimeout / 4)),
+    within: Math.min(acknowledgeWithin, Math.floor(resendTimeout / 2)),
   };
 }
 
