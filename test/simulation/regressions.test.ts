@@ -44,6 +44,11 @@ const REGRESSIONS: readonly Regression[] = [
     options: { seed: 165, scenario: 'partition' },
   },
   {
+    // Tested as well in `peers/peers.test.ts`.
+    name: 'a peer of a wrong state had written upon it, and waited for ever for others to take that and contradict it',
+    options: { seed: 400_001_075, scenario: 'partition' },
+  },
+  {
     // Planted again as `nobody-gives-way`.
     name: "members that all had much to propose undid each other's rounds, and needed three times as long for each version",
     options: { seed: 1_220_144_865, scenario: 'consensus' },

@@ -351,6 +351,9 @@ export class PeerReplica {
     if (order === 'equal') {
       this.#trace.hash(this.vector, this.root.hash, standing.root, cause);
       this.#doubt(sender, isEqual, cause, now);
+    } else if (order === 'after' && standing.vector.covers(this.checkpoint.vector)) {
+      // Who lags had this state too. It may lag only because ours is wrong, and nobody can take what was written upon it.
+      this.#doubt(sender, standing.root === this.#history.at(standing.vector).hash, cause, now);
     }
     this.partition.heard(sender, standing.vector, isEqual, now);
     if (order === 'before' || order === 'concurrent') this.#request(sender, cause, now);

@@ -215,6 +215,24 @@ describe('history', () => {
     expect(group.get('a').root.has(recordKey('note/2'))).toBe(false);
     expect(group.traced('hash', 'b').some(({ agrees }) => agrees === false)).toBe(true);
   });
+
+  test('is repaired where the one whose state is wrong has written since, which nobody else can take', () => {
+    const group = new PeerGroup(['a', 'b', 'c'], resolver, records, { settings: { keepHistory: 1 } });
+    // Its checkpoint is not that of the others, so that the two cannot be compared.
+    const a = group.start('a', { settings: { keepHistory: 3 } });
+    for (const text of ['1', '2', '3', '4']) {
+      write(group, 'b', text);
+      group.run(1_500);
+    }
+    expect(a.checkpoint.vector.compare(group.get('b').checkpoint.vector)).not.toBe('equal');
+    a.corruptCheckpoint([{ op: 'put', key: recordKey('note/2'), record: { text: 'nobody wrote this' } }]);
+    write(group, 'a', 'mine');
+    group.run(10_000);
+    expect(group.roots().size).toBe(1);
+    expect(group.get('b').vector.get(replicaId('a'))).toBe(1);
+    expect(noteOf(group, 'b')).toBe('mine');
+    expect(group.get('a').root.has(recordKey('note/2'))).toBe(false);
+  });
 });
 
 describe('a conflict that waits', () => {
