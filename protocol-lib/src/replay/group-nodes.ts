@@ -81,6 +81,8 @@ const proposeSchema = object({
   /** Null where the command makes them of the state. */
   changes: nullable(wantedChanges),
   base: optional(stateHashSchema),
+  /** What the other members are told of the arguments. */
+  told: optional(anyArgs),
 });
 const roomSchema = object({ reason: string(2_000) });
 
@@ -105,9 +107,10 @@ export function memberMade(settings: Partial<ConsensusSettings>, links: readonly
 
 /** A proposal as an input. `args` are what `changes` are made of where these are a function. */
 export function proposeInput(replica: ReplicaId, now: number, intent: Intent, args: Value): InputOf<'act'> {
-  const { command, changes, base } = intent;
+  const { command, changes, base, args: told } = intent;
   const plain = typeof changes === 'function' ? null : (changes as unknown as Value);
-  const said = { command, args, changes: plain, ...(base === undefined ? {} : { base }) };
+  const rest = { ...(base === undefined ? {} : { base }), ...(told === undefined ? {} : { told }) };
+  const said = { command, args, changes: plain, ...rest };
   return { op: 'act', replica, now, action: 'propose', args: argumentText(said) };
 }
 
@@ -160,11 +163,12 @@ class ConsensusNode implements GroupNode {
   }
 
   #propose(value: Value): void {
-    const { command, args, changes, base } = proposeSchema.parse(value, 'propose');
+    const { command, args, changes, base, told } = proposeSchema.parse(value, 'propose');
     const made = changes ?? this.#options.changes?.(command, args);
     if (!made) throw unfit(`nothing is known of what ${command} changes: the definition says it`);
     try {
-      this.#peer?.propose({ command, changes: made, ...(base === undefined ? {} : { base }) });
+      const rest = { ...(base === undefined ? {} : { base }), ...(told === undefined ? {} : { args: told }) };
+      this.#peer?.propose({ command, changes: made, ...rest });
     } catch (error) {
       // A branch may find the queue full, or the disk broken, where the recording did not.
       if (!(error instanceof SyncError)) throw error;

@@ -1,12 +1,13 @@
 import { SyncError } from '@syncscope/protocol/errors';
 import { milliseconds, type Random } from '@syncscope/protocol/ports';
-import { type ReplicaId, replicaId } from '@syncscope/protocol/state';
+import { argumentText, type Input, type InputJournal } from '@syncscope/protocol/replay';
+import { type Change, type ReplicaId, replicaId, type Value } from '@syncscope/protocol/state';
 import type { Tap } from '@syncscope/protocol/trace';
 import { chooseDrift } from '../faults/drift.ts';
 import { FaultBoard } from '../faults/fault-board.ts';
 import type { FaultyLink } from '../faults/link.ts';
 import { NO_TROUBLE, type Trouble } from '../faults/presets.ts';
-import type { PeerNode, PeerScenario } from './peer-scenario.ts';
+import type { PeerNode, PeerPorts, PeerScenario } from './peer-scenario.ts';
 import { SkewedClock } from './skewed-clock.ts';
 import { PeerStorage } from './storage.ts';
 
@@ -20,6 +21,8 @@ export interface PeerWorldOptions {
   /** How many; the scenario's own number where absent. */
   readonly peers?: number;
   readonly compress?: number;
+  /** Where the inputs go that the session is run again from. */
+  readonly journal?: InputJournal;
 }
 
 /** One member over all its lives. */
@@ -55,6 +58,10 @@ export class PeerWorld {
   #delivering: NodeJS.Immediate | undefined;
   #ticking: NodeJS.Timeout | undefined;
   #isClosed = false;
+  /** Whether a record has told of the frame that a peer is being handed. */
+  #isFrameTold = false;
+  /** What a peer that is being handed something has said: it goes out once it has ended, so that nobody else writes into the trace meanwhile. */
+  #said: (() => void)[] | undefined;
 
   /** @throws SyncError `PEERS_INVALID` where the scenario is not for so many */
   constructor(options: PeerWorldOptions) {
@@ -72,7 +79,7 @@ export class PeerWorld {
       corrupt: (target, key, field) => this.#corrupt(target, key, field),
       crash: (target, downtime) => this.#crash(target, downtime),
       skew: (target, by) => this.#skew(target, by),
-      unsteady: (target, events) => this.#running(target).unsteady(events),
+      unsteady: (target, events) => this.#unsteady(target, events),
     });
     for (const name of names) this.#members.set(name, this.#member(name, names));
   }
@@ -96,11 +103,22 @@ export class PeerWorld {
   }
 
   tick(): void {
-    for (const { node } of this.#members.values()) node?.tick();
+    for (const member of this.#members.values()) {
+      const { node, replica } = member;
+      if (node)
+        this.#hand(
+          member,
+          (now) => ({ op: 'tick', replica, now }),
+          () => node.tick(),
+        );
+    }
   }
 
   describe(): void {
-    for (const { node } of this.#members.values()) node?.describe();
+    for (const member of this.#members.values()) {
+      const { node } = member;
+      if (node) this.#act(member, 'describe', null, () => node.describe());
+    }
     this.faults.describe();
   }
 
@@ -110,8 +128,51 @@ export class PeerWorld {
     clearInterval(this.#ticking);
     clearImmediate(this.#delivering);
     for (const timer of this.#restarts) clearTimeout(timer);
-    for (const { node } of this.#members.values()) node?.stop(reason, false);
+    for (const member of this.#members.values()) {
+      if (member.node) this.#stop(member, member.node, reason, false);
+    }
+    this.#options.journal?.flush();
     this.faults.close();
+  }
+
+  /** Hands something to a peer at one moment of its clock, and keeps what that was where the session is to be run again. */
+  #hand<T>(member: Member, input: (now: number) => Input, work: () => T): T {
+    const { clock } = member;
+    const { journal } = this.#options;
+    if (!journal) return work();
+    this.#said = [];
+    this.#isFrameTold = false;
+    try {
+      return clock.hold(() => journal.note(work, () => input(clock.now())));
+    } finally {
+      const said = this.#said;
+      this.#said = undefined;
+      for (const say of said) say();
+    }
+  }
+
+  #act<T>(member: Member, action: string, args: Value, work: () => T): T {
+    const { replica } = member;
+    return this.#hand(member, (now) => ({ op: 'act', replica, now, action, args: argumentText(args) }), work);
+  }
+
+  #stop(member: Member, node: PeerNode, reason: string, isCrash: boolean): void {
+    this.#act(member, 'stop', { reason, isCrash }, () => node.stop(reason, isCrash));
+  }
+
+  /** The tap as a peer gets it. */
+  get #tap(): Tap {
+    const { tap, journal } = this.#options;
+    if (!journal) return tap;
+    return {
+      get isOpen() {
+        return tap.isOpen;
+      },
+      emit: (replica, body, cause, wire, source) => {
+        if (body.kind === 'receive' || body.kind === 'refused') this.#isFrameTold = true;
+        return tap.emit(replica, body, cause, wire, source);
+      },
+    };
   }
 
   #member(replica: ReplicaId, names: readonly ReplicaId[]): Member {
@@ -132,26 +193,42 @@ export class PeerWorld {
   }
 
   #open(member: Member): void {
-    const { scenario, session, seed, tap, random, compress = scenario.compress } = this.#options;
+    const { scenario, session, seed, random, journal, compress = scenario.compress } = this.#options;
     const { replica, clock, storage, links } = member;
     const life = ++member.lives;
-    member.node = scenario.open({
+    const members = [...this.#members.keys()];
+    // Another life draws other numbers: it would else make the ballots and pauses of the one before again.
+    const drawn = random(life === 1 ? replica : `${replica} ${life}`);
+    const ports: PeerPorts = {
       replica,
-      members: [...this.#members.keys()],
+      members,
       session,
       seed,
-      // Another life draws other numbers: it would else make the ballots and pauses of the one before again.
-      random: random(life === 1 ? replica : `${replica} ${life}`),
+      random: journal?.random(drawn, replica, clock) ?? drawn,
       clock,
       timer: clock.timer,
       wallTime: () => clock.wallTime(),
-      tap,
+      tap: this.#tap,
       storage,
       compress,
-      send: (to, frame) => {
-        if (member.lives === life && member.node) links.get(to)?.push(frame);
-      },
-    });
+      send: (to, frame) => this.#say(member, life, to, frame, links),
+    };
+    const made = argumentText({ scenario: scenario.name, seed, compress, startedAt: clock.startedAt, by: clock.by });
+    const input = (now: number): Input => ({ op: 'node', replica, now, session, members, made });
+    member.node = this.#hand(member, input, () => scenario.open(ports));
+  }
+
+  #say(
+    member: Member,
+    life: number,
+    to: ReplicaId,
+    frame: Uint8Array,
+    links: ReadonlyMap<ReplicaId, FaultyLink>,
+  ): void {
+    if (member.lives !== life || !member.node) return;
+    const say = (): void => links.get(to)?.push(frame);
+    if (this.#said) this.#said.push(say);
+    else say();
   }
 
   #arrive(from: ReplicaId, to: ReplicaId, frame: Uint8Array): void {
@@ -165,7 +242,12 @@ export class PeerWorld {
     this.#delivering = undefined;
     // What comes meanwhile is for the next turn.
     for (const { from, to, life, frame } of this.#arrived.splice(0)) {
-      if (to.lives === life) to.node?.receive(from, frame);
+      const { node, replica } = to;
+      if (to.lives !== life || !node) continue;
+      const input = (now: number): Input => {
+        return { op: 'take', replica, now, from, ...(this.#isFrameTold ? {} : { frame }) };
+      };
+      this.#hand(to, input, () => node.receive(from, frame));
     }
   }
 
@@ -173,7 +255,7 @@ export class PeerWorld {
     const node = this.#running(target);
     const member = this.#members.get(target)!;
     member.node = undefined;
-    node.stop('it crashed', true);
+    this.#stop(member, node, 'it crashed', true);
     const timer = setTimeout(() => {
       this.#restarts.delete(timer);
       this.#open(member);
@@ -184,7 +266,9 @@ export class PeerWorld {
 
   #skew(target: ReplicaId, by: number): string {
     this.#running(target);
-    this.#members.get(target)!.clock.skew(milliseconds(by));
+    const member = this.#members.get(target)!;
+    this.#act(member, 'skew', { by: milliseconds(by) }, () => {});
+    member.clock.skew(milliseconds(by));
     return by === 0 ? 'its clock is right again' : `its clock is ${Math.abs(by)} ms ${by > 0 ? 'ahead' : 'behind'}`;
   }
 
@@ -192,8 +276,18 @@ export class PeerWorld {
     const node = this.#running(target);
     const { shown } = this.#options.scenario;
     const { change, before, after, ...drift } = chooseDrift(node.state, this.faults.random, key, field, shown);
-    node.corrupt(change);
+    this.#corruptAt(target, node, change);
     return `${drift.key} ${drift.field}: ${JSON.stringify(before)} became ${JSON.stringify(after)}`;
+  }
+
+  #corruptAt(replica: ReplicaId, node: PeerNode, change: Change): void {
+    const input = (now: number): Input => ({ op: 'corrupt', replica, now, changes: [change] });
+    this.#hand(this.#members.get(replica)!, input, () => node.corrupt(change));
+  }
+
+  #unsteady(target: ReplicaId, events: number): string {
+    const node = this.#running(target);
+    return this.#act(this.#members.get(target)!, 'unsteady', { events }, () => node.unsteady(events));
   }
 
   #running(target: ReplicaId): PeerNode {

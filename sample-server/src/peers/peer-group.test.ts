@@ -1,0 +1,102 @@
+import { CaptureWriter, encodeTraceRecord, memorySink, memorySource, openCapture } from '@syncscope/protocol/capture';
+import { monotonicClock } from '@syncscope/protocol/node';
+import { randomOf } from '@syncscope/protocol/ports';
+import { InputJournal, reexecute, whatIf } from '@syncscope/protocol/replay';
+import { type ReplicaId, replicaId } from '@syncscope/protocol/state';
+import { type FaultSpec, TRACE_VERSION, TraceHub, type TraceRecord } from '@syncscope/protocol/trace';
+import { afterEach, describe, expect, test } from 'vitest';
+import { PEER_SCENARIOS } from '../scenarios/index.ts';
+import { peerScenarioGroup } from './peer-group.ts';
+import { PeerWorld } from './peer-world.ts';
+
+const [peer1, peer2, peer3] = ['peer-1', 'peer-2', 'peer-3'].map(replicaId) as [ReplicaId, ReplicaId, ReplicaId];
+let world: PeerWorld | undefined;
+afterEach(() => world?.close('the test is over'));
+
+/** A session of peers, recorded with its inputs from its first record on until `isEnough`. */
+async function recorded(
+  name: string,
+  faults: readonly FaultSpec[],
+  isEnough: (records: readonly TraceRecord[]) => boolean,
+) {
+  const scenario = PEER_SCENARIOS[name]!;
+  const hub = new TraceHub(monotonicClock);
+  const records: TraceRecord[] = [];
+  const enough = new Promise<void>((resolve) => {
+    hub.listen((record) => {
+      records.push(record);
+      if (isEnough(records)) resolve();
+    });
+  });
+  const random = (part: string) => randomOf(7, part);
+  const journal = new InputJournal(hub, peer1);
+  const session = new PeerWorld({
+    scenario,
+    session: name,
+    seed: 7,
+    random,
+    tap: hub,
+    compress: 200,
+    peers: 3,
+    journal,
+  });
+  world = session;
+  session.start();
+  for (const fault of faults) await session.faults.inject(fault);
+  await enough;
+  session.close('enough is recorded');
+  const sink = memorySink();
+  const header = {
+    sessionId: name,
+    title: name,
+    scenario: name,
+    traceVersion: TRACE_VERSION,
+    protocolVersion: 1,
+    startedAt: 0,
+    authority: null,
+    build: 'test',
+  };
+  const writer = new CaptureWriter(sink, header);
+  for (const record of records) writer.append(encodeTraceRecord(record));
+  await writer.end();
+  const capture = await openCapture(memorySource(sink.bytes()));
+  return { capture, records, group: peerScenarioGroup(scenario) };
+}
+
+const counted = (records: readonly TraceRecord[], kind: string, replica: ReplicaId): number =>
+  records.filter((record) => record.body.kind === kind && record.replica === replica).length;
+
+describe('a session of peers that was recorded with its inputs', { timeout: 60_000 }, () => {
+  test('is run again to the same records: a call, with a crash and a wrong clock', async () => {
+    const faults: FaultSpec[] = [
+      { fault: 'clock-skew', target: peer2, by: 700 },
+      { fault: 'crash', target: peer3, downtime: 200 },
+    ];
+    const { capture, records, group } = await recorded('call', faults, (some) => {
+      return counted(some, 'operation', peer1) >= 5 && counted(some, 'snapshot', peer3) >= 2;
+    });
+    expect(records.some(({ body }) => body.kind === 'operation' && body.origin === 'remote')).toBe(true);
+    const result = await reexecute(capture, { group });
+    expect(result.difference).toBeUndefined();
+    expect(result).toMatchObject({ status: 'equal', level: 'app' });
+    expect(result.hashes).toBeGreaterThan(10);
+  });
+
+  test('is run again to the same records: a table of craps, with a reducer that answers something else', async () => {
+    const faults: FaultSpec[] = [{ fault: 'reducer', target: peer2, events: 1 }];
+    const { capture, group } = await recorded('craps', faults, (some) => counted(some, 'vote', peer1) >= 30);
+    const result = await reexecute(capture, { group });
+    expect(result.difference).toBeUndefined();
+    expect(result.status).toBe('equal');
+    expect(result.hashes).toBeGreaterThan(10);
+  });
+
+  test('is branched: an operation of a call that never arrives is made good by the heartbeats', async () => {
+    const { capture, records, group } = await recorded('call', [], (some) => counted(some, 'operation', peer1) >= 4);
+    const lost = records.find(({ body }) => body.kind === 'receive' && body.type === 'OPERATION');
+    const { comparison, capture: branch } = await whatIf(capture, [{ kind: 'drop', seq: lost!.seq }], { group });
+    expect(comparison.isEqual).toBe(false);
+    expect(comparison.first?.replica).toBe(lost?.replica);
+    expect(await reexecute(await openCapture(memorySource(branch)), { group })).toMatchObject({ status: 'equal' });
+  });
+});
