@@ -95,12 +95,16 @@ export class Observers implements TraceSink {
 
   #added(): void {
     if (this.#batch.length >= BATCH_BYTES || this.#batch.isFull) this.#flush();
-    else this.#timer ??= setTimeout(() => this.#flush(), BATCH_DELAY_MS);
+    else this.#timer ??= setTimeout(() => this.#onTimer(), BATCH_DELAY_MS);
+  }
+
+  #onTimer(): void {
+    this.#timer = undefined;
+    this.#flush();
   }
 
   #flush(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    // A timer that runs is left to run: it sends what has come since.
     if (this.#batch.length === 0) return;
     const frame = encodeAttachFrame({ type: 'records', batch: this.#batch.take() });
     for (const [observer, queue] of this.#observers) this.#send(observer, queue, frame);
