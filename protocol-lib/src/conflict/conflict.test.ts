@@ -4,6 +4,7 @@ import { type StateRoot, sameRecord } from '../merkle/index.ts';
 import { recordKey, type SyncRecord } from '../state/index.ts';
 import { arbitrarySteps, keysOf, patch, runSteps, type Step, stateOf, Writer } from './history.test-helper.ts';
 import {
+  type ConflictExplanation,
   ConflictQueue,
   ConflictResolver,
   compareMutations,
@@ -217,13 +218,14 @@ function apart(...acts: ((writer: Writer) => Mutation)[]): {
   made: Mutation[];
   root: StateRoot;
   outcomes: string[];
+  conflicts: readonly ConflictExplanation[];
   all: Writer[];
 } {
   const all = writers(acts.length);
   const made = acts.map((one, index) => one(all[index]!));
-  const { root, outcomes } = resolver.merge(base, made);
+  const { root, outcomes, conflicts } = resolver.merge(base, made);
   const states = made.map((one) => outcomes.find(({ mutation }) => idOf(mutation) === idOf(one))!.state);
-  return { made, root, outcomes: states, all };
+  return { made, root, outcomes: states, conflicts, all };
 }
 
 describe('the policies', () => {
@@ -299,14 +301,23 @@ describe('the policies', () => {
     expect(outcomes).toEqual(['applied', 'applied', 'applied']);
   });
 
-  test('a removal stands over a change that did not know of it, which is listed', () => {
-    const { root, outcomes } = apart(
+  test('a removal stands over a change that did not know of it, which is listed, be it earlier or later', () => {
+    const { root, outcomes, conflicts, made } = apart(
       (one) => one.make(10, [patch('note/1', { text: 'late' })]),
       (one) => one.make(20, [{ op: 'remove', key: recordKey('note/1') }]),
       (one) => one.make(30, [patch('note/1', { text: 'later' })]),
     );
     expect(keysOf(root, 'note/')).toEqual([]);
     expect(outcomes).toEqual(['rejected', 'applied', 'rejected']);
+    const [early, removal, late] = made.map(idOf);
+    expect(conflicts.map(({ sides }) => sides.map(({ mutation }) => idOf(mutation)))).toEqual([
+      [early, removal],
+      [removal, late],
+    ]);
+    expect(conflicts).toMatchObject([
+      { policy: 'removal', winner: made[1]!.writer, sides: [{ record: { text: 'late' } }, { record: null }] },
+      { policy: 'removal', winner: made[1]!.writer, sides: [{ record: null }, { record: { text: 'later' } }] },
+    ]);
   });
 
   test.each([

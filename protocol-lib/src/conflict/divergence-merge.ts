@@ -150,7 +150,7 @@ export class DivergenceMerge {
     } else if (change.op === 'put' && !this.#tree.has(key)) {
       this.#create(mutation, change);
     } else if (!this.#tree.has(key)) {
-      this.#rejectMissing(mutation, key);
+      this.#rejectMissing(mutation, change, before);
     } else {
       this.#write(mutation, change, before);
     }
@@ -173,17 +173,18 @@ export class DivergenceMerge {
     this.#tree.remove(key);
     this.#part(mutation, { key, part: 'record', state: 'applied', reason: '' });
     if (lost.length === 0) return;
-    this.#explainRemoval(mutation, key, before ?? result, lost);
+    const lostSides = lost.map((write) => ({ mutation: mutationId(write.mutation), record: write.after }));
+    const sides = [...lostSides, { mutation: mutationId(mutation), record: null }];
+    this.#explainRemoval(mutation, key, before ?? result, sides);
   }
 
-  #explainRemoval(mutation: Mutation, key: RecordKey, base: SyncRecord | null, lost: readonly Write[]): void {
-    const sides = lost.map((write) => ({
-      mutation: mutationId(write.mutation),
-      record: write.after as SyncRecord | null,
-    }));
-    sides.push({ mutation: mutationId(mutation), record: null });
+  #explainRemoval(
+    { writer: winner }: Mutation,
+    key: RecordKey,
+    base: SyncRecord | null,
+    sides: ConflictExplanation['sides'],
+  ): void {
     const reason = 'a removal stands over changes that did not know of it';
-    const winner = mutation.writer;
     this.#conflicts.push({
       key,
       part: 'record',
@@ -208,7 +209,8 @@ export class DivergenceMerge {
     if (Object.keys(record).length === 0) this.#part(mutation, { key, part: 'record', state: 'applied', reason: '' });
   }
 
-  #rejectMissing(mutation: Mutation, key: RecordKey): void {
+  #rejectMissing(mutation: Mutation, change: Change, before: SyncRecord | null): void {
+    const { key } = change;
     const removal = this.#removals.get(key);
     const reason = removal ? `the record was removed by ${idOf(removal)}` : 'there is no such record';
     this.#part(mutation, {
@@ -218,6 +220,15 @@ export class DivergenceMerge {
       reason,
       ...(removal ? { by: mutationId(removal) } : {}),
     });
+    if (!removal || change.op !== 'patch') return;
+    const after = Object.fromEntries(
+      Object.entries({ ...before, ...change.fields }).filter(([name]) => !change.removed.includes(name)),
+    );
+    const sides = [
+      { mutation: mutationId(removal), record: null },
+      { mutation: mutationId(mutation), record: after },
+    ];
+    this.#explainRemoval(removal, key, before, sides);
   }
 
   #write(mutation: Mutation, change: Exclude<Change, { op: 'remove' }>, before: SyncRecord | null): void {

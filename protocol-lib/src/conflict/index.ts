@@ -8,5 +8,6 @@ export * from './queue.ts';
 export { ConflictResolver, type ConflictResolverOptions, type MergeResult } from './resolver.ts';
 export * from './rules.ts';
 export { rankOf } from './settle.ts';
+export { type ResolvedSides, resolveSides, type SideWriter, type TwoSides } from './two-sides.ts';
 export { DECIDE, REOPEN } from './unit-history.ts';
 export { CONFLICT_COLLECTION, conflictKey, type WaitingConflict, waitingSchema } from './waiting.ts';

@@ -8,6 +8,7 @@ import { applyDiff } from './apply.ts';
 import { type Diff, diffModels } from './diff.ts';
 import { commonState, planTwoWay, type TwoWayPlan } from './merge.ts';
 import { typeName } from './model.ts';
+import type { PolicyStrategies } from './policies.ts';
 import type { ApplyOptions, SyncReport } from './report.ts';
 import { commonBranch, MAIN, newestOf, type Store, type StoreVersion, type VersionLink } from './store.ts';
 import type { ConflictDecision, ConflictStrategies, DecidedConflict, ModelConflict } from './strategy.ts';
@@ -28,7 +29,7 @@ export interface SyncOptions extends ApplyOptions, Pick<LoadOptions, 'onLoaded'>
 
 export interface TwoWayOptions extends SyncOptions {
   /** Changes of both sides to one field, or to a model that the other deleted. `fail` unless given. */
-  readonly strategies?: ConflictStrategies;
+  readonly strategies?: ConflictStrategies | PolicyStrategies;
   readonly decisions?: ReadonlyMap<RecordKey, ConflictDecision>;
 }
 
@@ -181,7 +182,8 @@ function planFor(
   options: TwoWayOptions & { readonly keys?: Iterable<RecordKey> },
 ): TwoWayPlan {
   const { strategies = { default: 'fail' }, decisions, keys, ignore = [] } = options;
-  const prefer = strategies.default === 'destination' ? 'destination' : 'source';
+  const isOthers = 'default' in strategies && strategies.default === 'destination';
+  const prefer = isOthers ? 'destination' : 'source';
   return planTwoWay(base, source.store.root(), destination.store.root(), {
     models: source.models,
     strategies,

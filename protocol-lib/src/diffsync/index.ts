@@ -70,6 +70,7 @@ export {
   parentOf,
   recordOf,
 } from './model.ts';
+export type { ModelWriters, PolicyStrategies } from './policies.ts';
 export { type Projection, type ProjectionRefusal, project, unproject } from './projection.ts';
 export {
   type ModelAnswer,

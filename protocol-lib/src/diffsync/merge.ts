@@ -3,6 +3,7 @@ import type { RecordKey, SyncRecord, Value } from '../state/index.ts';
 import { type Diff, diffModels } from './diff.ts';
 import { type MergeRules, mendHierarchy } from './mend.ts';
 import { isSameModel } from './model.ts';
+import { mergeByPolicies, type PolicyStrategies } from './policies.ts';
 import {
   type ConflictDecision,
   type ConflictStrategies,
@@ -16,7 +17,7 @@ import {
 } from './strategy.ts';
 
 export interface MergeOptions extends MergeRules {
-  readonly strategies: ConflictStrategies;
+  readonly strategies: ConflictStrategies | PolicyStrategies;
   /** What humans have decided of conflicts that were open. */
   readonly decisions?: ReadonlyMap<RecordKey, ConflictDecision>;
   /** Models that are left as they are on both sides. */
@@ -118,14 +119,16 @@ function mergeRecord(
     ...(source === undefined ? {} : { source }),
     ...(destination === undefined ? {} : { destination }),
   };
+  const { strategies } = options;
+  if ('resolver' in strategies) return mergeAsDeclared(sides, strategies, options, decided, open);
   const judge = new Judge(options, decided, open);
   if (source === undefined || destination === undefined) {
-    const decision = judge.of({ ...sides, kind: 'delete', fields: [] }, strategyFor(options.strategies, key));
+    const decision = judge.of({ ...sides, kind: 'delete', fields: [] }, strategyFor(strategies, key));
     if (decision === 'ask') return undefined;
     return { record: decision === 'source' ? source : destination };
   }
   const { record, fields } = mergeFields(base ?? {}, source, destination);
-  for (const [strategy, names] of byStrategy(options.strategies, key, fields)) {
+  for (const [strategy, names] of byStrategy(strategies, key, fields)) {
     const decision = judge.of({ ...sides, kind: 'fields', fields: names }, strategy);
     if (decision === 'ask') return undefined;
     const values = decision === 'destination' ? destination : source;
@@ -133,6 +136,32 @@ function mergeRecord(
     if (typeof decision === 'object') for (const [name, value] of Object.entries(decision.fields)) record[name] = value;
   }
   return { record };
+}
+
+/** By the policies of a resolver, which see the whole model: a group may be in question though no field of it is. */
+function mergeAsDeclared(
+  sides: Omit<ModelConflict, 'kind' | 'fields'>,
+  strategies: PolicyStrategies,
+  { decisions, models }: MergeOptions,
+  decided: DecidedConflict[],
+  open: ModelConflict[],
+): { readonly record: SyncRecord | undefined } | undefined {
+  const { key, base, source, destination } = sides;
+  const conflict: ModelConflict =
+    source === undefined || destination === undefined
+      ? { ...sides, kind: 'delete', fields: [] }
+      : { ...sides, kind: 'fields', fields: mergeFields(base ?? {}, source, destination).fields };
+  const outcome = mergeByPolicies(strategies, conflict, (waiting) => {
+    const human = decisions?.get(key);
+    return human === undefined ? undefined : checkDecision(waiting, human, models);
+  });
+  if ('open' in outcome) {
+    open.push(outcome.open);
+    return undefined;
+  }
+  if (outcome.record !== undefined) models.read(key, outcome.record);
+  if (outcome.decided) decided.push(outcome.decided);
+  return outcome;
 }
 
 class Judge {

@@ -9,6 +9,7 @@ import { applyDiff, applyToState } from './apply.ts';
 import { checkHierarchy } from './hierarchy.ts';
 import { commonState, planTwoWay } from './merge.ts';
 import type { ModelSet } from './model.ts';
+import type { PolicyStrategies } from './policies.ts';
 import type { ApplyOptions, SyncReport } from './report.ts';
 import { commonBranch, newestOf, type Store } from './store.ts';
 import type { ConflictDecision, ConflictStrategies, ModelConflict } from './strategy.ts';
@@ -27,7 +28,7 @@ export type ModelRequest = BodyOf<'MODEL_PUSH'> | BodyOf<'MERKLE_QUERY'>;
 
 export interface ModelServerOptions extends ApplyOptions {
   /** The client is the source, the server the destination. */
-  readonly strategies: ConflictStrategies;
+  readonly strategies: ConflictStrategies | PolicyStrategies;
   readonly decisions?: ReadonlyMap<RecordKey, ConflictDecision>;
   readonly clock?: Clock;
   readonly tap?: Tap;

@@ -43,6 +43,8 @@ export interface DecidedConflict {
   readonly conflict: ModelConflict;
   readonly strategy: string;
   readonly decision: ConflictDecision;
+  /** The model as both have it then, where it is more than one side's; null where it is gone. */
+  readonly result?: SyncRecord | null;
 }
 
 export function strategyFor(strategies: ConflictStrategies, key: RecordKey, field?: string): ConflictStrategy {

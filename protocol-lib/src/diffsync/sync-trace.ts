@@ -1,5 +1,5 @@
 import type { StateRoot } from '../merkle/index.ts';
-import { type RecordKey, replicaId } from '../state/index.ts';
+import { type RecordKey, replicaId, type SyncRecord } from '../state/index.ts';
 import { closedTap, type Tap } from '../trace/index.ts';
 import type { Side } from './adapter.ts';
 import { diffChanges } from './diff.ts';
@@ -73,13 +73,14 @@ export class SyncTrace {
     this.#tap.emit(replica, { kind: 'log', level: 'info', text }, cause);
   }
 
-  decided(source: Named, destination: Named, { conflict, strategy, decision }: DecidedConflict): void {
+  decided(source: Named, destination: Named, { conflict, strategy, decision, result }: DecidedConflict): void {
     const winner = decision === 'source' ? source : decision === 'destination' ? destination : undefined;
-    this.#conflict(source, destination, conflict, strategy, winner);
+    const own = winner && ((winner === source ? conflict.source : conflict.destination) ?? null);
+    this.#conflict(source, destination, conflict, strategy, winner, result ?? own ?? null);
   }
 
   waiting(source: Named, destination: Named, conflict: ModelConflict): void {
-    this.#conflict(source, destination, conflict, 'ask', undefined, 'waiting');
+    this.#conflict(source, destination, conflict, 'ask', undefined, null, 'waiting');
   }
 
   mended({ store }: Named, key: RecordKey): void {
@@ -94,6 +95,7 @@ export class SyncTrace {
     conflict: ModelConflict,
     strategy: string,
     winner: Named | undefined,
+    result: SyncRecord | null,
     waiting?: 'waiting',
   ): void {
     if (!this.#tap.isOpen) return;
@@ -108,7 +110,7 @@ export class SyncTrace {
         { writer: replicaId(source.store.name), record: conflict.source ?? null },
         { writer: replicaId(destination.store.name), record: conflict.destination ?? null },
       ],
-      result: winner === undefined ? null : ((winner === source ? conflict.source : conflict.destination) ?? null),
+      result,
       winner: winner === undefined ? null : replicaId(winner.store.name),
       reason: (conflict.kind === 'delete'
         ? 'deleted on one side, changed on the other'

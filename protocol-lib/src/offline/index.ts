@@ -32,14 +32,7 @@ export { MutationQueue, type QueueStatus, type WallClock } from './queue.ts';
 export type { OfflineReceipt } from './receipt.ts';
 export { Reconciler, type ReconcilerOptions } from './reconciler.ts';
 export { NO_REFERENCES, type References } from './references.ts';
-export {
-  type ResolvedSides,
-  type ResolverPolicyOptions,
-  resolverPolicies,
-  resolveSides,
-  type SideWriter,
-  type TwoSides,
-} from './resolver-policy.ts';
+export { type ResolverPolicyOptions, resolverPolicies } from './resolver-policy.ts';
 export {
   decodeRow,
   ENTRY_STATES,

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ConflictResolver, conflictKey, waitingSchema } from '../conflict/index.ts';
+import { ConflictResolver, conflictKey, resolveSides, type SideWriter, waitingSchema } from '../conflict/index.ts';
 import { recordKey, replicaId, type SyncRecord } from '../state/index.ts';
 import { NotesWorld } from './notes.test-helper.ts';
-import { resolverPolicies, resolveSides, type SideWriter } from './resolver-policy.ts';
+import { resolverPolicies } from './resolver-policy.ts';
 
 const key = recordKey('note/first');
 const resolver = new ConflictResolver({

@@ -1,13 +1,18 @@
-import { ConflictResolver, conflictKey, type WaitingConflict, waitingSchema } from '@syncscope/protocol/conflict';
+import {
+  ConflictResolver,
+  conflictKey,
+  resolveSides,
+  type SideWriter,
+  type TwoSides,
+  type WaitingConflict,
+  waitingSchema,
+} from '@syncscope/protocol/conflict';
 import { sameValue } from '@syncscope/protocol/merkle';
 import {
   type ConflictPolicy,
   type ReconcilerOptions,
   type References,
   resolverPolicies,
-  resolveSides,
-  type SideWriter,
-  type TwoSides,
   type WriteConflict,
 } from '@syncscope/protocol/offline';
 import {
