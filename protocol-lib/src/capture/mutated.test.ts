@@ -3,10 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { isSyncError } from '../errors/index.ts';
 import { StateRoot } from '../merkle/index.ts';
 import { zstdCompression } from '../node/compression.ts';
-import type { ReplicaId } from '../state/index.ts';
+import { type ReplicaId, recordKey, replicaId } from '../state/index.ts';
+import type { TraceBody } from '../trace/index.ts';
 import type { OpenCapture } from './engine.ts';
+import { LiveCapture } from './live.ts';
 import { memorySink, memorySource } from './memory-bytes.ts';
 import { openCapture } from './reader.ts';
+import { encodeTraceRecord } from './record-codec.ts';
 import { coinRecording, fileOf } from './testing.test-helper.ts';
 import { CaptureWriter } from './writer.ts';
 
@@ -234,6 +237,42 @@ describe('a mutated file', () => {
     },
     LIMIT,
   );
+});
+
+// Found by a file with one damaged chunk: the state from before it was shown as that after it.
+test('a hash of a later version, after records that are missing, does not vouch for the state before them', async () => {
+  const bot = replicaId('bot-1');
+  const thing = (x: number) => [{ key: recordKey('thing/1'), record: { x } }];
+  const rootOf = (x: number) => StateRoot.from(thing(x).map(({ key, record }) => [key, record] as const)).hash;
+  const snapshot = (version: number) =>
+    ({
+      kind: 'snapshot',
+      reason: 'full-sync',
+      version,
+      records: thing(version),
+      root: rootOf(version),
+      vector: [],
+    }) as const;
+  const told: readonly (readonly [seq: number, body: TraceBody])[] = [
+    [1, snapshot(5)],
+    [9, { kind: 'hash', version: 14, own: rootOf(14) }],
+    [10, { kind: 'log', level: 'info', text: 'still unknown' }],
+    [11, snapshot(14)],
+    [20, { kind: 'hash', version: 14, own: rootOf(14) }],
+  ];
+  const capture = new LiveCapture(tiny.header);
+  for (const [seq, body] of told) {
+    capture.append(encodeTraceRecord({ seq, time: seq, replica: bot, cause: [], body }));
+  }
+  const states = await Promise.all(told.map((_, position) => capture.state(bot, position, '', 10)));
+  expect(states.map(({ version, unknown }) => [version, unknown !== undefined])).toEqual([
+    [5, false],
+    [5, true],
+    [5, true],
+    [14, false],
+    // The very same root, told again: whatever was missed has changed nothing.
+    [14, false],
+  ]);
 });
 
 /** A key that only a prediction has made has no committed record. */

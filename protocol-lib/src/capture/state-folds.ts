@@ -82,6 +82,9 @@ export class StateFolds {
     let state = begin.state;
     let isShared = begin.isShared;
     for (let at = begin.next; at <= last; at++) {
+      const gap = missingBetween(this.#index, at === 0 ? -1 : states.at(at - 1), states.at(at));
+      // Whatever was missed may have changed it, unless the next record tells the very same root.
+      if (gap >= 0 && state.unknown === undefined) state = { ...state, unknown: missingBefore(gap) };
       state = await this.#advance(replica, state, states.at(at));
       if (at % KEEP_EVERY !== 0 && at !== last) continue;
       this.#keep(replica, states.at(at), state, isShared);
@@ -229,6 +232,20 @@ export class StateFolds {
     }
     return kept;
   }
+}
+
+/** The last position above `after` and up to `position` before which records are missing; -1 where none are. */
+export function missingBetween(index: CaptureIndex, after: number, position: number): number {
+  const { gaps, breakAt, start } = index;
+  const gap = gaps.length === 0 ? -1 : gaps.lastAtOrBelow(position);
+  // The first place at which numbers begin is none at which any are missing.
+  const jump = breakAt.length <= 1 ? -1 : breakAt.lastAtOrBelow(position);
+  const last = Math.max(gap, jump > start ? jump : -1);
+  return last > after ? last : -1;
+}
+
+export function missingBefore(position: number): string {
+  return `records are missing before position ${position}; shown is the last state known before them`;
 }
 
 /** The version and root hash that a record tells of its replica's state after it. */

@@ -5,7 +5,7 @@ import type { CaptureIndex, ReplicaIndex } from './capture-index.ts';
 import type { Committed } from './committed.ts';
 import { KIND } from './envelope.ts';
 import type { HistoryEntry, MerkleDiff, StateDiff, StateEntry, StatePage } from './query.ts';
-import type { ReplicaState, StateFolds } from './state-folds.ts';
+import { missingBefore, missingBetween, type ReplicaState, type StateFolds } from './state-folds.ts';
 import type { RecordReader } from './store.ts';
 import { summarize } from './summary.ts';
 
@@ -56,16 +56,8 @@ export function unknownAt(
   committed: Committed,
 ): string | undefined {
   if (committed.unknown !== undefined) return committed.unknown;
-  const last = replica.states.lastAtOrBelow(position);
-  const gap = Math.max(index.gaps.lastAtOrBelow(position), breakBefore(index, position));
-  if (gap <= last || gap < 0) return undefined;
-  return `records are missing before position ${gap}; shown is the last state known before them`;
-}
-
-/** The last place at or before a position where `seq` jumps, if that is behind the first record kept; else -1. */
-function breakBefore(index: CaptureIndex, position: number): number {
-  const at = index.breakAt.lastAtOrBelow(position);
-  return at > index.start ? at : -1;
+  const gap = missingBetween(index, replica.states.lastAtOrBelow(position), position);
+  return gap < 0 ? undefined : missingBefore(gap);
 }
 
 export function rootOf(committed: Committed): StateHash | null {
