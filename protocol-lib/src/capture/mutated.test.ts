@@ -244,15 +244,14 @@ test('a hash of a later version, after records that are missing, does not vouch 
   const bot = replicaId('bot-1');
   const thing = (x: number) => [{ key: recordKey('thing/1'), record: { x } }];
   const rootOf = (x: number) => StateRoot.from(thing(x).map(({ key, record }) => [key, record] as const)).hash;
-  const snapshot = (version: number) =>
-    ({
-      kind: 'snapshot',
-      reason: 'full-sync',
-      version,
-      records: thing(version),
-      root: rootOf(version),
-      vector: [],
-    }) as const;
+  const snapshot = (version: number): TraceBody => ({
+    kind: 'snapshot',
+    reason: 'full-sync',
+    version,
+    records: thing(version),
+    root: rootOf(version),
+    vector: [],
+  });
   const told: readonly (readonly [seq: number, body: TraceBody])[] = [
     [1, snapshot(5)],
     [9, { kind: 'hash', version: 14, own: rootOf(14) }],
