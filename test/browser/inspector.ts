@@ -79,6 +79,8 @@ export interface ToldDivergence {
   readonly field: string;
   readonly own: string;
   readonly expected: string;
+  /** Class, when and against whom, how sure and why, the records that show it, and what would confirm it. */
+  readonly told: readonly string[];
 }
 
 export async function readDivergence(inspector: Inspector): Promise<ToldDivergence> {
@@ -88,5 +90,6 @@ export async function readDivergence(inspector: Inspector): Promise<ToldDivergen
   const match = /^(\S+) differs from (\S+) since v\d+: (\S+) · (\S+) is /.exec(sentence);
   if (!match || own === undefined || expected === undefined) throw new Error(`not understood: ${sentence}`);
   const [, replica = '', , key = '', field = ''] = match;
-  return { sentence, replica, key, field, own, expected };
+  const told = await region.locator('p, li').allTextContents();
+  return { sentence, replica, key, field, own, expected, told: told.map((text) => text.trim()) };
 }

@@ -49,6 +49,15 @@ it('shows a live session, and leads from a corrupted value to its cause', async 
   expect(live.replica).toBe('bot-2');
   expect(live.own).not.toBe(live.expected);
   expect(live.sentence).toContain(`${live.field} is ${live.own}, should be ${live.expected}`);
+  expect(live.told).toEqual([
+    expect.stringContaining('corrupted-at-rest'),
+    expect.stringMatching(/^noticed at .+, v\d+ · bot-2 against server$/),
+    expect.stringMatching(/^sure \(high\): its own hash was right at this version/),
+    expect.stringMatching(/^At v\d+ it had the root [0-9a-f]{16} here\..+/),
+    expect.stringMatching(/^It had the root [0-9a-f]{16} here\..+/),
+    expect.stringContaining('The replica told what it held.'),
+    expect.stringContaining('look for code that writes into the committed state'),
+  ]);
   await keepPicture(page, 'cause');
 
   await inspector.tab('Diff');

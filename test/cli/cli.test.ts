@@ -26,9 +26,9 @@ beforeAll(async () => {
   const [{ id }] = JSON.parse((await cli(['sessions', '--json'], env)).stdout) as [{ id: string }];
   expect((await cli(['record', '--session', id, '--seconds', '3', '-o', clean], env)).code).toBe(0);
 
-  const drifting = await startSampleServer(['--bots', '3', '--seed', '7', '--fault', 'corrupt:bot-2@2s'], env);
+  const drifting = await startSampleServer(['--bots', '3', '--seed', '7', '--fault', 'corrupt:bot-2@5s'], env);
   const { url, token } = drifting;
-  const recorded = await cli(['record', '--url', url, '--token', token, '--seconds', '5', '-o', corrupt], env);
+  const recorded = await cli(['record', '--url', url, '--token', token, '--seconds', '9', '-o', corrupt], env);
   expect(recorded.code).toBe(0);
   await drifting.program.stop();
 }, 60_000);
@@ -229,7 +229,15 @@ describe('diagnose', () => {
       value: { key: expect.any(String) },
       cause: { seq: expect.any(Number) },
       evidence: [{ record: { seq: expect.any(Number) } }, expect.anything(), expect.anything()],
+      repaired: { seq: expect.any(Number) },
+      differences: [{ key: expect.any(String), side: 'both' }],
+      confirm: expect.any(String),
     });
+    // The same in the same words, whoever is asked.
+    const { document: verified } = await cliJson(['verify', corrupt]);
+    const told = verified.divergence as Record<string, unknown>;
+    expect(told).toMatchObject({ class: first!.class, ...(first!.value as object) });
+    expect((await cli(['diagnose', corrupt])).stdout).toContain(String(told.sentence));
     const { stdout } = await cli(['diagnose', corrupt]);
     expect(stdout).toContain(`cause       record ${(first!.cause as { seq: number }).seq}`);
   });

@@ -19,7 +19,7 @@ function longRecording(fault: 'corrupt' | 'flip' | 'drop-delta') {
     definition: coinSession,
     seed: 11,
     bots: 3,
-    length: 110_000,
+    length: 50_000,
     play: (_replica, random) => ({
       pause: () => 60 + random.next() * 100,
       think: () => ({ command: 'note', args: { id: Math.floor(random.next() * 8), text: `${random.next()}` } }),
@@ -27,7 +27,7 @@ function longRecording(fault: 'corrupt' | 'flip' | 'drop-delta') {
     fault: {
       kind: fault,
       target: 'bot-2',
-      at: 100_000,
+      at: 45_000,
       choose: () => ({ op: 'patch', key: recordKey('coin/39'), fields: { worth: 1_000 }, removed: [] }),
     },
   });
@@ -37,7 +37,7 @@ test.each(['corrupt', 'flip'] as const)(
   'of a long capture (%s) a part says what the whole says, and so does verify',
   async (fault) => {
     const recording = longRecording(fault);
-    expect(recording.records.length).toBeGreaterThan(40_000);
+    expect(recording.records.length).toBeGreaterThan(20_000);
     const capture = await openCapture(memorySource(await fileOf(recording)));
     const { findings, forgotten } = await diagnoseCapture(capture);
     expect(findings).toHaveLength(1);
@@ -87,7 +87,7 @@ test('a delta that was refused and asked for again is no divergence, and what ma
 
 test('a live capture that let go of its beginning explains what is left as the file does', async () => {
   const recording = longRecording('corrupt');
-  const live = new LiveCapture(recording.header, { maxBytes: 4 * 1024 * 1024 });
+  const live = new LiveCapture(recording.header, { maxBytes: 2 * 1024 * 1024 });
   for (const record of recording.encoded) {
     live.append(record);
     // The oldest chunks go in between.
