@@ -2,7 +2,7 @@ import type { PlantedBug } from './planted-bugs.ts';
 
 const merge = 'conflict/divergence-merge.ts';
 const history = 'peers/history.ts';
-const replica = 'peers/peer-replica.ts';
+const core = 'peers/peer-core.ts';
 const partition = 'partition' as const;
 
 /** Bugs of what merges without an authority. */
@@ -25,9 +25,9 @@ export const PARTITION_BUGS: readonly PlantedBug[] = [
     scenario: partition,
     edits: [
       {
-        file: replica,
-        find: 'const stamp = this.#clock.tick(this.#wallTime(now));',
-        put: 'const stamp = { time: this.#wallTime(now), count: 0, replica: this.replica };',
+        file: core,
+        find: 'return this.#clock.tick(this.#wallTime(now));',
+        put: 'return { time: this.#wallTime(now), count: 0, replica: this.replica };',
       },
       { file: history, find: 'if (earlier) checkLater(mutation, stampOf(earlier));', put: '' },
     ],
@@ -112,9 +112,9 @@ export const PARTITION_BUGS: readonly PlantedBug[] = [
     scenario: partition,
     edits: [
       {
-        file: replica,
-        find: 'before.pruned(this.#stability.everybody(this.vector))',
-        put: 'before.pruned(this.vector)',
+        file: 'peers/peer-checkpoints.ts',
+        find: 'before.pruned(stability.everybody(before.vector))',
+        put: 'before.pruned(before.vector)',
       },
     ],
   },

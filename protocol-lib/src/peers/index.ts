@@ -5,13 +5,8 @@ export { type Checkpoint, PeerHistory } from './history.ts';
 export { KeepFirst } from './keep-first.ts';
 export * from './partition.ts';
 export type { PeerFrame } from './peer-links.ts';
-export {
-  type MakeResult,
-  type PeerEvent,
-  PeerReplica,
-  type PeerReplicaOptions,
-  type SavedPeer,
-} from './peer-replica.ts';
+export type { MakeResult, PeerEvent, PeerReplicaOptions, SavedPeer } from './peer-options.ts';
+export { PeerReplica } from './peer-replica.ts';
 export { PEER_DEFAULTS, type PeerSettings } from './peer-settings.ts';
 export { PeerStorage } from './peer-storage.ts';
 export type { PeerStanding } from './peer-sync.ts';

@@ -22,7 +22,7 @@ import {
   type SyncRecord,
   stateHashSchema,
 } from '../state/index.ts';
-import type { SavedPeer } from './peer-replica.ts';
+import type { SavedPeer } from './peer-options.ts';
 
 const PEER_ROW = 'peer';
 const MUTATION_ROWS = 'mutation/';

@@ -6,7 +6,8 @@ import type { HealthLimits, SessionDefinition, SyncHealth } from '../sync/index.
 import type { MutationId } from '../trace/index.ts';
 import { KeepFirst } from './keep-first.ts';
 import type { PeerFrame } from './peer-links.ts';
-import { PeerReplica, type PeerReplicaOptions } from './peer-replica.ts';
+import type { PeerReplicaOptions } from './peer-options.ts';
+import { PeerReplica } from './peer-replica.ts';
 import type { PeerStorage } from './peer-storage.ts';
 import { Driven, type Made, type Session, type SessionOutcome } from './session.ts';
 import { type GroupFacts, GroupHealth } from './session-health.ts';
