@@ -32,6 +32,20 @@ describe('a session without an authority', () => {
     expect(result.hashes).toBeGreaterThan(50);
   });
 
+  test('is run again from the last beginning of each member before what is compared', async () => {
+    let shorter = 0;
+    for (const seed of [4, 6, 10, 18]) {
+      const { opened, records, group } = await recordedGroup('consensus', seed);
+      const whole = await reexecute(opened, { group });
+      for (const part of [0.3, 0.6, 0.95]) {
+        const result = await reexecute(opened, { group, from: Math.floor(records.length * part) });
+        expect(result.difference).toBeUndefined();
+        if (result.inputs < whole.inputs) shorter++;
+      }
+    }
+    expect(shorter).toBeGreaterThan(4);
+  });
+
   test('asks for the definition of its group, and for its inputs', async () => {
     const { opened } = await recordedGroup('partition', 2);
     await expect(reexecute(opened)).rejects.toMatchObject({ code: 'REPLAY_NEEDS_DEFINITION' });

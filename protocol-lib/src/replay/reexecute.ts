@@ -3,6 +3,7 @@ import { isSyncError } from '../errors/index.ts';
 import type { Change, ReplicaId } from '../state/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
 import type { Tap, TraceBody, TraceRecord } from '../trace/index.ts';
+import { checkpointsBefore } from './checkpoints.ts';
 import { type DifferenceKind, recordDifference, type Told } from './difference.ts';
 import { appDecisions, RecordedDecisions } from './driven.ts';
 import { type GroupDefinition, GroupMachines, needsGroup } from './group-machines.ts';
@@ -30,7 +31,9 @@ export interface ReplayOptions {
   readonly definition?: SessionDefinition | undefined;
   /** The same of a session without an authority, which cannot be run again without it. */
   readonly group?: GroupDefinition | undefined;
-  /** The first and last position that is compared. What is before is run all the same; what is behind is not. */
+  /**
+   * The first and last position that is compared. Of what is before, each endpoint is run from its last beginning on; what is behind is not run.
+   */
   readonly from?: number | undefined;
   readonly to?: number | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -50,6 +53,7 @@ export interface ReplayResult {
 }
 
 const STEPS_BETWEEN_PROGRESS = 1_024;
+const NO_CHECKPOINTS: ReadonlyMap<ReplicaId, number> = new Map();
 
 /**
  * Runs a recorded session again: real state machines are handed every recorded input, and each record that they make is compared
@@ -69,11 +73,12 @@ export function reexecuteSteps(steps: readonly Step[], options: ReplayOptions = 
   const replicas = new Set<ReplicaId>();
   let inputs = 0;
   const isSession = !isGroup(steps);
+  const checkpoints = from > 0 ? checkpointsBefore(steps, from) : NO_CHECKPOINTS;
   for (const [at, { input, records, snapshot }] of steps.entries()) {
     if (at % STEPS_BETWEEN_PROGRESS === 0) onProgress?.(at, steps.length);
     const [first] = records;
     if (first && first.position > to) break;
-    if (input === undefined) continue;
+    if (input === undefined || at < (checkpoints.get(input.replica) ?? 0)) continue;
     inputs++;
     replicas.add(input.replica);
     expectation.expect(isSession ? records.filter(isOfSession) : records);

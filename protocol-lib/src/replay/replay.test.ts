@@ -75,6 +75,25 @@ describe('re-execution', () => {
     expect(compared).toBeLessThanOrEqual(101);
   });
 
+  test('from a later position begins each endpoint where it last began, with the app and without it', async () => {
+    let shorter = 0;
+    for (const seed of [2, 5, 7, 9]) {
+      const { capture: bytes, records: trace } = await recordSimulation({ seed });
+      const opened = await openCapture(memorySource(bytes));
+      const app = simulatedDefinition((await opened.info()).header);
+      const whole = await reexecute(opened, { definition: app });
+      for (const part of [0.4, 0.8]) {
+        const result = await reexecute(opened, { definition: app, from: Math.floor(trace.length * part) });
+        expect(result.difference).toBeUndefined();
+        expect(result.records).toBeLessThan(whole.records);
+        if (result.inputs < whole.inputs) shorter++;
+      }
+    }
+    expect(shorter).toBeGreaterThan(0);
+    const late = await reexecute(capture, { from: Math.floor(records.length / 2) });
+    expect(late).toMatchObject({ status: 'equal', level: 'protocol' });
+  });
+
   test('says which inputs are missing from a capture without them', async () => {
     const recorded = await recordSimulation({ seed: SEED, inputs: false });
     const opened = await openCapture(memorySource(recorded.capture));
