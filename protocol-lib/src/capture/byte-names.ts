@@ -6,6 +6,7 @@ export class ByteNames {
   readonly texts: string[] = [];
   readonly #bytes: Uint8Array[] = [];
   #last = -1;
+  readonly #byText = new Map<string, number>();
   readonly #byHash = new Map<number, number | number[]>();
 
   constructor(initial: readonly string[] = []) {
@@ -47,8 +48,13 @@ export class ByteNames {
   }
 
   findText(text: string): number {
+    const known = this.#byText.get(text);
+    if (known !== undefined) return known;
     const bytes = encoder.encode(text);
-    return this.find(bytes, 0, bytes.length);
+    const found = this.find(bytes, 0, bytes.length);
+    // Only what is there: what is not may come, and who asks for that may ask for anything.
+    if (found >= 0) this.#byText.set(text, found);
+    return found;
   }
 
   /** Whether a number's string is these bytes. */
@@ -67,7 +73,18 @@ export function hashBytes(bytes: Uint8Array, offset: number, length: number): nu
   return hash >>> 0;
 }
 
+/** The same over the UTF-8 of a text. */
 export function hashText(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code > 0x7f) return hashEncoded(text);
+    hash = Math.imul(hash ^ code, 0x01000193);
+  }
+  return hash >>> 0;
+}
+
+function hashEncoded(text: string): number {
   const bytes = encoder.encode(text);
   return hashBytes(bytes, 0, bytes.length);
 }
