@@ -7,7 +7,17 @@ import type { Value } from '../state/index.ts';
  * come back as they were: JSON, with what it cannot say marked as `{"$": …}`.
  */
 export function argumentText(args: Value): string {
-  return JSON.stringify(marked(args));
+  return JSON.stringify(isPlain(args) ? args : marked(args));
+}
+
+/** Whether JSON says all of it. */
+function isPlain(value: Value): boolean {
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0);
+  if (typeof value !== 'object' || value === null) return true;
+  if (value instanceof Uint8Array) return false;
+  if (Array.isArray(value)) return (value as readonly Value[]).every(isPlain);
+  for (const [name, inner] of Object.entries(value)) if (name === '$' || !isPlain(inner)) return false;
+  return true;
 }
 
 /** @throws SyncError `REPLAY_INPUTS_DAMAGED` */

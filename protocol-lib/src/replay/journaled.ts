@@ -12,10 +12,49 @@ import {
 } from '../sync/index.ts';
 import type { MutationId } from '../trace/index.ts';
 import { argumentText } from './arguments.ts';
-import type { Input } from './inputs.ts';
+import type { Input, InputOf } from './inputs.ts';
 import type { LiveJournal } from './live-journal.ts';
 
 const REASON_MAX = 500;
+
+type Queues = Pick<InputOf<'queues'>, 'op' | 'links' | 'bytes'> | Pick<InputOf<'queuesAgain'>, 'op' | 'of'>;
+
+/** How much waits in the links of one moment. Mostly nothing, in the same links as the time before. */
+class QueuesTold {
+  #before: readonly LinkId[] = [];
+  /** So many are as before; the rest, where there is one, is in the lists with them. */
+  #same = 0;
+  #links: LinkId[] | undefined;
+  #bytes: number[] = [];
+
+  told(link: LinkId, bytes: number): void {
+    if (this.#links === undefined && bytes === 0 && this.#before[this.#same] === link) {
+      this.#same++;
+      return;
+    }
+    this.#links ??= this.#before.slice(0, this.#same);
+    this.#bytes[this.#links.length] = bytes;
+    this.#links.push(link);
+  }
+
+  /** What was told since this was asked last. */
+  take(): Queues | undefined {
+    const links = this.#links;
+    const of = this.#same;
+    const bytes = links?.map((_, at) => this.#bytes[at] ?? 0) ?? [];
+    this.#same = 0;
+    this.#links = undefined;
+    this.#bytes = [];
+    if (links === undefined) return of > 0 ? { op: 'queuesAgain', of } : undefined;
+    this.#before = links;
+    return { op: 'queues', links, bytes };
+  }
+
+  forget(): void {
+    this.take();
+    this.#before = [];
+  }
+}
 
 /**
  * An authority whose inputs are written into the trace while somebody listens, so that what is recorded of it can be run again, from the moment on at which the
@@ -29,6 +68,7 @@ export class JournaledManager extends SyncManager {
   /** As far as the trace says that the log has become durable. */
   #durable = -1;
   #wantsBeginning = false;
+  readonly #queues = new QueuesTold();
   readonly #log: SyncManagerOptions['log'];
 
   constructor(options: SyncManagerOptions, journal: LiveJournal) {
@@ -45,8 +85,11 @@ export class JournaledManager extends SyncManager {
       super.describe();
       return;
     }
+    this.#tellQueues();
     this.#journal.flush();
     const now = this.#told;
+    // A recording that begins here has heard of no links.
+    this.#queues.forget();
     if (this.#journal.hasBegun(this)) {
       this.#journal.run({ op: 'describe', replica: this.replica, now }, () => super.describe());
     } else {
@@ -86,15 +129,17 @@ export class JournaledManager extends SyncManager {
 
   override queued(link: LinkId, bytes: number, now: number): void {
     super.queued(link, bytes, now);
-    if (!this.#journal.isOpen || !this.#journal.hasBegun(this)) return;
+    if (!this.#journal.isOpen) return;
+    if (now !== this.#told) this.#tellQueues();
     this.#told = now;
-    const { replica } = this;
-    this.#journal.join({ op: 'queues', replica, now, links: [link], bytes: [bytes] }, (last) => {
-      if (last.op !== 'queues' || last.now !== now || last.replica !== replica) return false;
-      last.links.push(link);
-      last.bytes.push(bytes);
-      return true;
-    });
+    this.#queues.told(link, bytes);
+  }
+
+  /** Written with whatever it does next: what waits in its links changes nothing before. */
+  #tellQueues(): void {
+    const told = this.#queues.take();
+    if (!told || !this.#journal.hasBegun(this)) return;
+    this.#journal.run({ ...told, replica: this.replica, now: this.#told }, () => undefined);
   }
 
   override mutate(command: string, args: Value, now: number): ReturnType<SyncManager['mutate']> {
@@ -121,6 +166,7 @@ export class JournaledManager extends SyncManager {
   }
 
   #head(now: number): { readonly replica: ReplicaId; readonly now: number } {
+    this.#tellQueues();
     this.#told = now;
     return { replica: this.replica, now };
   }

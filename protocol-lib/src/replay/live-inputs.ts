@@ -18,6 +18,8 @@ export const liveInputs = {
   stop: object({ ...head, reason: string(2_000), reconnect: optional(uint) }),
   /** So many bytes wait in each of these links, one after the other. */
   queues: object({ ...head, links: array(uint, 1_000_000), bytes: array(uint, 1_000_000) }),
+  /** Nothing waits in the first so many links of the last `queues`. */
+  queuesAgain: object({ ...head, of: uint }),
   /** A client says goodbye. */
   close: object({ ...head, reason: string(2_000) }),
   /** What came by another way than a link, as `PostedMutations` has it. */

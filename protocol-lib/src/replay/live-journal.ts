@@ -81,13 +81,6 @@ export class LiveJournal {
     }
   }
 
-  /** As {@link run} for one that made no record: it becomes a part of the last one where `join` answers that. */
-  join(input: Input, join: (last: Input) => boolean): void {
-    const last = this.#entries.at(-1);
-    if (last && last.count === 0 && this.#hub.lastSeq === this.#told && join(last.input)) return;
-    this.#note(input, this.#hub.lastSeq);
-  }
-
   #note(input: Input, before: number): void {
     const after = this.#hub.lastSeq;
     this.#entries.push({ free: before - this.#told, count: after - before, input });

@@ -36,6 +36,8 @@ export class Machines {
   #authority: ReplicaId | undefined;
   /** What each client shows in its HELLO: a capture has it there alone. */
   readonly #tokens = new Map<ReplicaId, string>();
+  /** The links of which was told last how much waits in them. */
+  #queues: readonly LinkId[] = [];
   /** Whether the token in the frame that is being handed over did not let in when it was recorded. */
   #isTokenWrong = false;
 
@@ -89,6 +91,11 @@ export class Machines {
         else this.clients.get(input.replica)?.describe();
         return NO_EFFECTS;
       case 'queues':
+        this.#queues = input.links;
+        return { frames: [], outgoing: takeLive(this.#requireManager(), input) };
+      case 'queuesAgain':
+        for (const link of this.#queues.slice(0, input.of)) this.#requireManager().queued(link, 0, input.now);
+        return NO_EFFECTS;
       case 'flush':
       case 'stop':
       case 'adopt':

@@ -5,12 +5,9 @@ import {
   type LogEntry,
   LogIndex,
   type LogSnapshot,
-  REFUSALS_KEPT,
   snapshotOf,
-  type WriterStanding,
 } from '../events/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
-import type { ReplicaId } from '../state/index.ts';
 import type { AuthorityStanding } from '../sync/index.ts';
 
 /** A log whose entries become durable when the recording says that they did. */
@@ -18,6 +15,8 @@ export class ReplayLog implements EventLog {
   readonly durability: Durability;
   readonly #index: LogIndex;
   #durable: number;
+  /** Whether what it begins with is not all that it held. */
+  #isPartial = false;
   #failure: SyncError | undefined;
 
   private constructor(index: LogIndex, durability: Durability) {
@@ -34,7 +33,7 @@ export class ReplayLog implements EventLog {
     const index = new LogIndex();
     if (last < 0) return new ReplayLog(index, durability);
     const first = before?.snapshot(last);
-    if (!before || !first || before.last < last) {
+    if (!before || before.#isPartial || !first || before.last < last) {
       const text = `the authority began with a log of ${last} entries that were written before this recording`;
       throw new SyncError('REPLAY_LOG_UNKNOWN', text, { origin: 'capture' });
     }
@@ -43,29 +42,25 @@ export class ReplayLog implements EventLog {
     return new ReplayLog(index, durability);
   }
 
-  /** The log of an authority that goes on: as long as it was, with nothing that anybody would read again. */
+  /** The log of an authority that goes on: as long as it was, with nothing in it that another one could begin with. */
   static at({ durability, state }: AuthorityStanding, root: StateRoot): ReplayLog {
     const { log, version, ledger, incarnation } = state;
     const { position = 0, taken = 0, time = 0, waiting = [] } = log ?? {};
-    const writers = new Map<ReplicaId, WriterStanding>();
-    for (const { replica, counter, progress, rejections } of ledger.writers) {
-      const refusals = rejections.map((one) => ({ counter: one.counter, reason: one.reason, position: one.progress }));
-      writers.set(replica, { writer: replica, counter, position: progress, refusals });
-    }
+    const counters = new Map(ledger.writers.map(({ replica, counter }) => [replica, counter]));
     let head = root;
-    for (const [at, { mutation, changes = [], reason }] of waiting.entries()) {
-      const { writer, counter } = mutation;
-      const settledAt = taken + at + 1;
-      const before = writers.get(writer)?.refusals ?? [];
-      const refusals = reason === undefined ? before : [...before, { counter, reason, position: settledAt }];
-      writers.set(writer, { writer, counter, position: settledAt, refusals: refusals.slice(-REFUSALS_KEPT) });
+    for (const { mutation, changes = [] } of waiting) {
+      counters.set(mutation.writer, mutation.counter);
       head = head.apply(changes);
     }
+    const writers = new Map(
+      [...counters].map(([writer, counter]) => [writer, { writer, counter, position, refusals: [] }]),
+    );
     const index = new LogIndex();
     const last = waiting.at(-1)?.version ?? version;
     index.putSnapshot(snapshotOf({ position, version: last, root: head, time, writers, incarnation }));
     const replayed = new ReplayLog(index, durability ?? 'memory');
     replayed.#durable = taken;
+    replayed.#isPartial = true;
     return replayed;
   }
 

@@ -1,17 +1,20 @@
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const VALUES = new Map([...DIGITS].map((digit, value) => [digit, value]));
 
+/** Of 12 bits each. */
+const PAIRS = Array.from({ length: 4_096 }, (_, bits) => DIGITS[bits >>> 6]! + DIGITS[bits & 63]!);
+
 /** RFC 4648, with padding. */
 export function toBase64(bytes: Uint8Array): string {
   let text = '';
-  for (let at = 0; at < bytes.length; at += 3) {
-    const word = (bytes[at]! << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
-    const left = bytes.length - at;
-    text += DIGITS[word >>> 18]! + DIGITS[(word >>> 12) & 63]!;
-    text += left > 1 ? DIGITS[(word >>> 6) & 63]! : '=';
-    text += left > 2 ? DIGITS[word & 63]! : '=';
+  const whole = bytes.length - (bytes.length % 3);
+  for (let at = 0; at < whole; at += 3) {
+    text += PAIRS[(bytes[at]! << 4) | (bytes[at + 1]! >>> 4)]! + PAIRS[((bytes[at + 1]! & 15) << 8) | bytes[at + 2]!]!;
   }
-  return text;
+  const left = bytes.length - whole;
+  if (left === 0) return text;
+  const word = (bytes[whole]! << 8) | (bytes[whole + 1] ?? 0);
+  return `${text}${PAIRS[word >>> 4]!}${left > 1 ? DIGITS[(word & 15) << 2]! : '='}=`;
 }
 
 /** Undefined where it is none. */
