@@ -2,17 +2,20 @@ import {
   beginWriting,
   copyWritten,
   writeArrayHeader,
+  writeEncoded,
+  writeMapHeader,
   writeNumber,
   writeText,
   writeValue,
+  writtenBytes,
   writtenLength,
 } from '../bytes/index.ts';
 import { SyncError } from '../errors/index.ts';
 import { array, bytes, object, string, uint } from '../schema/index.ts';
 import { type ReplicaId, replicaIdSchema } from '../state/index.ts';
-import type { FrameSends, TraceRecord } from '../trace/index.ts';
+import { type FrameSends, TRACE_KINDS, type TraceRecord } from '../trace/index.ts';
 import { MsgpackCursor } from './cursor.ts';
-import { encodeTraceRecord, writeTraceRecord } from './record-codec.ts';
+import { RECORD_FIELDS, writeTraceRecord } from './record-codec.ts';
 
 /**
  * Trace records on the attach stream, many in one frame. A frame that was sent to many is told once, with who got it, and the
@@ -23,6 +26,7 @@ import { encodeTraceRecord, writeTraceRecord } from './record-codec.ts';
  * `seq` and each next with one more. `to` is the list of names where it is met first, and from then on its number in this batch.
  */
 const SENDS_FIELDS = 8;
+const SEND_KIND = TRACE_KINDS.indexOf('send');
 const FIRST_BYTES = 16 * 1024;
 const KEPT_BYTES = 1024 * 1024;
 const BIN_32 = 0xc6;
@@ -155,7 +159,8 @@ const sendsSchema = object({
 });
 
 /**
- * The encoded trace records that a batch stands for, in order. Those that are in it as they are come as views of it, unread.
+ * The encoded trace records that a batch stands for, in order. Those that are in it as they are come as views of it, unread. A view
+ * keeps its memory: what is to be kept for long is to be copied.
  * @throws SyncError `BATCH_MALFORMED` where it is not as {@link RecordBatch} makes them, or what the msgpack profile and the schemas
  * refuse
  */
@@ -177,7 +182,7 @@ export function recordsOfBatch(batch: Uint8Array): Uint8Array[] {
     if (expanded > EXPANDED_MAX_BYTES && to.length > 1) {
       throw malformed(`a batch stands for more than ${EXPANDED_MAX_BYTES} bytes of records`, cursor.offset);
     }
-    for (const record of sendRecords(sends, to)) records.push(encodeTraceRecord(record));
+    for (const record of sendRecords(sends, to)) records.push(record);
   }
   return records;
 }
@@ -222,12 +227,41 @@ function takeAudience(cursor: MsgpackCursor, audiences: ReplicaId[][]): readonly
   return known;
 }
 
-function* sendRecords(sends: Sends, to: readonly ReplicaId[]): Generator<TraceRecord> {
-  const { seq, time, sender, type, sequence, cause, wire } = sends;
+/** The `send` records as `encodeTraceRecord` gives them, each a view of one memory; what they have in common is written once. */
+function sendRecords(sends: Sends, to: readonly ReplicaId[]): Uint8Array[] {
+  const [before, after] = commonParts(sends);
+  const ends: number[] = [];
+  beginWriting();
   for (let at = 0; at < to.length; at++) {
-    const body = { kind: 'send', to: to[at]!, type, sender, sequence } as const;
-    yield { seq: seq + at, time, replica: sender, cause, body, wire };
+    writeArrayHeader(RECORD_FIELDS);
+    writeNumber(sends.seq + at);
+    writeEncoded(before);
+    writeText(to[at]!);
+    writeEncoded(after);
+    ends.push(writtenLength());
   }
+  const all = writtenBytes();
+  return ends.map((end, at) => all.subarray(at === 0 ? 0 : ends[at - 1], end));
+}
+
+/** What stands before the receiver's name in each, behind `seq`, and what stands behind it. */
+function commonParts({ time, sender, type, sequence, cause, wire }: Sends): [Uint8Array, Uint8Array] {
+  beginWriting();
+  writeNumber(time);
+  writeText(sender);
+  writeNumber(SEND_KIND);
+  writeValue(cause, 'own', 1);
+  writeValue(wire, 'own', 1);
+  writeValue(null, 'own', 1);
+  writeMapHeader(4);
+  writeText('to');
+  const before = writtenBytes();
+  beginWriting();
+  for (const [name, value] of Object.entries({ type, sender, sequence })) {
+    writeText(name);
+    writeValue(value, 'own', 2);
+  }
+  return [before, writtenBytes()];
 }
 
 function malformed(what: string, offset: number): SyncError {

@@ -17,7 +17,7 @@ import { MsgpackCursor } from './cursor.ts';
  * `kind` is the index into `TRACE_KINDS`, `body` the body's fields by name without `kind`, and it stands
  * last so that everything before it is read without touching it.
  */
-const RECORD_FIELDS = 8;
+export const RECORD_FIELDS = 8;
 
 const kindNumbers = new Map<TraceKind, number>(TRACE_KINDS.map((kind, number) => [kind, number]));
 
