@@ -1,6 +1,6 @@
 import { isSyncError } from '../errors/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
-import type { Change, StateHash, Version } from '../state/index.ts';
+import type { Change, RecordKey, StateHash, Version } from '../state/index.ts';
 import type { MutationId, TraceBody } from '../trace/index.ts';
 import type { CaptureIndex, ReplicaIndex } from './capture-index.ts';
 import { advance, type Committed, nothingKnown, type OwnValues, tolerant } from './committed.ts';
@@ -61,6 +61,7 @@ export class StateFolds {
   readonly #records: RecordReader;
   readonly #kept = new Map<ReplicaIndex, Kept>();
   readonly #sizes = new PageCache(KEPT_BYTES);
+  #keys: { readonly root: StateRoot; readonly keys: readonly RecordKey[] } | undefined;
 
   constructor(index: CaptureIndex, records: RecordReader) {
     this.#index = index;
@@ -131,6 +132,12 @@ export class StateFolds {
         for (const at of kept.states.keys()) if (at < position) kept.states.delete(at);
       }
     };
+  }
+
+  /** The keys of a state in order. Those of the state asked for last are kept: replicas that agree have one state. */
+  keysOf(root: StateRoot): readonly RecordKey[] {
+    if (this.#keys?.root !== root) this.#keys = { root, keys: Array.from(root.entries(), ([key]) => key).sort() };
+    return this.#keys.keys;
   }
 
   /** The replica's state before the first record kept. */

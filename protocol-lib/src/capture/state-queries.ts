@@ -2,6 +2,7 @@ import { diffRoots, diffTree, recordDifference, type StateRoot, sameRecord, same
 import type { RecordKey, StateHash, SyncRecord, Value, Version } from '../state/index.ts';
 import { hashText } from './byte-names.ts';
 import type { CaptureIndex, ReplicaIndex } from './capture-index.ts';
+import { pageOf, slotOf } from './columns.ts';
 import type { Committed } from './committed.ts';
 import { KIND } from './envelope.ts';
 import type { HistoryEntry, MerkleDiff, StateDiff, StateEntry, StatePage } from './query.ts';
@@ -21,7 +22,8 @@ export async function statePage(
 ): Promise<StatePage> {
   const state = await folds.stateAt(replica, position);
   const { committed, optimistic } = state;
-  const keys = keysUnder(committed.root, optimistic, prefix);
+  const isAll = prefix === '' && optimistic === committed.root;
+  const keys = isAll ? folds.keysOf(committed.root) : keysUnder(committed.root, optimistic, prefix);
   const shown = keys.slice(0, Math.max(0, limit));
   const changes = await lastChanges(index, folds, replica, position, shown);
   const entries = shown.map((key): StateEntry => {
@@ -90,9 +92,17 @@ async function lastChanges(
   let from = changedAt.countBelow(position + 1) - 1;
   for (const reset of [...resets, -1]) {
     const first = changedAt.countBelow(reset + 1);
+    let page = -1;
+    let replicas: Uint16Array = new Uint16Array(0);
+    let kinds: Uint8Array = new Uint8Array(0);
     for (const at of index.changes.before(from, first, wanted)) {
       const row = changedAt.at(at);
-      if (columns.replica(row) !== own || !CHANGING.has(columns.kind(row))) continue;
+      if (pageOf(row) !== page) {
+        page = pageOf(row);
+        ({ replica: replicas, kind: kinds } = columns.page(row));
+      }
+      const slot = slotOf(row);
+      if (replicas[slot] !== own || !CHANGING.has(kinds[slot]!)) continue;
       const hash = changedKeys.at(at);
       found.set(wanted.get(hash)!, row);
       wanted.delete(hash);
