@@ -1,8 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { memorySource, openCapture } from '@syncscope/protocol/capture';
+import { CaptureWriter, encodeTraceRecord, memorySink, memorySource, openCapture } from '@syncscope/protocol/capture';
+import { StateRoot } from '@syncscope/protocol/merkle';
+import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
 import { recordSimulation } from '@syncscope/protocol/simulator';
+import { recordKey, replicaId } from '@syncscope/protocol/state';
+import { TRACE_VERSION, TraceHub } from '@syncscope/protocol/trace';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningServer, startSampleServer } from '../support/sample-server.ts';
 import { cli, cliJson } from './cli.ts';
@@ -23,6 +27,57 @@ beforeAll(async () => {
   const { url, token } = server;
   await cli(['record', '--url', url, '--token', token, '--seconds', '2', '-o', attached], env);
 }, 60_000);
+
+/** Two write one register at one moment; a third write is of another. */
+async function registerCapture(): Promise<Uint8Array> {
+  const sink = memorySink();
+  const header = {
+    ...{
+      sessionId: 'register',
+      title: 'Register',
+      scenario: 'register',
+      startedAt: 0,
+      authority: null,
+      build: 'app 1',
+    },
+    ...{ traceVersion: TRACE_VERSION, protocolVersion: PROTOCOL_VERSION },
+  };
+  const writer = new CaptureWriter(sink, header);
+  const hub = new TraceHub({ now: () => 0 });
+  hub.listen((record) => writer.append(encodeTraceRecord(record)));
+  const write = (name: string, key: string, at: number): void => {
+    const replica = replicaId(name);
+    const counter = 1;
+    hub.emit(replica, { kind: 'replica', role: 'peer' });
+    const vector = [{ replica, counter }];
+    const told = { crdt: 'register', origin: 'local', writer: replica, counter, vector, detail: `set ${key}` } as const;
+    const made = hub.emit(replica, { kind: 'operation', ...told });
+    const record = { at, by: name };
+    const root = StateRoot.from([[recordKey(key), record]]).hash;
+    const changes = [{ op: 'put' as const, key: recordKey(key), record }];
+    hub.emit(replica, { kind: 'apply', from: 0, to: 1, changes, root }, [made]);
+  };
+  write('ann', 'register/title', 7);
+  write('cid', 'register/colour', 7);
+  write('bob', 'register/title', 7);
+  await writer.end();
+  return sink.bytes();
+}
+
+/** The last write by the clock on the wall, and of two at one moment the one that comes later. */
+const REGISTER_MODULE = `import { StateRoot } from ${JSON.stringify(import.meta.resolve('@syncscope/protocol/merkle'))};
+export const crdts = {
+  register: () => {
+    const records = new Map();
+    return {
+      apply: ({ entries }) => {
+        for (const [key, record] of entries) if (!(records.get(key)?.at > record.at)) records.set(key, record);
+      },
+      root: () => StateRoot.from(records),
+    };
+  },
+};
+`;
 
 afterAll(async () => {
   await server.program.stop();
@@ -124,6 +179,55 @@ describe('compare, blame and converge', () => {
     const list = document.entries as { position: number; rule: string; writer?: string }[];
     expect(list[0]?.rule).toBe('first state');
     expect(list.at(-1)).toMatchObject({ rule: 'commit order', writer: expect.any(String) });
+  });
+
+  it('run a session of peers again, branch it, and put what they did in other orders', async () => {
+    const peers = path('peers.mcap');
+    const { capture, records } = await recordSimulation({ seed: 3, scenario: 'partition', length: 2_000 });
+    writeFileSync(peers, capture);
+    expect(await cliJson(['replay', peers])).toMatchObject({ code: 0, document: { status: 'equal', level: 'app' } });
+    const lost = records.find(({ body }) => body.kind === 'receive' && body.type === 'PEER_CHANGES')?.seq;
+    const branch = await cliJson(['whatif', peers, '--at', `${lost}`, '--drop']);
+    expect(branch).toMatchObject({ code: 0, document: { isEqual: false } });
+    const { code, document } = await cliJson(['converge', peers]);
+    expect(code).toBe(0);
+    expect(document).toMatchObject({ status: 'converges', kind: 'mutations', orders: 50 });
+  });
+
+  it('name the two operations of an app’s own type that do not commute, by the module that merges them', async () => {
+    const file = path('register.mcap');
+    writeFileSync(file, await registerCapture());
+    const module = path('register.mjs');
+    writeFileSync(module, REGISTER_MODULE);
+    expect(await cliJson(['converge', file])).toMatchObject({
+      code: 2,
+      document: { error: { code: 'CONVERGE_UNKNOWN' } },
+    });
+    const { code, document } = await cliJson(['converge', file, '--definition', module, '--trust']);
+    expect(code).toBe(1);
+    expect(document).toMatchObject({
+      status: 'differs',
+      kind: 'operations',
+      conflict: {
+        before: [],
+        orders: [
+          ['ann:1', 'bob:1'],
+          ['bob:1', 'ann:1'],
+        ],
+        differences: [
+          {
+            key: 'register/title',
+            values: [
+              { at: 7, by: 'bob' },
+              { at: 7, by: 'ann' },
+            ],
+          },
+        ],
+      },
+    });
+    const { stdout } = await cli(['converge', file, '--definition', module, '--trust']);
+    expect(stdout).toMatch(/one order +ann:1, bob:1/);
+    expect(stdout).toMatch(/the other +bob:1, ann:1/);
   });
 
   it('run the operations of a live session in other orders', async () => {
