@@ -120,8 +120,9 @@ export class Audit {
     ];
     findings.push(...(this.#group?.findings(findings.flatMap(({ replica, against }) => [replica, against])) ?? []));
     const differing = new Set(findings.map(({ replica }) => replica));
+    const newest = authority === undefined ? 0 : this.#trails.of(authority).version;
     const others = [...this.#trails.all()].filter(({ id }) => !differing.has(id) && id !== authority);
-    findings.push(...stuckFindings(others, authority, this.#end));
+    findings.push(...stuckFindings(others, authority, newest, this.#end));
     return { findings: oncePerCause(findings), verdicts: this.#cases.verdicts(), forgotten: this.#forgotten() };
   }
 
@@ -156,11 +157,7 @@ export class Audit {
     const trail = this.#trails.of(body.target);
     this.#ages.take(record, body, ref, trail);
     if (body.state === 'recovered') trail.stalled = undefined;
-    else {
-      const { stalls } = body;
-      const text = stalls.join(', ');
-      trail.stalled ??= { ref, time: record.time, heard: trail.heard, text, isBehind: stalls.includes('behind') };
-    }
+    else trail.stalled ??= { ref, time: record.time, heard: trail.heard, text: body.stalls.join(', ') };
   }
 }
 

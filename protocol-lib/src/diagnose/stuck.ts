@@ -1,4 +1,4 @@
-import type { ReplicaId } from '../state/index.ts';
+import type { ReplicaId, Version } from '../state/index.ts';
 import type { Finding } from './finding.ts';
 import type { Trail } from './trail.ts';
 
@@ -7,12 +7,21 @@ const PENDING_NANOSECONDS = 10_000_000_000;
 /** So many frames each way since, and the connection is not what is missing. */
 const ENOUGH_FRAMES = 3;
 
-/** Replicas that are connected, differ from nobody, and do not get on. Those that hear nothing are cut off, which is no fault of theirs. */
-export function stuckFindings(trails: readonly Trail[], authority: ReplicaId | undefined, end: number): Finding[] {
+/**
+ * Replicas that are connected, differ from nobody, and do not get on. Those that hear nothing are cut off, which is no fault of theirs.
+ *
+ * @param newest the version of the authority at the end; 0 where there is none
+ */
+export function stuckFindings(
+  trails: readonly Trail[],
+  authority: ReplicaId | undefined,
+  newest: Version,
+  end: number,
+): Finding[] {
   return trails.flatMap((trail) => {
     const stall = stalled(trail, authority, end);
     // Who takes nothing in is told no answers either.
-    return stall && trail.stalled?.isBehind ? stall : (stuckPending(trail, authority, end) ?? stall ?? []);
+    return stall && trail.version < newest ? stall : (stuckPending(trail, authority, end) ?? stall ?? []);
   });
 }
 

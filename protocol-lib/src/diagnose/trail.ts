@@ -84,13 +84,7 @@ export class Trail {
   /** The highest number received of each sender on this connection. */
   readonly highest = new Map<ReplicaId, number>();
   stalled:
-    | {
-        readonly ref: RecordRef;
-        readonly time: number;
-        readonly heard: number;
-        readonly text: string;
-        readonly isBehind: boolean;
-      }
+    | { readonly ref: RecordRef; readonly time: number; readonly heard: number; readonly text: string }
     | undefined;
 
   constructor(id: ReplicaId) {
