@@ -16,7 +16,8 @@ function isPlain(value: Value): boolean {
   if (typeof value !== 'object' || value === null) return true;
   if (value instanceof Uint8Array) return false;
   if (Array.isArray(value)) return (value as readonly Value[]).every(isPlain);
-  for (const [name, inner] of Object.entries(value)) if (name === '$' || !isPlain(inner)) return false;
+  const fields = value as Readonly<Record<string, Value>>;
+  for (const name in fields) if (name === '$' || !isPlain(fields[name]!)) return false;
   return true;
 }
 

@@ -22,26 +22,50 @@ export interface CompactBatch {
 const FORMAT = 1;
 
 /**
- * A batch as text: base64 of one msgpack array `[format, ops, replicas, now, rest, inputs]`. An input is `[op, replica, now, free, count, …fields]`: op and
- * replica by their number in those lists, `now` as the difference to the input before it, fields as `live-inputs.ts` and `inputs.ts` have them in
- * order, an absent one as nil.
+ * A batch in the making, as text: base64 of one msgpack array `[format, ops, replicas, now, rest, inputs]`. `inputs` is one flat list: for each the op and the
+ * replica, by their number in those lists, `now` as the difference to the input before it, `free`, `count`, and its fields as `inputs.ts` and
+ * `live-inputs.ts` have them in order, an absent one as nil. Little is made for an input: a server that is recorded takes thousands a second.
  */
-export function packBatch({ entries, rest }: CompactBatch): string {
-  const ops = new Map<InputOp, number>();
-  const replicas = new Map<ReplicaId, number>();
-  const begun = entries[0]?.input.now ?? 0;
-  let before = begun;
-  const inputs = entries.map(({ input, free, count }): Value => {
+export class BatchBuilder {
+  readonly #ops = new Map<InputOp, number>();
+  readonly #replicas = new Map<ReplicaId, number>();
+  #values: Value[] = [];
+  #begun = 0;
+  #before = 0;
+  #length = 0;
+
+  /** Inputs in it. */
+  get length(): number {
+    return this.#length;
+  }
+
+  add(input: Input, free: number, count: number): void {
     const { op, replica, now } = input;
-    const later = now - before;
-    before = now;
-    const values: Value[] = [numberIn(ops, op), numberIn(replicas, replica), later, free, count];
-    for (const [name] of fieldsOf(op)) {
-      values.push(((input as unknown as Readonly<Record<string, Value>>)[name] ?? null) as Value);
+    if (this.#length === 0) {
+      this.#begun = now;
+      this.#before = now;
     }
-    return values;
-  });
-  return toBase64(packMsgpack([FORMAT, [...ops.keys()], [...replicas.keys()], begun, rest, inputs]));
+    this.#values.push(numberIn(this.#ops, op), numberIn(this.#replicas, replica), now - this.#before, free, count);
+    this.#before = now;
+    this.#length++;
+    for (const [name] of fieldsOf(op)) {
+      this.#values.push((input as unknown as Readonly<Record<string, Value>>)[name] ?? null);
+    }
+  }
+
+  /** All of it, and begins anew. `rest` records came behind the last input. */
+  take(rest: number): string {
+    const batch = [FORMAT, [...this.#ops.keys()], [...this.#replicas.keys()], this.#begun, rest, this.#values];
+    this.clear();
+    return toBase64(packMsgpack(batch as Value));
+  }
+
+  clear(): void {
+    this.#ops.clear();
+    this.#replicas.clear();
+    this.#values = [];
+    this.#length = 0;
+  }
 }
 
 /** @throws SyncError `SCHEMA_MISMATCH`, or as `unpackMsgpack` */
@@ -49,23 +73,31 @@ export function unpackBatch(text: string): CompactBatch {
   const bytes = fromBase64(text);
   const batch = bytes && unpackMsgpack(bytes);
   if (!Array.isArray(batch) || batch[0] !== FORMAT) throw mismatch('a batch of inputs');
-  const [, ops, replicas, begun, rest, inputs] = batch as readonly unknown[];
-  if (![ops, replicas, inputs].every(Array.isArray)) throw mismatch('lists of ops, replicas and inputs');
+  const [, ops, replicas, begun, rest, values] = batch as readonly unknown[];
+  if (!Array.isArray(ops) || !Array.isArray(replicas) || !Array.isArray(values)) {
+    throw mismatch('lists of ops, replicas and inputs');
+  }
   let now = count(begun);
-  const entries = (inputs as readonly unknown[]).map((one): PlacedInput => {
-    if (!Array.isArray(one)) throw mismatch('an input');
-    const [op, replica, later, free, made, ...values] = one as readonly unknown[];
-    const name = (ops as readonly unknown[])[count(op)];
+  const entries: PlacedInput[] = [];
+  for (let at = 0; at < values.length; ) {
+    const [op, replica, later, free, made] = values.slice(at, at + HEAD) as readonly unknown[];
+    const name: unknown = ops[count(op)];
     if (typeof name !== 'string' || !Object.hasOwn(inputVariants, name)) throw mismatch('an op that is known here');
+    const fields = fieldsOf(name as InputOp);
     now += typeof later === 'number' ? later : Number.NaN;
-    const input: Record<string, unknown> = { op: name, replica: (replicas as readonly unknown[])[count(replica)], now };
-    for (const [at, [field, schema]] of fieldsOf(name as InputOp).entries()) {
-      if (values[at] !== null || !schema.isOptional) input[field] = values[at];
+    const input: Record<string, unknown> = { op: name, replica: replicas[count(replica)], now };
+    for (const [index, [field, schema]] of fields.entries()) {
+      const value: unknown = values[at + HEAD + index];
+      if (value !== null || !schema.isOptional) input[field] = value;
     }
-    return { free: count(free), count: count(made), input: inputSchema.parse(input, name) };
-  });
+    entries.push({ free: count(free), count: count(made), input: inputSchema.parse(input, name) });
+    at += HEAD + fields.length;
+  }
   return { entries, rest: count(rest) };
 }
+
+/** Values of an input before its fields. */
+const HEAD = 5;
 
 /** All but whose it is and when. */
 function fieldsOf(op: InputOp): readonly (readonly [name: string, schema: Schema<unknown>])[] {

@@ -2,7 +2,7 @@ import { milliseconds } from '../ports/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import type { TraceHub } from '../trace/index.ts';
 import { compactTexts } from './batches.ts';
-import { type PlacedInput, packBatch } from './compact-inputs.ts';
+import { BatchBuilder } from './compact-inputs.ts';
 import type { Input } from './inputs.ts';
 
 /** Inputs, and nanoseconds, after which a batch is written. */
@@ -22,7 +22,7 @@ export class LiveJournal {
   readonly #hub: TraceHub;
   readonly #witness: ReplicaId;
   #begun = new WeakSet<Endpoint>();
-  #entries: PlacedInput[] = [];
+  readonly #batch = new BatchBuilder();
   /** `seq` up to which it is said who made the records. */
   #told = 0;
   #writtenAt = 0;
@@ -45,7 +45,7 @@ export class LiveJournal {
   #turn(isOpen: boolean): void {
     this.#isOpen = isOpen;
     this.#begun = new WeakSet();
-    this.#entries = [];
+    this.#batch.clear();
     this.#told = this.#hub.lastSeq;
   }
 
@@ -55,6 +55,7 @@ export class LiveJournal {
 
   /** From here on, the endpoint's inputs are written; `standing` says where it is, or that it begins. */
   begin(endpoint: Endpoint, standing: Input): void {
+    if (!this.isOpen) return;
     this.#begun.add(endpoint);
     this.#note(standing, this.#hub.lastSeq);
   }
@@ -83,19 +84,17 @@ export class LiveJournal {
 
   #note(input: Input, before: number): void {
     const after = this.#hub.lastSeq;
-    this.#entries.push({ free: before - this.#told, count: after - before, input });
+    this.#batch.add(input, before - this.#told, after - before);
     this.#told = after;
-    if (this.#entries.length >= MAX_INPUTS || this.#hub.now() - this.#writtenAt >= MAX_WAIT) this.flush();
+    if (this.#batch.length >= MAX_INPUTS || this.#hub.now() - this.#writtenAt >= MAX_WAIT) this.flush();
   }
 
   /** Writes what waits, which is done ten times a second where inputs come. What waits when a recording ends is not in it. */
   flush(): void {
-    const entries = this.#entries;
-    if (entries.length === 0) return;
-    this.#entries = [];
+    if (this.#batch.length === 0) return;
     this.#writtenAt = this.#hub.now();
     const rest = this.#hub.lastSeq - this.#told;
-    for (const text of compactTexts(packBatch({ entries, rest }))) {
+    for (const text of compactTexts(this.#batch.take(rest))) {
       this.#hub.emit(this.#witness, { kind: 'log', level: 'debug', text });
     }
     this.#told = this.#hub.lastSeq;

@@ -1,0 +1,66 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { replicaId } from '../state/index.ts';
+import { BatchReader, batchTexts, compactTexts } from './batches.ts';
+import { BatchBuilder, unpackBatch } from './compact-inputs.ts';
+import type { Input } from './inputs.ts';
+
+const head = { replica: fc.constantFrom('server', 'bot-1', 'bot-2').map(replicaId), now: fc.maxSafeNat() };
+const link = fc.nat(100);
+const inputs: fc.Arbitrary<Input> = fc.oneof(
+  fc.record({ op: fc.constant('tick' as const), ...head }),
+  fc.record({ op: fc.constant('arrival' as const), ...head, link }),
+  fc.record({ op: fc.constant('queues' as const), ...head, links: fc.array(link), bytes: fc.array(fc.nat()) }),
+  fc.record({
+    op: fc.constant('predict' as const),
+    ...head,
+    command: fc.string(),
+    args: fc.json(),
+    unchecked: fc.boolean(),
+  }),
+  fc.record(
+    { op: fc.constant('stop' as const), ...head, reason: fc.string(), reconnect: fc.nat() },
+    { requiredKeys: ['op', 'replica', 'now', 'reason'] },
+  ),
+);
+const placed = fc.record({ input: inputs, free: fc.nat(1_000), count: fc.nat(1_000) });
+
+describe('a compact batch', () => {
+  test('comes out as it went in, through the texts of its records, after another one', () => {
+    fc.assert(
+      fc.property(fc.array(placed, { minLength: 1, maxLength: 60 }), fc.nat(), (entries, rest) => {
+        const builder = new BatchBuilder();
+        builder.add({ op: 'follow', replica: replicaId('earlier'), now: 1 }, 0, 0);
+        expect(unpackBatch(builder.take(0)).entries).toHaveLength(1);
+        for (const { input, free, count } of entries) builder.add(input, free, count);
+        const texts = compactTexts(builder.take(rest));
+        const reader = new BatchReader();
+        const read = texts.map((text, at) => {
+          const body = { kind: 'log', level: 'debug', text } as const;
+          return reader.take({ seq: at + 1, time: 0, replica: replicaId('server'), cause: [], body });
+        });
+        expect(read.at(-1)).toEqual({ entries, rest });
+        expect(read.slice(0, -1).every((one) => one === 'part')).toBe(true);
+      }),
+    );
+  });
+
+  test('that is damaged is an error with a code', () => {
+    const builder = new BatchBuilder();
+    builder.add({ op: 'tick', replica: replicaId('server'), now: 5 }, 0, 1);
+    const [text = ''] = compactTexts(builder.take(0));
+    fc.assert(
+      fc.property(fc.nat(text.length - 9), fc.constantFrom(...'AQgw+/z=~'), (at, letter) => {
+        const wrong = `${text.slice(0, 8 + at)}${letter}${text.slice(9 + at)}`;
+        const body = { kind: 'log', level: 'debug', text: wrong } as const;
+        const record = { seq: 1, time: 0, replica: replicaId('server'), cause: [], body };
+        try {
+          expect(new BatchReader().take(record)).toHaveProperty('entries');
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'REPLAY_INPUTS_DAMAGED' });
+        }
+      }),
+    );
+    expect(batchTexts({ count: 0, inputs: [] })).toHaveLength(1);
+  });
+});
