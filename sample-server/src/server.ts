@@ -252,7 +252,10 @@ class World {
         reconciliation: (end) => this.gateway.metrics.reconciliation(end),
       },
       onDurable: (time) => this.gateway.metrics.appended(time),
-      onGoodbye: (replica, now) => this.#members.goodbye(replica, now),
+      onGoodbye: (replica, now) => {
+        this.#members.goodbye(replica, now);
+        kept.presence?.goodbye(replica);
+      },
     };
     this.manager = new JournaledManager(options, this.#journal);
     this.#faults = new FaultBoard({
@@ -328,6 +331,7 @@ class World {
     this.#kept.onChange(() => this.#carrySoon());
     this.#caretaking = setInterval(() => {
       this.#kept.maintain();
+      for (const name of presence?.leftElsewhere ?? []) this.#members.goodbye(name, monotonicClock.now());
       this.#members.tick(this.#sightings(), monotonicClock.now());
       // One server is enough.
       if (idle || (presence && !presence.isFirst)) return;
@@ -347,7 +351,7 @@ class World {
     });
     const elsewhere = (this.#kept.presence?.elsewhere ?? []).map((name) => {
       const metadata = { way: 'another gateway' };
-      return { replica: replicaId(name), visit: 'elsewhere', version: 0, metadata, isHearsay: true };
+      return { replica: name, visit: 'elsewhere', version: 0, metadata, isHearsay: true };
     });
     return [...here, ...elsewhere];
   }
