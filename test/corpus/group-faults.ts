@@ -52,7 +52,7 @@ export function groupFaults(): readonly CorpusFault[] {
       of: 'peers',
       class: 'conflict-resolved-differently',
       bug: CORPUS_BUGS.otherWinner,
-      chances: 10,
+      chances: 5,
       session: () => ({ deliver: cutAtTimes }),
       isCause: decidedOtherwise,
     },
