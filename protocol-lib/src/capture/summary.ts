@@ -3,6 +3,9 @@ import type { Ballot, MutationId, TraceRecord } from '../trace/index.ts';
 import type { CaptureIndex } from './capture-index.ts';
 import { KIND } from './envelope.ts';
 
+/** Packed inputs in a log record, see `replay/batches.ts`: nothing to read. */
+const INPUTS = /^inputs[+=]? [\w+/=]{40}/;
+
 /** Message types as people say them. */
 const TYPE_WORDS: Readonly<Record<string, string>> = {
   DELTA_SYNC: 'delta',
@@ -67,7 +70,7 @@ export function summarize(record: Pick<TraceRecord, 'body'>, index: CaptureIndex
     case 'gap':
       return `${counted(body.count, 'record')} lost: ${body.reason}`;
     case 'log':
-      return body.text;
+      return INPUTS.test(body.text) ? 'inputs, to run the session again from' : body.text;
     case 'health':
       return healthText(body);
     case 'pressure':
