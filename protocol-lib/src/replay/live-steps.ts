@@ -72,16 +72,24 @@ export function liveSteps(steps: readonly Step[]): Step[] {
       if (records.length > 0) done.push(step);
       continue;
     }
-    if (BEGINNINGS.includes(input.op)) known.add(input.replica);
+    const snapshot = snapshots.get(input.replica);
+    if (BEGINNINGS.includes(input.op) && isWhole(input, snapshot)) known.add(input.replica);
     if (!known.has(input.replica)) {
       done.push(...records.map(alone));
       continue;
     }
     const stands = input.op === 'authorityStands' || input.op === 'clientStands';
-    const snapshot = stands ? snapshots.get(input.replica) : undefined;
-    done.push({ ...step, input: links.placed(input, records), ...(snapshot ? { snapshot } : {}) });
+    done.push({ ...step, input: links.placed(input, records), ...(stands && snapshot ? { snapshot } : {}) });
   }
   return done;
+}
+
+/** Whether what an endpoint holds where it stands is in the capture, which may begin right behind it. */
+function isWhole(input: Input, snapshot: TraceBodyOf<'snapshot'> | undefined): boolean {
+  if (input.op === 'authorityStands') return snapshot?.version === input.standing.state.version;
+  if (input.op !== 'clientStands') return true;
+  const { version } = input.standing;
+  return version === 0 || snapshot?.version === version;
 }
 
 /** A client that runs does not know the number of its link: the authority's, at which the HELLO of its connection came in. */

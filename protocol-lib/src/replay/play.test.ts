@@ -3,111 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { encodeTraceRecord, LiveCapture } from '../capture/index.ts';
 import { PROTOCOL_VERSION } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
-import { recordKey, replicaId, type Value } from '../state/index.ts';
-import { ClientState, type Outgoing, type SessionDefinition, SyncManager } from '../sync/index.ts';
-import { TRACE_VERSION, TraceHub } from '../trace/index.ts';
-import { type PlayClient, Playing, type PlayResult } from './play.ts';
+import type { SessionDefinition } from '../sync/index.ts';
+import { TRACE_VERSION } from '../trace/index.ts';
+import { AUTHORITY, BOX, boxes, House, STEP } from './house.test-helper.ts';
+import { Playing, type PlayResult } from './play.ts';
 import { type PlayScript, readPlay } from './play-script.ts';
 
-const AUTHORITY = replicaId('server');
-const BOX = recordKey('box/one');
-const STEP = milliseconds(20);
 const PATIENCE = milliseconds(2_000);
-
-/** A box of things: whoever takes the last of them leaves none for others. `each` is what one `put` puts in. */
-function boxes(each = 1): SessionDefinition {
-  const happened = (type: string, player: string) => ({
-    accepted: true as const,
-    events: [{ type, player, detail: '' }],
-  });
-  return {
-    name: 'boxes',
-    initialRecords: () => [[BOX, { things: 2, last: 'nobody' }]],
-    commands: {
-      put: (_, __, writer) => happened('PUT', writer),
-      take: (state, _, writer) =>
-        Number(state.get(BOX)?.things) > 0 ? happened('TOOK', writer) : { accepted: false, reason: 'it is empty' },
-    },
-    reduce: (state, { type, player }) => {
-      const things = Number(state.get(BOX)?.things) + (type === 'PUT' ? each : -1);
-      return [{ op: 'patch', key: BOX, fields: { things, last: player }, removed: [] }];
-    },
-  };
-}
-
-/** An authority and clients in one process, with frames that take no time. */
-class House {
-  now = milliseconds(1_000);
-  readonly hub = new TraceHub({ now: () => this.now });
-  readonly manager: SyncManager;
-  readonly clients: { readonly link: number; readonly state: ClientState; isOpen: boolean }[] = [];
-  /** Whether commands come to the authority. */
-  isDeaf = false;
-  readonly #definition: SessionDefinition;
-
-  constructor(definition: SessionDefinition) {
-    this.#definition = definition;
-    this.manager = new SyncManager({
-      ...{
-        definition,
-        replica: AUTHORITY,
-        session: 'boxes',
-        random: { next: () => 0.5 },
-        now: this.now,
-        incarnation: 1,
-      },
-      tap: this.hub,
-    });
-  }
-
-  join(name: string, definition = this.#definition): PlayClient & { readonly state: ClientState } {
-    const replica = replicaId(name);
-    const state = new ClientState({ definition, replica, session: 'boxes', token: '', tap: this.hub });
-    const client = { link: this.clients.length + 1, state, isOpen: true };
-    this.clients.push(client);
-    this.manager.connect(client.link, this.now);
-    this.#up(client.link, state.open(this.now));
-    return {
-      state,
-      get lost() {
-        return client.isOpen ? undefined : 'it was cut';
-      },
-      send: (command: string, args: Value) => {
-        const result = state.predict(command, args, this.now, { unchecked: true });
-        if ('frames' in result) this.#up(client.link, result.frames);
-        return result;
-      },
-      leave: () => this.#up(client.link, state.close('bye')),
-    };
-  }
-
-  cut(): void {
-    for (const client of this.clients) {
-      client.isOpen = false;
-      client.state.closed('it was cut', this.now);
-      this.manager.disconnect(client.link, 'it was cut', this.now);
-    }
-  }
-
-  /** A step of time. */
-  step(): void {
-    this.now += STEP;
-    this.#down(this.manager.tick(this.now));
-    for (const { link, state, isOpen } of this.clients) if (isOpen) this.#up(link, state.tick(this.now));
-  }
-
-  #up(link: number, frames: readonly Uint8Array[]): void {
-    if (this.isDeaf) return;
-    for (const frame of frames) this.#down(this.manager.receive(link, frame, this.now));
-  }
-
-  #down(outgoing: readonly Outgoing[]): void {
-    for (const out of outgoing) {
-      const client = this.clients.find(({ link }) => link === out.link);
-      if (client?.isOpen && 'frame' in out) this.#up(client.link, client.state.receive(out.frame, this.now));
-    }
-  }
-}
 
 type Act = readonly [who: 'ann' | 'ben' | 'server', command: 'put' | 'take', steps: number];
 

@@ -1,5 +1,5 @@
 import type { OpenCapture } from '../capture/index.ts';
-import { SyncError } from '../errors/index.ts';
+import { isSyncError, SyncError } from '../errors/index.ts';
 import type { TraceBodyOf, TraceHeader, TraceRecord } from '../trace/index.ts';
 import { BatchReader, isInputs } from './batches.ts';
 import type { Input } from './inputs.ts';
@@ -55,7 +55,7 @@ export function stepsOf(trace: readonly Placed[]): Step[] {
   let open: Placed[] = [];
   let hasInputs = false;
   for (const placed of trace) {
-    const batch = reader.take(placed.record);
+    const batch = taken(reader, placed, steps.length === 0);
     if (batch === 'part') continue;
     if (batch === undefined) {
       open.push(placed);
@@ -83,12 +83,26 @@ export function stepsOf(trace: readonly Placed[]): Step[] {
   }
   if (!hasInputs) throw missing('nothing that was done to its endpoints is in it');
   for (const free of open) steps.push({ input: undefined, records: [free], time: free.record.time });
-  if (isLive(steps)) return withTimes(liveSteps(steps));
+  if (isLive(steps)) {
+    const known = liveSteps(steps);
+    if (!known.some(({ input }) => input)) throw missing('it does not say where any of its endpoints stood');
+    return withTimes(known);
+  }
   const beginning = steps.find(({ input }) => input !== undefined);
   const op = beginning?.input?.op;
   // A node may draw while it begins.
   if (op !== 'authority' && op !== 'node' && op !== 'drawn') throw missing('it does not begin where its session began');
   return withTimes(steps);
+}
+
+/** A capture may begin between the records of a batch, as one that has let go of its beginning: that batch is of what was before it. */
+function taken(reader: BatchReader, { record }: Placed, isFirst: boolean): ReturnType<BatchReader['take']> {
+  try {
+    return reader.take(record);
+  } catch (error) {
+    if (isFirst && isSyncError(error)) return 'part';
+    throw error;
+  }
 }
 
 /** Whether the steps are those of a session without an authority. */

@@ -60,6 +60,9 @@ export async function shrinkInputs(
 /** Frames, what is drawn and what the disk does come and go with what made them; the authority, and each node of a group, have to be there. */
 const BOUND: readonly string[] = [
   'authority',
+  'authorityStands',
+  'clientStands',
+  'describe',
   'arrival',
   'delivery',
   'node',
