@@ -19,7 +19,7 @@ export interface PlantedBug {
 
 const client = 'sync/client.ts';
 const committed = 'sync/committed.ts';
-const manager = 'sync/manager.ts';
+const incoming = 'sync/incoming.ts';
 const pending = 'sync/pending.ts';
 const synchronizer = 'sync/delta-synchronizer.ts';
 const ledger = 'sync/ledger.ts';
@@ -45,12 +45,12 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'no-deduplication',
     what: 'a command that comes again is carried out again',
-    edits: [{ file: manager, find: 'if (counter <= decided) {', put: 'if (false) {' }],
+    edits: [{ file: incoming, find: 'if (counter <= decided) {', put: 'if (false) {' }],
   },
   {
     name: 'gap-ignored',
     what: 'a command is carried out though the one before it is missing',
-    edits: [{ file: manager, find: 'if (counter > decided + 1) {', put: 'if (false) {' }],
+    edits: [{ file: incoming, find: 'if (counter > decided + 1) {', put: 'if (false) {' }],
   },
   {
     name: 'snapshot-drops-pending',
@@ -94,14 +94,14 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'ack-ignored',
     what: 'what clients acknowledge is not heard',
-    edits: [{ file: manager, find: 'this.#synchronizer.onStanding(client, message, seq, now);', put: '' }],
+    edits: [{ file: incoming, find: 'this.#synchronizer.onStanding(client, message, seq, now);', put: '' }],
   },
   {
     name: 'rejections-lost',
     what: 'no refusal reaches its writer, who takes it for accepted',
     edits: [
       {
-        file: manager,
+        file: 'sync/settlement-news.ts',
         find: "if (client) this.#outbox.send([client], { type: 'REJECT', ...body }, seq > 0 ? [seq] : cause);",
         put: '',
       },
