@@ -15,18 +15,24 @@ export interface Kill {
   readonly misfit?: string;
 }
 
+function findBy(properties: readonly ((seed: number) => string | undefined)[], seed: number): string | undefined {
+  return properties.some((one) => one(seed) !== undefined) ? 'the property' : undefined;
+}
+
 /**
  * Runs seeds from 1 until the bug is found, at most `limit`, then on to `sample` seeds to know how often it is.
  */
 export async function killOne(bug: PlantedBug, limit: number, sample: number): Promise<Kill> {
-  const { simulate, findUnhashedChange, findUnmergedSides, findPresenceFault } = await loadPlanted(bug);
+  const { simulate, ...properties } = await loadPlanted(bug);
+  const { findUnhashedChange, findUnmergedSides, findPresenceFault, findWrongChoice } = properties;
+  const find = [findUnhashedChange, findUnmergedSides, findPresenceFault, findWrongChoice];
   let first: { seed: number; by: string } | undefined;
   let found = 0;
   let tried = 0;
   for (let seed = 1; seed <= (first ? sample : limit); seed++) {
     const by =
       bug.by === 'property'
-        ? (findUnhashedChange(seed) ?? findUnmergedSides(seed) ?? findPresenceFault(seed)) && 'the property'
+        ? findBy(find, seed)
         : simulate(bug.scenario ? { seed, scenario: bug.scenario } : { seed }).failure?.invariant;
     tried = seed;
     if (by === undefined) continue;

@@ -88,6 +88,7 @@ const bugs: readonly Omit<PlantedBug, 'scenario'>[] = [
   {
     name: 'lowest-accepted-wins',
     what: 'of several accepted changes a new proposer takes any, not that of the highest ballot',
+    by: 'property',
     edits: [
       {
         file: proposer,

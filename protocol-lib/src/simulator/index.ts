@@ -1,4 +1,5 @@
 export { type Choice, Choices, formatSkips, parseSkips, type Skips, Stream } from './choices.ts';
+export { findWrongChoice } from './consensus-property.ts';
 export { findUnhashedChange } from './hash-property.ts';
 export { INVARIANTS, type Invariant, type Violation } from './oracle.ts';
 export { findPresenceFault } from './presence-property.ts';
