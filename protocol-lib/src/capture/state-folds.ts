@@ -180,11 +180,12 @@ export class StateFolds {
       if (index.columns.kind(position) === KIND.snapshot) break;
       const checkpoint = await this.#checkpoint(replica, position);
       if (checkpoint) return { state: checkpoint, next: at + 1, isShared: false };
-      if (last - at >= EQUAL_AFTER && attempts < EQUAL_ATTEMPTS) {
-        attempts++;
-        const equal = await this.#equalOfAuthority(replica, position);
-        if (equal) return { state: equal, next: at + 1, isShared: true };
-      }
+      if (last - at < EQUAL_AFTER || attempts >= EQUAL_ATTEMPTS) continue;
+      const same = this.#equalAt(replica, position);
+      if (same < 0) continue;
+      attempts++;
+      const equal = await this.#authorityAt(same, index.columns.number(position));
+      if (equal) return { state: equal, next: at + 1, isShared: true };
     }
     return { state: at < 0 ? base : nothingKnown, next: Math.max(at, 0), isShared: false };
   }
@@ -204,19 +205,23 @@ export class StateFolds {
     }
   }
 
-  /** The authority's state of the same version and root hash, which then is this replica's too. */
-  async #equalOfAuthority(replica: ReplicaIndex, position: number): Promise<Committed | undefined> {
-    const index = this.#index;
-    const authority = index.replicas[index.authority];
-    if (!authority || authority === replica || index.driftAt(replica, position)) return undefined;
-    const { columns } = index;
+  /** Where the authority told the version and root hash that this replica has after a record; -1 where it told no such thing. */
+  #equalAt(replica: ReplicaIndex, position: number): number {
+    const { columns, roots, replicas, authority, start } = this.#index;
     const kind = columns.kind(position);
+    if ((kind !== KIND.apply && kind !== KIND.repair) || replica === replicas[authority]) return -1;
     const version = columns.number(position);
-    if (kind !== KIND.apply && kind !== KIND.repair) return undefined;
-    if (index.roots.agrees(version, columns.high(position), columns.low(position)) !== true) return undefined;
-    const there = index.roots.positionOf(version);
-    if (there < index.start) return undefined;
-    const state = await this.committed(authority, there);
+    if (roots.agrees(version, columns.high(position), columns.low(position)) !== true) return -1;
+    if (this.#index.driftAt(replica, position)) return -1;
+    const there = roots.positionOf(version);
+    return there < start ? -1 : there;
+  }
+
+  /** The authority's state after a record of its own, where it is known and at that version. */
+  async #authorityAt(position: number, version: number): Promise<Committed | undefined> {
+    const authority = this.#index.replicas[this.#index.authority];
+    if (!authority) return undefined;
+    const state = await this.committed(authority, position);
     return state.unknown === undefined && state.version === version
       ? { version: state.version, root: state.root }
       : undefined;
