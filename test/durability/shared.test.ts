@@ -8,6 +8,9 @@ import { Player, SESSION, ServerProcess, until } from './players.ts';
 
 /** Server processes that share a session over a real broker. */
 
+/** Each step waits for a broker that syncs, on a machine that may have much else to do. */
+const PATIENT = { timeout: 240_000 } as const;
+
 const cleanups: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -59,7 +62,7 @@ async function more(players: readonly Player[], count: number): Promise<void> {
 describe.each([
   { name: 'Redis', start: () => startRedis() },
   { name: 'NATS', start: () => startNats() },
-])('two servers that share a session over $name', ({ start }) => {
+])('two servers that share a session over $name', PATIENT, ({ start }) => {
   test('serve it as one, and go on where one of them is killed: its clients resume on the other by deltas', async () => {
     const { broker, servers, players } = await world(start, 2);
     const [first, second] = servers as [ServerProcess, ServerProcess];
@@ -96,7 +99,7 @@ test.each([
   { name: 'Redis that syncs before it answers', start: () => startRedis() },
   { name: 'Redis that leaves syncing to the system', start: () => startRedis({ more: ['--appendfsync', 'no'] }) },
   { name: 'NATS', start: () => startNats() },
-])('$name is killed again and again under load: servers say so, wait, and lose nothing', async ({ start }) => {
+])('$name is killed again and again under load: servers say so, wait, and lose nothing', PATIENT, async ({ start }) => {
   const { broker, servers, players } = await world(start, 2);
   for (const player of players) player.play();
   expect((await servers[0]!.ready()).status).toBe(200);
