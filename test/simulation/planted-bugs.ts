@@ -26,7 +26,7 @@ const ledger = 'sync/ledger.ts';
 
 const noRootCheck = { file: committed, find: 'if (root.hash !== delta.root) return', put: 'if (false) return' };
 
-const merkleImport = "import { changesBetween, StateRoot } from '../merkle/index.ts';";
+const merkleImport = "import { changesBetween, type StateRoot } from '../merkle/index.ts';";
 
 /** Code in which `changesBetween` leaves something out, or changes it. */
 function plantedChanges(how: string): string {

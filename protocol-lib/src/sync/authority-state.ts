@@ -4,68 +4,30 @@ import {
   type EventLog,
   findNondeterminism,
   type LogEntry,
-  type LogSnapshot,
   type LogState,
   nondeterminismText,
   reduceEvents,
   rehydrate,
   snapshotOf,
 } from '../events/index.ts';
-import { changesBetween, StateRoot } from '../merkle/index.ts';
+import { changesBetween, type StateRoot } from '../merkle/index.ts';
 import type { BodyOf } from '../messages/index.ts';
 import type { Random } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
 import type { Change, ReplicaId, Value, Version } from '../state/index.ts';
 import type { MutationId, Tap } from '../trace/index.ts';
 import { CommitLog, type Decided } from './commit-log.ts';
-import { type Decision, decide, isSendableRecord, RECORD_MAX_DEPTH, refuse } from './decide.ts';
+import { CommitTrace } from './commit-trace.ts';
+import { type Decision, decide, refuse } from './decide.ts';
 import { wholeChange, withWholeGroups } from './field-groups.ts';
+import { firstState } from './first-state.ts';
 import { MutationLedger } from './ledger.ts';
-import type { DomainEvent, SessionDefinition, SessionView } from './session.ts';
+import type { SessionDefinition, SessionView } from './session.ts';
 import { MAX_PENDING, type SyncSettings } from './settings.ts';
+import { foreseen, type Moment, type Settled, type Settlement, type SyncPoint } from './settlement.ts';
 import { SnapshotRing, type StateSnapshot } from './snapshots.ts';
 import type { AuthorityStanding } from './standing.ts';
 import { Views, viewName } from './views.ts';
-
-/** Where a receiver stands: the version it has, and how far it has been told of settled mutations. */
-export interface SyncPoint {
-  readonly version: Version;
-  readonly progress: number;
-}
-
-/**
- * What became of a mutation at the authority. Where its log is slower, this is what will be once it is durable; until then no
- * replica is told, {@link AuthorityState.version} is before it, and a crash can take it away.
- */
-export type Settlement =
-  | {
-      readonly accepted: true;
-      readonly version: Version;
-      readonly events: readonly DomainEvent[];
-      /** `seq` of the `commit` record, 0 where there is none, or none yet. */
-      readonly seq: number;
-    }
-  | { readonly accepted: false; readonly reason: string; readonly seq: number };
-
-/** A settlement that may be told now. */
-export interface Settled {
-  readonly mutation: MutationId;
-  readonly command: string;
-  readonly settlement: Settlement;
-  /** {@link MutationLedger.progress} with it. */
-  readonly progress: number;
-  /** Nanoseconds since the session began. */
-  readonly time: number;
-  readonly cause: readonly number[];
-}
-
-/** When a mutation came, in nanoseconds since the session began, and the newest version that its writer was known to have. */
-export interface Moment {
-  readonly time: number;
-  readonly seen: Version;
-  /** Whether it is its poster's to decide it anew where another authority's entry comes before it. */
-  readonly isPosted?: boolean;
-}
 
 export interface AuthorityOptions {
   /** Where every settlement goes before anybody hears of it. What it has already is carried on from. */
@@ -77,9 +39,6 @@ export interface AuthorityOptions {
   /** Goes on from here, with the state of another authority. */
   readonly resume?: { readonly root: StateRoot; readonly standing: AuthorityStanding['state'] } | undefined;
 }
-
-/** Commits remembered by `seq`, as causes of the deltas that carry them. A trace record names at most 1,000 causes. */
-const MAX_CAUSES = 1_000;
 
 /** So often a mutation is decided again where others come before it; then it is its writer's to send it again. */
 const MAX_OVERTAKEN = 100;
@@ -93,6 +52,7 @@ export class AuthorityState {
   readonly #replica: ReplicaId;
   readonly #tap: Tap;
   readonly #ring: SnapshotRing;
+  readonly #trace: CommitTrace;
   readonly #views: Views | undefined;
   readonly #log: CommitLog | undefined;
   readonly #verifiesReducer: boolean;
@@ -103,7 +63,6 @@ export class AuthorityState {
   readonly incarnation: number;
   #root: StateRoot;
   #version: Version;
-  #commits: { readonly version: Version; readonly seq: number }[] = [];
   #settled: Settled[] = [];
   #givenUp: MutationId[] = [];
   #returned: MutationId[] = [];
@@ -121,6 +80,7 @@ export class AuthorityState {
     this.#views = definition.view && new Views(definition.view);
     this.#replica = replica;
     this.#tap = tap;
+    this.#trace = new CommitTrace(replica, tap);
     this.#verifiesReducer = verifyReducer;
     this.#ring = new SnapshotRing(settings.ring, settings.periodicSnapshots);
     const begin = (): LogState =>
@@ -144,7 +104,7 @@ export class AuthorityState {
       incarnation: this.incarnation,
       ledger: this.ledger.standing,
       ring: this.#ring.standing(this.#root),
-      commits: [...this.#commits],
+      commits: this.#trace.standing,
       log: this.#log?.standing ?? null,
     };
   }
@@ -152,7 +112,7 @@ export class AuthorityState {
   #resume({ ledger, ring, commits, log }: AuthorityStanding['state']): void {
     this.ledger.resume(ledger);
     this.#ring.resume(ring, this.#root);
-    this.#commits = [...commits];
+    this.#trace.resume(commits);
     if (log) this.#log?.resume(log, this.#root);
   }
 
@@ -369,8 +329,12 @@ export class AuthorityState {
     if (this.isShared) this.keep();
     if (decision === 'adopted') return undefined;
     const settlement: Settlement = decision.accepted
-      ? { accepted: true, version, events: decision.events, seq: this.#traceCommit(decision, writer, counter, cause) }
-      : { accepted: false, reason: decision.reason, seq: this.#traceRejection(mutation, decision.reason, cause) };
+      ? { accepted: true, version, events: decision.events, seq: this.#trace.commit(decision, mutation, this, cause) }
+      : {
+          accepted: false,
+          reason: decision.reason,
+          seq: this.#trace.rejection(mutation, decision.reason, version, cause),
+        };
     this.#settled.push({ mutation, command, settlement, progress: this.ledger.progress, time, cause });
     return settlement;
   }
@@ -468,41 +432,7 @@ export class AuthorityState {
 
   /** `seq` of the commits that made the versions after `version`. */
   commitsSince(version: Version): number[] {
-    return this.#commits.filter((commit) => commit.version > version).map((commit) => commit.seq);
-  }
-
-  #traceRejection(mutation: MutationId, reason: string, cause: readonly number[]): number {
-    if (!this.#tap.isOpen) return 0;
-    const body = { kind: 'rejection' as const, mutation, reason, version: this.#version };
-    return this.#tap.emit(this.#replica, body, cause);
-  }
-
-  #traceCommit(
-    decision: Extract<Decision, { accepted: true }>,
-    writer: ReplicaId,
-    counter: number,
-    cause: readonly number[],
-  ): number {
-    if (!this.#tap.isOpen) return 0;
-    const { events, changes } = decision;
-    const [first] = events;
-    const event = {
-      type: first?.type ?? 'nothing',
-      player: first?.player ?? writer,
-      detail: events.map((one) => one.detail).join('; '),
-    };
-    const body = {
-      kind: 'commit' as const,
-      version: this.#version,
-      event: shortEvent(event),
-      mutation: { writer, counter },
-      changes: [...changes],
-      root: this.#root.hash,
-    };
-    const seq = this.#tap.emit(this.#replica, body, cause);
-    this.#commits.push({ version: this.#version, seq });
-    if (this.#commits.length > MAX_CAUSES) this.#commits.shift();
-    return seq;
+    return this.#trace.since(version);
   }
 }
 
@@ -513,42 +443,4 @@ const BEGINNING: Moment = { time: 0, seen: 0 };
 function stateOf({ root, standing }: NonNullable<AuthorityOptions['resume']>): LogState {
   const { version, startTime, incarnation, log } = standing;
   return { position: log?.position ?? 0, version, root, time: startTime, writers: new Map(), incarnation };
-}
-
-/** What will be told once it is durable. */
-function foreseen({ decision, version }: Decided): Settlement {
-  if (decision === 'adopted') throw new TypeError('what was settled elsewhere is not told here');
-  if (!decision.accepted) return { ...decision, seq: 0 };
-  return { accepted: true, version, events: decision.events, seq: 0 };
-}
-
-/**
- * The snapshot that a log of this session begins with.
- * @throws SyncError `LIMIT_DEPTH` where a record cannot be sent
- */
-export function firstSnapshot(definition: SessionDefinition, random: Random, incarnation?: number): LogSnapshot {
-  return snapshotOf(firstState(definition, random, incarnation));
-}
-
-function firstState(definition: SessionDefinition, random: Random, incarnation?: number): LogState {
-  const root = StateRoot.from(definition.initialRecords(random));
-  for (const [key, record] of root.entries()) {
-    if (isSendableRecord(record)) continue;
-    throw new SyncError('LIMIT_DEPTH', `${key} is nested deeper than ${RECORD_MAX_DEPTH}: a frame cannot carry it`, {
-      origin: 'state',
-      place: { key },
-    });
-  }
-  // Version 0 is the empty state, so that no client can hold the first one by accident.
-  const drawn = incarnation ?? Math.floor(random.next() * 2 ** 48);
-  return { position: 0, version: 1, root, time: 0, writers: new Map(), incarnation: drawn };
-}
-
-/** An event as messages and trace records carry it. */
-export function shortEvent(event: { readonly type: string; readonly player: string; readonly detail: string }): {
-  readonly type: string;
-  readonly player: string;
-  readonly detail: string;
-} {
-  return { type: fitText(event.type, 80), player: fitText(event.player, 80), detail: fitText(event.detail, 500) };
 }

@@ -8,12 +8,13 @@ import {
 } from '../messages/index.ts';
 import type { ReplicaId, Version } from '../state/index.ts';
 import type { Tap } from '../trace/index.ts';
-import type { AuthorityState, Moment } from './authority-state.ts';
+import type { AuthorityState } from './authority-state.ts';
 import { type Connections, type Link, protocolError } from './connections.ts';
 import type { DeltaSynchronizer } from './delta-synchronizer.ts';
 import { LinkQueue } from './link-queue.ts';
 import type { Outbox } from './outbox.ts';
 import { acknowledgeRule, type SyncSettings } from './settings.ts';
+import type { Moment } from './settlement.ts';
 
 /** What {@link Handshake} needs of its manager. */
 export interface HandshakeParts {

@@ -3,12 +3,13 @@ import type { Message, MessageOf, ProtocolRange } from '../messages/index.ts';
 import { fitText } from '../schema/index.ts';
 import type { ReplicaId, Version } from '../state/index.ts';
 import type { Tap } from '../trace/index.ts';
-import type { AuthorityState, Moment } from './authority-state.ts';
+import type { AuthorityState } from './authority-state.ts';
 import { type Connections, type Link, protocolError } from './connections.ts';
 import type { Client, DeltaSynchronizer } from './delta-synchronizer.ts';
 import type { Handshake } from './handshake.ts';
 import { type Outbox, STRANGER } from './outbox.ts';
 import type { SyncSettings } from './settings.ts';
+import type { Moment } from './settlement.ts';
 
 /** What {@link Incoming} needs of its manager. */
 export interface IncomingParts {

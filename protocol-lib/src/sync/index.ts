@@ -1,5 +1,3 @@
-export type { SyncPoint } from './authority-state.ts';
-export { firstSnapshot } from './authority-state.ts';
 export { ClientState } from './client.ts';
 export type { ClientPhase } from './client-connection.ts';
 export type { ClientEvent } from './client-events.ts';
@@ -8,6 +6,7 @@ export type { ClientSyncState } from './client-sync-state.ts';
 export { afterDelta, type Committed, type DeltaOutcome, fromFullSync, NOTHING, standing } from './committed.ts';
 export { type Decision, decide, isSendable, isSendableRecord, RECORD_MAX_DEPTH } from './decide.ts';
 export { wholeChange, withWholeGroups } from './field-groups.ts';
+export { firstSnapshot } from './first-state.ts';
 export {
   HEALTH_DEFAULTS,
   type HealthLimits,
@@ -26,6 +25,7 @@ export { type Admission, type PostedAuthority, PostedMutations } from './posted.
 export { type AuthorityReceipt, OWN_RECEIPTS, type OwnReceipt, type ReceiptOutcome } from './receipts.ts';
 export * from './session.ts';
 export { SYNC_DEFAULTS, type SyncSettings } from './settings.ts';
+export type { SyncPoint } from './settlement.ts';
 export type { StateSnapshot } from './snapshots.ts';
 export {
   type AuthorityStanding,

@@ -4,7 +4,7 @@ import { FEATURES, type Feature, FrameDecoder, OWN_PROTOCOLS, type ProtocolRange
 import { fitText } from '../schema/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
 import { closedTap, type MutationId, type Tap } from '../trace/index.ts';
-import { AuthorityState, type Moment, type Settlement, type SyncPoint } from './authority-state.ts';
+import { AuthorityState } from './authority-state.ts';
 import { healthBody } from './client-health.ts';
 import { type ClientSyncState, clientSyncState } from './client-sync-state.ts';
 import { Connections } from './connections.ts';
@@ -16,6 +16,7 @@ import { type LinkId, Outbox, type Outgoing } from './outbox.ts';
 import { PostedMutations } from './posted.ts';
 import { type AuthorityReceipt, ReceiptBook } from './receipts.ts';
 import type { SyncSettings } from './settings.ts';
+import type { Moment, Settlement, SyncPoint } from './settlement.ts';
 import { SettlementNews } from './settlement-news.ts';
 import type { AuthorityStanding } from './standing.ts';
 

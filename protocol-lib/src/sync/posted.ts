@@ -2,7 +2,8 @@ import type { StateRoot } from '../merkle/index.ts';
 import type { BodyOf } from '../messages/index.ts';
 import type { RecordKey, ReplicaId, SyncRecord, Value, Version } from '../state/index.ts';
 import type { MutationId } from '../trace/index.ts';
-import type { AuthorityState, Moment, Settlement, SyncPoint } from './authority-state.ts';
+import type { AuthorityState } from './authority-state.ts';
+import type { Moment, Settlement, SyncPoint } from './settlement.ts';
 import { sees } from './views.ts';
 
 /** What {@link PostedMutations} needs of its manager. */

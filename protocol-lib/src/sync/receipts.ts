@@ -1,7 +1,7 @@
 import type { ReplicaId, Version } from '../state/index.ts';
 import type { MutationId } from '../trace/index.ts';
-import type { Settled } from './authority-state.ts';
 import type { PendingMutation } from './pending.ts';
+import type { Settled } from './settlement.ts';
 
 /** How a mutation ended, and at which version of the authority's. */
 export type ReceiptOutcome =

@@ -1,10 +1,11 @@
 import type { MutationId } from '../trace/index.ts';
-import { type AuthorityState, type Settled, shortEvent } from './authority-state.ts';
+import type { AuthorityState } from './authority-state.ts';
 import type { Connections } from './connections.ts';
 import type { Client } from './delta-synchronizer.ts';
 import type { Outbox } from './outbox.ts';
 import type { ReceiptBook } from './receipts.ts';
 import type { DomainEvent } from './session.ts';
+import { type Settled, shortEvent } from './settlement.ts';
 import { hears } from './views.ts';
 
 /** Tells clients at once how mutations ended and what happened; what that did to the state comes with the next delta. */

@@ -4,9 +4,9 @@ import { decodeEntry, encodeSnapshot, type LogEntry, MemoryEventLog, replay, Sha
 import { messageType } from '../messages/index.ts';
 import { seededRandom } from '../ports/index.ts';
 import { replicaId, type Value } from '../state/index.ts';
-import { firstSnapshot } from './authority-state.ts';
 import { ClientState } from './client.ts';
 import { expectSettled } from './durable-session.test-helper.ts';
+import { firstSnapshot } from './first-state.ts';
 import { SyncManager } from './manager.ts';
 import { coinSession } from './memory-link.test-helper.ts';
 import type { LinkId, Outgoing } from './outbox.ts';
