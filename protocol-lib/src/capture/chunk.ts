@@ -109,7 +109,11 @@ export class ChunkBuilder {
     cursor.reset(record, 0, record.length);
     if (cursor.array() !== 8) cursor.fail('an array of 8');
     const seq = cursor.uint();
-    const time = cursor.uint();
+    return this.appendRead(record, seq, cursor.uint());
+  }
+
+  /** The same for one of which `seq` and time are known already. */
+  appendRead(record: Uint8Array, seq: number, time: number): number {
     this.#reserve(RECORD_PREFIX_BYTES + record.length);
     const at = this.#length + RECORD_PREFIX_BYTES;
     this.#bytes[this.#length] = BIN_32;

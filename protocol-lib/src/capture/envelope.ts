@@ -61,8 +61,10 @@ export const LEVELS = levels.texts;
 export const ABSENT = 0xffff;
 const FIELDS_GUESSED = 12;
 /** What a name says in a record. */
-const ROLE = { replica: 0, peer: 1, sender: 2, type: 3 } as const;
-const ROLES = 4;
+const ROLE = { peer: 0, sender: 1, type: 2 } as const;
+const ROLES = 3;
+/** Whose record it is stands before its kind; several of one replica come in a row. */
+const WHOSE = TRACE_KINDS.length * ROLES;
 
 /**
  * The figures of one trace record, read straight from its bytes into fields that are used again for the
@@ -99,7 +101,7 @@ export class Envelope {
   level = 0;
   pending = 0;
   readonly #cursor = new MsgpackCursor();
-  readonly #nameGuesses = new Int32Array(TRACE_KINDS.length * ROLES).fill(-1);
+  readonly #nameGuesses = new Int32Array(WHOSE + 1).fill(-1);
   readonly #guesses = new Int8Array(TRACE_KINDS.length * FIELDS_GUESSED).fill(-1);
 
   constructor(replicas: ByteNames, types: ByteNames) {
@@ -114,8 +116,7 @@ export class Envelope {
     if (cursor.array() !== 8) cursor.fail('an array of 8');
     this.seq = cursor.uint();
     this.time = cursor.uint();
-    // Whose record it is stands before its kind: that of the record before is as good a guess.
-    this.replica = this.#name(this.replicas, ROLE.replica);
+    this.replica = this.#name(this.replicas, WHOSE);
     this.kind = cursor.uint();
     if (this.kind >= TRACE_KINDS.length) cursor.fail('a known kind');
     this.causes.length = 0;
@@ -169,24 +170,24 @@ export class Envelope {
     const cursor = this.#cursor;
     switch (field) {
       case F.from:
-        if (isString(cursor.peek())) this.peer = this.#name(this.replicas, ROLE.peer);
+        if (isString(cursor.peek())) this.peer = this.#name(this.replicas, this.kind * ROLES + ROLE.peer);
         else this.from = cursor.uint();
         return;
       case F.to:
-        if (isString(cursor.peek())) this.peer = this.#name(this.replicas, ROLE.peer);
+        if (isString(cursor.peek())) this.peer = this.#name(this.replicas, this.kind * ROLES + ROLE.peer);
         else if (this.kind !== KIND.mismatch) this.version = cursor.uint();
         else cursor.skip();
         return;
       case F.against:
       case F.target:
-        if (isString(cursor.peek())) this.peer = this.#name(this.replicas, ROLE.peer);
+        if (isString(cursor.peek())) this.peer = this.#name(this.replicas, this.kind * ROLES + ROLE.peer);
         else cursor.skip();
         return;
       case F.sender:
-        this.sender = this.#name(this.replicas, ROLE.sender);
+        this.sender = this.#name(this.replicas, this.kind * ROLES + ROLE.sender);
         return;
       case F.type:
-        this.type = this.#name(this.types, ROLE.type);
+        this.type = this.#name(this.types, this.kind * ROLES + ROLE.type);
         return;
       case F.sequence:
         this.sequence = cursor.uint();
@@ -234,11 +235,10 @@ export class Envelope {
     }
   }
 
-  /** A name in this role of this kind is mostly the one that stood there in the record before. */
-  #name(names: ByteNames, role: number): number {
+  /** A name in a role of a kind is mostly the one that stood there in the last such record. */
+  #name(names: ByteNames, slot: number): number {
     const cursor = this.#cursor;
     const length = cursor.stringBytes();
-    const slot = this.kind * ROLES + role;
     const guess = this.#nameGuesses[slot]!;
     if (guess >= 0 && names.is(guess, cursor.bytes, cursor.offset - length, length)) return guess;
     const id = names.intern(cursor.bytes, cursor.offset - length, length);
@@ -267,7 +267,7 @@ export class Envelope {
     if (cursor.takeNil()) return;
     for (let left = cursor.map(); left > 0; left--) {
       const field = this.#find(mutationNames);
-      if (field === 0) this.writer = this.#name(this.replicas, ROLE.sender);
+      if (field === 0) this.writer = this.#name(this.replicas, this.kind * ROLES + ROLE.sender);
       else if (field === 1) this.counter = cursor.uint();
       else cursor.skip();
     }

@@ -1,3 +1,4 @@
+import { TRACE_KINDS } from '../trace/index.ts';
 import type { CaptureIndex } from './capture-index.ts';
 import type { CheckpointBuilder } from './checkpoint-builder.ts';
 import { type GrowingPage, slotOf } from './columns.ts';
@@ -9,15 +10,9 @@ import { ReplicaIndex } from './replica-index.ts';
 import { agreementOf, stepStanding } from './standing.ts';
 
 /** Kinds that change what a replica's committed state is known to be. */
-const STATE_KINDS = new Set([
-  KIND.commit,
-  KIND.apply,
-  KIND.snapshot,
-  KIND.hash,
-  KIND.mismatch,
-  KIND.divergence,
-  KIND.repair,
-]);
+const IS_STATE = new Uint8Array(TRACE_KINDS.length);
+for (const kind of [KIND.commit, KIND.apply, KIND.snapshot, KIND.hash, KIND.mismatch, KIND.divergence, KIND.repair])
+  IS_STATE[kind] = 1;
 
 /** Puts records into an index, one after the other, from their bytes alone. */
 export class IndexBuilder {
@@ -52,10 +47,16 @@ export class IndexBuilder {
   }
 
   /**
-   * Takes the record in `length` bytes from `offset` of `bytes`, which will lie at `place` of the chunk's payload.
+   * Takes the record in `length` bytes from `offset` of `bytes`, which will lie at `place` of the chunk's payload. Returns what its head
+   * says, good until the next one.
    * @throws SyncError `RECORD_MALFORMED`, and then nothing was taken
    */
-  append(bytes: Uint8Array, offset: number, length: number, place = offset): void {
+  append(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    place = offset,
+  ): { readonly seq: number; readonly time: number } {
     const { index } = this;
     const envelope = this.#envelope;
     envelope.read(bytes, offset, length);
@@ -83,13 +84,14 @@ export class IndexBuilder {
     index.kindCounts[envelope.kind]!++;
     const replica = this.#replica(envelope.replica, position);
     this.#takeKind(replica, page, slot, position);
-    if (STATE_KINDS.has(envelope.kind)) this.#takeCheckpoint(position, bytes, offset, length);
+    if (IS_STATE[envelope.kind] === 1) this.#takeCheckpoint(position, bytes, offset, length);
     for (const key of envelope.keys) {
       index.changedKeys.push(key | 0);
       index.changedAt.push(position);
     }
     this.#takeStanding(replica, position);
     page.flags[slot]! |= this.#severity(page.flags[slot]!, replica);
+    return envelope;
   }
 
   #takeSeq(page: GrowingPage, slot: number, position: number): void {
@@ -151,7 +153,7 @@ export class IndexBuilder {
   #takeKind(replica: ReplicaIndex, page: GrowingPage, slot: number, position: number): void {
     const envelope = this.#envelope;
     const { index } = this;
-    if (STATE_KINDS.has(envelope.kind)) this.#takeState(replica, page, slot, position);
+    if (IS_STATE[envelope.kind] === 1) this.#takeState(replica, page, slot, position);
     switch (envelope.kind) {
       case KIND.replica:
         if (replica.introducedAt < 0) replica.introducedAt = position;

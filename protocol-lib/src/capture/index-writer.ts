@@ -46,14 +46,13 @@ export class IndexWriter {
     );
   }
 
-  /** Takes a record. @throws SyncError `RECORD_MALFORMED`, and then nothing was taken */
-  append(record: Uint8Array, isFirstOfChunk: boolean): void {
-    if (!isFirstOfChunk) this.#builder.append(record, 0, record.length);
-    else {
+  /** Takes a record, and tells what its head says, good until the next. @throws SyncError `RECORD_MALFORMED`, and then nothing was taken */
+  append(record: Uint8Array, isFirstOfChunk: boolean): { readonly seq: number; readonly time: number } {
+    if (isFirstOfChunk) {
       this.#builder.check(record);
       this.#index.beginChunk();
-      this.#builder.append(record, 0, record.length);
     }
+    return this.#builder.append(record, 0, record.length);
   }
 
   /** Says where in its chunk's payload the record taken last lies. */

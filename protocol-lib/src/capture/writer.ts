@@ -62,9 +62,10 @@ export class CaptureWriter {
     if (this.#isEnded) throw new TypeError('the capture has ended');
     const builder = this.#builder;
     if (builder.records > 0 && builder.length + RECORD_PREFIX_BYTES + record.length > CHUNK_TARGET_BYTES) this.#seal();
-    this.#index?.append(record, builder.records === 0);
-    const place = builder.append(record);
-    this.#index?.place(place);
+    if (this.#index) {
+      const { seq, time } = this.#index.append(record, builder.records === 0);
+      this.#index.place(builder.appendRead(record, seq, time));
+    } else builder.append(record);
     this.#records++;
     if (builder.length >= CHUNK_TARGET_BYTES || builder.duration >= CHUNK_TARGET_NANOSECONDS) this.#seal();
   }
