@@ -114,7 +114,8 @@ function withGroups(fields: readonly string[], groups: readonly FieldGroup[]): r
   return touched.length === 0 ? fields : [...new Set([...fields, ...touched.flatMap((group) => group.fields)])];
 }
 
-function isSame(left: SyncRecord | null, right: SyncRecord | null): boolean {
+/** Whether two records are equal, or neither is there. */
+export function isSame(left: SyncRecord | null, right: SyncRecord | null): boolean {
   return left === null || right === null ? left === right : sameRecord(left, right);
 }
 

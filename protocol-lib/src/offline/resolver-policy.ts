@@ -1,7 +1,6 @@
 import { type ConflictResolver, type ResolvedSides, resolveSides, type SideWriter } from '../conflict/index.ts';
-import { sameRecord } from '../merkle/index.ts';
-import type { RecordKey, SyncRecord } from '../state/index.ts';
-import type { ConflictDecision, ConflictPolicy, WriteConflict } from './conflicts.ts';
+import type { RecordKey } from '../state/index.ts';
+import { type ConflictDecision, type ConflictPolicy, isSame, type WriteConflict } from './conflicts.ts';
 
 export interface ResolverPolicyOptions {
   readonly resolver: ConflictResolver;
@@ -35,8 +34,4 @@ function decisionOf({ theirs }: WriteConflict, { record, waiting, explanations }
   const reason = explanations.map(({ part, reason: why }) => `${part}: ${why}`).join('; ') || 'nobody disagrees';
   if (waiting.length === 0 && isSame(record, theirs)) return { winner: 'theirs', reason, policy };
   return { winner: 'merged', record, reason, policy, waiting };
-}
-
-function isSame(left: SyncRecord | null, right: SyncRecord | null): boolean {
-  return left === null || right === null ? left === right : sameRecord(left, right);
 }
