@@ -3,11 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { isSyncError } from '../errors/index.ts';
 import { StateRoot } from '../merkle/index.ts';
 import { zstdCompression } from '../node/compression.ts';
-import { type ReplicaId, recordKey, replicaId } from '../state/index.ts';
+import { type RecordKey, type ReplicaId, recordKey, replicaId, type SyncRecord } from '../state/index.ts';
 import type { TraceBody } from '../trace/index.ts';
 import type { OpenCapture } from './engine.ts';
 import { LiveCapture } from './live.ts';
 import { memorySink, memorySource } from './memory-bytes.ts';
+import type { StateEntry } from './query.ts';
 import { openCapture } from './reader.ts';
 import { encodeTraceRecord } from './record-codec.ts';
 import { coinRecording, fileOf } from './testing.test-helper.ts';
@@ -99,7 +100,7 @@ async function truthOf(bytes: Uint8Array): Promise<Truth> {
 
 async function stateText(capture: OpenCapture, replica: ReplicaId, position: number): Promise<string> {
   const { root, entries } = await capture.state(replica, position, '', 1_000);
-  return JSON.stringify([replica, root, entries.map(({ key, record }) => [key, record])]);
+  return JSON.stringify([replica, root, committedOf(entries)]);
 }
 
 /** An error by name is an answer; any other one is a crash. */
@@ -221,11 +222,7 @@ describe('a mutated file', () => {
             await lookThrough(await fileOfChanged(changes), index, 29, {
               async state(capture, id, position) {
                 const { root, entries } = await capture.state(id, position, '', 100_000);
-                const made = StateRoot.from(
-                  entries.flatMap(({ key, record, optimistic }) =>
-                    isPredicted(record, optimistic) ? [] : [[key, record] as const],
-                  ),
-                );
+                const made = StateRoot.from(committedOf(entries));
                 if (made.hash !== root) lies.push(`state of ${id} at ${position}`);
               },
             });
@@ -274,7 +271,9 @@ test('a hash of a later version, after records that are missing, does not vouch 
   ]);
 });
 
-/** A key that only a prediction has made has no committed record. */
-function isPredicted(record: object, optimistic: unknown): boolean {
-  return optimistic !== undefined && Object.keys(record).length === 0;
+/** The committed records; a key that only a prediction has made has none. */
+function committedOf(entries: readonly StateEntry[]): [RecordKey, SyncRecord][] {
+  return entries
+    .filter(({ record, optimistic }) => optimistic === undefined || Object.keys(record).length > 0)
+    .map(({ key, record }) => [key, record]);
 }
