@@ -2,6 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { type OpenCapture, openCapture } from '@syncscope/protocol/capture';
+import { fileSource } from '@syncscope/protocol/node';
+import { type ReplayResult, reexecute, whatIf } from '@syncscope/protocol/replay';
+import type { SessionDefinition } from '@syncscope/protocol/sync';
+import { SCENARIOS } from '@syncscope/sample-server';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { cli, cliJson } from '../cli/cli.ts';
 import { root } from '../support/processes.ts';
@@ -13,7 +18,9 @@ const folder = mkdtempSync(join(tmpdir(), 'syncscope-attached-'));
 const env = { SYNCSCOPE_SESSIONS_DIR: join(folder, 'sessions') };
 let server: RunningServer | undefined;
 
-afterEach(() => server?.program.stop());
+afterEach(async () => {
+  await server?.program.stop();
+});
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Plays a scenario with bots in a process of its own, and records the middle of it. */
@@ -21,92 +28,102 @@ async function recorded(name: string, args: readonly string[], seconds = 3): Pro
   server = await startSampleServer(['--seed', '5', ...args], env);
   const file = join(folder, `${name}.mcap`);
   const { url, token } = server;
-  const { code, stderr } = await cli(
-    ['record', '--url', url, '--token', token, '--seconds', `${seconds}`, '-o', file],
-    env,
-  );
+  const to = ['--seconds', `${seconds}`, '-o', file];
+  const { code, stderr } = await cli(['record', '--url', url, '--token', token, ...to], env);
   expect(stderr).not.toContain('early');
   expect(code).toBe(0);
   return file;
 }
 
-/** A module with the rules of a scenario, those of clients beside those of the authority. */
-function definitionModule(name: string, from: string, definition: string, asPlayed: string, change = ''): string {
-  const file = join(folder, `${name}.ts`);
-  const source = pathToFileURL(join(root, 'sample-server/src/scenarios', from)).href;
-  const lines = [
-    `import { ${definition} as rules, ${asPlayed} as played } from ${JSON.stringify(source)};`,
-    change === '' ? 'export const definition = { ...rules, asPlayed: played };' : change,
-  ];
-  writeFileSync(file.replace('.ts', '.mjs'), lines.join('\n'));
-  return file.replace('.ts', '.mjs');
+async function withCapture<T>(file: string, use: (capture: OpenCapture) => Promise<T>): Promise<T> {
+  const source = await fileSource(file);
+  try {
+    return await use(await openCapture(source));
+  } finally {
+    await source.close();
+  }
 }
 
-/** What `replay` says of a file; with a module, at the level of the app's code. */
-function replayed(file: string, module?: string) {
-  return cliJson(['replay', file, ...(module === undefined ? [] : ['--definition', module, '--trust'])], env);
+/** With a definition, commands and reducers are run again as well. */
+function replayed(file: string, definition?: SessionDefinition): Promise<ReplayResult> {
+  return withCapture(file, (capture) => reexecute(capture, { definition }));
+}
+
+/** The rules of a scenario, those of its clients with them. */
+function rulesOf(name: string, isByInterest = false): SessionDefinition {
+  const scenario = SCENARIOS[name];
+  const definition = isByInterest ? scenario?.byInterest : scenario?.definition;
+  if (!scenario || !definition) throw new Error(`there are no such rules of ${name}`);
+  return { ...definition, asPlayed: scenario.asPlayed };
 }
 
 describe('a recording of a session that ran already', () => {
-  it('of the adventure is run again to every record, with its rules and without', async () => {
+  it('of the adventure is run again to every record, with its rules and without, and can be branched', async () => {
     const file = await recorded('adventure', ['--scenario', 'adventure', '--bots', '4']);
     const plain = await replayed(file);
-    expect(plain.document).toMatchObject({ status: 'equal', level: 'protocol' });
-    expect(plain.document.replicas).toEqual(['bot-1', 'bot-2', 'bot-3', 'bot-4', 'server']);
-    expect(plain.document.hashes).toBeGreaterThan(30);
-    expect(plain.code).toBe(0);
-    const module = definitionModule('adventure', 'adventure.ts', 'adventure', 'adventureAsPlayed');
-    expect((await replayed(file, module)).document).toMatchObject({ status: 'equal', level: 'app' });
-    expect((await cli(['replay', file], env)).stdout).toMatch(/equal at \d+ hashes/);
+    expect(plain).toMatchObject({ status: 'equal', level: 'protocol' });
+    expect(plain.replicas).toEqual(['bot-1', 'bot-2', 'bot-3', 'bot-4', 'server']);
+    expect(plain.hashes).toBeGreaterThan(20);
+    expect(await replayed(file, rulesOf('adventure'))).toMatchObject({ status: 'equal', level: 'app' });
+    const { comparison } = await withCapture(file, async (capture) => {
+      const { rows } = await capture.rows('kind:receive type:DELTA_SYNC', 0, 1);
+      const seq = (await capture.record(rows[0]?.position ?? 0)).record.seq;
+      return whatIf(capture, [{ kind: 'drop', seq }]);
+    });
+    expect(comparison.isEqual).toBe(false);
   });
 
   it('of the board, with devices that come and go, is too', async () => {
     const file = await recorded('board', ['--scenario', 'board', '--bots', '4']);
-    const { document } = await replayed(file);
-    expect(document).toMatchObject({ status: 'equal', level: 'protocol' });
-    expect(document.hashes).toBeGreaterThan(5);
+    const result = await replayed(file);
+    expect(result).toMatchObject({ status: 'equal', level: 'protocol' });
+    expect(result.hashes).toBeGreaterThan(2);
+    expect(await replayed(file, rulesOf('board'))).toMatchObject({ status: 'equal', level: 'app' });
   });
 
   it('in which the network is bad, copies drift and a player crashes, is too', async () => {
     const faults = ['loss:5%', 'duplication:5%', 'reordering:10%~30ms', 'corrupt:bot-2@3s', 'crash:bot-3@3s+500ms'];
     const args = ['--bots', '4', ...faults.flatMap((fault) => ['--fault', fault])];
     const file = await recorded('trouble', args, 4);
-    const module = definitionModule('trouble', 'adventure.ts', 'adventure', 'adventureAsPlayed');
-    expect((await replayed(file, module)).document).toMatchObject({ status: 'equal', level: 'app' });
+    expect(await replayed(file, rulesOf('adventure'))).toMatchObject({ status: 'equal', level: 'app' });
   });
 
-  it('that is kept in a log, or shows each client only its room, is too', async () => {
-    const logged = await recorded('logged', ['--bots', '3', '--log', join(folder, 'session.sqlite')], 2);
-    expect((await replayed(logged)).document).toMatchObject({ status: 'equal' });
-    await server?.program.stop();
-    const views = await recorded('views', ['--bots', '4', '--view', 'room'], 2);
-    expect((await replayed(views)).document).toMatchObject({ error: { code: 'REPLAY_NEEDS_DEFINITION' } });
-    const module = definitionModule('views', 'adventure.ts', 'adventureByRoom', 'adventureAsPlayed');
-    expect((await replayed(views, module)).document).toMatchObject({ status: 'equal', level: 'app' });
+  it('that is kept in a log is too', async () => {
+    const file = await recorded('logged', ['--bots', '3', '--log', join(folder, 'session.sqlite')], 2);
+    expect(await replayed(file)).toMatchObject({ status: 'equal' });
+  });
+
+  it('that shows each client only its room is too, and needs its rules', async () => {
+    const file = await recorded('views', ['--bots', '4', '--view', 'room'], 2);
+    await expect(replayed(file)).rejects.toMatchObject({ code: 'REPLAY_NEEDS_DEFINITION' });
+    expect(await replayed(file, rulesOf('adventure', true))).toMatchObject({ status: 'equal', level: 'app' });
   });
 
   it('names the first record that a reducer which is not deterministic came to', async () => {
     const args = ['--bots', '4', '--fault', 'reducer:bot-2@1s:200', '--fault', 'reducer:bot-1@1s:200'];
     const file = await recorded('unsteady', args, 4);
-    const module = definitionModule('steady', 'adventure.ts', 'adventure', 'adventureAsPlayed');
-    const { code, document } = await replayed(file, module);
-    expect(code).toBe(1);
-    const difference = document.difference as { replica: string; kind: string; path: string; sentence: string };
-    expect(['bot-1', 'bot-2']).toContain(difference.replica);
-    expect(['prediction', 'rebase']).toContain(difference.kind);
-    expect(difference.path).toMatch(/changes/);
-    expect(difference.sentence).toMatch(/^record \d+, (prediction|rebase) of bot-[12]: /);
+    const { status, difference } = await replayed(file, rulesOf('adventure'));
+    expect(status).toBe('differs');
+    expect(['bot-1', 'bot-2']).toContain(difference?.replica);
+    expect(['prediction', 'rebase']).toContain(difference?.kind);
+    expect(difference?.path).toMatch(/changes/);
+    expect(difference?.sentence).toMatch(/^record \d+, (prediction|rebase) of bot-[12]: /);
   });
 
-  it('names the first record at which rules that draw at random go another way', async () => {
-    const file = await recorded('drawn', ['--bots', '4'], 3);
-    const change = `
+  it('names, on the command line, the record at which rules that count their runs go another way', async () => {
+    const file = await recorded('counted', ['--bots', '4'], 3);
+    expect((await cli(['replay', file], env)).stdout).toMatch(/equal at \d+ hashes/);
+    const module = join(folder, 'counting.mjs');
+    const rules = pathToFileURL(join(root, 'sample-server/src/scenarios/adventure.ts')).href;
+    writeFileSync(
+      module,
+      `import { adventure, adventureAsPlayed } from ${JSON.stringify(rules)};
 let runs = 0;
-const reduce = (state, event) => rules.reduce(state, event).map((one) =>
+const reduce = (state, event) => adventure.reduce(state, event).map((one) =>
   one.op === 'patch' && 'energy' in one.fields ? { ...one, fields: { ...one.fields, energy: 1000 + runs++ } } : one);
-export const definition = { ...rules, reduce, asPlayed: { ...played, reduce } };`;
-    const module = definitionModule('random', 'adventure.ts', 'adventure', 'adventureAsPlayed', change);
-    const { code, document } = await replayed(file, module);
+export const definition = { ...adventure, reduce, asPlayed: { ...adventureAsPlayed, reduce } };`,
+    );
+    const { code, document } = await cliJson(['replay', file, '--definition', module, '--trust'], env);
     expect(code).toBe(1);
     expect(document).toMatchObject({ status: 'differs', difference: { differs: 'state', kind: 'prediction' } });
   });
