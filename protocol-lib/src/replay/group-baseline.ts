@@ -17,8 +17,10 @@ export interface GroupBaseline {
   readonly journeys: ReadonlyMap<string, GroupJourney>;
   /** By the `seq` of each `send` and `receive` record. */
   readonly bySeq: ReadonlyMap<number, GroupJourney>;
-  /** The arrivals, by their steps; those of nobody's frame, such as a stranger's, are not among them. */
+  /** The arrivals, by their steps. */
   readonly byStep: ReadonlyMap<number, GroupJourney>;
+  /** Those of them that nobody of the group has sent, such as a stranger's. */
+  readonly foreign: ReadonlySet<number>;
   /** Whether frames do not say over which link they came. */
   readonly isBus: boolean;
 }
@@ -45,6 +47,7 @@ export function groupBaseline(steps: readonly Step[], definition: GroupDefinitio
   const journeys = new Map<string, GroupJourney>();
   const bySeq = new Map<number, GroupJourney>();
   const byStep = new Map<number, GroupJourney>();
+  const foreign = new Set<number>();
   /** The newest frame of these bytes on each way. */
   const flying = new Map<string, GroupJourney>();
   const ways = new Ways();
@@ -55,14 +58,17 @@ export function groupBaseline(steps: readonly Step[], definition: GroupDefinitio
     if (input === undefined) continue;
     if (input.op === 'node') ways.begun(input.replica);
     if (input.op === 'take') {
-      const journey = arrived(step, input);
-      if (journey) {
+      const known = arrived(step, input);
+      const isBrought = known !== undefined || frameOf(records) !== undefined;
+      if (isBrought) {
+        const journey: GroupJourney = known ?? { sent: 0, sentAt: time, arrivals: [] };
+        if (!known) foreign.add(index);
         const seq = records.find(({ record: { body } }) => body.kind === 'receive' || body.kind === 'refused');
         journey.arrivals.push({ step: index, time, now: input.now, seq: seq?.record.seq ?? 0 });
         if (seq) bySeq.set(seq.record.seq, journey);
         byStep.set(index, journey);
-        if (input.from === null) busses++;
-        else links++;
+        if (known && input.from === null) busses++;
+        else if (known) links++;
       }
     }
     const sends = records.filter(({ record }) => record.body.kind === 'send' && record.replica === input.replica);
@@ -75,7 +81,7 @@ export function groupBaseline(steps: readonly Step[], definition: GroupDefinitio
       if (journey.sent > 0) bySeq.set(journey.sent, journey);
     }
   }
-  return { journeys, bySeq, byStep, isBus: busses > links };
+  return { journeys, bySeq, byStep, foreign, isBus: busses > links };
 
   function arrived({ records }: Step, { replica, from, frame: own }: InputOf<'take'>): GroupJourney | undefined {
     const frame = own ?? frameOf(records);

@@ -5,11 +5,12 @@ import { type ReplicaId, replicaId } from '../state/index.ts';
 import { TraceHub, type TraceRecord } from '../trace/index.ts';
 import type { Branch, BranchOptions } from './branch.ts';
 import { checkEdits, type Edit, editText } from './edits.ts';
-import { type GroupBaseline, groupBaseline, Ways } from './group-baseline.ts';
+import { type GroupBaseline, type GroupJourney, groupBaseline, Ways } from './group-baseline.ts';
 import { type GroupFrame, GroupMachines, needsGroup } from './group-machines.ts';
-import type { Input } from './inputs.ts';
+import type { Input, InputOf } from './inputs.ts';
 import { InputJournal } from './journal.ts';
 import { editedJourney, type PlannedArrival } from './journey.ts';
+import { frameOf } from './machines.ts';
 import type { RecordedSteps, Step } from './steps.ts';
 import { Timeline } from './timeline.ts';
 
@@ -80,8 +81,9 @@ class GroupBranchRun {
     const text = `a branch of ${header.sessionId}: ${this.#edits.map(editText).join('; ') || 'nothing is edited'}`;
     this.#hub.emit(this.#witness, { kind: 'log', level: 'info', text: fitText(text, 10_000) });
     for (const [order, step] of steps.entries()) {
-      if (this.#without.has(order) || this.#baseline.byStep.has(order)) continue;
-      this.#timeline.add({ time: step.time, order, run: () => this.#carryOut(step) });
+      const journey = this.#baseline.byStep.get(order);
+      if (this.#without.has(order) || (journey && !this.#baseline.foreign.has(order))) continue;
+      this.#timeline.add({ time: step.time, order, run: () => this.#carryOut(step, journey) });
     }
     const end = steps.at(-1)?.time ?? 0;
     for (let time = end + TICK; time <= end + this.#runOn; time += TICK) this.#at(time, () => this.#tickAll());
@@ -100,14 +102,40 @@ class GroupBranchRun {
     if (kind === 'receive' || kind === 'refused') this.#isFrameTold = true;
   }
 
-  #carryOut({ input, records }: Step): void {
+  /** `journey` of a frame that comes from outside the group. */
+  #carryOut({ input, records }: Step, journey: GroupJourney | undefined): void {
     const [first] = records;
+    const frame = journey && frameOf(records);
+    if (input?.op === 'take' && journey && frame && this.#intrude(input, journey, frame)) return;
     if (input === undefined) {
       if (first) this.#hub.emit(first.record.replica, first.record.body, [], first.record.wire);
       return;
     }
     const fitted = this.#isOther ? this.#fitted(input) : input;
     if (fitted) this.#apply(fitted, records);
+  }
+
+  /** Whether a frame from outside is edited; it then comes as the edits say. */
+  #intrude(input: InputOf<'take'>, journey: GroupJourney, frame: Uint8Array): boolean {
+    const edited = this.#edited(journey, frame);
+    if (!edited.isEdited) return false;
+    this.#isOther = true;
+    for (const { time } of edited.arrivals) {
+      this.#at(time, () => {
+        if (this.#machines.has(input.replica)) {
+          this.#apply({ ...input, now: this.#nowOf(input.replica) }, [], edited.frame);
+        }
+      });
+    }
+    return true;
+  }
+
+  #edited(journey: GroupJourney, frame: Uint8Array) {
+    return editedJourney(this.#edits, journey, frame, {
+      bySeq: (seq) => this.#baseline.bySeq.get(seq),
+      nextOrder: () => this.#order++,
+      names: new NameTable(),
+    });
   }
 
   /** A recorded input as it makes sense where things have gone otherwise; undefined where it makes none. */
@@ -158,11 +186,7 @@ class GroupBranchRun {
       this.#at(time, (order) => this.#deliver(sent, order, undefined));
       return;
     }
-    const { frame, arrivals, isEdited } = editedJourney(this.#edits, journey, sent.frame, {
-      bySeq: (seq) => this.#baseline.bySeq.get(seq),
-      nextOrder: () => this.#order++,
-      names: new NameTable(),
-    });
+    const { frame, arrivals, isEdited } = this.#edited(journey, sent.frame);
     if (isEdited) this.#isOther = true;
     const shift = this.#clock.time - journey.sentAt;
     for (const arrival of arrivals) this.#arrive({ ...sent, frame }, arrival, shift);

@@ -77,7 +77,7 @@ describe('re-execution', () => {
 
   test('from a later position begins each endpoint where it last began, with the app and without it', async () => {
     let shorter = 0;
-    for (const seed of [2, 5, 7, 9]) {
+    for (const seed of [5, 9]) {
       const { capture: bytes, records: trace } = await recordSimulation({ seed });
       const opened = await openCapture(memorySource(bytes));
       const app = simulatedDefinition((await opened.info()).header);
