@@ -10,9 +10,11 @@ import { replicaId } from '../state/index.ts';
 import {
   ATTACH_SUBPROTOCOL,
   ATTACH_TOKEN_PREFIX,
+  emitSends,
   encodeAttachFrame,
   type FaultSpec,
   TraceHub,
+  type TraceRecord,
 } from '../trace/index.ts';
 import { attach } from './attach-client.ts';
 import { monotonicClock } from './clock.ts';
@@ -200,6 +202,31 @@ describe('attaching', () => {
     expect(seqs).toEqual(Array.from({ length: 3_001 }, (_, index) => index + 1));
     connection.close();
     expect(await connection.closed).toEqual({ kind: 'left', reason: 'the observer left' });
+  });
+
+  test('gives a record for each whom a frame was sent to, between the records before and after', async () => {
+    const { url, token, hub } = await startSession(cleanups);
+    const told: TraceRecord[] = [];
+    const seen: TraceRecord[] = [];
+    const connection = await attach({ url, token });
+    hub.listen((record) => told.push(record));
+    const to = Array.from({ length: 200 }, (_, at) => replicaId(`client-${at}`));
+    const first = hub.emit(server, { kind: 'log', level: 'info', text: 'before' });
+    for (let sequence = 1; sequence <= 50; sequence++) {
+      const wire = Uint8Array.of(sequence, 2, 3);
+      emitSends(hub, { sender: server, to: to.slice(sequence % 2), type: 'EVENT', sequence }, [first], wire);
+    }
+    const last = hub.emit(server, { kind: 'log', level: 'info', text: 'after' });
+    const all = new Promise<void>((resolve) => {
+      connection.onRecords((records) => {
+        for (const bytes of records) seen.push(decodeTraceRecord(bytes));
+        if (seen.at(-1)?.seq === last) resolve();
+      });
+    });
+    await all;
+    expect(seen.filter(({ seq }) => seq >= first)).toEqual(told);
+    expect(told).toHaveLength(2 + 25 * 200 + 25 * 199);
+    connection.close();
   });
 
   test('a description larger than the queue reaches the one who asked, and those who were there', async () => {
