@@ -127,16 +127,19 @@ describe('recorded clients against a live server', () => {
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'PLAY_LOST' } });
   });
 
-  it('end with an error where they are not let in, or nobody is there', async () => {
-    const { url, program } = await start();
+  it('end with an error where they are not let in', async () => {
+    const { url } = await start();
     const wrong = await cliJson(['play', capture, '--url', url, '--token', 'some other token'], env);
     expect(wrong).toMatchObject({ code: 2, document: { error: { code: 'PLAY_REFUSED' } } });
     const strange = await played(url, '--session', 'another');
     expect(strange).toMatchObject({ code: 2, document: { error: { code: 'PLAY_REFUSED' } } });
+  });
+
+  it('end with an error where nobody is there, or somebody else', async () => {
     expect(await played('nowhere')).toMatchObject({ code: 2, document: { error: { code: 'PLAY_URL_INVALID' } } });
-    await program.stop('SIGKILL');
-    expect(await played(url)).toMatchObject({ code: 2, document: { error: { code: 'PLAY_UNREACHABLE' } } });
     const board = await start({ scenario: 'board' });
     expect(await played(board.url)).toMatchObject({ code: 2, document: { error: { code: 'PLAY_SCENARIO' } } });
+    await board.program.stop('SIGKILL');
+    expect(await played(board.url)).toMatchObject({ code: 2, document: { error: { code: 'PLAY_UNREACHABLE' } } });
   });
 });
