@@ -18,6 +18,7 @@ export interface PlantedBug {
 }
 
 const client = 'sync/client.ts';
+const own = 'sync/own-mutations.ts';
 const committed = 'sync/committed.ts';
 const incoming = 'sync/incoming.ts';
 const pending = 'sync/pending.ts';
@@ -40,7 +41,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'rollback-drops-all',
     what: 'a rejection throws away everything that is pending',
-    edits: [{ file: client, find: '({ mutation }) => mutation.counter === reject.counter', put: '() => true' }],
+    edits: [{ file: own, find: '({ mutation }) => mutation.counter === reject.counter', put: '() => true' }],
   },
   {
     name: 'no-deduplication',
@@ -183,8 +184,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: client,
-        find: 'this.#settle(rejected, cause, now);\n    this.#rebase(cause);',
-        put: 'this.#settle(rejected, cause, now);',
+        find: 'this.#own.settle(rejected, cause, now);\n    this.#own.rebase(cause);',
+        put: 'this.#own.settle(rejected, cause, now);',
       },
     ],
   },
@@ -220,21 +221,21 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'no-resend',
     what: 'a command that was lost is not sent again',
     edits: [
-      { file: client, find: 'if (this.#isSynced && this.#pending.isOverdue(now)) this.#resendCommands(now);', put: '' },
+      { file: client, find: 'if (this.#isSynced && this.#pending.isOverdue(now)) this.#own.resend(now);', put: '' },
     ],
   },
   {
     name: 'no-resume-of-commands',
     what: 'what is pending is not sent again over a new connection',
     edits: [
-      { file: client, find: 'this.#isSynced = true;\n    this.#resendCommands(now);', put: 'this.#isSynced = true;' },
-      { file: client, find: 'if (this.#isSynced && this.#pending.isOverdue(now)) this.#resendCommands(now);', put: '' },
+      { file: client, find: 'this.#isSynced = true;\n    this.#own.resend(now);', put: 'this.#isSynced = true;' },
+      { file: client, find: 'if (this.#isSynced && this.#pending.isOverdue(now)) this.#own.resend(now);', put: '' },
     ],
   },
   {
     name: 'refusal-leaves-hole',
     what: 'an authority that lost its memory never gets a counter that was refused out of turn',
-    edits: [{ file: client, find: 'next < pending.mutation.counter;', put: 'false;' }],
+    edits: [{ file: own, find: 'next < pending.mutation.counter;', put: 'false;' }],
   },
   {
     name: 'counters-start-over',

@@ -67,6 +67,10 @@ const REGRESSIONS: readonly Regression[] = [
     options: { seed: 50_336, scenario: 'consensus' },
   },
   {
+    name: 'a member that woke up answered each of many decisions that came at once with a round, until its attempts were used up',
+    options: { seed: 500_000_508, scenario: 'consensus' },
+  },
+  {
     // Planted again as `catches-up-by-the-clock`.
     name: 'a member that lagged asked for a few versions at each tick of its clock, and disturbed the others with proposals meanwhile',
     options: { seed: 325, scenario: 'consensus' },

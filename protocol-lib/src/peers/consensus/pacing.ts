@@ -5,6 +5,8 @@ import type { Core } from './core.ts';
 /** Times double with each try that came to nothing, so often at most. */
 const LONGEST_PATIENCE = 5;
 const MOST_DOUBLINGS = 30;
+/** A round is taken to last no less than this part of a `resendInterval`. */
+const SHORTEST = 100;
 
 /** The round of another that this member has said yes to. */
 interface Given {
@@ -71,12 +73,15 @@ export class Pacing {
    * given about the time that this round took before anybody goes ahead of it; until it was let pass often enough.
    */
   decidedElsewhere(version: number, now: number): void {
-    if (this.#passed > this.#limit) {
-      this.#notBefore = now;
-      return;
-    }
+    if (this.#passed > this.#limit) return;
     this.wait(now);
     if (this.#given?.version === version) this.#waitForRound(this.#given.since, now);
+  }
+
+  /** An own round that began at `since` came too late. Many decisions may come at once after a sleep: not each is to be answered by a round. */
+  superseded(since: number, now: number): void {
+    if (this.#passed > this.#limit) this.#notBefore = now + Math.ceil(this.#took(since, now) / 4);
+    else this.wait(now);
   }
 
   /** An own round that began at `since` has decided, and somebody else wants to be next: it gets the time for that. */
@@ -104,8 +109,13 @@ export class Pacing {
 
   /** About once to twice as long as a round took that began at `since`. */
   #waitForRound(since: number, now: number): void {
-    const took = Math.min(Math.max(0, now - since), this.#core.settings.roundTimeout);
-    this.#notBefore = Math.max(this.#notBefore, now + Math.floor(took * (1 + this.#core.random.next())));
+    const wait = Math.floor(this.#took(since, now) * (1 + this.#core.random.next()));
+    this.#notBefore = Math.max(this.#notBefore, now + wait);
+  }
+
+  #took(since: number, now: number): number {
+    const { resendInterval, roundTimeout } = this.#core.settings;
+    return Math.min(Math.max(resendInterval / SHORTEST, now - since), roundTimeout);
   }
 
   #givesWay(now: number): boolean {

@@ -179,7 +179,7 @@ export class Proposer {
     const reason = `version ${version} went to another change`;
     this.#traceRound(round, 'superseded', reason);
     this.#attemptFailed(job, round, reason);
-    this.#pacing.wait(now);
+    this.#pacing.superseded(round.since, now);
   }
 
   // — attempts —
