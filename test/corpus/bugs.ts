@@ -87,7 +87,7 @@ export const CORPUS_BUGS = {
   deaf: {
     name: 'corpus-deaf',
     what: 'a client receives states and takes none in',
-    edits: ['FullSync', 'Delta', 'Offer'].map((what) => ({
+    edits: ['FullSync', 'Delta'].map((what) => ({
       file: client,
       find: `        this.#on${what}(message, seq, now);`,
       put: `        if (!globalThis.corpus.strikes(this.replica)) this.#on${what}(message, seq, now);`,
