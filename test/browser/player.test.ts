@@ -6,6 +6,8 @@ import { launchChromium, openPage } from '../support/browser.ts';
 import { type Program, root } from '../support/processes.ts';
 import { Inspector } from './inspector.ts';
 
+/** A page that shares its processor with other tests. */
+const PATIENCE = { timeout: 20_000 };
 let browser: Browser;
 let host: Program;
 let url = '';
@@ -39,7 +41,7 @@ class Player {
 
   /** Waits until the playhead is at another place than `from`, and answers which. */
   async movedFrom(from: number): Promise<number> {
-    await expect.poll(() => this.record()).not.toBe(from);
+    await expect.poll(() => this.record(), PATIENCE).not.toBe(from);
     return this.record();
   }
 
@@ -64,7 +66,7 @@ async function opened() {
   const inspector = new Inspector(page);
   await inspector.open(url);
   const player = new Player(page);
-  await expect.poll(() => player.record()).toBeGreaterThan(0);
+  await expect.poll(() => player.record(), PATIENCE).toBeGreaterThan(0);
   await page.getByRole('application', { name: /Messages and states/ }).focus();
   return { page, inspector, player, problems, close };
 }
@@ -79,7 +81,7 @@ describe('the player', () => {
   it('steps both ways by every unit, by the keyboard', async () => {
     const { page, player, problems, close } = await opened();
     await page.keyboard.press('Home');
-    await expect.poll(() => player.record()).toBe(0);
+    await expect.poll(() => player.record(), PATIENCE).toBe(0);
     for (const [forward, back] of [
       ['ArrowRight', 'ArrowLeft'],
       ['m', 'Shift+M'],
@@ -102,10 +104,10 @@ describe('the player', () => {
     const from = await player.record();
     await player.button(/^One version forward/).click();
     const version = await player.movedFrom(from);
-    expect(await selectedKind(page)).toMatch(/commit/i);
+    await expect.poll(() => selectedKind(page), PATIENCE).toMatch(/commit/i);
     await player.button(/^One version back/).click();
     await player.movedFrom(version);
-    expect(await selectedKind(page)).toMatch(/commit/i);
+    await expect.poll(() => selectedKind(page), PATIENCE).toMatch(/commit/i);
     await page.reload();
     await player.button(/^One version forward/).waitFor();
     expect(problems).toEqual([]);
@@ -120,23 +122,23 @@ describe('the player', () => {
     for (let at = 0; at < 3; at++) {
       const before = await clock.textContent();
       await page.keyboard.press('t');
-      await expect.poll(() => clock.textContent()).not.toBe(before);
+      await expect.poll(() => clock.textContent(), PATIENCE).not.toBe(before);
       const text = (await clock.textContent()) ?? '';
       expect(text).toMatch(/\.\d[05]0 s$/);
       seen.add(text);
     }
     await page.keyboard.press('Shift+T');
-    await expect.poll(async () => seen.has((await clock.textContent()) ?? '')).toBe(true);
+    await expect.poll(async () => seen.has((await clock.textContent()) ?? ''), PATIENCE).toBe(true);
     await close();
   });
 
   it('plays forwards and backwards, faster and slower', async () => {
     const { page, player, problems, close } = await opened();
     await page.keyboard.press('Home');
-    await expect.poll(() => player.record()).toBe(0);
+    await expect.poll(() => player.record(), PATIENCE).toBe(0);
     await page.keyboard.press('Space');
     await player.button(/^Pause \(Space\)/).waitFor();
-    await expect.poll(() => player.record()).toBeGreaterThan(20);
+    await expect.poll(() => player.record(), PATIENCE).toBeGreaterThan(20);
     await page.keyboard.press('Shift+Space');
     await player.button(/^Pause \(Shift Space\)/).waitFor();
     await page.keyboard.press(']');
@@ -144,12 +146,12 @@ describe('the player', () => {
       await player.bar.getByRole('combobox', { name: 'Speed' }).evaluate((one) => (one as HTMLSelectElement).value),
     ).toBe('2');
     // Back at the start it ends by itself.
-    await expect.poll(() => player.record(), { timeout: 20_000 }).toBe(0);
+    await expect.poll(() => player.record(), PATIENCE).toBe(0);
     await player.button(/^Play backwards/).waitFor();
     await page.keyboard.press('[');
     await page.keyboard.press('[');
     await player.button(/^Play \(Space\)/).click();
-    await expect.poll(() => player.record()).toBeGreaterThan(0);
+    await expect.poll(() => player.record(), PATIENCE).toBeGreaterThan(0);
     await player.button(/^Pause \(Space\)/).click();
     await player.button(/^Play \(Space\)/).waitFor();
     expect(problems).toEqual([]);
