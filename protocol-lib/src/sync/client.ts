@@ -10,26 +10,26 @@ import {
   OWN_PROTOCOLS,
   type ProtocolRange,
   type Rejection,
-  type SyncReason,
 } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
 import { type Change, type ReplicaId, replicaId, type StateHash, type Value, type Version } from '../state/index.ts';
-import { closedTap, type TraceBodyOf } from '../trace/index.ts';
+import { closedTap } from '../trace/index.ts';
 import { Acknowledging } from './acknowledging.ts';
 import { ClientConnection, type ClientPhase, type ReceivedFrame } from './client-connection.ts';
 import type { ClientEvent } from './client-events.ts';
 import { healthBody } from './client-health.ts';
 import type { ClientStateOptions, PredictResult } from './client-options.ts';
+import { ClientRepair } from './client-repair.ts';
 import { ClientTrace } from './client-trace.ts';
 import { afterDelta, type Committed, fromFullSync, NOTHING, standing } from './committed.ts';
 import { decide, isSendable } from './decide.ts';
 import { withWholeGroups } from './field-groups.ts';
 import type { SyncHealth } from './health.ts';
-import { MerkleRepair } from './merkle-repair.ts';
 import { OwnHealth, type OwnStanding } from './own-health.ts';
+import { OwnMutations } from './own-mutations.ts';
 import { type PendingMutation, PendingMutations } from './pending.ts';
-import { type OwnReceipt, OwnReceipts, ownReceipt } from './receipts.ts';
+import type { OwnReceipt } from './receipts.ts';
 import type { SessionDefinition } from './session.ts';
 import { MAX_PENDING } from './settings.ts';
 import { SnapshotAssembly } from './snapshot-parts.ts';
@@ -61,6 +61,8 @@ export class ClientState {
   readonly #connection: ClientConnection;
   readonly #listeners = new Set<(event: ClientEvent) => void>();
   readonly #pending: PendingMutations;
+  readonly #own: OwnMutations;
+  readonly #repair: ClientRepair;
   #committed: Committed = NOTHING;
   /** The highest counter that this client has given to a mutation. */
   #counter = 0;
@@ -74,12 +76,8 @@ export class ClientState {
   readonly #request = new SyncRequest();
   readonly #assembly = new SnapshotAssembly();
   readonly #acknowledging = new Acknowledging();
-  #repair: MerkleRepair | undefined;
-  /** `seq` of the `mismatch` that is not yet put right; 0 where that was not traced. */
-  #mismatch: number | undefined;
   #nextHeartbeat = 0;
   readonly #health: OwnHealth;
-  readonly #receipts = new OwnReceipts();
   #events: ClientEvent[] = [];
 
   constructor(options: ClientStateOptions) {
@@ -97,6 +95,31 @@ export class ClientState {
     this.#committed = resume ? committedOf(resume) : (options.kept?.committed ?? NOTHING);
     this.#counter = options.kept?.counter ?? 0;
     this.#pending = new PendingMutations(this.#definition, options.replica, this.#committed.root);
+    const parts = {
+      replica: options.replica,
+      trace: this.#trace,
+      committed: () => this.#committed,
+      acknowledge: (cause: number, now: number) => this.#acknowledge(cause, now),
+      send: (body: MessageBody, cause: readonly number[]) => this.#send(body, cause),
+      tell: (event: ClientEvent) => {
+        this.#events.push(event);
+      },
+    };
+    this.#own = new OwnMutations({
+      ...parts,
+      pending: this.#pending,
+      acknowledgeOwed: (now) => {
+        if (this.#acknowledging.isOwed) this.#acknowledge(this.#acknowledging.cause, now);
+      },
+    });
+    this.#repair = new ClientRepair({
+      ...parts,
+      request: this.#request,
+      health: this.#health,
+      authority: () => this.#connection.authority,
+      commit: (committed, rejected, cause, now) => this.#commit(committed, rejected, cause, now),
+      refused: (error, cause) => this.#refused(error, undefined, cause),
+    });
     if (resume) this.#resume(resume.standing);
   }
 
@@ -105,7 +128,7 @@ export class ClientState {
    * now: while it descends, or waits for the rest of a snapshot.
    */
   get standing(): ClientStanding | undefined {
-    if (this.#repair || this.#assembly.isOpen) return undefined;
+    if (this.#repair.isDescending || this.#assembly.isOpen) return undefined;
     const { version, progress } = this.#committed;
     return {
       session: this.session,
@@ -117,7 +140,7 @@ export class ClientState {
       ...{ incarnation: this.#incarnation, authorityIncarnation: this.#authorityIncarnation },
       request: this.#request.standing,
       acknowledging: this.#acknowledging.standing,
-      mismatch: this.#mismatch ?? null,
+      mismatch: this.#repair.mismatch ?? null,
       nextHeartbeat: this.#nextHeartbeat,
       health: this.#health.standing,
       pending: this.#pending.standing,
@@ -133,7 +156,7 @@ export class ClientState {
     this.#authorityIncarnation = standing.authorityIncarnation;
     this.#request.resume(standing.request);
     this.#acknowledging.resume(standing.acknowledging);
-    this.#mismatch = standing.mismatch ?? undefined;
+    this.#repair.resume(standing.mismatch ?? undefined);
     this.#nextHeartbeat = standing.nextHeartbeat;
     this.#health.resume(standing.health);
     this.#pending.resume(standing.pending);
@@ -163,14 +186,12 @@ export class ClientState {
 
   /** What is known of this client's mutations: those of the last {@link OWN_RECEIPTS} that were settled, and those that wait. Oldest first. */
   get receipts(): OwnReceipt[] {
-    const waiting = this.#pending.list.map((pending) => ownReceipt(pending, { state: 'pending' }, undefined));
-    return [...this.#receipts.list(), ...waiting];
+    return this.#own.receipts;
   }
 
   /** What is known of one of this client's mutations; undefined where it was never made, or too long ago. */
   receipt(counter: number): OwnReceipt | undefined {
-    const waiting = this.#pending.list.find(({ mutation }) => mutation.counter === counter);
-    return waiting ? ownReceipt(waiting, { state: 'pending' }, undefined) : this.#receipts.get(counter);
+    return this.#own.receipt(counter);
   }
 
   get vector(): VersionVector {
@@ -184,7 +205,7 @@ export class ClientState {
       this.#isSynced &&
       !this.#request.isOpen &&
       !this.#assembly.isOpen &&
-      !this.#repair &&
+      !this.#repair.isDescending &&
       this.#pending.list.length === 0
     );
   }
@@ -208,7 +229,7 @@ export class ClientState {
     this.#mayReset = this.version === 0;
     this.#request.end();
     this.#assembly.drop();
-    this.#repair = undefined;
+    this.#repair.drop();
     this.#trace.replica(this.#role);
     this.#send(
       {
@@ -262,7 +283,7 @@ export class ClientState {
     const untouched = { sentAt: undefined, sends: 0, rebases: 0, alterations: 0 };
     const pending = { mutation, command, args, changes, madeAt: now, madeOn: this.version, seq, ...untouched };
     this.#pending.add(pending, decision.accepted ? decision.root : this.#pending.root);
-    if (this.#isSynced) this.#sendCommand(pending, now);
+    if (this.#isSynced) this.#own.send(pending, now);
     return { mutation, frames: this.#done() };
   }
 
@@ -290,7 +311,7 @@ export class ClientState {
     this.#isSynced = false;
     this.#request.end();
     this.#assembly.drop();
-    this.#repair = undefined;
+    this.#repair.drop();
   }
 
   /** Emits who this is, all names, the state, the vector, the hash and what is pending, so that a capture that starts now is complete. */
@@ -317,7 +338,7 @@ export class ClientState {
     const seq = this.#refused(error, frame);
     if (error.code === 'MESSAGE_UNKNOWN_TYPE' || this.phase !== 'live') return;
     const isNames = error.code === 'NAME_UNKNOWN' || error.code === 'NAMES_OUT_OF_ORDER';
-    this.#ask(isNames ? 'names' : 'frame', [seq], now);
+    this.#repair.ask(isNames ? 'names' : 'frame', [seq], now);
   }
 
   #onMessage(message: Message, seq: number, now: number): void {
@@ -358,16 +379,16 @@ export class ClientState {
         this.#onDelta(message, seq, now);
         return;
       case 'REJECT':
-        this.#onReject(message, seq, now);
+        this.#own.onReject(message, seq, now);
         return;
       case 'EVENT':
         this.#events.push({ type: 'event', version: message.version, event: message.event, time: message.time });
         return;
       case 'MERKLE_OFFER':
-        this.#onOffer(message, seq, now);
+        this.#repair.onOffer(message, seq, now);
         return;
       case 'MERKLE_ANSWER':
-        this.#onAnswer(message, seq, now);
+        this.#repair.onAnswer(message, seq, now);
         return;
       default:
         this.#refused(
@@ -422,26 +443,24 @@ export class ClientState {
     } catch (error) {
       if (!isSyncError(error)) throw error;
       this.#refused(error, undefined, [seq]);
-      this.#ask('merkle', [seq], now);
+      this.#repair.ask('merkle', [seq], now);
       return;
     }
-    if (this.#mismatch !== undefined && this.version === full.version) {
-      this.#trace.replaced(this.#connection.authority, full.version, this.committed, committed.root, [
-        seq,
-        this.#mismatch,
-      ]);
+    const { mismatch } = this.#repair;
+    if (mismatch !== undefined && this.version === full.version) {
+      this.#trace.replaced(this.#connection.authority, full.version, this.committed, committed.root, [seq, mismatch]);
     }
-    this.#repair = undefined;
+    this.#repair.drop();
     this.#mayReset = false;
     const cause = this.#trace.snapshot('full-sync', committed, [seq]);
     this.#commit(committed, whole.rejected, cause, now);
-    this.#repaired('snapshot', cause, 0);
+    this.#repair.done('snapshot', cause, 0);
     this.#acknowledge(cause, now);
   }
 
   #onDelta(delta: MessageOf<'DELTA_SYNC'>, seq: number, now: number): void {
     const { from, to } = delta;
-    if (this.#repair) {
+    if (this.#repair.isDescending) {
       this.#trace.log('debug', `delta ${from}→${to} passed over during a repair`, [seq]);
       return;
     }
@@ -452,7 +471,7 @@ export class ClientState {
         const cause = this.#trace.apply(from, to, delta.changes, committed.root.hash, seq);
         if (committed.vector !== this.vector) this.#trace.vector(committed.vector, [cause]);
         this.#commit(committed, delta.rejected, cause, now);
-        this.#repaired('delta', cause, 0);
+        this.#repair.done('delta', cause, 0);
         if (this.#acknowledging.applied(cause, now)) this.#acknowledge(cause, now);
         return;
       }
@@ -466,7 +485,7 @@ export class ClientState {
         this.#trace.log('warn', `delta ${from}→${to} begins at ${delta.since} settled mutations: some are missing`, [
           seq,
         ]);
-        this.#ask('base', [seq], now);
+        this.#repair.ask('base', [seq], now);
         return;
       case 'base':
         if (this.#request.isOpen) {
@@ -496,7 +515,7 @@ export class ClientState {
   ): void {
     const { from, to } = delta;
     const body = { reason, from, to, expected: delta.root, ...(got === undefined ? {} : { got }) };
-    this.#ask(reason, [this.#mismatched(body, seq)], now);
+    this.#repair.ask(reason, [this.#repair.found(body, seq)], now);
   }
 
   /** Swaps in a new committed state, settles what it covers and runs the rest again on top. */
@@ -506,12 +525,12 @@ export class ClientState {
     this.#counter = Math.max(this.#counter, committed.vector.get(this.replica));
     this.#request.end();
     this.#health.verified(this.version, now);
-    this.#settle(rejected, cause, now);
-    this.#rebase(cause);
+    this.#own.settle(rejected, cause, now);
+    this.#own.rebase(cause);
     this.#events.push({ type: 'committed', version: committed.version, root: committed.root.hash });
     if (this.#isSynced) return;
     this.#isSynced = true;
-    this.#resendCommands(now);
+    this.#own.resend(now);
   }
 
   #acknowledge(cause: number, now: number): void {
@@ -525,155 +544,9 @@ export class ClientState {
     this.#nextHeartbeat = now + HEARTBEAT_INTERVAL;
   }
 
-  // — pending mutations —
-
-  /** Takes out what the vector covers: refused where the authority says so, confirmed otherwise. */
-  #settle(rejected: readonly Rejection[], cause: number, now: number): void {
-    const settled = this.vector.get(this.replica);
-    const reasons = new Map<number, string>();
-    for (const { replica, counter, reason } of rejected) if (replica === this.replica) reasons.set(counter, reason);
-    for (const pending of this.#pending.remove(({ mutation }) => mutation.counter <= settled, now)) {
-      const reason = reasons.get(pending.mutation.counter);
-      if (reason === undefined) this.#confirmed(pending, cause, now);
-      else this.#rolledBack(pending, reason, this.version, cause, now);
-    }
-  }
-
-  #onReject(reject: MessageOf<'REJECT'>, seq: number, now: number): void {
-    const [pending] = this.#pending.remove(({ mutation }) => mutation.counter === reject.counter, now);
-    if (!pending) return;
-    this.#rolledBack(pending, reject.reason, reject.version, seq, now);
-    this.#rebase(seq);
-  }
-
-  #confirmed(pending: PendingMutation, cause: number, now: number): void {
-    const { mutation } = pending;
-    this.#receipts.settle(pending, { state: 'accepted', version: this.version }, now);
-    this.#trace.confirmation(mutation, this.version, cause);
-    this.#events.push({ type: 'confirmed', mutation, version: this.version });
-  }
-
-  #rolledBack(pending: PendingMutation, reason: string, version: Version, cause: number, now: number): void {
-    const { mutation } = pending;
-    this.#receipts.settle(pending, { state: 'rejected', version, reason }, now);
-    this.#trace.rollback(mutation, reason, this.version, cause);
-    this.#events.push({ type: 'rejected', mutation, reason });
-  }
-
-  #rebase(cause: number): void {
-    this.#pending.rebase(this.committed);
-    this.#trace.rebase(this.#pending.list, this.version, [cause]);
-  }
-
-  #sendCommand({ mutation, command, args, seq }: PendingMutation, now: number): void {
-    this.#pending.sent(mutation, now);
-    // The authority keeps on which version a mutation was made.
-    if (this.#acknowledging.isOwed) this.#acknowledge(this.#acknowledging.cause, now);
-    this.#send({ type: 'COMMAND', counter: mutation.counter, command, args }, [seq]);
-  }
-
-  #resendCommands(now: number): void {
-    let next = this.vector.get(this.replica) + 1;
-    for (const pending of this.#pending.list) {
-      // A refusal may have taken one out before its turn. To an authority that has lost its memory it would be missing, for
-      // ever; so it is given something to refuse in its place. Any other knows the counter and passes it over.
-      for (; next < pending.mutation.counter; next++)
-        this.#send({ type: 'COMMAND', counter: next, command: '', args: null }, []);
-      this.#sendCommand(pending, now);
-      next++;
-    }
-    this.#pending.resent(now);
-  }
-
-  // — repair —
-
-  #onOffer(offer: MessageOf<'MERKLE_OFFER'>, seq: number, now: number): void {
-    if (offer.version !== this.version) {
-      this.#ask('base', [seq], now);
-      return;
-    }
-    if (offer.root === this.committed.hash) {
-      this.#request.end();
-      this.#health.verified(this.version, now);
-      this.#acknowledge(seq, now);
-      return;
-    }
-    if (this.#repair?.isFor(this.committed, offer)) {
-      // A heartbeat and a request may cross and bring two offers. Starting anew would take the answer under way for a wrong one.
-      this.#request.end();
-      return;
-    }
-    let cause = seq;
-    if (this.#mismatch === undefined) {
-      const version = this.version;
-      const body = { from: version, to: version, expected: offer.root, got: this.committed.hash };
-      cause = this.#mismatched({ reason: 'heartbeat', ...body }, seq);
-    }
-    this.#request.end();
-    this.#health.doubted(now);
-    this.#repair = new MerkleRepair(this.committed, offer);
-    this.#continueRepair(this.#repair, cause, now);
-  }
-
-  #onAnswer(answer: MessageOf<'MERKLE_ANSWER'>, seq: number, now: number): void {
-    const repair = this.#repair;
-    if (!repair) {
-      this.#trace.log('debug', 'a Merkle answer that nobody waits for was passed over', [seq]);
-      return;
-    }
-    try {
-      repair.receive(answer);
-    } catch (error) {
-      if (!isSyncError(error)) throw error;
-      this.#refused(error, undefined, [seq]);
-      this.#ask('merkle', [seq], now);
-      return;
-    }
-    this.#continueRepair(repair, seq, now);
-  }
-
-  #continueRepair(repair: MerkleRepair, cause: number, now: number): void {
-    const query = repair.next(now);
-    if (query) {
-      this.#send({ type: 'MERKLE_QUERY', ...query }, [cause]);
-      return;
-    }
-    this.#repair = undefined;
-    const result = repair.result(this.committed);
-    if (!result) {
-      this.#ask('merkle', [cause], now);
-      return;
-    }
-    const { changes, root } = result;
-    const { version, descent } = repair;
-    const found = this.#trace.divergence(this.#connection.authority, version, descent, [cause, this.#mismatch ?? 0]);
-    const applied = this.#trace.apply(version, version, changes, root.hash, found);
-    this.#commit({ ...this.#committed, root }, [], applied, now);
-    this.#repaired('merkle', applied, descent.bytes);
-    this.#acknowledge(applied, now);
-  }
-
-  /** Own root equals the authority's again. */
-  #repaired(method: 'delta' | 'merkle' | 'snapshot', cause: number, bytes: number): void {
-    if (this.#mismatch === undefined) return;
-    this.#trace.repair(method, this.version, this.committed, bytes, [cause, this.#mismatch]);
-    this.#mismatch = undefined;
-    this.#events.push({ type: 'repaired', method });
-  }
-
-  /** Asks the authority to put us right, unless it was asked already. */
-  #ask(reason: SyncReason, cause: readonly number[], now: number): void {
-    this.#repair = undefined;
-    this.#health.doubted(now);
-    if (this.#request.begin(reason, now))
-      this.#send({ type: 'SYNC_REQUEST', ...standing(this.#committed), reason }, cause);
-  }
-
   #retry(now: number): void {
-    if (this.#repair?.isOverdue(now)) this.#ask('merkle', [], now);
-    const overdue = this.#request.overdue(now);
-    if (overdue) this.#ask(overdue, [], now);
-    if (this.#isSynced && this.#pending.isOverdue(now)) this.#resendCommands(now);
+    this.#repair.retry(now);
+    if (this.#isSynced && this.#pending.isOverdue(now)) this.#own.resend(now);
   }
 
   get #standing(): OwnStanding {
@@ -719,15 +592,5 @@ export class ClientState {
     const message = fitText(error.message, 2_000);
     this.#events.push({ type: 'refused', code: error.code, message });
     return this.#trace.refused(this.#connection.authority, error.code, message, cause, frame);
-  }
-
-  #mismatched(body: Omit<TraceBodyOf<'mismatch'>, 'kind' | 'version' | 'own'>, cause: number): number {
-    this.#events.push({ type: 'mismatch', reason: body.reason });
-    const isFirst = this.#mismatch === undefined;
-    const seq = this.#trace.mismatch({ version: this.version, own: this.committed.hash, ...body }, cause);
-    this.#mismatch ??= seq;
-    // What is there now explains the difference, and nobody wrote it through the protocol.
-    if (isFirst && body.reason !== 'base') this.#trace.snapshot('mismatch', this.#committed, [seq]);
-    return seq;
   }
 }
