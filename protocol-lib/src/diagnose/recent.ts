@@ -44,10 +44,6 @@ export class Recent<K, V> {
     this.#entries.clear();
   }
 
-  keys(): MapIterator<K> {
-    return this.#entries.keys();
-  }
-
   values(): MapIterator<V> {
     return this.#entries.values();
   }
