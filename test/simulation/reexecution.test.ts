@@ -23,7 +23,7 @@ function runAgain(scenario: Scenario, seed: number): ReplayResult {
 describe('a session that is run again from its recording', () => {
   test.each(['bazaar', 'consensus', 'partition'] as const)(
     'equals it at every record: %s',
-    { timeout: 300_000 },
+    { timeout: 600_000 },
     (scenario) => {
       let hashes = 0;
       const differing: string[] = [];
