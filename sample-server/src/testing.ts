@@ -54,11 +54,15 @@ export class Watcher {
   /** The first record that passes, from `from` on; waits for it. */
   async find(test: (record: TraceRecord) => boolean, from = 0): Promise<TraceRecord> {
     return new Promise((resolve) => {
+      let at = from;
       const look = (): void => {
-        const found = this.records.slice(from).find(test);
-        if (!found) return;
-        this.#waiting.delete(look);
-        resolve(found);
+        for (; at < this.records.length; at++) {
+          const record = this.records[at]!;
+          if (!test(record)) continue;
+          this.#waiting.delete(look);
+          resolve(record);
+          return;
+        }
       };
       this.#waiting.add(look);
       look();

@@ -112,7 +112,8 @@ describe('a table of craps', () => {
     await expectTokensKept(watcher, running);
   });
 
-  test('turns down what clashes, and what there is no room for, with the reason', async () => {
+  // Players clash when chance lets them: most often within ten seconds.
+  test('turns down what clashes, and what there is no room for, with the reason', { timeout: 120_000 }, async () => {
     const { watcher } = await peers({ scenario: 'craps' });
     await watcher.find((record) => is('vote')(record) && record.body.answer === 'resource-constraint');
     await watcher.find(
