@@ -16,11 +16,13 @@ import {
   importedHeader,
   importHar,
   importShiViz,
+  isRedacted,
   type MergePart,
   mergeCaptures,
   mergedHeader,
   recoverCapture,
   redactCapture,
+  redactedHeader,
 } from '@syncscope/protocol/exchange';
 import { recordingSink, zstdCompression } from '@syncscope/protocol/node';
 import type { TraceHeader } from '@syncscope/protocol/trace';
@@ -234,8 +236,9 @@ export async function redact(
   await withCapture(file, async (capture) => {
     const { header } = await capture.info();
     let values = 0;
-    const records = await write(output, { ...header, title: redactedTitle(header.title) }, async (maker) => {
-      ({ values } = await redactCapture(capture, maker, { paths: path, patterns: pattern, pseudonym }));
+    const rules = { paths: path, patterns: pattern, pseudonym };
+    const records = await write(output, redactedHeader(header, rules), async (maker) => {
+      ({ values } = await redactCapture(capture, maker, rules));
     });
     told(
       'redact',
@@ -244,16 +247,6 @@ export async function redact(
       json,
     );
   });
-}
-
-const REDACTED = ' (redacted)';
-
-function redactedTitle(title: string): string {
-  return title.endsWith(REDACTED) ? title : `${title.slice(0, 200 - REDACTED.length)}${REDACTED}`;
-}
-
-function isRedacted({ title }: TraceHeader): boolean {
-  return title.endsWith(REDACTED);
 }
 
 /** @throws SyncError `OUTPUT_IS_INPUT` */

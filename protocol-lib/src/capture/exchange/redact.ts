@@ -2,19 +2,34 @@ import { RE2JS, RE2JSException } from 're2js';
 import { SyncError } from '../../errors/index.ts';
 import { StateRoot } from '../../merkle/index.ts';
 import { isInputs } from '../../replay/batches.ts';
+import { fitText } from '../../schema/index.ts';
 import type { ReplicaId, StateHash, SyncRecord, Value } from '../../state/index.ts';
-import type { TraceBody, TraceRecord } from '../../trace/index.ts';
+import type { TraceBody, TraceHeader, TraceRecord } from '../../trace/index.ts';
 import { advance, type Committed, nothingKnown } from '../committed.ts';
 import type { OpenCapture } from '../engine.ts';
+import { KnownSecrets } from './known-secrets.ts';
 import type { CaptureMaker } from './made-capture.ts';
 
 /** Names of fields and of keys in queries that hold secrets, whatever their case. */
-const SECRET_NAME =
-  /(authori[sz]ation|cookie|passw(or)?d|passphrase|secret|token|api[-_]?key|session[-_]?id|credential|private[-_]?key)/i;
-/** Tokens that give themselves away wherever they stand: bearer and basic credentials, JSON web tokens, keys in queries, long hex. */
+const NAMES =
+  'authori[sz]ation|cookie|passw(?:or)?d|passphrase|secret|token|api[-_]?key|session[-_]?id|credential|private[-_]?key';
+const SECRET_NAME = new RegExp(NAMES, 'i');
+/** Tokens that give themselves away wherever they stand. */
 const SECRET_TEXT = RE2JS.compile(
-  String.raw`(?i)(bearer|basic)\s+[a-z0-9+/=._~-]{8,}|eyJ[a-z0-9_-]{8,}\.[a-z0-9_-]{8,}\.[a-z0-9_-]*|(?:[?&#;]|\b)(?:token|key|secret|password|auth|sig|signature|code)=[^&\s"']{4,}|\b[0-9a-f]{32,}\b`,
+  [
+    // Headers that hold nothing but credentials, then what is named as in JSON or in a query.
+    String.raw`\b(?:proxy-authorization|authorization|set-cookie|cookie|x-api-key):[^\r\n"]+`,
+    String.raw`"[^"\\\r\n]*(?:${NAMES})[^"\\\r\n]*"\s*:\s*(?:"(?:[^"\\]|\\.)*"?|-?[0-9][0-9.e+-]*)`,
+    String.raw`(?:[?&#;]|\b)(?:[\w-]*(?:${NAMES}|[-_]key)|key|auth|sig|signature|code)=[^&\s"']{4,}`,
+    String.raw`\b(?:passw(?:or)?d|passphrase):\s*[^\s"',;]{4,}`,
+    String.raw`(?:bearer|basic)\s+[a-z0-9+/=._~-]{8,}`,
+    String.raw`eyJ[a-z0-9_-]{8,}\.[a-z0-9_-]{8,}\.[a-z0-9_-]*`,
+    String.raw`//[^/\s:@]+:[^/\s@]+@`,
+    String.raw`\b[0-9a-f]{32,}\b`,
+  ].join('|'),
+  RE2JS.CASE_INSENSITIVE,
 );
+const utf8 = new TextDecoder();
 
 export interface RedactionRules {
   /** Fields whose values are secret, such as `player/*.email`: the key or its start with `*`, a dot, the field. Or a field of any record: `*.email`. */
@@ -47,6 +62,8 @@ export async function redactCapture(
   const redaction = new Redaction(options);
   const roots = new RedactedRoots(options.pseudonym);
   const numbers = new Map<number, number>();
+  // A value that is secret by its name may have been told before, in a text.
+  for await (const { record } of capture.trace()) if (!isInputs(record)) redaction.learn(record.body);
   for await (const { record } of capture.trace()) {
     // What was handed to the state machines stands there in bytes, secrets included, and leads to other states than are shown.
     if (isInputs(record)) continue;
@@ -56,6 +73,32 @@ export async function redactCapture(
     numbers.set(seq, await maker.add(replica, time, redacted, causes, undefined, source && redaction.source(source)));
   }
   return { records: maker.records, values: redaction.values };
+}
+
+/** The header of a redacted capture, by which it is known as one. @throws SyncError `REDACT_RULE` */
+export function redactedHeader(header: TraceHeader, options: RedactOptions): TraceHeader {
+  const redaction = new Redaction(options);
+  const { title, sessionId, scenario, build } = header;
+  const rest = isRedacted(header) ? title.slice(0, -REDACTED.length) : title;
+  return {
+    ...header,
+    title: `${fitText(redaction.text(rest, 200), 200 - REDACTED.length)}${REDACTED}`,
+    sessionId: redaction.text(sessionId, 100),
+    scenario: redaction.text(scenario, 100),
+    build: redaction.text(build, 100),
+  };
+}
+
+const REDACTED = ' (redacted)';
+
+/** Whether a capture is one without secrets. */
+export function isRedacted({ title }: TraceHeader): boolean {
+  return title.endsWith(REDACTED);
+}
+
+/** The title of a capture that is no longer without secrets. */
+export function unredactedTitle(title: string): string {
+  return title.endsWith(REDACTED) ? title.slice(0, -REDACTED.length) : title;
 }
 
 /** An operation as its type encodes it holds what was written, as frames do. */
@@ -72,6 +115,8 @@ interface PathRule {
 
 class Redaction {
   values = 0;
+  readonly #known = new KnownSecrets();
+  #isLearning = false;
   readonly #pseudonym: (secret: string) => string;
   readonly #paths: readonly PathRule[];
   readonly #patterns: readonly RE2JS[];
@@ -83,30 +128,54 @@ class Redaction {
   }
 
   body(body: TraceBody): TraceBody {
-    return this.#part(body as unknown as Value, undefined, false) as unknown as TraceBody;
+    const redacted = this.#part(body as unknown as Value, undefined, false, '') as unknown as TraceBody;
+    // One of a few words in these, and a text in all others.
+    const isWord = body.kind === 'snapshot' || body.kind === 'mismatch';
+    return isWord ? ({ ...redacted, reason: body.reason } as TraceBody) : redacted;
   }
 
   source<T extends { readonly file: string }>(source: T): T {
-    return { ...source, file: this.#text(source.file) };
+    return { ...source, file: this.text(source.file, LIMITS.file) };
   }
 
-  /** `key`: of the record that the value is in. `isOwn`: whether it is the session's own, and no more the trace's. */
-  #part(value: Value, key: string | undefined, isOwn: boolean): Value {
-    if (typeof value === 'string') return this.#text(value);
-    if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
-    if (Array.isArray(value)) return value.map((one: Value) => this.#part(one, key, isOwn));
+  /** Takes in the values that are secret by their names. */
+  learn(body: TraceBody): void {
+    this.#isLearning = true;
+    this.body(body);
+    this.#isLearning = false;
+    this.values = 0;
+  }
+
+  /** `key`: of the record that the value is in. `isOwn`: whether it is the session's own, and no more the trace's. `name`: of the field. */
+  #part(value: Value, key: string | undefined, isOwn: boolean, name: string): Value {
+    if (typeof value === 'string') return isOwn ? this.text(value) : this.text(value, LIMITS[name] ?? LIMIT);
+    if (typeof value !== 'object' || value === null) return value;
+    if (value instanceof Uint8Array) return this.#bytes(value);
+    if (Array.isArray(value)) return value.map((one: Value) => this.#part(one, key, isOwn, name));
     return this.#map(value as { readonly [name: string]: Value }, key, isOwn);
+  }
+
+  /** Bytes in which a secret stands as text give way as a whole. */
+  #bytes(value: Uint8Array): Value {
+    if (this.#isLearning) return value;
+    const text = utf8.decode(value);
+    const before = this.values;
+    if (this.text(text) === text) return value;
+    this.values = before;
+    return this.#replaced(value);
   }
 
   #map(map: { readonly [name: string]: Value }, outer: string | undefined, isOwn: boolean): Value {
     const key = !isOwn && typeof map.key === 'string' ? map.key : outer;
     const entries = Object.entries(map).map(([name, value]): [string, Value] => {
       if (!isOwn) {
-        if (STRUCTURE.has(name) && typeof value === 'string') return [name, value];
+        if (STRUCTURE.has(name) && isText(value)) return [name, value];
         const isRecord = OWN.has(name) && typeof value === 'object' && value !== null && !Array.isArray(value);
-        return [name, this.#part(value, key, isRecord)];
+        return [name, this.#part(value, key, isRecord, name)];
       }
-      return [name, this.#isSecret(name, key) ? this.#replaced(value) : this.#part(value, key, true)];
+      // A map may be by what is secret, such as tokens.
+      const shown = this.text(name);
+      return [shown, this.#isSecret(name, key) ? this.#replaced(value) : this.#part(value, key, true, name)];
     });
     return Object.fromEntries(entries);
   }
@@ -121,29 +190,57 @@ class Redaction {
     this.values++;
     const text =
       typeof value === 'string' ? value : value instanceof Uint8Array ? value.join(',') : JSON.stringify(value);
+    if (this.#isLearning) this.#known.learn(value);
     return this.#pseudonym(text);
   }
 
-  #text(text: string): string {
-    let redacted = text;
+  /** At most `max` UTF-16 units, where it is not longer already: a pseudonym may be longer than what it stands for. */
+  text(text: string, max = Number.POSITIVE_INFINITY): string {
+    if (this.#isLearning) return text;
+    let redacted = this.#known.replaced(text, (secret) => this.#counted(secret));
     for (const pattern of this.#patterns) {
       const matcher = pattern.matcher(redacted);
       let result = '';
       let from = 0;
       while (matcher.find()) {
         if (matcher.end() === matcher.start()) continue;
-        this.values++;
-        result +=
-          redacted.slice(from, matcher.start()) + this.#pseudonym(redacted.slice(matcher.start(), matcher.end()));
+        result += redacted.slice(from, matcher.start()) + this.#counted(redacted.slice(matcher.start(), matcher.end()));
         from = matcher.end();
       }
       redacted = result + redacted.slice(from);
     }
-    return redacted;
+    return redacted === text ? text : fitText(redacted, Math.max(max, text.length));
+  }
+
+  #counted(secret: string): string {
+    this.values++;
+    return this.#pseudonym(secret);
   }
 }
 
-/** Fields of trace records that name replicas, keys and hashes, and must stay what they are. */
+/** UTF-16 units that texts of trace records may have, by the field; where one is not here, it may have that many at least. */
+const LIMITS: Readonly<Record<string, number>> = {
+  text: 10_000,
+  message: 2_000,
+  file: 1_000,
+  detail: 500,
+  names: 256,
+  field: 256,
+  reason: 200,
+  title: 200,
+  device: 200,
+  view: 200,
+  player: 80,
+  policy: 80,
+  command: 80,
+};
+const LIMIT = 40;
+
+function isText(value: Value): boolean {
+  return typeof value === 'string' || (Array.isArray(value) && value.every((one) => typeof one === 'string'));
+}
+
+/** Fields of trace records that name replicas, keys and hashes or have one of a few words, and must stay what they are. */
 const STRUCTURE: ReadonlySet<string> = new Set([
   'kind',
   'op',
@@ -164,6 +261,16 @@ const STRUCTURE: ReadonlySet<string> = new Set([
   'against',
   'winner',
   'proposer',
+  'reachable',
+  'members',
+  'role',
+  'phase',
+  'level',
+  'state',
+  'stalls',
+  'answer',
+  'method',
+  'origin',
 ]);
 
 /** Fields of trace records that hold a record of the session, or some fields of one. */
