@@ -1,4 +1,3 @@
-import { Opcode } from '@mcap/core';
 import { describe, expect, test } from 'vitest';
 import { StateRoot } from '../../merkle/index.ts';
 import { zstdCompression } from '../../node/compression.ts';
@@ -6,13 +5,13 @@ import { compactTexts } from '../../replay/batches.ts';
 import { BatchBuilder } from '../../replay/compact-inputs.ts';
 import { type Change, type RecordKey, recordKey, replicaId, type SyncRecord } from '../../state/index.ts';
 import { TRACE_VERSION, type TraceBody, type TraceHeader, type TraceRecord } from '../../trace/index.ts';
-import { decompressChunk, portableZstd } from '../compression.ts';
+import { portableZstd } from '../compression.ts';
 import type { OpenCapture } from '../engine.ts';
 import { openFiledIndex } from '../index-file.ts';
-import { eachRecord, parseAttachment, parseChunkHead } from '../mcap-parse.ts';
 import { memorySink, memorySource } from '../memory-bytes.ts';
 import { openCapture } from '../reader.ts';
 import { CaptureMaker, isRedacted, mergedHeader, redactCapture, redactedHeader } from './index.ts';
+import { isIn, unpacked, waysOf } from './unpacked.test-helper.ts';
 
 const server = replicaId('server');
 const viewer = replicaId('viewer');
@@ -37,55 +36,6 @@ async function made(
   await fill(maker);
   await maker.end();
   return { bytes: sink.bytes(), capture: await openCapture(memorySource(sink.bytes())) };
-}
-
-/** All that a file holds, unpacked: chunks, attachments with each page and blob in them, and all around. */
-function unpacked(file: Uint8Array): Buffer {
-  const parts: Uint8Array[] = [file];
-  eachRecord(file.subarray(8), (opcode, content) => {
-    if (opcode === Opcode.CHUNK) {
-      const { compression, dataOffset, dataLength, uncompressedSize } = parseChunkHead(content);
-      const data = content.subarray(dataOffset, dataOffset + dataLength);
-      parts.push(decompressChunk(data, compression, uncompressedSize, 0, portableZstd));
-    } else if (opcode === Opcode.ATTACHMENT) parts.push(...frames(parseAttachment(content)!.data));
-  });
-  return Buffer.concat(parts);
-}
-
-/** Whatever is packed in bytes: u8 1, u32 size and one zstd frame each, which ends where the next begins. */
-function frames(data: Uint8Array): Uint8Array[] {
-  const bytes = Buffer.from(data);
-  const magic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
-  const starts: number[] = [];
-  for (let at = bytes.indexOf(magic, 5); at >= 0; at = bytes.indexOf(magic, at + 1)) {
-    if (bytes[at - 5] === 1) starts.push(at);
-  }
-  return starts.flatMap((start, at) => {
-    const size = bytes.readUInt32LE(start - 4);
-    for (let end = (starts[at + 1] ?? bytes.length + 5) - 5; end > start; end--) {
-      try {
-        return [decompressChunk(bytes.subarray(start, end), 'zstd', size, 0, portableZstd)];
-      } catch {
-        // A page that is not packed lies behind this one.
-      }
-    }
-    throw new Error(`nothing can be unpacked at ${start}`);
-  });
-}
-
-/** The ways in which a text may stand among bytes. */
-function waysOf(text: string): string[] {
-  const bytes = Buffer.from(text);
-  const base64 = [0, 1, 2].map((shift) =>
-    Buffer.concat([Buffer.alloc(shift), bytes])
-      .toString('base64')
-      .slice(4, -4),
-  );
-  return [text, text.toUpperCase(), bytes.toString('hex'), bytes.toString('utf16le'), ...base64];
-}
-
-function isIn(haystack: Buffer, text: string): boolean {
-  return waysOf(text).some((way) => haystack.includes(Buffer.from(way)));
 }
 
 const CANARY = 'canary-that-nobody-may-see';
