@@ -105,6 +105,16 @@ describe('a batch of trace records', () => {
     expect(seqs).toEqual(listened.map((record) => record.seq));
   });
 
+  test('to more than one list of receivers has room for goes in several lists', () => {
+    const to = Array.from({ length: 70_000 }, (_, at) => replicaId(`c${at}`));
+    const { batches } = bothWays([
+      { sends: { sender: server, to, type: 'EVENT', sequence: 1 }, cause: [], wire: Uint8Array.of(1) },
+    ]);
+    const records = batches.flatMap(recordsOfBatch);
+    expect(records).toHaveLength(70_000);
+    expect(decodeTraceRecord(records.at(-1)!)).toMatchObject({ seq: 70_000, body: { to: 'c69999' } });
+  });
+
   test('takes nothing of a record that cannot be encoded', () => {
     const batch = new RecordBatch();
     batch.add(log(1));
@@ -138,6 +148,22 @@ describe('a batch from elsewhere', () => {
     ['a frame that is no bytes', ofValues(sends(names, 'text'))],
     ['a sender that is no name', ofValues([1, 2, '', names, 'EVENT', 9, [], new Uint8Array(1)])],
     ['a list longer than itself', Uint8Array.from([0xdd, 0xff, 0xff, 0xff, 0xff])],
+    [
+      'more records than anybody tells at once',
+      new Uint8Array(2 * 1_000_002).map((_, at) => (at % 2 === 0 ? 0xc4 : 0)),
+    ],
+    [
+      'more receivers than anybody has',
+      Uint8Array.from(
+        [...Array.from({ length: 20 })].flatMap(() => [
+          ...packMsgpack(sends(Array.from({ length: 60_000 }, () => 'a'))),
+        ]),
+      ),
+    ],
+    [
+      'numbers that are too high',
+      ofValues([Number.MAX_SAFE_INTEGER - 1, 2, server, names, 'EVENT', 9, [], new Uint8Array(1)]),
+    ],
     ['a cut one', ofValues(sends(names)).subarray(0, -1)],
     [
       'one that stands for far more than it is',

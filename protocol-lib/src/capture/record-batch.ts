@@ -87,7 +87,7 @@ export class RecordBatch {
     const each = SEND_BYTES + wire.length + cause.length * 9;
     // One at least: a frame that is larger than all there may be is told as it is.
     const room = Math.max(1, Math.floor((EXPANDED_FULL_BYTES * 2 - this.#expanded) / each));
-    const until = Math.min(sends.to.length, from + room);
+    const until = Math.min(sends.to.length, from + Math.min(room, AUDIENCE_MAX));
     const to = from === 0 && until === sends.to.length ? sends.to : sends.to.slice(from, until);
     const known = this.#audience(to);
     beginWriting();
@@ -147,14 +147,22 @@ function isSame(left: readonly ReplicaId[], right: readonly ReplicaId[]): boolea
   return true;
 }
 
-const audienceSchema = array(replicaIdSchema, 65_535);
+/** Records of one batch: a view of a record is far larger than the shortest record. */
+const RECORDS_MAX = 1_000_000;
+/** Receivers of one frame, and causes, at most: what is longer is refused before it is read. */
+const AUDIENCE_MAX = 65_535;
+const CAUSES_MAX = 1_000;
+/** Names in all lists of receivers of one batch. */
+const NAMES_MAX = 1_000_000;
+
+const audienceSchema = array(replicaIdSchema, AUDIENCE_MAX);
 const sendsSchema = object({
   seq: uint,
   time: uint,
   sender: replicaIdSchema,
   type: string(40),
   sequence: uint,
-  cause: array(uint, 1_000),
+  cause: array(uint, CAUSES_MAX),
   wire: bytes(),
 });
 
@@ -168,9 +176,10 @@ export function recordsOfBatch(batch: Uint8Array): Uint8Array[] {
   const cursor = new MsgpackCursor();
   cursor.reset(batch, 0, batch.length);
   const records: Uint8Array[] = [];
-  const audiences: ReplicaId[][] = [];
+  const audiences: Audiences = { lists: [], names: 0 };
   let expanded = 0;
   while (cursor.offset < batch.length) {
+    if (records.length > RECORDS_MAX) throw malformed(`more than ${RECORDS_MAX} records`, cursor.offset);
     const tag = cursor.peek();
     if (tag >= 0xc4 && tag <= BIN_32) {
       const length = cursor.binary();
@@ -182,9 +191,17 @@ export function recordsOfBatch(batch: Uint8Array): Uint8Array[] {
     if (expanded > EXPANDED_MAX_BYTES && to.length > 1) {
       throw malformed(`a batch stands for more than ${EXPANDED_MAX_BYTES} bytes of records`, cursor.offset);
     }
+    if (!Number.isSafeInteger(sends.seq + to.length))
+      throw malformed('numbers of records that are too high', cursor.offset);
     for (const record of sendRecords(sends, to)) records.push(record);
   }
   return records;
+}
+
+/** The lists of receivers that a batch has had so far, and how many names there are in them. */
+interface Audiences {
+  readonly lists: (readonly ReplicaId[])[];
+  names: number;
 }
 
 interface Sends {
@@ -197,7 +214,7 @@ interface Sends {
   readonly wire: Uint8Array;
 }
 
-function takeSends(cursor: MsgpackCursor, audiences: ReplicaId[][]): Sends & { readonly to: readonly ReplicaId[] } {
+function takeSends(cursor: MsgpackCursor, audiences: Audiences): Sends & { readonly to: readonly ReplicaId[] } {
   const { offset } = cursor;
   if (cursor.array() !== SENDS_FIELDS) throw malformed('neither a record nor sends', offset);
   const seq = cursor.uint();
@@ -206,25 +223,34 @@ function takeSends(cursor: MsgpackCursor, audiences: ReplicaId[][]): Sends & { r
   const to = takeAudience(cursor, audiences);
   const type = cursor.string();
   const sequence = cursor.uint();
-  const cause = Array.from({ length: cursor.array() }, () => cursor.uint());
+  const cause = takeList(cursor, CAUSES_MAX, () => cursor.uint());
   const length = cursor.binary();
   const wire = cursor.bytes.subarray(cursor.offset - length, cursor.offset);
   const sends = sendsSchema.parse({ seq, time, sender, type, sequence, cause, wire }, `sends ${seq}`);
   return { ...sends, to };
 }
 
-function takeAudience(cursor: MsgpackCursor, audiences: ReplicaId[][]): readonly ReplicaId[] {
+function takeAudience(cursor: MsgpackCursor, audiences: Audiences): readonly ReplicaId[] {
   const { offset } = cursor;
   const tag = cursor.peek();
   if ((tag >= 0x90 && tag < 0xa0) || tag === 0xdc || tag === 0xdd) {
-    const names = Array.from({ length: cursor.array() }, () => cursor.string());
+    const names = takeList(cursor, AUDIENCE_MAX, () => cursor.string());
     const audience = audienceSchema.parse(names, 'receivers');
-    audiences.push(audience);
+    audiences.lists.push(audience);
+    audiences.names += audience.length + 1;
+    if (audiences.names > NAMES_MAX) throw malformed('too many receivers', offset);
     return audience;
   }
-  const known = audiences[cursor.uint()];
+  const known = audiences.lists[cursor.uint()];
   if (!known) throw malformed('receivers that were not named', offset);
   return known;
+}
+
+function takeList<T>(cursor: MsgpackCursor, max: number, take: () => T): T[] {
+  const { offset } = cursor;
+  const length = cursor.array();
+  if (length > max) throw malformed(`a list of ${length}, of ${max} at most`, offset);
+  return Array.from({ length }, take);
 }
 
 /** The `send` records as `encodeTraceRecord` gives them, each a view of one memory; what they have in common is written once. */
