@@ -34,7 +34,7 @@ const AMBIENT = new Set(
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'protocol-lib': [],
   'sample-server': ['@syncscope/protocol'],
-  webview: ['@syncscope/protocol'],
+  webview: ['@syncscope/protocol', '@syncscope/sample-server'],
   extension: ['@syncscope/protocol', '@syncscope/inspector', '@syncscope/sample-server'],
 };
 
@@ -43,6 +43,12 @@ const CONFINED: ReadonlyArray<{ readonly name: RegExp; readonly within: RegExp; 
   { name: /^@vscode\/webview-ui-toolkit/, within: /^webview\/src\/ui\//, where: 'webview/src/ui' },
   { name: /^vscode$/, within: /^extension\//, where: 'extension' },
   { name: /^(react|react-dom)(\/|$)/, within: /^webview\/src\//, where: 'webview/src' },
+  // The command runs recordings of its sessions again; the page has nothing to do with them.
+  {
+    name: /^@syncscope\/sample-server/,
+    within: /^(webview\/host|extension|sample-server|scripts)\//,
+    where: 'webview/host and the extension',
+  },
   { name: /^idb$/, within: /^protocol-lib\/src\/browser\//, where: 'protocol-lib/src/browser' },
   {
     name: /^ws$/,

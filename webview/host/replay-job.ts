@@ -10,6 +10,7 @@ import {
 } from '@syncscope/protocol/replay';
 import { type SessionCode, type Shrunk, shrinkCapture } from '@syncscope/protocol/shrink';
 import { simulatedDefinition, simulatedGroup } from '@syncscope/protocol/simulator';
+import { sampleGroup } from '@syncscope/sample-server/groups';
 import { withCapture } from './capture-file.ts';
 
 /** An app's code, as far as it is at hand. */
@@ -38,7 +39,10 @@ export function runJob(
 ): Promise<ReplayAnswer> {
   return withCapture(job.file, async (capture) => {
     const { header } = await capture.info();
-    const code: AppCode = given ?? { definition: simulatedDefinition(header), group: simulatedGroup(header) };
+    const code: AppCode = given ?? {
+      definition: simulatedDefinition(header),
+      group: simulatedGroup(header) ?? sampleGroup(header),
+    };
     switch (job.kind) {
       case 'replay': {
         const { from, to } = job;

@@ -3,8 +3,8 @@ import { SyncError } from '../errors/index.ts';
 import { StateRoot } from '../merkle/index.ts';
 import type { BodyOf, MessageOf } from '../messages/index.ts';
 import type { SharedState } from '../presence/index.ts';
-import { fitText } from '../schema/index.ts';
-import type { Change, RecordKey, ReplicaId, SyncRecord } from '../state/index.ts';
+import { array, fitText, type Infer, object, string, uint } from '../schema/index.ts';
+import { type Change, type RecordKey, type ReplicaId, replicaIdSchema, type SyncRecord } from '../state/index.ts';
 import { closedTap, type Tap } from '../trace/index.ts';
 
 /** What every CRDT of this library that is made of joined records can do. */
@@ -25,8 +25,23 @@ export interface CrdtReplicaOptions<S extends JoinedState> {
   /** What was seen of everybody by the time of `state`, its own operations included. Empty by default. */
   readonly vector?: VersionVector;
   readonly tap?: Tap;
+  /** Where another one was. */
+  readonly standing?: CrdtStanding;
   readonly writersOf?: (key: RecordKey, record: SyncRecord) => readonly ReplicaId[];
 }
+
+/** What a replica holds beside its state and vector, for another one to go on from. */
+export const crdtStandingSchema = object({
+  version: uint,
+  writers: array(
+    object({
+      replica: replicaIdSchema,
+      held: array(uint),
+      hashes: array(object({ counter: uint, hash: string(200) })),
+    }),
+  ),
+});
+export type CrdtStanding = Infer<typeof crdtStandingSchema>;
 
 /** Operations of one writer that may wait for those before them. */
 const MAX_HELD = 1_024;
@@ -53,7 +68,7 @@ export class CrdtReplica<S extends JoinedState> implements SharedState {
   readonly #tap: Tap;
   readonly #writers = new Map<ReplicaId, Writer>();
   #vector: VersionVector;
-  #version = 0;
+  #version: number;
 
   constructor(options: CrdtReplicaOptions<S>) {
     this.replica = options.replica;
@@ -62,6 +77,21 @@ export class CrdtReplica<S extends JoinedState> implements SharedState {
     this.#vector = options.vector ?? VersionVector.empty;
     this.#tap = options.tap ?? closedTap;
     if (options.writersOf) this.writersOf = options.writersOf;
+    const { version, writers } = options.standing ?? { version: 0, writers: [] };
+    this.#version = version;
+    for (const { replica, held, hashes } of writers) {
+      const known = new Map(hashes.map(({ counter, hash }) => [counter, hash]));
+      this.#writers.set(replica, { held: new Set(held), hashes: known });
+    }
+  }
+
+  get standing(): CrdtStanding {
+    const writers = Array.from(this.#writers, ([replica, { held, hashes }]) => ({
+      replica,
+      held: [...held],
+      hashes: Array.from(hashes, ([counter, hash]) => ({ counter, hash })),
+    }));
+    return { version: this.#version, writers };
   }
 
   root(): StateRoot {

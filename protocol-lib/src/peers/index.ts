@@ -1,5 +1,12 @@
 export * from './consensus/index.ts';
-export { CrdtReplica, type CrdtReplicaOptions, type JoinedState, type OperationOutcome } from './crdt-replica.ts';
+export {
+  CrdtReplica,
+  type CrdtReplicaOptions,
+  type CrdtStanding,
+  crdtStandingSchema,
+  type JoinedState,
+  type OperationOutcome,
+} from './crdt-replica.ts';
 export { BaseRepair, prefersTheirs, type StatedBase } from './divergence.ts';
 export { type Checkpoint, PeerHistory } from './history.ts';
 export { KeepFirst } from './keep-first.ts';

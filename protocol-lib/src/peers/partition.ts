@@ -1,8 +1,9 @@
-import type { VersionVector } from '../clock/index.ts';
+import { VersionVector } from '../clock/index.ts';
 import type { MutationOutcome } from '../conflict/index.ts';
 import { milliseconds } from '../ports/index.ts';
-import type { ReplicaId } from '../state/index.ts';
-import type { MutationId } from '../trace/index.ts';
+import { array, boolean, finite, type Infer, literal, nullable, object, string } from '../schema/index.ts';
+import { type ReplicaId, replicaIdSchema } from '../state/index.ts';
+import { type MutationId, vectorSchema } from '../trace/index.ts';
 
 /**
  * How much of the group a replica can reach. `minority`: some are isolated, and we are with the majority. `split`: no majority is
@@ -65,6 +66,23 @@ interface Merge {
   readonly peers: ReadonlySet<Peer>;
 }
 
+export const partitionStandingSchema = object({
+  peers: array(
+    object({
+      replica: replicaIdSchema,
+      heardAt: nullable(finite),
+      shared: vectorSchema,
+      isReached: boolean,
+      isDiverged: boolean,
+    }),
+  ),
+  merge: nullable(object({ divergence: vectorSchema, ours: vectorSchema, peers: array(replicaIdSchema) })),
+  state: literal('connected', 'minority', 'split', 'merging'),
+  reachable: string(),
+  startedAt: nullable(finite),
+});
+export type PartitionStanding = Infer<typeof partitionStandingSchema>;
+
 /** What the manager must know of the replica that it belongs to. */
 export interface PartitionPorts {
   readonly vector: VersionVector;
@@ -106,6 +124,45 @@ export class PartitionRecoveryManager {
       this.#peers.set(member, { heardAt: undefined, shared: ports.vector, isReached: true, isDiverged: false });
     }
     this.#reachable = this.#reached().join(' ');
+  }
+
+  /** Where it is, for another one to {@link resume} from; its reports are not in it. */
+  get standing(): PartitionStanding {
+    const merge = this.#merge;
+    const isMerging = (peer: Peer): boolean => merge?.peers.has(peer) === true;
+    return {
+      peers: Array.from(this.#peers, ([replica, { heardAt, shared, ...rest }]) => {
+        return { replica, ...rest, heardAt: heardAt ?? null, shared: shared.entries() };
+      }),
+      merge: merge
+        ? {
+            divergence: merge.divergence.entries(),
+            ours: merge.ours.entries(),
+            peers: [...this.#peers].filter(([, peer]) => isMerging(peer)).map(([replica]) => replica),
+          }
+        : null,
+      state: this.#state,
+      reachable: this.#reachable,
+      startedAt: this.#startedAt ?? null,
+    };
+  }
+
+  /** Goes on where another one of the same members was; for one that has heard nothing yet. */
+  resume({ peers, merge, state, reachable, startedAt }: PartitionStanding): void {
+    for (const { replica, heardAt, shared, isReached, isDiverged } of peers) {
+      const vector = VersionVector.from(shared);
+      this.#peers.set(replica, { heardAt: heardAt ?? undefined, shared: vector, isReached, isDiverged });
+    }
+    this.#merge = merge
+      ? {
+          divergence: VersionVector.from(merge.divergence),
+          ours: VersionVector.from(merge.ours),
+          peers: new Set(merge.peers.flatMap((replica) => this.#peers.get(replica) ?? [])),
+        }
+      : undefined;
+    this.#state = state;
+    this.#reachable = reachable;
+    this.#startedAt = startedAt ?? undefined;
   }
 
   get view(): PartitionView {

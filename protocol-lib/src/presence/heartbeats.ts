@@ -9,6 +9,7 @@ import { type Reconciliation, type Standing, standingNow, standingOf, type ToPee
 import { Reconciler } from './reconciler.ts';
 import { PresenceRoster, type Transition } from './roster.ts';
 import type { SharedState } from './shared-state.ts';
+import type { HeartbeatsStanding } from './standing.ts';
 import { PRESENCE_DEFAULTS, type PresenceTimeouts } from './timeouts.ts';
 
 export interface HeartbeatsOptions {
@@ -82,6 +83,33 @@ export class Heartbeats {
   /** How differences with others were settled, oldest first; the last {@link HeartbeatsOptions.reports}. */
   get reports(): readonly Reconciliation[] {
     return this.#reconciler.reports;
+  }
+
+  /** Where it is, for others to {@link resume} from; undefined in the middle of an exchange, and once it has left. */
+  get standing(): HeartbeatsStanding | undefined {
+    const lastExchange = this.#reconciler.standing;
+    if (lastExchange === undefined || this.#hasLeft) return undefined;
+    const { activity, hasMedia, metadata } = this;
+    return {
+      activity,
+      hasMedia,
+      metadata,
+      peers: [...this.#peers],
+      differing: Array.from(this.#differingSince, ([replica, since]) => ({ replica, since })),
+      nextBeat: this.#nextBeat,
+      lastExchange,
+      roster: this.roster.standing,
+    };
+  }
+
+  /** Goes on where others were; for heartbeats that have not begun. */
+  resume({ activity, hasMedia, metadata, peers, differing, nextBeat, lastExchange, roster }: HeartbeatsStanding): void {
+    Object.assign(this, { activity, hasMedia, metadata });
+    for (const peer of peers) this.#peers.add(peer);
+    for (const { replica, since } of differing) this.#differingSince.set(replica, since);
+    this.#nextBeat = nextBeat;
+    this.#reconciler.resume(lastExchange);
+    this.roster.resume(roster);
   }
 
   /** A way to a peer is open: it gets a heartbeat at once. */

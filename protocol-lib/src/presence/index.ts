@@ -9,4 +9,5 @@ export {
   type Transition,
 } from './roster.ts';
 export type { SharedState } from './shared-state.ts';
+export { type HeartbeatsStanding, heartbeatsStandingSchema } from './standing.ts';
 export { compressed, PRESENCE_DEFAULTS, type PresenceTimeouts } from './timeouts.ts';

@@ -58,6 +58,16 @@ export class Reconciler {
     return this.#reports;
   }
 
+  /** The number of the last exchange that was begun here; undefined while one goes on. */
+  get standing(): number | undefined {
+    return this.#exchanges.size === 0 ? this.#lastExchange : undefined;
+  }
+
+  /** Goes on where another one was; for one that has begun no exchange. */
+  resume(lastExchange: number): void {
+    this.#lastExchange = lastExchange;
+  }
+
   has(peer: ReplicaId): boolean {
     return this.#exchanges.has(peer);
   }

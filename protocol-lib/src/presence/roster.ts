@@ -1,6 +1,7 @@
-import type { VersionVector } from '../clock/index.ts';
+import { VersionVector } from '../clock/index.ts';
 import { SyncError } from '../errors/index.ts';
 import type { ReplicaId, SyncRecord } from '../state/index.ts';
+import type { RosterStanding } from './standing.ts';
 import { PRESENCE_DEFAULTS, type PresenceTimeouts } from './timeouts.ts';
 
 /**
@@ -73,6 +74,22 @@ export class PresenceRoster {
     this.#timeouts = { ...PRESENCE_DEFAULTS, ...options.timeouts };
     this.#media = options.media ?? 'media';
     this.#maxMembers = options.maxMembers ?? 10_000;
+  }
+
+  /** All that it knows, in the order in which it got to know them. */
+  get standing(): RosterStanding[] {
+    return Array.from(this.#entries.values(), ({ lastMedia, vector, ...entry }) => ({
+      ...entry,
+      vector: vector.entries(),
+      ...(lastMedia === undefined ? {} : { lastMedia }),
+    }));
+  }
+
+  /** Goes on where another one was; for one that knows nobody. */
+  resume(standing: readonly RosterStanding[]): void {
+    for (const { vector, lastMedia, ...entry } of standing) {
+      this.#entries.set(entry.replica, { ...entry, lastMedia, vector: VersionVector.from(vector) });
+    }
   }
 
   /** Everybody known, those that left included, ascending by replica. */

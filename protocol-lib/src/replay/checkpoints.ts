@@ -44,6 +44,7 @@ function isBeginning(input: Input, isFirst: boolean): boolean {
     case 'client':
     case 'authorityStands':
     case 'clientStands':
+    case 'nodeStands':
       return true;
     default:
       return false;

@@ -1,7 +1,7 @@
 import { toHex } from '../bytes/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import { type GroupDefinition, type GroupFrame, GroupMachines } from './group-machines.ts';
-import type { InputOf } from './inputs.ts';
+import type { Input, InputOf } from './inputs.ts';
 import type { Arrival, Travelled } from './journey.ts';
 import { frameOf } from './machines.ts';
 import type { Step } from './steps.ts';
@@ -42,6 +42,11 @@ export class Ways {
   }
 }
 
+/** Whether a life of a node begins with it, as far as these machines know: one that stands where it is known to be goes on. */
+export function isBeginning({ op, replica }: Input, machines: GroupMachines): boolean {
+  return op === 'node' || (op === 'nodeStands' && !machines.has(replica));
+}
+
 /** Runs the recording once, to know which frame each arrival was and how long it had been on its way. */
 export function groupBaseline(steps: readonly Step[], definition: GroupDefinition): GroupBaseline {
   const journeys = new Map<string, GroupJourney>();
@@ -56,7 +61,7 @@ export function groupBaseline(steps: readonly Step[], definition: GroupDefinitio
   for (const [index, step] of steps.entries()) {
     const { input, records, time } = step;
     if (input === undefined) continue;
-    if (input.op === 'node') ways.begun(input.replica);
+    if (isBeginning(input, machines)) ways.begun(input.replica);
     if (input.op === 'take') {
       const known = arrived(step, input);
       const isBrought = known !== undefined || frameOf(records) !== undefined;

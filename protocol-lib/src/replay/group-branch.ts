@@ -5,7 +5,7 @@ import { type ReplicaId, replicaId } from '../state/index.ts';
 import { TraceHub, type TraceRecord } from '../trace/index.ts';
 import type { Branch, BranchOptions } from './branch.ts';
 import { checkEdits, type Edit, editText } from './edits.ts';
-import { type GroupBaseline, type GroupJourney, groupBaseline, Ways } from './group-baseline.ts';
+import { type GroupBaseline, type GroupJourney, groupBaseline, isBeginning, Ways } from './group-baseline.ts';
 import { type GroupFrame, GroupMachines, needsGroup } from './group-machines.ts';
 import type { Input, InputOf } from './inputs.ts';
 import { InputJournal } from './journal.ts';
@@ -147,6 +147,8 @@ class GroupBranchRun {
         const contents = this.#machines.durable(input.replica);
         return input.contents && contents ? { ...input, contents } : input;
       }
+      case 'nodeStands':
+        return this.#machines.has(input.replica) ? undefined : input;
       case 'flushed':
         return this.#machines.waiting(input.replica) > 0 ? input : undefined;
       default:
@@ -161,7 +163,7 @@ class GroupBranchRun {
       return;
     }
     this.#clocks.set(input.replica, { time: this.#clock.time, now: input.now });
-    if (input.op === 'node') this.#ways.begun(input.replica);
+    if (isBeginning(input, this.#machines)) this.#ways.begun(input.replica);
     this.#isFrameTold = false;
     const work = (): GroupFrame[] => this.#machines.apply(input, records, frame);
     const sent = this.#journal.note(work, () => this.#written(input, frame));

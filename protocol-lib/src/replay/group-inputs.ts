@@ -17,6 +17,17 @@ export const groupInputs = {
     made: string(100_000_000),
     contents: optional(bytes(1024 * 1024 * 1024)),
   }),
+  /**
+   * A node that runs already, as it is between two inputs: a recording that began in the middle of its session goes on from here. `standing` is what its
+   * definition makes it again from, in bytes of its own.
+   */
+  nodeStands: object({
+    ...head,
+    session: string(200),
+    members: array(replicaIdSchema, 10_000),
+    made: string(100_000_000),
+    standing: bytes(1024 * 1024 * 1024),
+  }),
   /** A frame came over the link of `from`, or over a bus that many speak on. `frame` where no record of the trace has it. */
   take: object({ ...head, from: nullable(replicaIdSchema), frame: optional(bytes()) }),
   /** Something was done to the node that its definition knows by this name: somebody wants something, a fault strikes. */

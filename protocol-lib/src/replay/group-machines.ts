@@ -47,9 +47,10 @@ export interface GroupMerge {
 export interface GroupDefinition {
   /**
    * A node that begins. `made` is what the recording's driver wrote down of what it is made of; `before` the node of the same name that
-   * was there before, whose memory it may take over where the real one did.
+   * was there before, whose memory it may take over where the real one did. With `standing`, it goes on from there, says nothing of it, and ends
+   * with `REPLAY_INPUT_UNFIT` where it cannot.
    */
-  open(ports: GroupPorts, made: Value, before: GroupNode | undefined): GroupNode;
+  open(ports: GroupPorts, made: Value, before: GroupNode | undefined, standing?: Uint8Array): GroupNode;
   /** Where its nodes are peers that write and merge. */
   readonly merge?: GroupMerge;
 }
@@ -135,7 +136,9 @@ export class GroupMachines {
       else this.#drawn.set(input.replica, [input.value]);
       return [];
     }
-    if (input.op === 'node') this.#open(input);
+    // One that is run again already needs not be told where it stands; in a branch it may stand elsewhere.
+    if (input.op === 'nodeStands' && this.has(input.replica)) return [];
+    if (input.op === 'node' || input.op === 'nodeStands') this.#open(input);
     else this.#hand(input, frame);
     // A recorded number is for the input that it was drawn in.
     this.#drawn.delete(input.replica);
@@ -144,8 +147,10 @@ export class GroupMachines {
     return sent;
   }
 
-  #open(input: InputOf<'node'>): void {
-    const { replica, session, members, now, made, contents = NO_BYTES } = input;
+  #open(input: InputOf<'node' | 'nodeStands'>): void {
+    const { replica, session, members, now, made } = input;
+    const { contents = NO_BYTES } = input.op === 'node' ? input : {};
+    const standing = input.op === 'nodeStands' ? input.standing : undefined;
     const before = this.#lives.get(replica)?.node;
     const clock = { time: now };
     const disk = new ReplayDisk(contents, () => this.#watch.onFlush?.(replica));
@@ -168,11 +173,11 @@ export class GroupMachines {
         if (this.#lives.get(replica)?.disk === disk) this.#sent.push({ from: replica, to, frame });
       },
     };
-    const node = this.#definition.open(ports, parseArguments(made), before);
+    const node = this.#definition.open(ports, parseArguments(made), before, standing);
     this.#lives.set(replica, { ...life, node });
   }
 
-  #hand(input: Exclude<Input, InputOf<'node' | 'drawn'>>, frame: Uint8Array | undefined): void {
+  #hand(input: Exclude<Input, InputOf<'node' | 'nodeStands' | 'drawn'>>, frame: Uint8Array | undefined): void {
     const life = this.#lives.get(input.replica);
     if (!life) {
       const text = `something was done to ${input.replica} before it began`;

@@ -24,6 +24,16 @@ export class InputJournal {
     this.#witness = witness;
   }
 
+  /** Whether anybody listens: inputs are lost else. */
+  get isOpen(): boolean {
+    return this.#hub.isOpen;
+  }
+
+  /** Lets go of what waits: it was done before anybody listened who listens now. */
+  forget(): void {
+    this.#waiting = [];
+  }
+
   /** Runs `work`, which hands `input` to a state machine, and writes down that it did. */
   run<T>(input: Input, work: () => T): T {
     if (!this.#hub.isOpen) return work();

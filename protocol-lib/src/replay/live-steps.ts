@@ -51,7 +51,8 @@ export function compactSteps(
   return [...steps, ...records.slice(at).map(alone), { input: undefined, records: [], time }];
 }
 
-function alone(placed: Placed): Step {
+/** A record that nothing is known to have made. */
+export function alone(placed: Placed): Step {
   return { input: undefined, records: [placed], time: placed.record.time };
 }
 

@@ -2,8 +2,9 @@ import type { OpenCapture } from '../capture/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import type { TraceBodyOf, TraceHeader, TraceRecord } from '../trace/index.ts';
 import { BatchReader, isInputs } from './batches.ts';
+import { groupSteps, isAttachedGroup } from './group-steps.ts';
 import type { Input } from './inputs.ts';
-import { compactSteps, isLive, liveSteps } from './live-steps.ts';
+import { alone, compactSteps, isLive, liveSteps } from './live-steps.ts';
 
 /** A record and where it stands in its capture. */
 export interface Placed {
@@ -67,6 +68,12 @@ export function stepsOf(trace: readonly Placed[]): Step[] {
       open = [];
       continue;
     }
+    // The first of a capture that began between the records of an input is of what was before it.
+    if (batch.count > open.length && steps.length === 0) {
+      steps.push(...open.map(alone));
+      open = [];
+      continue;
+    }
     if (batch.count > open.length) {
       const text = `the inputs in record ${placed.record.seq} speak of ${batch.count} records, of which ${open.length} are there`;
       throw new SyncError('REPLAY_INPUTS_DAMAGED', text, { origin: 'capture' });
@@ -88,6 +95,7 @@ export function stepsOf(trace: readonly Placed[]): Step[] {
     if (!known.some(({ input }) => input)) throw missing('it does not say where any of its endpoints stood');
     return withTimes(known);
   }
+  if (isAttachedGroup(steps)) return withTimes(groupSteps(steps));
   const beginning = steps.find(({ input }) => input !== undefined);
   const op = beginning?.input?.op;
   // A node may draw while it begins.
@@ -108,7 +116,7 @@ function taken(reader: BatchReader, { record }: Placed, isFirst: boolean): Retur
 /** Whether the steps are those of a session without an authority. */
 export function isGroup(steps: readonly Step[]): boolean {
   const beginning = steps.find(({ input }) => input !== undefined && input.op !== 'drawn');
-  return beginning?.input?.op === 'node';
+  return beginning?.input?.op === 'node' || beginning?.input?.op === 'nodeStands';
 }
 
 /** Whether a trace holds inputs; those of a running session that was attached to later do not. */

@@ -66,6 +66,7 @@ const BOUND: readonly string[] = [
   'arrival',
   'delivery',
   'node',
+  'nodeStands',
   'take',
   'drawn',
   'flushed',

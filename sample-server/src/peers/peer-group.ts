@@ -1,13 +1,24 @@
 import { SyncError } from '@syncscope/protocol/errors';
 import { milliseconds } from '@syncscope/protocol/ports';
 import type { GroupDefinition, GroupNode, GroupPorts } from '@syncscope/protocol/replay';
-import { boolean, finite, object, string, uint } from '@syncscope/protocol/schema';
+import { boolean, bytes, finite, type Infer, object, optional, string, uint } from '@syncscope/protocol/schema';
 import type { Change, ReplicaId, Value } from '@syncscope/protocol/state';
 import type { PeerNode, PeerScenario } from './peer-scenario.ts';
 import { BEGINS } from './skewed-clock.ts';
+import { unpackContents, unpackStanding } from './standing.ts';
 import { PeerStorage } from './storage.ts';
 
-const madeSchema = object({ scenario: string(80), seed: finite, compress: finite, startedAt: finite, by: finite });
+const madeSchema = object({
+  scenario: string(80),
+  seed: finite,
+  compress: finite,
+  startedAt: finite,
+  by: finite,
+  /** Of how many lives of this peer this is the last. */
+  life: uint,
+  /** What its storage had, where nobody who listened could know it. */
+  stored: optional(bytes()),
+});
 const skewSchema = object({ by: finite });
 const unsteadySchema = object({ events: uint });
 const stopSchema = object({ reason: string(500), isCrash: boolean });
@@ -15,8 +26,14 @@ const stopSchema = object({ reason: string(500), isCrash: boolean });
 /** How the peers of a scenario are run again from a recording that has what a {@link PeerWorld} did to them. */
 export function peerScenarioGroup(scenario: PeerScenario): GroupDefinition {
   return {
-    open: (ports, made, before) => new ScenarioNode(scenario, ports, made, before),
+    open: (ports, made, before, standing) => new ScenarioNode(scenario, ports, made, { before, standing }),
   };
+}
+
+/** What was there before a node begins. */
+interface Origin {
+  readonly before: GroupNode | undefined;
+  readonly standing: Uint8Array | undefined;
 }
 
 class ScenarioNode implements GroupNode {
@@ -26,9 +43,12 @@ class ScenarioNode implements GroupNode {
   /** Nanoseconds by which its clock is ahead. */
   #by: number;
 
-  constructor(scenario: PeerScenario, ports: GroupPorts, value: Value, before: GroupNode | undefined) {
-    const { seed, compress, startedAt, by } = madeSchema.parse(value, 'made');
-    this.#storage = before instanceof ScenarioNode ? before.#storage : new PeerStorage();
+  constructor(scenario: PeerScenario, ports: GroupPorts, value: Value, { before, standing }: Origin) {
+    const made = madeSchema.parse(value, 'made');
+    const { seed, compress, startedAt, by } = made;
+    const stands = standing && unpackStanding(standing);
+    if (stands) this.#storage = PeerStorage.of(stands.stored);
+    else this.#storage = before instanceof ScenarioNode ? before.#storage : storageOf(made, ports.replica);
     this.#by = by;
     const { replica, session, members, random, clock, tap, send } = ports;
     this.#node = scenario.open({
@@ -44,6 +64,7 @@ class ScenarioNode implements GroupNode {
       storage: this.#storage,
       compress,
       send,
+      ...(stands ? { standing: stands.node } : {}),
     });
   }
 
@@ -83,4 +104,12 @@ class ScenarioNode implements GroupNode {
   }
 
   end(): void {}
+}
+
+/** @throws SyncError `REPLAY_INPUT_UNFIT` where a peer had lives before of which the recording does not tell */
+function storageOf({ life, stored }: Infer<typeof madeSchema>, replica: ReplicaId): PeerStorage {
+  if (stored) return PeerStorage.of(unpackContents(stored));
+  if (life === 1) return new PeerStorage();
+  const text = `${replica} came back with what it had stored, and the recording does not say what that was`;
+  throw new SyncError('REPLAY_INPUT_UNFIT', text, { origin: 'capture' });
 }

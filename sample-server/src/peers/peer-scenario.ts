@@ -1,5 +1,5 @@
 import type { Clock, Random } from '@syncscope/protocol/ports';
-import type { Change, ReplicaId } from '@syncscope/protocol/state';
+import type { Change, ReplicaId, Value } from '@syncscope/protocol/state';
 import type { StateView } from '@syncscope/protocol/sync';
 import type { Tap } from '@syncscope/protocol/trace';
 import type { PeerStorage } from './storage.ts';
@@ -27,6 +27,8 @@ export interface PeerPorts {
   readonly send: (to: ReplicaId, frame: Uint8Array) => void;
   /** By how much all times of the scenario are shorter. */
   readonly compress: number;
+  /** What another one held, as {@link PeerNode.standing} says it: this one goes on from there and tells nobody. */
+  readonly standing?: Value | undefined;
 }
 
 /** One peer that runs: its state, what it says, and whoever plays there. Frames come in by `receive`, time by `tick`, a few times a second. */
@@ -42,6 +44,8 @@ export interface PeerNode {
   corrupt(change: Change): void;
   /** For so many changes to come, what this peer makes of them is not what they say. Answers what that means here. */
   unsteady(events: number): string;
+  /** All that it holds between two inputs beside the values in its storage, for another one to go on from, which writes the file anew; undefined while that cannot be said. */
+  standing(): Value | undefined;
   /** Ends. Where `isCrash`, without a word to anybody. */
   stop(reason: string, isCrash: boolean): void;
 }

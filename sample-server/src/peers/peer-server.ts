@@ -3,6 +3,8 @@ import { SyncError } from '@syncscope/protocol/errors';
 import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
 import { type FlightRecorderSettings, type Inspectable, inspectable, monotonicClock } from '@syncscope/protocol/node';
 import { milliseconds, randomOf } from '@syncscope/protocol/ports';
+import { InputJournal } from '@syncscope/protocol/replay';
+import { replicaId } from '@syncscope/protocol/state';
 import { TRACE_VERSION, TraceHub } from '@syncscope/protocol/trace';
 import type { PlannedFault } from '../faults/specs.ts';
 import type { PeerScenario } from './peer-scenario.ts';
@@ -52,7 +54,8 @@ export async function startPeers(options: PeerServerOptions): Promise<RunningPee
   const hub = new TraceHub(monotonicClock);
   const random = (part: string) => randomOf(seed, part);
   const peers = bots === undefined ? {} : { peers: bots };
-  const world = new PeerWorld({ scenario, session, seed, random, tap: hub, compress, ...peers });
+  const journal = new InputJournal(hub, replicaId('peer-1'));
+  const world = new PeerWorld({ scenario, session, seed, random, tap: hub, compress, journal, ...peers });
   world.start();
   try {
     const inspect = await inspectable({

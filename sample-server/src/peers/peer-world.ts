@@ -9,6 +9,7 @@ import type { FaultyLink } from '../faults/link.ts';
 import { NO_TROUBLE, type Trouble } from '../faults/presets.ts';
 import type { PeerNode, PeerPorts, PeerScenario } from './peer-scenario.ts';
 import { SkewedClock } from './skewed-clock.ts';
+import { packContents, packStanding } from './standing.ts';
 import { PeerStorage } from './storage.ts';
 
 export interface PeerWorldOptions {
@@ -34,8 +35,16 @@ interface Member {
   /** Absent while it is down. */
   node: PeerNode | undefined;
   lives: number;
+  /** Whether it is known to who listens now: since it began, or where it stood. */
+  isTold: boolean;
+  /** Whether it is to say where it stands as soon as it can. */
+  wantsTelling: boolean;
+  /** Whether who listens now knows what was in its storage. */
+  isStorageTold: boolean;
 }
 
+const UNTOLD = { lives: 0, isTold: false, wantsTelling: false, isStorageTold: false };
+const NO_BYTES = new Uint8Array(0);
 const TICK_MS = 50;
 /** Peers are some way apart: without that nobody would ever do anything at the same time. */
 const USUAL: Trouble = { ...NO_TROUBLE, latency: 15, jitter: 10 };
@@ -58,6 +67,8 @@ export class PeerWorld {
   #delivering: NodeJS.Immediate | undefined;
   #ticking: NodeJS.Timeout | undefined;
   #isClosed = false;
+  /** Whether anybody listened when last something was done. */
+  #isHeard = false;
   /** Whether a record has told of the frame that a peer is being handed. */
   #isFrameTold = false;
   /** What a peer that is being handed something has said: it goes out once it has ended, so that nobody else writes into the trace meanwhile. */
@@ -115,11 +126,63 @@ export class PeerWorld {
   }
 
   describe(): void {
+    if (this.#isJournaled) this.#options.journal?.flush();
     for (const member of this.#members.values()) {
       const { node } = member;
-      if (node) this.#act(member, 'describe', null, () => node.describe());
+      member.isStorageTold = false;
+      if (!node) continue;
+      this.#act(member, 'describe', null, () => node.describe());
+      // Whoever begins to listen now has heard nothing of it, though others have.
+      this.#tellStanding(member, node);
     }
     this.faults.describe();
+  }
+
+  /** Whether inputs are to be written. What was written for who listened before is not known to who listens now. */
+  get #isJournaled(): boolean {
+    const { journal } = this.#options;
+    if (!journal?.isOpen) {
+      this.#isHeard = false;
+      return false;
+    }
+    if (!this.#isHeard) {
+      this.#isHeard = true;
+      journal.forget();
+      for (const member of this.#members.values()) {
+        Object.assign(member, { isTold: false, wantsTelling: false, isStorageTold: false });
+      }
+    }
+    return true;
+  }
+
+  /** Says where a peer stands; later where it cannot be said now. */
+  #tellStanding(member: Member, node: PeerNode): void {
+    const { journal } = this.#options;
+    if (!journal || !this.#isJournaled) return;
+    const { replica, clock, storage } = member;
+    const standing = node.standing();
+    member.wantsTelling = standing === undefined;
+    if (standing === undefined) return;
+    const input: Input = {
+      op: 'nodeStands',
+      replica,
+      now: clock.now(),
+      session: this.#options.session,
+      members: [...this.#members.keys()],
+      made: this.#made(member),
+      standing: packStanding(standing, { values: storage.values, file: NO_BYTES }),
+    };
+    journal.run(input, () => undefined);
+    member.isTold = true;
+    member.isStorageTold = true;
+  }
+
+  /** What a peer is made of. A life that is not the first begins with what is stored. */
+  #made({ clock, lives }: Member, stored?: Uint8Array): string {
+    const { scenario, seed, compress = scenario.compress } = this.#options;
+    const { startedAt, by } = clock;
+    const made = { scenario: scenario.name, seed, compress, startedAt, by, life: lives };
+    return argumentText(stored ? { ...made, stored } : made);
   }
 
   close(reason: string): void {
@@ -131,19 +194,23 @@ export class PeerWorld {
     for (const member of this.#members.values()) {
       if (member.node) this.#stop(member, member.node, reason, false);
     }
-    this.#options.journal?.flush();
+    if (this.#isJournaled) this.#options.journal?.flush();
     this.faults.close();
   }
 
   /** Hands something to a peer at one moment of its clock, and keeps what that was where the session is to be run again. */
   #hand<T>(member: Member, input: (now: number) => Input, work: () => T): T {
-    const { clock } = member;
+    const { clock, node } = member;
     const { journal } = this.#options;
-    if (!journal) return work();
+    if (!journal || !this.#isJournaled) return work();
     this.#said = [];
     this.#isFrameTold = false;
     try {
-      return clock.hold(() => journal.note(work, () => input(clock.now())));
+      return clock.hold(() => {
+        const result = journal.note(work, () => (member.isTold ? input(clock.now()) : undefined));
+        if (member.wantsTelling && node && member.node === node) this.#tellStanding(member, node);
+        return result;
+      });
     } finally {
       const said = this.#said;
       this.#said = undefined;
@@ -189,7 +256,7 @@ export class PeerWorld {
         ),
       );
     }
-    return { replica, clock: new SkewedClock(), storage: new PeerStorage(), links, node: undefined, lives: 0 };
+    return { replica, clock: new SkewedClock(), storage: new PeerStorage(), links, node: undefined, ...UNTOLD };
   }
 
   #open(member: Member): void {
@@ -213,7 +280,11 @@ export class PeerWorld {
       compress,
       send: (to, frame) => this.#say(member, life, to, frame, links),
     };
-    const made = argumentText({ scenario: scenario.name, seed, compress, startedAt: clock.startedAt, by: clock.by });
+    const isJournaled = this.#isJournaled;
+    // What it finds on its disk is known to who has heard all that it has ever done, or where it stood.
+    const isStored = isJournaled && life > 1 && !member.isStorageTold;
+    const made = isJournaled ? this.#made(member, isStored ? packContents(storage.contents) : undefined) : '';
+    Object.assign(member, { isTold: isJournaled, isStorageTold: isJournaled, wantsTelling: false });
     const input = (now: number): Input => ({ op: 'node', replica, now, session, members, made });
     member.node = this.#hand(member, input, () => scenario.open(ports));
   }

@@ -1,6 +1,12 @@
 import type { LogDisk } from '@syncscope/protocol/events';
 import type { Value } from '@syncscope/protocol/state';
 
+/** What a storage holds. */
+export interface StoredContents {
+  readonly values: readonly { readonly name: string; readonly value: Value }[];
+  readonly file: Uint8Array;
+}
+
 /**
  * What a peer keeps over a crash: values by name, and one file. It lives as long as the server, since peers of a demonstration crash and the
  * machine does not; a member of a real group passes a file of the file system.
@@ -17,6 +23,22 @@ export class PeerStorage {
   get(name: string): Value | undefined {
     return structuredClone(this.#values.get(name));
   }
+
+  /** All of it, for another one to begin {@link PeerStorage.of}. */
+  get contents(): StoredContents {
+    return { values: this.values, file: this.disk.contents };
+  }
+
+  get values(): StoredContents['values'] {
+    return Array.from(this.#values, ([name, value]) => ({ name, value: structuredClone(value) }));
+  }
+
+  static of({ values, file }: StoredContents): PeerStorage {
+    const storage = new PeerStorage();
+    for (const { name, value } of values) storage.put(name, value);
+    storage.disk.replace(file);
+    return storage;
+  }
 }
 
 /** A file whose bytes outlive who wrote them. A writer that has crashed writes no more: {@link MemoryFile.open} gives each life its own way in. */
@@ -32,6 +54,11 @@ export class MemoryFile {
       at += part.length;
     }
     return whole;
+  }
+
+  /** Puts other bytes in it, before anybody has opened it. */
+  replace(bytes: Uint8Array): void {
+    this.#bytes = bytes.length > 0 ? [bytes.slice()] : [];
   }
 
   /** The file for one life; whoever had it before is shut out. */

@@ -2,20 +2,29 @@ import { HybridClock, type HybridStamp, hybridStampSchema, VersionVector } from 
 import { isSyncError } from '@syncscope/protocol/errors';
 import { StateRoot } from '@syncscope/protocol/merkle';
 import { decodeMessage, FrameEncoder, type Message, type MessageBody, noNames } from '@syncscope/protocol/messages';
-import { CrdtReplica } from '@syncscope/protocol/peers';
+import { CrdtReplica, crdtStandingSchema } from '@syncscope/protocol/peers';
 import { milliseconds } from '@syncscope/protocol/ports';
-import { compressed, Heartbeats, PRESENCE_DEFAULTS, type PresenceState } from '@syncscope/protocol/presence';
-import { fitText } from '@syncscope/protocol/schema';
+import {
+  compressed,
+  Heartbeats,
+  heartbeatsStandingSchema,
+  PRESENCE_DEFAULTS,
+  type PresenceState,
+} from '@syncscope/protocol/presence';
+import { array, finite, fitText, type Infer, object, string, uint } from '@syncscope/protocol/schema';
 import {
   type Change,
   type RecordKey,
   type ReplicaId,
   recordKey,
+  recordKeySchema,
+  recordSchema,
   replicaId,
   type SyncRecord,
   type Value,
 } from '@syncscope/protocol/state';
 import type { StateView } from '@syncscope/protocol/sync';
+import { vectorSchema } from '@syncscope/protocol/trace';
 import type { PeerNode, PeerPorts } from '../peers/peer-scenario.ts';
 import { CallMind, type CallWish } from './call-mind.ts';
 import { CallSeries } from './call-series.ts';
@@ -33,6 +42,22 @@ interface StoredLife {
   readonly vector: readonly { readonly replica: string; readonly counter: number }[];
   readonly records: readonly (readonly [string, SyncRecord])[];
 }
+
+/** All that a participant holds beside its storage. Times in nanoseconds on its timer. */
+const standingSchema = object({
+  incarnation: uint,
+  sequence: uint,
+  clock: object({ time: uint, count: uint }),
+  call: crdtStandingSchema,
+  vector: vectorSchema,
+  records: array(object({ key: recordKeySchema, record: recordSchema })),
+  heartbeats: heartbeatsStandingSchema,
+  since: object({ name: string(200), at: finite }),
+  thinkAt: finite,
+  mediaAt: finite,
+  unsteady: uint,
+});
+type CallStanding = Infer<typeof standingSchema>;
 
 /**
  * A participant of a conference: the call as a CRDT that each has a copy of, heartbeats with the hash of that copy, media, and whoever sits there.
@@ -53,6 +78,7 @@ export class CallPeer implements PeerNode {
   #thinkAt: number;
   #mediaAt: number;
   #unsteady = 0;
+  readonly #incarnation: number;
 
   constructor(ports: PeerPorts) {
     const { replica, tap, timer } = ports;
@@ -64,22 +90,34 @@ export class CallPeer implements PeerNode {
     // Any frame may be lost, so none may lean on one before it.
     this.#encoder.names.seal();
     const life = ports.storage.get(STORED) as unknown as StoredLife | undefined;
-    this.#clock = new HybridClock(replica, life ? { saved: life.clock } : {});
-    this.#call = replicaOf(ports, life);
+    const stands = ports.standing === undefined ? undefined : standingSchema.parse(ports.standing, 'standing');
+    const saved = stands?.clock ?? life?.clock;
+    this.#clock = new HybridClock(replica, saved ? { saved } : {});
+    this.#call = stands ? replicaAt(ports, stands) : replicaOf(ports, life);
+    this.#incarnation = stands?.incarnation ?? (life?.lives ?? 0) + 1;
     this.#heartbeats = new Heartbeats({
       replica,
       state: this.#call,
-      incarnation: (life?.lives ?? 0) + 1,
+      incarnation: this.#incarnation,
       user: `user of ${replica}`,
       device: 'sample server',
       timeouts: compressed(ports.compress, PRESENCE_DEFAULTS),
       tap,
     });
+    if (stands) {
+      this.#encoder.resume({ names: [], announced: 0, sequence: stands.sequence });
+      this.#heartbeats.resume(stands.heartbeats);
+      this.#since = stands.since;
+      this.#thinkAt = stands.thinkAt;
+      this.#mediaAt = stands.mediaAt;
+      this.#unsteady = stands.unsteady;
+      return;
+    }
     const now = timer.now();
     this.#thinkAt = now + milliseconds(this.#mind.pause());
     this.#mediaAt = now;
     this.#since = { name: this.#callName(), at: now };
-    this.#store((life?.lives ?? 0) + 1);
+    this.#store(this.#incarnation);
     this.describe();
     for (const other of this.#others) this.#say(this.#heartbeats.connect(other, now));
   }
@@ -158,6 +196,25 @@ export class CallPeer implements PeerNode {
     const { tap, timer } = this.#ports;
     if (!isCrash) this.#say(this.#heartbeats.leave(timer.now()));
     if (tap.isOpen) tap.emit(this.replica, { kind: 'gone', reason });
+  }
+
+  standing(): Value | undefined {
+    const heartbeats = this.#heartbeats.standing;
+    if (!heartbeats) return undefined;
+    const standing: CallStanding = {
+      incarnation: this.#incarnation,
+      sequence: this.#encoder.standing.sequence,
+      clock: { ...this.#clock.state },
+      call: this.#call.standing,
+      vector: this.#call.vector.entries(),
+      records: Array.from(this.#call.root().entries(), ([key, record]) => ({ key, record })),
+      heartbeats,
+      since: this.#since,
+      thinkAt: this.#thinkAt,
+      mediaAt: this.#mediaAt,
+      unsteady: this.#unsteady,
+    };
+    return standing as unknown as Value;
   }
 
   /** Somebody does something, and everybody is told. `detail` names the operation. */
@@ -298,16 +355,22 @@ export class CallPeer implements PeerNode {
   }
 }
 
-function replicaOf({ replica, tap }: PeerPorts, life: StoredLife | undefined): CrdtReplica<CallSeries> {
-  const records = (life?.records ?? []).map(([key, record]) => [recordKey(key), record] as const);
-  const vector = VersionVector.from(
-    (life?.vector ?? []).map((one) => ({ replica: replicaId(one.replica), counter: one.counter })),
-  );
+function replicaOf(ports: PeerPorts, life: StoredLife | undefined): CrdtReplica<CallSeries> {
+  const records = (life?.records ?? []).map(([key, record]) => ({ key: recordKey(key), record }));
+  const vector = (life?.vector ?? []).map((one) => ({ replica: replicaId(one.replica), counter: one.counter }));
+  return replicaAt(ports, { records, vector });
+}
+
+function replicaAt(
+  { replica, tap }: PeerPorts,
+  { records, vector, call }: Pick<CallStanding, 'records' | 'vector'> & Partial<Pick<CallStanding, 'call'>>,
+): CrdtReplica<CallSeries> {
   return new CrdtReplica({
+    ...(call ? { standing: call } : {}),
     replica,
     crdt: 'call',
-    state: new CallSeries(StateRoot.from(records)),
-    vector,
+    state: new CallSeries(StateRoot.from(records.map(({ key, record }) => [key, record] as const))),
+    vector: VersionVector.from(vector),
     tap,
     writersOf: (key) => (key.endsWith('/@end') ? [] : [replicaId(key.slice(key.indexOf('/') + 1))]),
   });

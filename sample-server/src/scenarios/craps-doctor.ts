@@ -1,13 +1,32 @@
 import { isSyncError } from '@syncscope/protocol/errors';
-import { answerMerkleQuery, type StateRoot } from '@syncscope/protocol/merkle';
+import { answerMerkleQuery, StateRoot } from '@syncscope/protocol/merkle';
 import { decodeMessage, type Message, type MessageOf, noNames } from '@syncscope/protocol/messages';
 import { BaseRepair, type ConsensusPeer, prefersTheirs } from '@syncscope/protocol/peers';
 import { milliseconds } from '@syncscope/protocol/ports';
-import type { ReplicaId, StateHash, Version } from '@syncscope/protocol/state';
+import { array, finite, type Infer, object, uint } from '@syncscope/protocol/schema';
+import {
+  type ReplicaId,
+  recordKeySchema,
+  recordSchema,
+  replicaIdSchema,
+  type StateHash,
+  stateHashSchema,
+  type Version,
+} from '@syncscope/protocol/state';
 import type { PeerPorts } from '../peers/peer-scenario.ts';
 import { vectorOf } from './craps-rules.ts';
 
 const PATIENCE_MS = 500;
+
+export const doctorStandingSchema = object({
+  stated: array(object({ replica: replicaIdSchema, version: uint, root: stateHashSchema })),
+  asked: array(
+    object({ replica: replicaIdSchema, records: array(object({ key: recordKeySchema, record: recordSchema })) }),
+  ),
+  /** -1 before any. */
+  agreed: finite,
+});
+export type DoctorStanding = Infer<typeof doctorStandingSchema>;
 
 /**
  * Compares this member's root with what the others say of theirs, at the same version, with each heartbeat. Where more of them have another
@@ -28,6 +47,27 @@ export class CrapsDoctor {
   constructor(ports: PeerPorts, consensus: () => ConsensusPeer) {
     this.#ports = ports;
     this.#consensus = consensus;
+  }
+
+  /** What it has heard, for another one to go on from; undefined while it mends. */
+  get standing(): DoctorStanding | undefined {
+    if (this.#repair) return undefined;
+    return {
+      stated: Array.from(this.#stated, ([replica, one]) => ({ replica, ...one })),
+      asked: Array.from(this.#asked, ([replica, root]) => {
+        return { replica, records: Array.from(root.entries(), ([key, record]) => ({ key, record })) };
+      }),
+      agreed: this.#agreed,
+    };
+  }
+
+  /** Goes on where another one was; for one that has heard nothing yet. */
+  resume({ stated, asked, agreed }: DoctorStanding): void {
+    for (const { replica, version, root } of stated) this.#stated.set(replica, { version, root });
+    for (const { replica, records } of asked) {
+      this.#asked.set(replica, StateRoot.from(records.map(({ key, record }) => [key, record] as const)));
+    }
+    this.#agreed = agreed;
   }
 
   /** Takes a question or an answer of a repair; false where the frame is something else. */

@@ -29,6 +29,14 @@ export class CrapsMind {
     this.#random = random;
   }
 
+  get standing(): number {
+    return this.#isDone;
+  }
+
+  resume(isDone: number): void {
+    this.#isDone = isDone;
+  }
+
   /** Milliseconds until the next thought. */
   pause(): number {
     return this.#chance(0.1) ? 1_000 + this.#random.next() * 1_500 : 300 + this.#random.next() * 600;

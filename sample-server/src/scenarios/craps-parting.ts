@@ -10,11 +10,21 @@ import {
   type PartitionState,
   type PartitionView,
   type ProposalOutcome,
+  partitionStandingSchema,
   type StateProposal,
 } from '@syncscope/protocol/peers';
 import { milliseconds } from '@syncscope/protocol/ports';
-import { fitText } from '@syncscope/protocol/schema';
-import type { Change, ReplicaId, StateHash, Value, Version } from '@syncscope/protocol/state';
+import { array, fitText, type Infer, nullable, object, string, uint } from '@syncscope/protocol/schema';
+import {
+  type Change,
+  type ReplicaId,
+  replicaIdSchema,
+  type StateHash,
+  stateHashSchema,
+  type Value,
+  type Version,
+} from '@syncscope/protocol/state';
+import { type MutationId, mutationIdSchema, vectorSchema } from '@syncscope/protocol/trace';
 import type { PeerPorts } from '../peers/peer-scenario.ts';
 import { changesOf, type Play, parsePlay, seatOf, shortage, textOf, vectorOf } from './craps-rules.ts';
 
@@ -29,6 +39,16 @@ interface Tentative {
   readonly play: Play;
   readonly counter: number;
 }
+
+const versionsSchema = array(object({ replica: replicaIdSchema, version: uint }));
+export const partingStandingSchema = object({
+  versions: array(object({ version: uint, root: stateHashSchema, vector: vectorSchema })),
+  heard: versionsSchema,
+  wanted: versionsSchema,
+  outcomes: array(object({ mutation: mutationIdSchema, rejected: nullable(string()) })),
+  manager: partitionStandingSchema,
+});
+export type PartingStanding = Infer<typeof partingStandingSchema>;
 
 /** What parting needs of the player whose it is. */
 export interface PartingPorts {
@@ -71,6 +91,40 @@ export class CrapsParting {
       { silence: milliseconds(SILENCE_MS) },
       this.#managed(),
     );
+  }
+
+  /** What it holds beside its storage, for another one to go on from; undefined while something is on its way, or its state is not what was decided. */
+  get held(): PartingStanding | undefined {
+    if (this.#isProposing || (this.#view && this.#view.hash !== this.#pending().root.hash)) return undefined;
+    return {
+      versions: Array.from(this.#versions, ([version, { root, vector }]) => ({
+        version,
+        root,
+        vector: vector.entries(),
+      })),
+      heard: Array.from(this.#heard, ([replica, version]) => ({ replica, version })),
+      wanted: Array.from(this.#wanted, ([replica, version]) => ({ replica, version })),
+      outcomes: this.#outcomes.map(({ mutation, state, parts: [part] }) => ({
+        mutation,
+        rejected: state === 'rejected' ? (part?.reason ?? '') : null,
+      })),
+      manager: this.#manager.standing,
+    };
+  }
+
+  /** Goes on where another one was; instead of {@link begin}. */
+  resume({ versions, heard, wanted, outcomes, manager }: PartingStanding): void {
+    for (const { version, root, vector } of versions) {
+      this.#versions.set(version, { root, vector: VersionVector.from(vector) });
+    }
+    for (const { replica, version } of heard) this.#heard.set(replica, version);
+    for (const { replica, version } of wanted) this.#wanted.set(replica, version);
+    this.#outcomes.push(
+      ...outcomes.map(({ mutation, rejected }) =>
+        rejected === null ? appliedOutcome(mutation) : rejectedOutcome(mutation, rejected),
+      ),
+    );
+    this.#manager.resume(manager);
   }
 
   /** What was decided, with what is tentative here. */
@@ -176,7 +230,7 @@ export class CrapsParting {
     this.#view = undefined;
     const said = proposal && parsePlay(proposal.command);
     if (proposal && said) {
-      this.#keep({ mutation: { writer: proposal.writer, counter: said.counter }, state: 'applied', parts: [] });
+      this.#keep(appliedOutcome({ writer: proposal.writer, counter: said.counter }));
     }
     this.#traceVector();
     if (this.#tentative.length > 0) this.#rebase();
@@ -221,7 +275,7 @@ export class CrapsParting {
     }
     const reason = fitText(`${textOf(one.play, one.counter)}: ${rejected}`, 500);
     this.#emit({ kind: 'rollback', mutation, reason, version });
-    this.#keep({ mutation, state: 'rejected', parts: [{ part: 'command', state: 'rejected', reason }] });
+    this.#keep(rejectedOutcome(mutation, reason));
     this.#rebase();
   }
 
@@ -314,6 +368,14 @@ export class CrapsParting {
     const { tap, replica } = this.#ports;
     if (tap.isOpen) tap.emit(replica, body);
   }
+}
+
+function appliedOutcome(mutation: MutationId): MutationOutcome {
+  return { mutation, state: 'applied', parts: [] };
+}
+
+function rejectedOutcome(mutation: MutationId, reason: string): MutationOutcome {
+  return { mutation, state: 'rejected', parts: [{ part: 'command', state: 'rejected', reason }] };
 }
 
 /** Why a change can not be; undefined where it only was not its turn. */

@@ -1,20 +1,37 @@
 import { isSyncError, SyncError } from '@syncscope/protocol/errors';
 import { StateRoot } from '@syncscope/protocol/merkle';
-import { ConsensusPeer, type ProposalOutcome, type StateProposal } from '@syncscope/protocol/peers';
+import {
+  ConsensusPeer,
+  memberStandingSchema,
+  type ProposalOutcome,
+  type StateProposal,
+} from '@syncscope/protocol/peers';
 import { milliseconds } from '@syncscope/protocol/ports';
-import type { Change, ReplicaId } from '@syncscope/protocol/state';
+import { finite, type Infer, object, uint } from '@syncscope/protocol/schema';
+import type { Change, ReplicaId, Value } from '@syncscope/protocol/state';
 import type { StateView } from '@syncscope/protocol/sync';
 import type { PeerNode, PeerPorts } from '../peers/peer-scenario.ts';
 import { DiceChain, sha256 } from './craps-dice.ts';
-import { CrapsDoctor } from './craps-doctor.ts';
+import { CrapsDoctor, doctorStandingSchema } from './craps-doctor.ts';
 import { CrapsMind } from './craps-mind.ts';
-import { CrapsParting } from './craps-parting.ts';
+import { CrapsParting, partingStandingSchema } from './craps-parting.ts';
 import { changesOf, gameOf, type Play, parsePlay, seatOf, shortage, tableOf, textOf, tokensIn } from './craps-rules.ts';
 
 /** Milliseconds. Shorter than usual, so that one sees what happens. */
 const TIMES = { round: 400, resend: 100, backoff: 40, heartbeat: 250, takeOver: 600 } as const;
 /** Tries of one change: what nobody has room for after so many is given up. */
 const ATTEMPTS = 4;
+
+/** All that a player holds beside its storage, while nothing of its own is on its way to the group. */
+const standingSchema = object({
+  consensus: memberStandingSchema,
+  parting: partingStandingSchema,
+  doctor: doctorStandingSchema,
+  isDone: finite,
+  thinkAt: finite,
+  unsteady: uint,
+});
+type CrapsStanding = Infer<typeof standingSchema>;
 
 /** What was proposed and is not settled yet. */
 interface Asked {
@@ -54,7 +71,9 @@ export class CrapsPeer implements PeerNode {
       propose: (play, counter, settled) => this.#propose(play, counter, undefined, settled),
     });
     this.#doctor = new CrapsDoctor(ports, () => this.#consensus!);
-    this.#open(initial);
+    const stands = ports.standing === undefined ? undefined : standingSchema.parse(ports.standing, 'standing');
+    this.#open(initial, stands);
+    if (stands) this.#resume(stands);
   }
 
   /** With what is tentative here. */
@@ -104,12 +123,36 @@ export class CrapsPeer implements PeerNode {
     return `what ${this.replica} makes of the next ${events} decided changes is not what was decided`;
   }
 
+  standing(): Value | undefined {
+    const consensus = this.#consensus?.standing;
+    const parting = this.#parting.held;
+    const doctor = this.#doctor.standing;
+    if (!consensus || !parting || !doctor || this.#asked) return undefined;
+    const standing: CrapsStanding = {
+      consensus,
+      parting,
+      doctor,
+      isDone: this.#mind.standing,
+      thinkAt: this.#thinkAt,
+      unsteady: this.#unsteady,
+    };
+    return standing as unknown as Value;
+  }
+
+  #resume({ parting, doctor, isDone, thinkAt, unsteady }: CrapsStanding): void {
+    this.#parting.resume(parting);
+    this.#doctor.resume(doctor);
+    this.#mind.resume(isDone);
+    this.#thinkAt = thinkAt;
+    this.#unsteady = unsteady;
+  }
+
   stop(reason: string): void {
     this.#isStopped = true;
     this.#consensus?.close(reason);
   }
 
-  #open(initial: StateRoot): void {
+  #open(initial: StateRoot, stands: CrapsStanding | undefined): void {
     const { replica, members, random, clock, tap, storage } = this.#ports;
     const contents = storage.disk.contents;
     const settings = {
@@ -127,13 +170,14 @@ export class CrapsPeer implements PeerNode {
       admit: (proposal: Pick<StateProposal, 'command' | 'changes' | 'writer'>) => this.#noRoom(proposal),
     };
     const options = { replica, members, random, clock, tap, settings, ...rules };
-    ConsensusPeer.open(options, { disk: storage.disk.open(), contents }, initial, (opened) => {
+    const onOpened = (opened: ConsensusPeer | SyncError): void => {
       if (opened instanceof SyncError) throw opened;
       this.#consensus = opened;
       for (const member of members) if (member !== replica) opened.attach(member, this.#transportTo(member));
       opened.listen((proposal) => this.#onDecided(proposal));
-      this.#parting.begin();
-    });
+      if (!stands) this.#parting.begin();
+    };
+    ConsensusPeer.open(options, { disk: storage.disk.open(), contents }, initial, onOpened, stands?.consensus);
   }
 
   /** Frames come in by {@link receive}, so that everything that a frame tells is looked at in one place. */

@@ -1,6 +1,7 @@
 import type { BodyOf } from '../../messages/index.ts';
 import type { ReplicaId, StateHash, Version } from '../../state/index.ts';
 import type { Core } from './core.ts';
+import { type CatchUpStanding, momentOf, saidOf } from './member-standing.ts';
 import type { StateProposal } from './proposal.ts';
 import { fieldsOf } from './proposer.ts';
 
@@ -33,6 +34,31 @@ export class CatchUp {
 
   constructor(core: Core) {
     this.#core = core;
+  }
+
+  /** Where it is, for another one to {@link resume} from; undefined while it holds what came before its turn. */
+  get standing(): CatchUpStanding | undefined {
+    if (this.#held.size > 0) return undefined;
+    return {
+      versions: Array.from(this.#versions, ([replica, version]) => ({ replica, version })),
+      stated: Array.from(this.stated, ([replica, one]) => ({ replica, ...one })),
+      askedFrom: this.#askedFrom,
+      asked: Array.from(this.#asked, ([replica, one]) => ({ replica, ...one })),
+      askAgain: saidOf(this.#askAgain),
+      progressAt: saidOf(this.#progressAt),
+      beatAt: saidOf(this.#beatAt),
+    };
+  }
+
+  /** Goes on where another one was; for one that has heard nothing yet. */
+  resume(standing: CatchUpStanding): void {
+    for (const { replica, version } of standing.versions) this.#versions.set(replica, version);
+    for (const { replica, version, root } of standing.stated) this.stated.set(replica, { version, root });
+    for (const { replica, times, again } of standing.asked) this.#asked.set(replica, { times, again });
+    this.#askedFrom = standing.askedFrom;
+    this.#askAgain = momentOf(standing.askAgain);
+    this.#progressAt = momentOf(standing.progressAt);
+    this.#beatAt = momentOf(standing.beatAt);
   }
 
   get held(): number {

@@ -9,6 +9,7 @@ import { checkRound } from './ballot.ts';
 import { CatchUp, type StatedVersion } from './catch-up.ts';
 import { type ConsensusRules, Core } from './core.ts';
 import type { Effect } from './effects.ts';
+import { type EngineStanding, saidOf } from './member-standing.ts';
 import { argsOf, type Intent, type ProposalReceipt, type StateProposal } from './proposal.ts';
 import { Proposer } from './proposer.ts';
 import { type ConsensusSettings, consensusSettings } from './settings.ts';
@@ -77,6 +78,22 @@ export class ConsensusEngine {
   /** What it knows to be decided and has voted, durable or not. */
   get standing(): Standing {
     return this.#core.standing;
+  }
+
+  /** What it holds beside {@link standing}, for another one to {@link resume} from; undefined where that cannot be said just now. */
+  get doing(): EngineStanding | undefined {
+    const proposer = this.#proposer.standing;
+    const catchUp = this.#catchUp.standing;
+    if (!proposer || !catchUp) return undefined;
+    return { time: this.#time, seen: saidOf(this.#seen), proposer, catchUp };
+  }
+
+  /** Goes on where another one was; for an engine that was told nothing yet. */
+  resume({ time, seen, proposer, catchUp }: EngineStanding): void {
+    this.#time = time;
+    this.#seen = seen ?? Number.POSITIVE_INFINITY;
+    this.#proposer.resume(proposer);
+    this.#catchUp.resume(catchUp);
   }
 
   /** Whether a majority has promised to it, so that its next change takes one round trip. */

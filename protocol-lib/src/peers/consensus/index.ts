@@ -3,6 +3,7 @@ export type { ConsensusRules } from './core.ts';
 export type { Effect as ConsensusEffect } from './effects.ts';
 export { ConsensusEngine, type ConsensusOptions } from './engine.ts';
 export { CONSENSUS_LOG_VERSION, ConsensusLog, readConsensusLog } from './log.ts';
+export { type MemberStanding, memberStandingSchema } from './member-standing.ts';
 export { ConsensusPeer, type ConsensusPeerOptions, type ConsensusStorage } from './peer.ts';
 export {
   type Accepted,

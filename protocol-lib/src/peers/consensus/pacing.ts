@@ -1,6 +1,7 @@
 import type { Ballot } from '../../trace/index.ts';
 import { compareBallots } from './ballot.ts';
 import type { Core } from './core.ts';
+import { momentOf, type PacingStanding, saidOf } from './member-standing.ts';
 
 /** Times double with each try that came to nothing, so often at most. */
 const LONGEST_PATIENCE = 5;
@@ -34,6 +35,26 @@ export class Pacing {
   constructor(core: Core) {
     this.#core = core;
     this.#limit = this.#drawLimit();
+  }
+
+  get standing(): PacingStanding {
+    const given = this.#given;
+    return {
+      notBefore: saidOf(this.#notBefore),
+      fruitless: this.#fruitless,
+      given: given ? { ...given, ballot: { ...given.ballot } } : null,
+      passed: this.#passed,
+      limit: this.#limit,
+    };
+  }
+
+  /** Goes on where another one was. */
+  resume({ notBefore, fruitless, given, passed, limit }: PacingStanding): void {
+    this.#notBefore = momentOf(notBefore);
+    this.#fruitless = fruitless;
+    this.#given = given ?? undefined;
+    this.#passed = passed;
+    this.#limit = limit;
   }
 
   /** Whether a round of its own may begin. */

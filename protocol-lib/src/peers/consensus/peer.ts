@@ -10,7 +10,10 @@ import type { StatedVersion } from './catch-up.ts';
 import type { Effect } from './effects.ts';
 import { ConsensusEngine, type ConsensusOptions, strangerError } from './engine.ts';
 import { ConsensusLog, readConsensusLog } from './log.ts';
+import type { MemberStanding } from './member-standing.ts';
 import type { Intent, ProposalReceipt, StateProposal } from './proposal.ts';
+import { checkpointOf } from './records.ts';
+import { recovered } from './recovery.ts';
 import { consensusSettings } from './settings.ts';
 import { initialStanding, type Standing } from './standing.ts';
 
@@ -55,6 +58,8 @@ export class ConsensusPeer {
   /** Bytes of the file when it was last written anew: a state larger than the limit is not to be rewritten at every step. */
   #rewritten = 0;
   #isClosed = false;
+  /** Whether its state was put in place since the last decision, which its log knows nothing of. */
+  #isMended = false;
   #version: Version;
   #root: StateRoot;
 
@@ -84,7 +89,8 @@ export class ConsensusPeer {
 
   /**
    * A member that keeps its votes. It goes on from what `contents` says, or begins with `initial`, which is the same at all members.
-   * `done` is called once that is durable, or with the error `LOG_FAILED`.
+   * `done` is called once that is durable, or with the error `LOG_FAILED`. With `goesOn`, it
+   * is where another one was, whatever `contents` are, and says nothing.
    * @throws SyncError as {@link ConsensusEngine} and {@link readConsensusLog}
    */
   static open(
@@ -92,11 +98,15 @@ export class ConsensusPeer {
     { disk, contents }: ConsensusStorage,
     initial: StateRoot,
     done: (peer: ConsensusPeer | SyncError) => void,
+    goesOn?: MemberStanding,
   ): void {
     const { kept } = consensusSettings(options.settings ?? {});
     const { replica, members } = options;
     const owner = { replica, members };
-    const standing = readConsensusLog(contents, kept, owner).standing ?? initialStanding(initial);
+    const found = goesOn
+      ? recovered(undefined, goesOn.checkpoint, kept)
+      : readConsensusLog(contents, kept, owner).standing;
+    const standing = found ?? initialStanding(initial);
     const peer = new ConsensusPeer(options, standing);
     const onDurable = () => peer.#release();
     ConsensusLog.open(disk, standing, { owner, kept, onDurable }, (log) => {
@@ -105,9 +115,25 @@ export class ConsensusPeer {
         return;
       }
       peer.#log = log;
-      peer.announce();
+      if (goesOn) peer.#resume(goesOn);
+      else peer.announce();
       done(peer);
     });
+  }
+
+  /** Where it is, for another one to open from; undefined where that cannot be said just now. */
+  get standing(): MemberStanding | undefined {
+    const engine = this.#engine.doing;
+    const isSettled = this.#waiting.length === 0 && this.#log !== undefined && this.#log.last === this.#log.durable;
+    if (!engine || !isSettled || this.#isMended || this.#isClosed || this.failure) return undefined;
+    const { standing, settings, replica, members } = this.#engine;
+    const checkpoint = checkpointOf(standing, settings.kept, { replica, members });
+    return { checkpoint, sequence: this.#encoder.standing.sequence, engine };
+  }
+
+  #resume({ sequence, engine }: MemberStanding): void {
+    this.#encoder.resume({ names: [], announced: 0, sequence });
+    this.#engine.resume(engine);
   }
 
   get replica(): ReplicaId {
@@ -236,6 +262,7 @@ export class ConsensusPeer {
   mend(root: StateRoot): void {
     this.#engine.replaceState(root);
     this.#root = root;
+    this.#isMended = true;
   }
 
   /** Says something else than votes over the link to a member, numbered with all that this member says. */
@@ -311,12 +338,14 @@ export class ConsensusPeer {
         return;
       case 'decided':
         this.#version = effect.proposal.version;
+        this.#isMended = false;
         this.#root = effect.root;
         this.#traceDecided(effect.proposal, effect.isCounted, cause);
         for (const listener of this.#listeners) listener(effect.proposal);
         return;
       case 'installed':
         this.#version = effect.version;
+        this.#isMended = false;
         this.#root = effect.root;
         this.#traceSnapshot('full-sync', cause);
         for (const listener of this.#listeners) listener(undefined);

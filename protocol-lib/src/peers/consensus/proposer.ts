@@ -6,6 +6,7 @@ import { type Acceptor, isSame, type Vote } from './acceptor.ts';
 import { compareBallots, NO_BALLOT } from './ballot.ts';
 import type { Core } from './core.ts';
 import { makeProposal } from './make-proposal.ts';
+import type { ProposerStanding } from './member-standing.ts';
 import { Pacing } from './pacing.ts';
 import {
   argsOf,
@@ -71,6 +72,27 @@ export class Proposer {
     // Whatever was ever offered to others was accepted here before: no counter is given twice.
     this.#counter = Math.max(writers.get(core.replica) ?? 0, offered);
     this.#seenRound = promised.round;
+  }
+
+  /** Where it is, for another one to {@link resume} from; undefined while something is on its way to a decision. */
+  get standing(): ProposerStanding | undefined {
+    if (this.#jobs.length > 0 || this.#round) return undefined;
+    return {
+      lead: this.#lead ?? null,
+      seenRound: this.#seenRound,
+      counter: this.#counter,
+      left: this.#left ?? null,
+      pacing: this.#pacing.standing,
+    };
+  }
+
+  /** Goes on where another one was; for one that was asked for nothing yet. */
+  resume({ lead, seenRound, counter, left, pacing }: ProposerStanding): void {
+    this.#lead = lead ?? undefined;
+    this.#seenRound = seenRound;
+    this.#counter = counter;
+    this.#left = left ?? undefined;
+    this.#pacing.resume(pacing);
   }
 
   /** Intents that are not settled, one whose attempts are used up included. */

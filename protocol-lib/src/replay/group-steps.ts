@@ -1,0 +1,38 @@
+import type { ReplicaId } from '../state/index.ts';
+import type { Input } from './inputs.ts';
+import { alone } from './live-steps.ts';
+import type { Step } from './steps.ts';
+
+/** Whether the nodes of a group go on from where they stood when somebody attached. */
+export function isAttachedGroup(steps: readonly Step[]): boolean {
+  return steps.some(({ input }) => input?.op === 'nodeStands');
+}
+
+/** Only what is done to nodes that are known: they began, or have said where they stand. What was done to one before is not known as a whole. */
+export function groupSteps(steps: readonly Step[]): Step[] {
+  const known = new Set<ReplicaId>();
+  /** Numbers are drawn for the next input of their node: places in `done`, until it is there. */
+  const drawn = new Map<ReplicaId, number[]>();
+  const done: (Step | undefined)[] = [];
+  for (const step of steps) {
+    const { input } = step;
+    if (input?.op === 'drawn') {
+      const places = drawn.get(input.replica) ?? [];
+      places.push(done.push(step) - 1);
+      drawn.set(input.replica, places);
+      continue;
+    }
+    if (input && isBeginning(input)) known.add(input.replica);
+    if (!input || known.has(input.replica)) done.push(step);
+    else {
+      for (const place of drawn.get(input.replica) ?? []) done[place] = undefined;
+      done.push(...step.records.map(alone));
+    }
+    if (input) drawn.delete(input.replica);
+  }
+  return done.filter((step) => step !== undefined);
+}
+
+function isBeginning({ op }: Input): boolean {
+  return op === 'node' || op === 'nodeStands';
+}
