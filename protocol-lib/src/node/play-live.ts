@@ -29,15 +29,25 @@ const STATUS_PATH = '/sync/status';
 /** What is played needs no rules: what recorded clients sent is sent, and what comes is compared. */
 const NO_RULES: SessionDefinition = { name: 'played', initialRecords: () => [], commands: {}, reduce: () => [] };
 
+/** Bytes of a server's status that are read. */
+const STATUS_MAX = 64 * 1024;
+/** What no header can carry. */
+const NO_TOKEN = /[^\t\x20-\x7e\x80-\xff]/;
+
 const statusSchema = object({ session: string(200), scenario: optional(string(100)) });
 
 /**
  * Plays recorded clients against a live server, and compares what it answers with what was answered then.
- * @throws SyncError `PLAY_URL_INVALID`, `PLAY_UNREACHABLE`, `PLAY_SCENARIO` where the server plays something else, and as `Playing.step`
+ * @throws SyncError `PLAY_URL_INVALID`, `PLAY_TOKEN_INVALID`, `PLAY_UNREACHABLE`, `PLAY_SCENARIO` where the server plays something else, and as `Playing.step`
  */
 export async function playLive(script: PlayScript, options: PlayLiveOptions): Promise<PlayResult> {
   const { patience = PATIENCE_MS, speed, onProgress } = options;
   const url = syncUrl(options.url);
+  if (NO_TOKEN.test(options.token)) {
+    throw new SyncError('PLAY_TOKEN_INVALID', 'a token is one line of plain characters; copy it whole', {
+      origin: 'setting',
+    });
+  }
   const session = options.session ?? (await sessionAt(url, options.token, script, patience));
   const clients: SyncClient[] = [];
   const join = (replica: ReplicaId): PlayClient => {
@@ -103,6 +113,7 @@ function syncUrl(text: string): string {
     });
   }
   if (url.pathname === '/') url.pathname = SYNC_PATH;
+  url.hash = '';
   return url.href;
 }
 
@@ -110,9 +121,11 @@ function syncUrl(text: string): string {
 async function sessionAt(url: string, token: string, script: PlayScript, patience: number): Promise<string> {
   const { origin } = new URL(url.replace(/^ws/, 'http'));
   let response: Response;
+  let text = '';
   try {
     const headers = { authorization: `Bearer ${token}` };
     response = await fetch(`${origin}${STATUS_PATH}`, { headers, signal: AbortSignal.timeout(patience) });
+    if (response.ok) text = await beginningOf(response);
   } catch (cause) {
     const why = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);
     throw new SyncError('PLAY_UNREACHABLE', `${origin} did not answer: ${why}`, { origin: 'protocol', cause });
@@ -121,13 +134,25 @@ async function sessionAt(url: string, token: string, script: PlayScript, patienc
     const text = `${origin} answered ${response.status}: give the token that lets clients in, with --token`;
     throw new SyncError('PLAY_REFUSED', text, { origin: 'protocol' });
   }
-  const status = response.ok ? statusIn(await response.text()) : undefined;
+  const status = response.ok ? statusIn(text) : undefined;
   const { scenario, sessionId } = script.header;
   if (status?.scenario !== undefined && status.scenario !== scenario) {
     const text = `${origin} plays ${JSON.stringify(status.scenario)}, and the recording is of ${JSON.stringify(scenario)}`;
     throw new SyncError('PLAY_SCENARIO', text, { origin: 'setting' });
   }
   return status?.session ?? sessionId;
+}
+
+/** As much of what was answered as a status may have. */
+async function beginningOf({ body }: Response): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of body ?? []) {
+    parts.push(part);
+    length += part.length;
+    if (length > STATUS_MAX) break;
+  }
+  return Buffer.concat(parts).toString();
 }
 
 function statusIn(text: string): { readonly session: string; readonly scenario?: string } | undefined {

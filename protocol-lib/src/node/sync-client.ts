@@ -47,7 +47,12 @@ export class SyncClient {
       // The connection may still have to carry what the state has to say about it.
       setImmediate(() => this.#transport?.close());
     });
-    this.#connect();
+    try {
+      this.#connect();
+    } catch (error) {
+      clearInterval(this.#ticking);
+      throw error;
+    }
   }
 
   get state(): ClientState {
