@@ -1,7 +1,7 @@
-import { afterEach, expect, test } from 'vitest';
-import { memorySink, memorySource, openCapture } from '../capture/index.ts';
+import { afterEach, describe, expect, test } from 'vitest';
+import { encodeTraceRecord, memorySink, memorySource, openCapture } from '../capture/index.ts';
 import type { ByteSink } from '../ports/index.ts';
-import { attach } from './attach-client.ts';
+import { type AttachClose, attach } from './attach-client.ts';
 import { recordSession } from './record-session.ts';
 import { server, startSession, type TestSession } from './testing.ts';
 
@@ -98,4 +98,55 @@ test('a disk that is too slow costs records, which are counted where they are mi
   expect(records - 1 + dropped).toBe(101);
   const { markers } = await capture.markers({ from: 0, to: Number.MAX_SAFE_INTEGER }, 10);
   expect(markers.map(({ kind }) => kind)).toContain('gap');
+});
+
+describe('a session that tells what cannot be read', () => {
+  const log = (seq: number): Uint8Array =>
+    encodeTraceRecord({
+      seq,
+      time: seq,
+      replica: server,
+      cause: [],
+      body: { kind: 'log', level: 'info', text: `line ${seq}` },
+    });
+  const junk = Uint8Array.of(0xc1, 0xc1);
+
+  async function recorded(records: readonly Uint8Array[], maxQueueBytes?: number) {
+    const session = await startSession(cleanups);
+    const { header } = await attach(session);
+    const sink = memorySink();
+    let end: (close: AttachClose) => void = () => undefined;
+    const closed = new Promise<AttachClose>((resolve) => {
+      end = resolve;
+    });
+    const connection = {
+      header,
+      mayInject: false,
+      targets: [],
+      closed,
+      onRecords: (listener: (records: readonly Uint8Array[]) => void) => listener(records),
+      inject: () => Promise.resolve(),
+      close: () => undefined,
+    };
+    const recording = recordSession(connection, sink, maxQueueBytes === undefined ? {} : { maxQueueBytes });
+    end({ kind: 'lost', reason: 'it broke' });
+    const result = await recording.done;
+    const { lost, kinds, cut } = await (await openCapture(memorySource(sink.bytes()))).info();
+    return { dropped: result.dropped, lost, kinds, cut };
+  }
+
+  test('is recorded around it, with each record that is missing counted once', async () => {
+    const told = [log(1), log(2), junk, junk, junk, log(6), junk, log(8)];
+    expect(await recorded(told)).toEqual({ dropped: 4, lost: 4, kinds: { log: 4, gap: 3 }, cut: undefined });
+  });
+
+  test('from the beginning or to the end, too', async () => {
+    expect(await recorded([junk, junk, log(3)])).toMatchObject({ dropped: 2, lost: 2, cut: undefined });
+    expect(await recorded([log(1), junk, junk])).toMatchObject({ dropped: 2, lost: 2, cut: undefined });
+    expect(await recorded([junk])).toMatchObject({ dropped: 1, lost: 0, cut: undefined });
+  });
+
+  test('ends with a whole capture, though what came last when nothing more was taken cannot be read', async () => {
+    expect(await recorded([log(1), log(2), log(3), junk], 0)).toMatchObject({ dropped: 4, cut: undefined });
+  });
 });

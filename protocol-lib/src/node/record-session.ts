@@ -80,8 +80,9 @@ export function recordSession(connection: AttachConnection, sink: ByteSink, opti
 class Recorder {
   readonly #writer: CaptureWriter;
   readonly #maxQueueBytes: number;
+  /** Written last, and missing last since then. */
   #last: Uint8Array | undefined;
-  #isLastWritten = true;
+  #missing: Uint8Array | undefined;
   #droppedNow = 0;
   dropped = 0;
 
@@ -100,14 +101,14 @@ class Recorder {
 
   append(records: readonly Uint8Array[]): void {
     for (const record of records) {
-      if (this.#writer.queued > this.#maxQueueBytes) {
-        this.#droppedNow++;
-        this.#last = record;
-        this.#isLastWritten = false;
-        continue;
+      const isTooMuch = this.#writer.queued > this.#maxQueueBytes;
+      // Where records are missing, the next that can be read says up to where.
+      const next = !isTooMuch && this.#droppedNow > 0 ? placeOf(record) : undefined;
+      if (isTooMuch || (this.#droppedNow > 0 && !next)) this.#drop(record);
+      else {
+        this.#tellDropped(next);
+        this.#appendOne(record);
       }
-      this.#tellDropped();
-      this.#appendOne(record);
     }
   }
 
@@ -122,36 +123,53 @@ class Recorder {
     await this.#writer.end();
   }
 
+  #drop(record: Uint8Array): void {
+    this.#droppedNow++;
+    this.#missing = record;
+  }
+
   #appendOne(record: Uint8Array): void {
     try {
       this.#writer.append(record);
       this.#last = record;
-      this.#isLastWritten = true;
     } catch (error) {
       // A record that this build cannot read is missing, not the end of the recording.
       if (!isSyncError(error)) throw error;
-      this.#droppedNow++;
+      this.#drop(record);
     }
   }
 
-  #tellDropped(): void {
+  #tellDropped(next?: Place): void {
     if (this.#droppedNow === 0) return;
     this.dropped += this.#droppedNow;
-    this.#appendGap(this.#droppedNow, 'the capture could not take them');
+    this.#appendGap(this.#droppedNow, 'the capture could not take them', next);
     this.#droppedNow = 0;
+    this.#missing = undefined;
   }
 
-  /** A gap stands in the place of the last record that is missing, or behind the last one that is not. */
-  #appendGap(count: number, reason: string): void {
-    if (!this.#last) return;
-    const { seq, time, replica } = decodeTraceRecord(this.#last);
-    const gap: TraceRecord = {
-      seq: this.#isLastWritten ? seq + 1 : seq,
-      time,
-      replica,
-      cause: [],
-      body: { kind: 'gap', count, reason },
-    };
-    this.#writer.append(encodeTraceRecord(gap));
+  /** A gap stands in the place of the last record that is missing, or behind the last one that is not. `next`: what comes behind it. */
+  #appendGap(count: number, reason: string, next?: Place): void {
+    const last = this.#last && placeOf(this.#last);
+    const missing = this.#missing && placeOf(this.#missing);
+    const at = missing ?? last ?? next;
+    if (!at) return;
+    const behind = (last?.seq ?? 0) + 1;
+    const seq = next ? Math.max(behind, next.seq - 1) : (missing?.seq ?? behind + Math.max(0, count - 1));
+    const { time, replica } = at;
+    const gap = encodeTraceRecord({ seq, time, replica, cause: [], body: { kind: 'gap', count, reason } });
+    this.#writer.append(gap);
+    this.#last = gap;
+  }
+}
+
+type Place = Pick<TraceRecord, 'seq' | 'time' | 'replica'>;
+
+/** Where a record stands; undefined where it cannot be read. */
+function placeOf(record: Uint8Array): Place | undefined {
+  try {
+    return decodeTraceRecord(record);
+  } catch (error) {
+    if (!isSyncError(error)) throw error;
+    return undefined;
   }
 }
