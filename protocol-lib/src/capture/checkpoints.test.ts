@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { StateRoot } from '../merkle/index.ts';
 import { zstdCompression } from '../node/compression.ts';
 import { seededRandom } from '../ports/index.ts';
@@ -7,6 +7,7 @@ import { type Change, type RecordKey, type ReplicaId, recordKey, replicaId, type
 import { TRACE_VERSION, type TraceBody, type TraceHeader, type TraceRecord } from '../trace/index.ts';
 import { readHead } from './capture-head.ts';
 import type { CaptureIndex } from './capture-index.ts';
+import { CheckpointWriter } from './checkpoint-writer.ts';
 import { type ChunkPlace, loadChunk } from './chunk-place.ts';
 import { portableZstd } from './compression.ts';
 import { CaptureEngine, type OpenCapture } from './engine.ts';
@@ -223,6 +224,31 @@ describe('a checkpoint that is not what the records say', () => {
       root: right.root,
     }));
     expect((await other.folds.committed(other.index.replicaOf(server)!, at)).version).toBe(right.version);
+  });
+
+  test('that builds on more others than a writer lets it is not believed, and the index is made again', async () => {
+    const many = longSession(1_500, 2_000, 9);
+    const { figures } = CheckpointWriter.prototype;
+    const places: [replica: number, position: number][] = [];
+    const forged = vi.spyOn(CheckpointWriter.prototype, 'figures').mockImplementation(function (
+      this: CheckpointWriter,
+    ) {
+      const own = figures.call(this);
+      const at = own.findLastIndex((since, place) => place % 6 === 2 && since >= 0) - 2;
+      const [replica = 0, place = 0, , ...ref] = own.slice(at, at + 6);
+      places.push([replica, place]);
+      const first = own.length / 6;
+      const chain = Array.from({ length: 20_000 }, (_, number) => [replica, place, first + number - 1, ...ref]);
+      return [...own, ...chain.flat()];
+    });
+    const bytes = await fileOfRecords(many);
+    forged.mockRestore();
+    const capture = await openCapture(memorySource(bytes), { index: 'always' });
+    expect(places).toHaveLength(1);
+    for (const [number, place] of places) {
+      const replica = [server, viewer, mirror][number]!;
+      expect((await shown(capture, replica, place)).entries).toEqual(plainState(many, replica, place));
+    }
   });
 
   test('that cannot be read is passed over', async () => {

@@ -4,6 +4,7 @@ import type { ByteSource } from '../ports/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import { MAGIC_BYTES, RECORD_HEADER_BYTES } from './capture-head.ts';
 import { CaptureIndex, ReplicaIndex } from './capture-index.ts';
+import { CHAIN_MAX } from './checkpoint-writer.ts';
 import { type Checkpoint, decodeCheckpoint } from './checkpoints.ts';
 import { getUint64 } from './chunk.ts';
 import type { ChunkPlace } from './chunk-place.ts';
@@ -284,10 +285,15 @@ function restoreLists(index: CaptureIndex, manifest: IndexManifest, read: ReadPa
 /** Each is read when it is wanted, after the one that it builds on. */
 function restoreCheckpoints(index: CaptureIndex, manifest: IndexManifest, read: ReadPage): void {
   const loads: (() => Checkpoint)[] = [];
+  /** On how many others each builds. */
+  const chains: number[] = [];
   for (const { replica, position, since, ref } of checkpointsOf(manifest)) {
     if (position >= manifest.records || replica >= manifest.replicaNames.length || since >= loads.length) {
       throw damagedIndex('places a checkpoint wrongly');
     }
+    const chain = since < 0 ? 0 : chains[since]! + 1;
+    if (!(chain <= CHAIN_MAX)) throw damagedIndex('has a checkpoint that builds on too many others');
+    chains.push(chain);
     const base = loads[since];
     const load = (): Checkpoint => decodeCheckpoint(read(ref), base && (() => base().root));
     loads.push(load);
