@@ -63,6 +63,12 @@ export class BatchReader {
   }
 }
 
+/** Whether a batch that cannot be read may be the end of one, of which a capture does not have the beginning. */
+export function mayBeCut(error: SyncError, { body }: TraceRecord): boolean {
+  const isWhole = isSyncError(error.cause, 'SCHEMA_MISMATCH') && body.kind === 'log' && body.text.startsWith(COMPACT);
+  return !isWhole;
+}
+
 /** Whether a record only carries inputs, and says nothing of the session. */
 export function isInputs({ body }: TraceRecord): boolean {
   return body.kind === 'log' && PREFIXES.some((prefix) => body.text.startsWith(prefix));

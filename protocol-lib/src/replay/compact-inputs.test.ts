@@ -1,9 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { packMsgpack } from '../bytes/index.ts';
+import { toBase64 } from '../capture/exchange/base64.ts';
 import { replicaId } from '../state/index.ts';
+import { closedTap } from '../trace/index.ts';
 import { BatchReader, batchTexts, compactTexts } from './batches.ts';
 import { BatchBuilder, unpackBatch } from './compact-inputs.ts';
+import { appDecisions } from './driven.ts';
 import type { Input } from './inputs.ts';
+import { Machines } from './machines.ts';
+import { type Placed, stepsOf } from './steps.ts';
 
 const head = { replica: fc.constantFrom('server', 'bot-1', 'bot-2').map(replicaId), now: fc.maxSafeNat() };
 const link = fc.nat(100);
@@ -42,6 +48,43 @@ describe('a compact batch', () => {
         expect(read.at(-1)).toEqual({ entries, rest });
         expect(read.slice(0, -1).every((one) => one === 'part')).toBe(true);
       }),
+    );
+  });
+
+  test('that is whole and of no known inputs is never taken for the end of one', () => {
+    const replica = replicaId('server');
+    const log = (text: string, position: number): Placed => {
+      const body = { kind: 'log', level: 'debug', text } as const;
+      return { position, record: { seq: position + 1, time: 0, replica, cause: [], body } };
+    };
+    const stands = packMsgpack([1, ['authorityStands'], ['server'], 5, 0, [0, 0, 0, 0, 0, 'nothing']]);
+    const builder = new BatchBuilder();
+    builder.add({ op: 'tick', replica, now: 5 }, 0, 0);
+    const tick = builder.take(0);
+    const first = compactTexts(toBase64(stands)).map(log);
+    const later = compactTexts(tick).map((text) => log(text, 1));
+    expect(() => stepsOf([...first, ...later])).toThrow(expect.objectContaining({ code: 'REPLAY_INPUTS_DAMAGED' }));
+    // Of a batch without its beginning, nothing can be said.
+    const cut = compactTexts(tick.slice(8)).map(log);
+    expect(() => stepsOf([...cut, ...later])).toThrow(expect.objectContaining({ code: 'REPLAY_INPUTS_MISSING' }));
+  });
+
+  test('of an authority with settings that none takes ends with a code', () => {
+    const definition = { name: 'none', initialRecords: () => [], commands: {}, reduce: () => [] };
+    const machines = new Machines(closedTap, appDecisions(definition, []));
+    const replica = replicaId('server');
+    const begin = {
+      op: 'authority',
+      replica,
+      now: 1,
+      session: 's',
+      incarnation: 1,
+      groups: [],
+      hasViews: false,
+      log: null,
+    };
+    expect(() => machines.apply({ ...begin, op: 'authority', settings: { maxQueued: 0 } }, [])).toThrow(
+      expect.objectContaining({ code: 'REPLAY_INPUT_UNFIT' }),
     );
   });
 

@@ -68,11 +68,13 @@ export class BatchBuilder {
   }
 }
 
-/** @throws SyncError `SCHEMA_MISMATCH`, or as `unpackMsgpack` */
+/** @throws SyncError `BATCH_MALFORMED` for what is none, `SCHEMA_MISMATCH` for one of other inputs, or as `unpackMsgpack` */
 export function unpackBatch(text: string): CompactBatch {
   const bytes = fromBase64(text);
   const batch = bytes && unpackMsgpack(bytes);
-  if (!Array.isArray(batch) || batch[0] !== FORMAT) throw mismatch('a batch of inputs');
+  if (!Array.isArray(batch) || batch[0] !== FORMAT) {
+    throw new SyncError('BATCH_MALFORMED', 'inputs: expected a batch of inputs', { origin: 'capture' });
+  }
   const [, ops, replicas, begun, rest, values] = batch as readonly unknown[];
   if (!Array.isArray(ops) || !Array.isArray(replicas) || !Array.isArray(values)) {
     throw mismatch('lists of ops, replicas and inputs');

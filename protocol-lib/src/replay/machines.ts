@@ -135,7 +135,7 @@ export class Machines {
     this.#authority = replica;
     this.#links.clear();
     this.#log = log ? ReplayLog.open(this.#log, log.last, log.durability) : undefined;
-    this.#manager = new SyncManager({
+    this.#manager = managerOf({
       ...settings,
       definition: this.#decisions.definition,
       replica,
@@ -160,7 +160,7 @@ export class Machines {
       this.#links.set(id, { decoder });
     }
     this.#log = standing.durability ? ReplayLog.at(standing, root) : undefined;
-    this.#manager = new SyncManager({
+    this.#manager = managerOf({
       ...standing.settings,
       definition: this.#decisions.definition,
       replica,
@@ -365,4 +365,15 @@ function tokenIn(records: readonly Placed[]): string {
     if (hello.type === 'HELLO') return hello.token;
   }
   return '';
+}
+
+/** @throws SyncError `REPLAY_INPUT_UNFIT` for settings or groups of fields that no authority takes */
+function managerOf(options: ConstructorParameters<typeof SyncManager>[0]): SyncManager {
+  try {
+    return new SyncManager(options);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    const text = `the authority ${options.replica} cannot begin as it is recorded: ${cause.message}`;
+    throw new SyncError('REPLAY_INPUT_UNFIT', text, { origin: 'capture', cause });
+  }
 }

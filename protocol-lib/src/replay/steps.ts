@@ -1,7 +1,7 @@
 import type { OpenCapture } from '../capture/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import type { TraceBodyOf, TraceHeader, TraceRecord } from '../trace/index.ts';
-import { BatchReader, isInputs } from './batches.ts';
+import { BatchReader, isInputs, mayBeCut } from './batches.ts';
 import { groupSteps, isAttachedGroup } from './group-steps.ts';
 import type { Input } from './inputs.ts';
 import { alone, compactSteps, isLive, liveSteps } from './live-steps.ts';
@@ -108,7 +108,7 @@ function taken(reader: BatchReader, { record }: Placed, isFirst: boolean): Retur
   try {
     return reader.take(record);
   } catch (error) {
-    if (isFirst && isSyncError(error)) return 'part';
+    if (isFirst && isSyncError(error) && mayBeCut(error, record)) return 'part';
     throw error;
   }
 }
