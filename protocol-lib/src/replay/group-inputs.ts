@@ -1,4 +1,4 @@
-import { array, bytes, finite, nullable, object, optional, string, uint } from '../schema/index.ts';
+import { array, boolean, bytes, finite, nullable, object, optional, string, uint } from '../schema/index.ts';
 import { replicaIdSchema } from '../state/index.ts';
 
 /** Whose input it is, and the time in nanoseconds on the clock that this node reads. */
@@ -16,6 +16,8 @@ export const groupInputs = {
     members: array(replicaIdSchema, 10_000),
     made: string(100_000_000),
     contents: optional(bytes(1024 * 1024 * 1024)),
+    /** Whether it goes on with what the node before it of this name has kept, and is not told here. */
+    leansOnBefore: optional(boolean),
   }),
   /**
    * A node that runs already, as it is between two inputs: a recording that began in the middle of its session goes on from here. `standing` is what its

@@ -22,7 +22,7 @@ export function groupSteps(steps: readonly Step[]): Step[] {
       drawn.set(input.replica, places);
       continue;
     }
-    if (input && isBeginning(input)) known.add(input.replica);
+    if (input && isBeginning(input) && !leansOnBefore(input)) known.add(input.replica);
     if (!input || known.has(input.replica)) done.push(step);
     else {
       for (const place of drawn.get(input.replica) ?? []) done[place] = undefined;
@@ -31,6 +31,10 @@ export function groupSteps(steps: readonly Step[]): Step[] {
     if (input) drawn.delete(input.replica);
   }
   return done.filter((step) => step !== undefined);
+}
+
+function leansOnBefore(input: Input): boolean {
+  return input.op === 'node' && input.leansOnBefore === true;
 }
 
 function isBeginning({ op }: Input): boolean {

@@ -13,19 +13,32 @@ const [peer1, peer2, peer3] = ['peer-1', 'peer-2', 'peer-3'].map(replicaId) as [
 let world: PeerWorld | undefined;
 afterEach(() => world?.close('the test is over'));
 
-/** A session of peers, recorded with its inputs from its first record on until `isEnough`. */
+/** A session of peers, recorded with its inputs from its first record on until `isEnough`. Somebody attaches `every` so many records. */
 async function recorded(
   name: string,
   faults: readonly FaultSpec[],
   isEnough: (records: readonly TraceRecord[]) => boolean,
+  every = Number.POSITIVE_INFINITY,
 ) {
   const scenario = PEER_SCENARIOS[name]!;
   const hub = new TraceHub(monotonicClock);
   const records: TraceRecord[] = [];
+  /** How many records there were when somebody attached. */
+  const attached: number[] = [];
+  let isAttaching = false;
+  const attach = (): void => {
+    attached.push(records.length);
+    world?.describe();
+    isAttaching = false;
+  };
   const enough = new Promise<void>((resolve) => {
     hub.listen((record) => {
       records.push(record);
       if (isEnough(records)) resolve();
+      if (records.length >= (attached.at(-1) ?? 0) + every && !isAttaching) {
+        isAttaching = true;
+        setImmediate(attach);
+      }
     });
   });
   const random = (part: string) => randomOf(7, part);
@@ -45,6 +58,11 @@ async function recorded(
   for (const fault of faults) await session.faults.inject(fault);
   await enough;
   session.close('enough is recorded');
+  const capture = await captureOf(name, records);
+  return { capture, records, attached, group: peerScenarioGroup(scenario) };
+}
+
+async function captureOf(name: string, records: readonly TraceRecord[]) {
   const sink = memorySink();
   const header = {
     sessionId: name,
@@ -59,8 +77,7 @@ async function recorded(
   const writer = new CaptureWriter(sink, header);
   for (const record of records) writer.append(encodeTraceRecord(record));
   await writer.end();
-  const capture = await openCapture(memorySource(sink.bytes()));
-  return { capture, records, group: peerScenarioGroup(scenario) };
+  return openCapture(memorySource(sink.bytes()));
 }
 
 const counted = (records: readonly TraceRecord[], kind: string, replica: ReplicaId): number =>
@@ -90,6 +107,35 @@ describe('a session of peers that was recorded with its inputs', { timeout: 60_0
     expect(result.status).toBe('equal');
     expect(result.hashes).toBeGreaterThan(10);
   });
+
+  test.each([
+    ['call', ['operation', 6], 150],
+    ['craps', ['vote', 30], 250],
+  ] as const)(
+    'is run again from wherever somebody attached: %s, with all that can go wrong',
+    async (name, [kind, count], every) => {
+      const faults: FaultSpec[] = [
+        { fault: 'loss', rate: 0.05 },
+        { fault: 'reducer', target: peer2, events: 2 },
+        { fault: 'clock-skew', target: peer2, by: 700 },
+        { fault: 'crash', target: peer3, downtime: 300 },
+      ];
+      const isEnough = (some: readonly TraceRecord[]): boolean => counted(some, kind, peer1) >= count;
+      const { capture, records, attached, group } = await recorded(name, faults, isEnough, every);
+      expect(await reexecute(capture, { group })).toMatchObject({ status: 'equal' });
+      expect(attached.length).toBeGreaterThan(2);
+      for (const first of attached.slice(0, 2)) {
+        const result = await reexecute(await captureOf(name, records.slice(first)), { group });
+        expect(result.difference).toBeUndefined();
+        expect(result.hashes).toBeGreaterThan(0);
+      }
+      // Cut anywhere, as a recorder does that keeps the last of it.
+      for (let first = 7; first < attached[1]!; first += 97) {
+        const result = await reexecute(await captureOf(name, records.slice(first)), { group });
+        expect(result.difference).toBeUndefined();
+      }
+    },
+  );
 
   test('is branched: an operation of a call that never arrives is made good by the heartbeats', async () => {
     const { capture, records, group } = await recorded('call', [], (some) => counted(some, 'operation', peer1) >= 4);

@@ -283,9 +283,10 @@ export class PeerWorld {
     const isJournaled = this.#isJournaled;
     // What it finds on its disk is known to who has heard all that it has ever done, or where it stood.
     const isStored = isJournaled && life > 1 && !member.isStorageTold;
+    const leans = life > 1 && !isStored ? { leansOnBefore: true } : {};
     const made = isJournaled ? this.#made(member, isStored ? packContents(storage.contents) : undefined) : '';
     Object.assign(member, { isTold: isJournaled, isStorageTold: isJournaled, wantsTelling: false });
-    const input = (now: number): Input => ({ op: 'node', replica, now, session, members, made });
+    const input = (now: number): Input => ({ op: 'node', replica, now, session, members, made, ...leans });
     member.node = this.#hand(member, input, () => scenario.open(ports));
   }
 

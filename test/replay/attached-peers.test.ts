@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openCapture } from '@syncscope/protocol/capture';
+import { fileSource } from '@syncscope/protocol/node';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { cli, cliJson } from '../cli/cli.ts';
+import { type RunningServer, startSampleServer } from '../support/sample-server.ts';
+
+/** Recordings of peers that ran already when somebody attached, run again by the command without anything but the file. */
+
+const folder = mkdtempSync(join(tmpdir(), 'syncscope-attached-peers-'));
+const env = { SYNCSCOPE_SESSIONS_DIR: join(folder, 'sessions') };
+let server: RunningServer | undefined;
+
+afterEach(async () => {
+  await server?.program.stop();
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Records a scenario of peers from its middle on, while one of them crashes and another one's copy is changed. */
+async function recorded(scenario: string): Promise<string> {
+  const faults = ['loss:3%', 'crash:peer-2@3s+400ms', 'corrupt:peer-3@4s'];
+  const args = ['--scenario', scenario, '--seed', '5', ...faults.flatMap((fault) => ['--fault', fault])];
+  server = await startSampleServer(args, env);
+  const file = join(folder, `${scenario}.mcap`);
+  const { url, token } = server;
+  const { code, stderr } = await cli(['record', '--url', url, '--token', token, '--seconds', '5', '-o', file], env);
+  expect(stderr).not.toContain('early');
+  expect(code).toBe(0);
+  return file;
+}
+
+/** A frame that a peer got in the middle of a recording. */
+async function someReceipt(file: string): Promise<number> {
+  const source = await fileSource(file);
+  try {
+    const capture = await openCapture(source);
+    const { kinds } = await capture.info();
+    const { rows } = await capture.rows('kind:receive', Math.floor((kinds.receive ?? 0) / 2), 1);
+    return (await capture.record(rows[0]?.position ?? 0)).record.seq;
+  } finally {
+    await source.close();
+  }
+}
+
+describe('a recording of peers that ran already', { timeout: 60_000 }, () => {
+  it.each([
+    ['craps', 5],
+    ['call', 4],
+  ])('of %s is run again to every record, and can be branched', async (scenario, peers) => {
+    const file = await recorded(scenario);
+    const { code, document } = await cliJson(['replay', file], env);
+    expect(document.difference).toBeUndefined();
+    expect(document).toMatchObject({ status: 'equal', level: 'app' });
+    expect(code).toBe(0);
+    // One that waits for the others all the time says late where it stands.
+    expect((document.replicas as readonly string[]).length).toBeGreaterThanOrEqual(peers - 1);
+    expect(document.hashes).toBeGreaterThan(20);
+    const branch = join(folder, `${scenario}-branch.mcap`);
+    const at = String(await someReceipt(file));
+    const edited = await cliJson(['whatif', file, '--at', at, '--drop', '-o', branch], env);
+    expect(edited.code).toBe(0);
+    expect(edited.document.isEqual).toBe(false);
+    expect((await cliJson(['replay', branch], env)).document).toMatchObject({ status: 'equal' });
+  });
+});
