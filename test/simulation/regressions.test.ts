@@ -35,6 +35,11 @@ const REGRESSIONS: readonly Regression[] = [
     options: { seed: 1_981_107_432 },
   },
   {
+    // Tested as well in `sync/incarnation.test.ts`.
+    name: 'how much another life of the session had settled was taken for what this one had, where both came to the same state',
+    options: { seed: 15_752 },
+  },
+  {
     name: 'a takeover of a checkpoint that was overtaken by what came in another way undid it',
     options: { seed: 1_717_293_204, scenario: 'partition' },
   },

@@ -1,4 +1,4 @@
-import type { VersionVector } from '../clock/index.ts';
+import { VersionVector } from '../clock/index.ts';
 import { isSyncError, SyncError, unreachable } from '../errors/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
 import {
@@ -421,10 +421,20 @@ export class ClientState {
     this.#request.begin('silence', now);
     // Before the first state there is nothing that could be of another life.
     const isRestart = this.version > 0 && welcome.incarnation !== this.#incarnation;
+    if (isRestart) this.#forgetSettlements(seq);
     this.#events.push({ type: 'welcomed', resumed: welcome.resumed, isRestart });
   }
 
   // — committed state —
+
+  /**
+   * What another life of the session settled, and how much that was, says nothing of this one, which may have come to the same state by other
+   * mutations: all that it has settled has to be told anew.
+   */
+  #forgetSettlements(cause: number): void {
+    this.#committed = { ...this.#committed, progress: 0, vector: VersionVector.empty };
+    this.#trace.vector(this.vector, [cause]);
+  }
 
   #onFullSync(full: MessageOf<'FULL_SYNC'>, seq: number, now: number): void {
     if (!this.#mayReset && !this.#request.isOpen && full.version < this.version) {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { MemoryEventLog } from '../events/index.ts';
 import { decodeMessage, type MessageOf, noNames } from '../messages/index.ts';
-import { seededRandom } from '../ports/index.ts';
+import { milliseconds, seededRandom } from '../ports/index.ts';
 import { replicaId } from '../state/index.ts';
 import { ClientState } from './client.ts';
 import type { ClientEvent } from './client-events.ts';
@@ -9,6 +9,9 @@ import { SyncManager } from './manager.ts';
 import type { SyncManagerOptions } from './manager-options.ts';
 import { coinSession } from './memory-link.test-helper.ts';
 
+/** Types of frames: NAMES, FULL_SYNC. */
+const LOST = new Set([6, 7]);
+const SYNC_REQUEST = 10;
 const names = { definition: coinSession, session: 'coins' };
 
 function authority(options: Partial<SyncManagerOptions>): SyncManager {
@@ -71,6 +74,31 @@ test('an authority that lost its memory brings its own state, older or not, and 
   second.mutate('wave', {}, 0);
   meet(client, second, 1);
   expect([client.version, client.committed.hash]).toEqual([second.version, second.root.hash]);
+  expect([...client.vector.entries()]).toEqual(second.vector);
+});
+
+test('settlements of another life are not taken for those of this one, though both came to the same state', () => {
+  const client = newClient();
+  const first = authority({ incarnation: 1, replica: replicaId('first') });
+  first.mutate('wave', {}, 0);
+  meet(client, first, 1);
+  const second = authority({ incarnation: 2 });
+  expect(second.root.hash).toBe(client.committed.hash);
+  second.connect(1, 0);
+  let up = client.open(0);
+  // Full syncs and names are lost, until the client asks for names, and says where it stands.
+  let hasAsked = false;
+  for (let now = 0; now < milliseconds(5_000); now += milliseconds(50)) {
+    hasAsked ||= up.some((frame) => frame[1] === SYNC_REQUEST);
+    const down = [...up.flatMap((frame) => second.receive(1, frame, now)), ...second.tick(now)];
+    up = down.flatMap((one) => {
+      if (!('frame' in one) || (LOST.has(one.frame[1]!) && !hasAsked)) return [];
+      return client.receive(one.frame, now);
+    });
+    if (now === milliseconds(100)) second.mutate('note', { id: 'new' }, now);
+    up.push(...client.tick(now));
+  }
+  expect(hasAsked).toBe(true);
   expect([...client.vector.entries()]).toEqual(second.vector);
 });
 
