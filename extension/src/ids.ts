@@ -34,6 +34,7 @@ export const LIVE_PANEL = 'syncscope.live';
 
 export const SETTINGS = {
   captureFolder: 'syncscope.captureFolder',
+  redactRecordings: 'syncscope.redactRecordings',
   bots: 'syncscope.sampleServer.bots',
   seed: 'syncscope.sampleServer.seed',
 } as const;

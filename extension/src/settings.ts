@@ -8,6 +8,8 @@ export interface Settings {
   readonly seed: number;
   /** A path inside the workspace, `''` for the extension's own storage. */
   readonly captureFolder: string;
+  /** Whether what is secret by its name or by itself stays out of recordings. */
+  readonly redactRecordings: boolean;
 }
 
 /** The settings as they are now. Throws `SETTING_INVALID` with the setting's name and what it takes. */
@@ -17,6 +19,7 @@ export function readSettings(resource?: vscode.Uri): Settings {
     bots: integer(all, SETTINGS.bots, 1, 64),
     seed: integer(all, SETTINGS.seed, 0, 4_294_967_295),
     captureFolder: folderInside(all),
+    redactRecordings: boolean(all, SETTINGS.redactRecordings),
   };
 }
 
@@ -24,6 +27,12 @@ function integer(all: vscode.WorkspaceConfiguration, name: string, least: number
   const value: unknown = all.get(name);
   if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
   throw invalid(name, value, vscode.l10n.t('a whole number from {0} to {1}', least, most));
+}
+
+function boolean(all: vscode.WorkspaceConfiguration, name: string): boolean {
+  const value: unknown = all.get(name);
+  if (typeof value === 'boolean') return value;
+  throw invalid(name, value, vscode.l10n.t('true or false'));
 }
 
 function folderInside(all: vscode.WorkspaceConfiguration): string {

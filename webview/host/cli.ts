@@ -55,6 +55,9 @@ program
   .option('--token <token>', 'the token of the session at --url')
   .option('--seconds <n>', 'stop after so many seconds', positive)
   .requiredOption('-o, --output <file>', 'the capture to write, such as session.mcap')
+  .option('--redact-path <key.field>', 'also secret, such as player/*.email; repeatable', gathered, [])
+  .option('--redact-pattern <regexp>', 'also secret, wherever it stands; repeatable', gathered, [])
+  .option('--unredacted', 'also what is named like a secret, such as passwords and tokens')
   .option(...JSON_OPTION)
   .action(async (options) => {
     process.exitCode = await record(options);
@@ -208,6 +211,9 @@ program
   .addOption(new Option('--format <format>', 'what to write').choices(EXPORT_FORMATS).makeOptionMandatory())
   .option('--filter <expression>', 'only what passes, see docs/filter.md')
   .option('-o, --output <file>', 'a new file instead of standard output')
+  .option('--redact', 'redact it on the way, as redact does')
+  .option('--path <key.field>', 'with --redact: such as player/*.email; repeatable', gathered, [])
+  .option('--pattern <regexp>', 'with --redact: what is secret wherever it stands; repeatable', gathered, [])
   .option('--unredacted', 'also where it may hold secrets')
   .action(exportCapture);
 

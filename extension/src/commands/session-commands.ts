@@ -8,6 +8,7 @@ import { CAPTURE_EDITOR } from '../ids.ts';
 import type { LiveSession } from '../live/live-session.ts';
 import type { SessionAddress } from '../live/recording.ts';
 import type { Session } from '../sessions/store.ts';
+import { readSettings } from '../settings.ts';
 import { requireTrust } from '../trust.ts';
 import { parseAddress } from './address.ts';
 import { chooseLive, chooseSession, nodeOf } from './choose.ts';
@@ -47,7 +48,7 @@ export async function record(app: App, argument: unknown): Promise<vscode.Uri | 
   const live = await liveToRecord(app, argument);
   if (!live) return undefined;
   const file = vscode.Uri.joinPath(recordingFolder(app.context), captureName(live.scenario, new Date()));
-  await live.startRecording(file);
+  await live.startRecording(file, readSettings().redactRecordings);
   // It is listed from the start, wherever the setting puts it.
   app.recent.add(file);
   return file;

@@ -121,11 +121,11 @@ export class LiveSession implements vscode.Disposable {
   }
 
   /**
-   * Writes everything from now on to a file, beginning with the state of every replica.
+   * Writes everything from now on to a file, beginning with the state of every replica; without secrets where `isRedacted`.
    *
    * @throws SyncError `RECORDING_RUNS`, `FILE_UNWRITABLE`, or one of the codes of `attach`
    */
-  async startRecording(uri: vscode.Uri): Promise<void> {
+  async startRecording(uri: vscode.Uri, isRedacted: boolean): Promise<void> {
     if (this.#recording || this.#isStarting) {
       throw new SyncError('RECORDING_RUNS', vscode.l10n.t('{0} is being recorded already.', this.title), {
         origin: 'capture',
@@ -133,7 +133,7 @@ export class LiveSession implements vscode.Disposable {
     }
     this.#isStarting = true;
     try {
-      this.#follow(await Recording.start(uri, this.#address));
+      this.#follow(await Recording.start(uri, this.#address, isRedacted));
     } finally {
       this.#isStarting = false;
     }

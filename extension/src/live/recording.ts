@@ -36,11 +36,12 @@ export class Recording {
    *
    * @throws SyncError `FILE_UNWRITABLE`, or one of the codes of `attach`
    */
-  static async start(uri: vscode.Uri, address: SessionAddress): Promise<Recording> {
+  static async start(uri: vscode.Uri, address: SessionAddress, isRedacted: boolean): Promise<Recording> {
     const connection = await attach(address);
     try {
       await vscode.workspace.fs.createDirectory(vscode.Uri.joinPath(uri, '..'));
-      return new Recording(uri, recordSession(connection, await recordingSink(uri.fsPath), { compression }));
+      const options = { compression, ...(isRedacted ? {} : { redaction: false as const }) };
+      return new Recording(uri, recordSession(connection, await recordingSink(uri.fsPath), options));
     } catch (error) {
       connection.close();
       throw error;

@@ -80,6 +80,14 @@ export function unpackTraceBody(bytes: Uint8Array, cursor: MsgpackCursor): Unche
   return unpackBody(cursor, kind);
 }
 
+/** The kind of a record; nothing behind it is looked at. @throws SyncError `RECORD_MALFORMED` */
+export function recordKind(bytes: Uint8Array, cursor: MsgpackCursor): TraceKind {
+  cursor.reset(bytes, 0, bytes.length);
+  if (cursor.array() !== RECORD_FIELDS) cursor.fail(`an array of ${RECORD_FIELDS}`);
+  for (let field = 0; field < 3; field++) cursor.skip();
+  return takeKind(cursor);
+}
+
 /** A body that no schema has seen. */
 export interface UncheckedBody {
   readonly kind: TraceKind;

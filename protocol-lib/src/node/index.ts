@@ -15,6 +15,7 @@ export * from './inspectable.ts';
 export * from './loopback.ts';
 export { OBSERVER_QUEUE_MAX, OBSERVERS_MAX } from './observers.ts';
 export { type PlayLiveOptions, playLive } from './play-live.ts';
+export * from './pseudonyms.ts';
 export * from './record-session.ts';
 export * from './relay.ts';
 export * from './sqlite-log.ts';

@@ -1,14 +1,18 @@
+import { RecordRedactor, type RedactionRules, recordedHeader, unredactedHeader } from '../capture/exchange/index.ts';
 import { CaptureWriter, type Compression, decodeTraceRecord, encodeTraceRecord } from '../capture/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import type { ByteSink } from '../ports/index.ts';
 import type { TraceRecord } from '../trace/index.ts';
 import type { AttachClose, AttachConnection } from './attach-client.ts';
+import { keyedPseudonyms } from './pseudonyms.ts';
 
 export interface RecordingOptions {
   /** None by default. */
   readonly compression?: Compression;
   /** Bytes that may wait for the sink; what comes beyond is counted in a `gap` record. Default 64 MiB. */
   readonly maxQueueBytes?: number;
+  /** What is redacted beside what is secret by its name or by itself; false for nothing at all. Default: no more rules. */
+  readonly redaction?: RedactionRules | false;
 }
 
 export interface RecordingResult {
@@ -18,6 +22,8 @@ export interface RecordingResult {
   readonly size: number;
   /** Records that the disk was too slow for; the capture says where. */
   readonly dropped: number;
+  /** Values that were redacted. */
+  readonly redacted: number;
   /** Why the recording ended. */
   readonly close: AttachClose;
 }
@@ -38,11 +44,15 @@ const QUEUE_MAX_BYTES = 64 * 1024 * 1024;
 /**
  * Writes what an attached session tells to a capture until the session ends or `stop` is called. What came
  * is on the disk after a second at most, so a crash of either side costs no more than that. Where the
- * connection breaks, the capture ends with a `gap` that says so.
+ * connection breaks, the capture ends with a `gap` that says so. Secrets do not come into it, as `RecordRedactor` says, with a key for this recording alone.
+ * @throws SyncError `REDACT_RULE` for a path or pattern that is none
  */
 export function recordSession(connection: AttachConnection, sink: ByteSink, options: RecordingOptions = {}): Recording {
-  const writer = new CaptureWriter(sink, connection.header, options);
-  const recorder = new Recorder(writer, options.maxQueueBytes ?? QUEUE_MAX_BYTES);
+  const { redaction = {}, maxQueueBytes = QUEUE_MAX_BYTES } = options;
+  const rules = redaction && { ...redaction, pseudonym: keyedPseudonyms() };
+  const header = rules ? recordedHeader(connection.header, rules) : unredactedHeader(connection.header);
+  const redactor = rules ? new RecordRedactor(rules) : undefined;
+  const recorder = new Recorder(new CaptureWriter(sink, header, options), maxQueueBytes, redactor);
   const flushing = setInterval(() => {
     recorder.flush().catch(() => connection.close());
   }, FLUSH_MS);
@@ -58,7 +68,13 @@ export function recordSession(connection: AttachConnection, sink: ByteSink, opti
         { origin: 'capture', cause: error },
       );
     }
-    return { records: recorder.records, size: recorder.size, dropped: recorder.dropped, close };
+    return {
+      records: recorder.records,
+      size: recorder.size,
+      dropped: recorder.dropped,
+      redacted: redactor?.values ?? 0,
+      close,
+    };
   });
   // Told to whoever asks for `done`; it must not also end the process.
   done.catch(() => undefined);
@@ -80,15 +96,17 @@ export function recordSession(connection: AttachConnection, sink: ByteSink, opti
 class Recorder {
   readonly #writer: CaptureWriter;
   readonly #maxQueueBytes: number;
+  readonly #redactor: RecordRedactor | undefined;
   /** Written last, and missing last since then. */
   #last: Uint8Array | undefined;
   #missing: Uint8Array | undefined;
   #droppedNow = 0;
   dropped = 0;
 
-  constructor(writer: CaptureWriter, maxQueueBytes: number) {
+  constructor(writer: CaptureWriter, maxQueueBytes: number, redactor: RecordRedactor | undefined) {
     this.#writer = writer;
     this.#maxQueueBytes = maxQueueBytes;
+    this.#redactor = redactor;
   }
 
   get records(): number {
@@ -100,6 +118,10 @@ class Recorder {
   }
 
   append(records: readonly Uint8Array[]): void {
+    for (const record of records) this.#appendAll(this.#redactor?.take(record) ?? [record]);
+  }
+
+  #appendAll(records: readonly Uint8Array[]): void {
     for (const record of records) {
       const isTooMuch = this.#writer.queued > this.#maxQueueBytes;
       // Where records are missing, the next that can be read says up to where.
@@ -117,6 +139,7 @@ class Recorder {
   }
 
   async end(close: AttachClose): Promise<void> {
+    this.#appendAll(this.#redactor?.end() ?? []);
     this.#tellDropped();
     if (close.kind === 'lost' || close.kind === 'refused')
       this.#appendGap(0, `the recording ends here: ${close.reason}`);

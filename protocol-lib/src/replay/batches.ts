@@ -1,4 +1,5 @@
 import { fromHex, packMsgpack, toHex, unpackMsgpack } from '../bytes/index.ts';
+import { fromBase64 } from '../capture/exchange/base64.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import { array, type Infer, object, uint } from '../schema/index.ts';
 import type { Value } from '../state/index.ts';
@@ -35,15 +36,11 @@ function partsOf(prefix: string, text: string): string[] {
   return parts.map((part, at) => `${at === parts.length - 1 ? prefix : CONTINUED}${part}`);
 }
 
-/** Puts batches together from the records of a trace. */
-export class BatchReader {
+/** Puts the texts of batches together from the records of a trace. */
+class BatchTexts {
   #parts = '';
 
-  /**
-   * Answers the batch that ends with this record, `part` where it carries one that goes on, undefined where it carries none.
-   * @throws SyncError `REPLAY_INPUTS_DAMAGED`
-   */
-  take({ seq, body }: TraceRecord): InputBatch | CompactBatch | 'part' | undefined {
+  take({ body }: TraceRecord): { readonly text: string; readonly isCompact: boolean } | 'part' | undefined {
     if (body.kind !== 'log') return undefined;
     if (body.text.startsWith(CONTINUED)) {
       this.#parts += body.text.slice(CONTINUED.length);
@@ -53,12 +50,45 @@ export class BatchReader {
     if (!isCompact && !body.text.startsWith(PREFIX)) return undefined;
     const text = this.#parts + body.text.slice((isCompact ? COMPACT : PREFIX).length);
     this.#parts = '';
+    return { text, isCompact };
+  }
+}
+
+/** Puts batches together from the records of a trace, as the bytes that they are packed in. */
+export class BatchBytes {
+  readonly #texts = new BatchTexts();
+
+  /** As {@link BatchReader}; undefined also where a batch is damaged. */
+  take(record: TraceRecord): Uint8Array | 'part' | undefined {
+    const batch = this.#texts.take(record);
+    if (batch === undefined || batch === 'part') return batch;
+    try {
+      return batch.isCompact ? fromBase64(batch.text) : fromHex(batch.text);
+    } catch (error) {
+      if (!isSyncError(error)) throw error;
+      return undefined;
+    }
+  }
+}
+
+/** Puts batches together from the records of a trace. */
+export class BatchReader {
+  readonly #texts = new BatchTexts();
+
+  /**
+   * Answers the batch that ends with this record, `part` where it carries one that goes on, undefined where it carries none.
+   * @throws SyncError `REPLAY_INPUTS_DAMAGED`
+   */
+  take(record: TraceRecord): InputBatch | CompactBatch | 'part' | undefined {
+    const batch = this.#texts.take(record);
+    if (batch === undefined || batch === 'part') return batch;
+    const { text, isCompact } = batch;
     try {
       return isCompact ? unpackBatch(text) : batchSchema.parse(unpackMsgpack(fromHex(text)), 'inputs');
     } catch (error) {
       if (!isSyncError(error)) throw error;
-      const text = `the inputs in record ${seq} cannot be read: ${error.message}`;
-      throw new SyncError('REPLAY_INPUTS_DAMAGED', text, { origin: 'capture', cause: error });
+      const what = `the inputs in record ${record.seq} cannot be read: ${error.message}`;
+      throw new SyncError('REPLAY_INPUTS_DAMAGED', what, { origin: 'capture', cause: error });
     }
   }
 }

@@ -290,6 +290,8 @@ export const traceHeaderSchema = object({
   authority: nullable(replicaIdSchema),
   /** Which build wrote this, for finding schema or build skew. */
   build: string(100),
+  /** What was redacted while this was written: what is secret by name and by itself, or by rules as well; absent where nothing was. */
+  redaction: optional(literal('names', 'rules')),
 });
 export type TraceHeader = Infer<typeof traceHeaderSchema>;
 

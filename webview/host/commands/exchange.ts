@@ -1,11 +1,13 @@
-import { createHmac, randomBytes } from 'node:crypto';
-import { open, readFile, realpath, stat } from 'node:fs/promises';
+import { mkdtemp, open, readFile, realpath, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { OpenCapture } from '@syncscope/protocol/capture';
 import { SyncError } from '@syncscope/protocol/errors';
 import {
   CaptureMaker,
+  checkRules,
   examine,
   exportCsv,
   exportHar,
@@ -20,11 +22,12 @@ import {
   type MergePart,
   mergeCaptures,
   mergedHeader,
+  type RedactOptions,
   recoverCapture,
   redactCapture,
   redactedHeader,
 } from '@syncscope/protocol/exchange';
-import { recordingSink, zstdCompression } from '@syncscope/protocol/node';
+import { keyedPseudonyms, recordingSink, zstdCompression } from '@syncscope/protocol/node';
 import type { TraceHeader } from '@syncscope/protocol/trace';
 import { withCapture } from '../capture-file.ts';
 import { printDocument } from '../json.ts';
@@ -48,6 +51,10 @@ export interface ExportOptions {
   readonly format: ExportFormat;
   readonly filter?: string;
   readonly output?: string;
+  /** Redacts on the way. */
+  readonly redact?: boolean;
+  readonly path?: readonly string[];
+  readonly pattern?: readonly string[];
   /** Sharing what may hold secrets has to be asked for. */
   readonly unredacted?: boolean;
 }
@@ -60,23 +67,54 @@ const EXPORTS: Readonly<Record<ExportFormat, (capture: OpenCapture, filter?: str
 };
 
 /** `export`: a capture as text, to a file or standard output. */
-export async function exportCapture(
-  file: string,
-  { format, filter, output, unredacted }: ExportOptions,
-): Promise<void> {
+export async function exportCapture(file: string, options: ExportOptions): Promise<void> {
+  const { format, filter, output, unredacted } = options;
+  const rules = redactionOf(options);
   await withCapture(file, async (capture) => {
     const { header } = await capture.info();
-    if (!unredacted && !isRedacted(header)) {
+    if (!rules && !unredacted && !isRedacted(header)) {
       throw new SyncError(
         'EXPORT_UNREDACTED',
-        `${file} may hold secrets; make a redacted capture first (syncscope redact), or say --unredacted`,
+        `${file} may hold secrets; say --redact, make a redacted capture first (syncscope redact), or say --unredacted`,
         { origin: 'setting', place: { file } },
       );
     }
-    const text = Readable.from(EXPORTS[format](capture, filter));
-    if (output === undefined) await pipeline(text, process.stdout, { end: false }).catch(unlessClosed);
-    else await pipeline(text, await newFile(output));
+    const print = async (one: OpenCapture): Promise<void> => {
+      const text = Readable.from(EXPORTS[format](one, filter));
+      if (output === undefined) await pipeline(text, process.stdout, { end: false }).catch(unlessClosed);
+      else await pipeline(text, await newFile(output));
+    };
+    if (rules) await withRedacted(capture, rules, print);
+    else await print(capture);
   });
+}
+
+/** @throws SyncError `EXPORT_REDACT` for what contradicts itself, `REDACT_RULE` */
+function redactionOf({ redact, unredacted, path = [], pattern = [] }: ExportOptions): RedactOptions | undefined {
+  const rules = { paths: path, patterns: pattern };
+  checkRules(rules);
+  if (redact && !unredacted) return { ...rules, pseudonym: keyedPseudonyms() };
+  if (!redact && path.length + pattern.length === 0) return undefined;
+  throw new SyncError('EXPORT_REDACT', '--path and --pattern go with --redact, and --redact without --unredacted', {
+    origin: 'setting',
+  });
+}
+
+/** What is exported then is a redacted capture, which nobody but this process can read, and which is gone at the end. */
+async function withRedacted(
+  capture: OpenCapture,
+  rules: RedactOptions,
+  use: (redacted: OpenCapture) => Promise<void>,
+): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'syncscope-export-'));
+  try {
+    const path = join(folder, 'redacted.mcap');
+    const { header } = await capture.info();
+    await write(path, redactedHeader(header, rules), (maker) => redactCapture(capture, maker, rules));
+    await withCapture(path, use);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** Whoever reads, such as `head`, may have had enough. */
@@ -229,10 +267,7 @@ export async function redact(
   { path = [], pattern = [], key, output, json }: RedactCommandOptions,
 ): Promise<void> {
   await refuseInput(output, [file]);
-  // Without a key of one's own nobody, not even who made it, can tell later which secret a pseudonym stands for.
-  const secret = key ?? randomBytes(32);
-  const pseudonym = (text: string): string =>
-    `redacted-${createHmac('sha256', secret).update(text).digest('hex').slice(0, 12)}`;
+  const pseudonym = keyedPseudonyms(key);
   await withCapture(file, async (capture) => {
     const { header } = await capture.info();
     let values = 0;

@@ -1,4 +1,5 @@
 import { SyncError } from '@syncscope/protocol/errors';
+import { checkRules, type RedactionRules } from '@syncscope/protocol/exchange';
 import {
   attach,
   type Recording,
@@ -17,6 +18,9 @@ export interface RecordOptions {
   readonly token?: string;
   readonly seconds?: number;
   readonly output: string;
+  readonly redactPath: readonly string[];
+  readonly redactPattern: readonly string[];
+  readonly unredacted?: boolean;
   readonly json?: boolean;
 }
 
@@ -25,6 +29,7 @@ export interface RecordOptions {
  * finished in each case. Answers the exit code: 0, or 3 where the connection broke and the end is missing.
  */
 export async function record(options: RecordOptions): Promise<number> {
+  const redaction = redactionOf(options);
   const { url, token } = await target(options);
   // Listened for from here on, so that no signal is missed.
   const end = endAsked();
@@ -34,7 +39,7 @@ export async function record(options: RecordOptions): Promise<number> {
     connection.close();
     throw error;
   });
-  const recording = recordSession(connection, sink, { compression: zstdCompression });
+  const recording = recordSession(connection, sink, { compression: zstdCompression, redaction });
   // A second signal changes nothing: the file is being finished.
   const stop = (): void => void recording.stop();
   if (end.aborted) stop();
@@ -49,12 +54,25 @@ export async function record(options: RecordOptions): Promise<number> {
     printDocument('record', { file: options.output, session: connection.header.sessionId, ...result });
   } else {
     console.log(escapeText(`${options.output}: ${count(result.records, 'record')}, ${size(result.size)}`));
+    if (result.redacted > 0)
+      console.log(`${count(result.redacted, 'value')} redacted, no frames or inputs from the first one on`);
     if (result.dropped > 0) console.log(`${count(result.dropped, 'record')} dropped: the disk was too slow`);
   }
   if (!isWhole)
     console.error(escapeText(`the recording ends early: ${close.reason}. What came before is in the capture.`));
   else if (close.kind === 'ended') console.error(escapeText(`the session has ended: ${close.reason}`));
   return isWhole ? 0 : 3;
+}
+
+/** Refused before anything is written where it is no rule. @throws SyncError `REDACT_RULE`, `REDACT_NOTHING` */
+function redactionOf({ redactPath, redactPattern, unredacted }: RecordOptions): RedactionRules | false {
+  const rules = { paths: redactPath, patterns: redactPattern };
+  checkRules(rules);
+  if (!unredacted) return rules;
+  if (redactPath.length + redactPattern.length === 0) return false;
+  throw new SyncError('REDACT_NOTHING', '--unredacted redacts nothing: leave it out, or the rules of what to redact', {
+    origin: 'setting',
+  });
 }
 
 async function target({ session, url, token }: RecordOptions): Promise<SessionTarget> {

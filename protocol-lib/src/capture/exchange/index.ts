@@ -6,5 +6,14 @@ export { harStart, importHar } from './import-har.ts';
 export { importShiViz } from './import-shiviz.ts';
 export { CaptureMaker, importedHeader } from './made-capture.ts';
 export { type Merged, type MergePart, mergeCaptures, mergedHeader } from './merge.ts';
-export { isRedacted, type Redacted, type RedactionRules, redactCapture, redactedHeader } from './redact.ts';
+export {
+  isRedacted,
+  type Redacted,
+  recordedHeader,
+  redactCapture,
+  redactedHeader,
+  unredactedHeader,
+} from './redact.ts';
+export { RecordRedactor } from './redact-stream.ts';
+export { checkRules, type RedactionRules, type RedactOptions } from './redaction.ts';
 export { type FilterOptions, filterCapture, type Recovered, type Rewritten, recoverCapture } from './rewrite.ts';

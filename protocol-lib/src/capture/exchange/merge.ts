@@ -2,7 +2,7 @@ import { SyncError } from '../../errors/index.ts';
 import type { TraceHeader, TraceRecord } from '../../trace/index.ts';
 import type { OpenCapture } from '../engine.ts';
 import type { CaptureMaker } from './made-capture.ts';
-import { isRedacted, unredactedTitle } from './redact.ts';
+import { isRedacted, unredactedHeader } from './redact.ts';
 
 /** A capture to be merged, with its name for errors. */
 export interface MergePart {
@@ -43,8 +43,7 @@ export async function mergedHeader(parts: readonly MergePart[]): Promise<TraceHe
   const authority = headers.find(({ header }) => header.authority !== null)?.header.authority ?? null;
   // What holds one part that was not redacted is not to go out as if it were.
   const isClean = headers.every(({ header }) => isRedacted(header));
-  const title = isClean ? first.header.title : unredactedTitle(first.header.title);
-  return { ...first.header, title, authority };
+  return { ...(isClean ? first.header : unredactedHeader(first.header)), authority };
 }
 
 /**
