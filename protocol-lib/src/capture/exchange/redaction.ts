@@ -12,15 +12,18 @@ const SECRET_NAME = new RegExp(NAMES, 'i');
 /** With a number: how many there are. */
 const COUNT_NAME = /tokens$/i;
 const COUNT_TEXT = /^"[^"]*tokens"\s*:\s*-?[0-9]/i;
-/** Names among bytes; those of counts stand in frames without what follows them being known. */
-const NAME_IN_BYTES = new RegExp(NAMES.replace('token', 'token(?!s)'), 'i');
+/** Names among bytes, where a word may follow one that is a length; those of counts stand in frames without what follows them being known. */
+const NAME_IN_BYTES = new RegExp(
+  `${NAMES.replace('token', 'token(?!s)')}|(?:key|auth|sig|signature|code)=[^&\\s"']{4}`,
+  'iu',
+);
 /**
  * Found in every text in which {@link Redaction} finds something that is neither long hex nor by rules of its own, and in few others: looking for this
- * costs little. JavaScript has more kinds of space than RE2, so that what must not be one is not said here.
+ * costs little. JavaScript has more kinds of space than RE2, so that what must not be one is not said here; with `u`, letters fold as they do there.
  */
 const SUSPICIOUS = new RegExp(
-  `${NAMES}|(?:[-_]key|\\bkey|auth|sig|signature|code)=|(?:bearer|basic)\\s|eyJ|//[^/:@]+:[^/@]+@`,
-  'i',
+  `${NAMES}|(?:key|auth|sig|signature|code)=|(?:bearer|basic)\\s|eyJ|//[^/:@]+:[^/@]+@`,
+  'iu',
 );
 /** Tokens that give themselves away wherever they stand. */
 const SECRET_TEXT = RE2JS.compile(

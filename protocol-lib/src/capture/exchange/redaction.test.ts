@@ -1,0 +1,70 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { isSuspicious, Redaction } from './redaction.ts';
+
+const parts = fc.constantFrom(
+  ...[
+    'authorization',
+    'Cookie',
+    'passwd',
+    'my-Secret',
+    'tokens',
+    'x-api-key',
+    'session_id',
+    'key',
+    'AUTH',
+    'sig',
+    'code',
+  ],
+  ...[
+    '=',
+    ':',
+    ' ',
+    '"',
+    '": "',
+    '&',
+    '?',
+    '-',
+    '_',
+    '//',
+    '@',
+    '/',
+    '\u00a0',
+    '\u212a',
+    '\u017f',
+    'abcd',
+    'Bearer ',
+    'basic\t',
+  ],
+  ...['eyJ', 'eyJhbGciOiJI.', 'CANARYjwt333.', 'me', 'x', '0123456789', '\n', '\\'],
+);
+
+test('what is taken out of a text makes everything that the text stands in suspicious, whatever stands around it', () => {
+  const redaction = new Redaction({ pseudonym: () => '', keepsHex: true });
+  const texts = fc.array(parts, { maxLength: 8 }).map((all) => all.join(''));
+  fc.assert(
+    fc.property(texts, fc.string({ maxLength: 3 }), fc.string({ maxLength: 3 }), (text, before, after) => {
+      if (redaction.text(text) !== text) expect(isSuspicious(before + text + after)).toBe(true);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test.each([
+  ['key=HUSHhush12', true],
+  ['{"password":"x"}', true],
+  ['bet pass 5', false],
+  ['tokens', false],
+])('whether %j among bytes may be a secret, behind a length that reads as a letter: %s', (text, isFound) => {
+  const redaction = new Redaction({ pseudonym: () => '', keepsHex: true });
+  expect(redaction.isInBytes(new TextEncoder().encode(`a${text}`))).toBe(isFound);
+});
+
+test('a number of tokens is a count, and a list of them is secret', () => {
+  const redaction = new Redaction({ pseudonym: () => 'gone' });
+  const record = { tokens: 100, token: 100, authTokens: ['HUSHhush12'], args: '{"tokens":100,"token":100}' };
+  const body = { kind: 'conflict', key: 'a/b', result: record } as const;
+  expect(redaction.body(body as never)).toMatchObject({
+    result: { tokens: 100, token: 'gone', authTokens: 'gone', args: '{"tokens":100,gone}' },
+  });
+});
