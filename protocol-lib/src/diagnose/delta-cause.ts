@@ -1,22 +1,13 @@
-import type { DivergenceClass } from '../capture/query.ts';
 import { changesBetween, type RecordDifference, type StateRoot } from '../merkle/index.ts';
 import type { Change, StateHash, Version } from '../state/index.ts';
 import { differingBytes } from './channel.ts';
 import { differenceIn, differencesBetween, tried } from './differences.ts';
-import type { Confidence, Proof, RecordRef } from './finding.ts';
+import type { Because, Proof, RecordRef } from './finding.ts';
 import { misreadAs } from './misreadings.ts';
 import type { ReceivedFrame, SentFrame, Step } from './trail.ts';
 
 /** Why a delta did not give the root that it said. */
-export interface Judgement {
-  readonly class: DivergenceClass;
-  readonly cause: RecordRef;
-  readonly confidence: Confidence;
-  readonly reason: string;
-  readonly evidence: readonly Proof[];
-  readonly confirm: string;
-  readonly differences: readonly RecordDifference[];
-}
+export type Judgement = Because;
 
 export interface StatedDelta {
   readonly from: Version;

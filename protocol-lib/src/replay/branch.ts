@@ -5,8 +5,9 @@ import { type ReplicaId, replicaId } from '../state/index.ts';
 import type { LinkId, SessionDefinition } from '../sync/index.ts';
 import { type TraceHeader, TraceHub, type TraceRecord } from '../trace/index.ts';
 import { type Baseline, baselineOf, type Direction, type Journey, keyOf } from './baseline.ts';
+import { branchHeader, branchTold } from './branch-told.ts';
 import { appDecisions, type Decisions, RecordedDecisions } from './driven.ts';
-import { checkEdits, type Edit, editText } from './edits.ts';
+import { checkEdits, type Edit } from './edits.ts';
 import { runGroupBranch } from './group-branch.ts';
 import type { GroupDefinition } from './group-machines.ts';
 import type { Input } from './inputs.ts';
@@ -104,8 +105,7 @@ class BranchRun {
 
   run(): Branch {
     const { header, steps } = this.#recorded;
-    const text = `a branch of ${header.sessionId}: ${this.#edits.map(editText).join('; ') || 'nothing is edited'}`;
-    this.#hub.emit(this.#authority, { kind: 'log', level: 'info', text: fitText(text, 10_000) });
+    this.#hub.emit(this.#authority, branchTold(header, this.#edits));
     for (const [order, step] of steps.entries()) {
       if (this.#without.has(order)) continue;
       const op = step.input?.op;
@@ -114,13 +114,9 @@ class BranchRun {
     }
     const end = steps.at(-1)?.time ?? 0;
     if (this.#runOn > 0) this.#goOn(end);
-    for (let event = this.#timeline.take(); event; event = this.#timeline.take()) {
-      if (event.time > end + this.#runOn) break;
-      this.#clock.time = Math.max(this.#clock.time, event.time);
-      event.run();
-    }
+    this.#timeline.runUntil(end + this.#runOn, this.#clock);
     this.#journal.flush();
-    return { header: { ...header, title: fitText(`${header.title} (branch)`, 200) }, records: this.#records };
+    return { header: branchHeader(header), records: this.#records };
   }
 
   #take(record: TraceRecord): void {

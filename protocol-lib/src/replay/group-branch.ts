@@ -1,10 +1,10 @@
 import { NameTable } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
-import { fitText } from '../schema/index.ts';
 import { type ReplicaId, replicaId } from '../state/index.ts';
 import { TraceHub, type TraceRecord } from '../trace/index.ts';
 import type { Branch, BranchOptions } from './branch.ts';
-import { checkEdits, type Edit, editText } from './edits.ts';
+import { branchHeader, branchTold } from './branch-told.ts';
+import { checkEdits, type Edit } from './edits.ts';
 import { type GroupBaseline, type GroupJourney, groupBaseline, isBeginning, Ways } from './group-baseline.ts';
 import { type GroupFrame, GroupMachines, needsGroup } from './group-machines.ts';
 import type { Input, InputOf } from './inputs.ts';
@@ -78,8 +78,7 @@ class GroupBranchRun {
 
   run(): Branch {
     const { header, steps } = this.#recorded;
-    const text = `a branch of ${header.sessionId}: ${this.#edits.map(editText).join('; ') || 'nothing is edited'}`;
-    this.#hub.emit(this.#witness, { kind: 'log', level: 'info', text: fitText(text, 10_000) });
+    this.#hub.emit(this.#witness, branchTold(header, this.#edits));
     for (const [order, step] of steps.entries()) {
       const journey = this.#baseline.byStep.get(order);
       if (this.#without.has(order) || (journey && !this.#baseline.foreign.has(order))) continue;
@@ -87,13 +86,9 @@ class GroupBranchRun {
     }
     const end = steps.at(-1)?.time ?? 0;
     for (let time = end + TICK; time <= end + this.#runOn; time += TICK) this.#at(time, () => this.#tickAll());
-    for (let event = this.#timeline.take(); event; event = this.#timeline.take()) {
-      if (event.time > end + this.#runOn) break;
-      this.#clock.time = Math.max(this.#clock.time, event.time);
-      event.run();
-    }
+    this.#timeline.runUntil(end + this.#runOn, this.#clock);
     this.#journal.flush();
-    return { header: { ...header, title: fitText(`${header.title} (branch)`, 200) }, records: this.#records };
+    return { header: branchHeader(header), records: this.#records };
   }
 
   #take(record: TraceRecord): void {

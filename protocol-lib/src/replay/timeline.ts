@@ -25,6 +25,15 @@ export class Timeline {
     events[at] = event;
   }
 
+  /** Runs all events up to `end`, in order, also those that they add; `clock` stands at the time of each, and never goes back. */
+  runUntil(end: number, clock: { time: number }): void {
+    for (let event = this.take(); event; event = this.take()) {
+      if (event.time > end) break;
+      clock.time = Math.max(clock.time, event.time);
+      event.run();
+    }
+  }
+
   take(): Event | undefined {
     const events = this.#events;
     const [first] = events;
