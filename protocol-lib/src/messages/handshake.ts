@@ -1,4 +1,4 @@
-import { array, boolean, literal, object, optional, string, uint } from '../schema/index.ts';
+import { array, boolean, literal, object, optional, secret, string, uint } from '../schema/index.ts';
 import { replicaIdSchema, stateHashSchema } from '../state/index.ts';
 
 /** Features and a few plain values only: these frames must be readable by every version for ever, without a name table. */
@@ -13,7 +13,7 @@ export const helloSchema = object({
   protocolMax: uint,
   session: string(100),
   replica: replicaIdSchema,
-  token: string(500),
+  token: secret(string(500)),
   features: featuresSchema,
   /** The lowest counter that a COMMAND of this client may still carry: all below are settled for it. */
   next: uint,

@@ -1,2 +1,3 @@
 export * from './fit-text.ts';
 export * from './schema.ts';
+export * from './secret.ts';

@@ -14,6 +14,10 @@ export interface Schema<T> {
   readonly isOptional?: boolean;
   /** What it accepts, in a short notation: two schemas that accept the same have the same. A wire schema is pinned by it. */
   readonly kind?: string;
+  /** True where the value is not to be told: see `secret`. */
+  readonly isSecret?: boolean;
+  /** What it is made of, but for {@link fields}: the item of an array, what may be absent or null, the variants of a union. */
+  readonly parts?: readonly Schema<unknown>[];
 }
 
 /** The {@link Schema.kind} of any schema, of objects their fields in order. */
@@ -119,6 +123,7 @@ export function literal<const T extends string | number | boolean | null>(...all
 export function array<T>(item: Schema<T>, maxLength = 1_000_000): Schema<T[]> {
   return {
     kind: `[${schemaKind(item)}](${maxLength})`,
+    parts: [item],
     parse(value, path) {
       if (!Array.isArray(value)) mismatch('an array', value, path);
       if (value.length > maxLength) mismatch(`an array of at most ${maxLength}`, value, path);
@@ -130,6 +135,7 @@ export function array<T>(item: Schema<T>, maxLength = 1_000_000): Schema<T[]> {
 export function optional<T>(inner: Schema<T>): Schema<T | undefined> & { readonly isOptional: true } {
   return {
     isOptional: true,
+    parts: [inner],
     ...(inner.kind === undefined ? {} : { kind: inner.kind }),
     parse: (value, path) => (value === undefined ? undefined : inner.parse(value, path)),
     ...(inner.fields ? { fields: inner.fields } : {}),
@@ -139,6 +145,7 @@ export function optional<T>(inner: Schema<T>): Schema<T | undefined> & { readonl
 export function nullable<T>(inner: Schema<T>): Schema<T | null> {
   return {
     kind: `${schemaKind(inner)}|null`,
+    parts: [inner],
     parse: (value, path) => (value === null ? null : inner.parse(value, path)),
   };
 }
@@ -183,6 +190,7 @@ export function variant<const Tag extends string, const V extends Readonly<Recor
   const table = new Map(Object.entries(variants));
   return {
     kind: `${tag}: ${Array.from(table, ([name, schema]) => `${name} ${schemaKind(schema)}`).join(' | ')}`,
+    parts: Object.values(variants),
     parse(value, path) {
       if (typeof value !== 'object' || value === null || Array.isArray(value)) mismatch('an object', value, path);
       const name = Object.hasOwn(value, tag) ? (value as Record<string, unknown>)[tag] : undefined;
