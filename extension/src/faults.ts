@@ -33,8 +33,14 @@ function startLabel({ kind, target }: StartFault): string {
   }
 }
 
+interface FaultOffer extends vscode.QuickPickItem {
+  /** It is about everybody, and needs no target. */
+  readonly isForAll?: true;
+  readonly of: (target: string) => unknown;
+}
+
 /** What can be asked for by hand, and the numbers that it then has. */
-function faultOffers(): Array<vscode.QuickPickItem & { readonly of: (target: string) => unknown }> {
+function faultOffers(): FaultOffer[] {
   const toOne = vscode.l10n.t('On the way to one client and back');
   return [
     {
@@ -85,6 +91,7 @@ function faultOffers(): Array<vscode.QuickPickItem & { readonly of: (target: str
     {
       label: vscode.l10n.t('Heal every partition'),
       detail: vscode.l10n.t('Everybody reaches everybody again'),
+      isForAll: true,
       of: () => ({ fault: 'partition', groups: [] }),
     },
     {
@@ -109,6 +116,7 @@ function faultOffers(): Array<vscode.QuickPickItem & { readonly of: (target: str
 export async function askFault(live: LiveSession, target?: string): Promise<FaultSpec | undefined> {
   const chosen = await vscode.window.showQuickPick(faultOffers(), { title: vscode.l10n.t('Inject a fault') });
   if (!chosen) return undefined;
+  if (chosen.isForAll) return parseFault(chosen.of(''));
   const struck = target ?? (await vscode.window.showQuickPick([...live.targets], { title: vscode.l10n.t('Whom?') }));
   return struck === undefined ? undefined : parseFault(chosen.of(struck));
 }

@@ -70,7 +70,7 @@ export function summarize(record: Pick<TraceRecord, 'body'>, index: CaptureIndex
     case 'gap':
       return `${counted(body.count, 'record')} lost: ${body.reason}`;
     case 'log':
-      return INPUTS.test(body.text) ? 'inputs, to run the session again from' : body.text;
+      return INPUTS.test(body.text) ? 'inputs recorded for replay' : body.text;
     case 'health':
       return healthText(body);
     case 'pressure':

@@ -90,14 +90,18 @@ function SessionButtons() {
           title="Ask one replica for trouble"
           sections={FAULTS.map((fault) => ({
             title: fault.title,
-            items: session.targets.map((target) => ({
-              id: target,
-              label: target,
-              onPress: () =>
-                void ask(async () => {
-                  for (const spec of fault.specs(target)) await host.remote.command({ command: 'fault', spec });
-                }, `${fault.title}, ${target}: ${fault.detail}`),
-            })),
+            detail: fault.detail,
+            items: (fault.isForAll ? session.targets.slice(0, 1) : session.targets).map((target) => {
+              const whom = fault.isForAll ? 'everybody' : visible(target);
+              return {
+                id: target,
+                label: whom,
+                onPress: () =>
+                  void ask(async () => {
+                    for (const spec of fault.specs(target)) await host.remote.command({ command: 'fault', spec });
+                  }, `${fault.title}, ${whom}: ${fault.detail}`),
+              };
+            }),
           }))}
         />
       )}

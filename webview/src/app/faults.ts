@@ -5,6 +5,8 @@ import { type FaultSpec, NETWORK_PRESETS } from '@syncscope/protocol/trace';
 export interface FaultOffer {
   readonly title: string;
   readonly detail: string;
+  /** It is about everybody, and needs no target. */
+  readonly isForAll?: true;
   /** Asked for in this order. */
   readonly specs: (target: ReplicaId) => readonly FaultSpec[];
 }
@@ -58,6 +60,7 @@ export const FAULTS: readonly FaultOffer[] = [
   {
     title: 'Heal partitions',
     detail: 'everybody reaches everybody again',
+    isForAll: true,
     specs: () => [{ fault: 'partition', groups: [] }],
   },
   {

@@ -24,7 +24,7 @@ const DIRECTIONS: Readonly<Partial<Record<TraceKind, string>>> = { send: ' ↗',
 /** Bookkeeping that follows each change. */
 const ROUTINE: ReadonlySet<TraceKind> = new Set(['hash', 'vector', 'names', 'rebase']);
 /** As their summaries begin. */
-const ROUTINE_MESSAGE = /^(?:ack|heartbeat) /;
+const ROUTINE_MESSAGE = /^(?:ack|heartbeat|inputs recorded) /;
 
 const RELATION_WORDS = { cause: 'cause of the selection', effect: 'effect of the selection' } as const;
 

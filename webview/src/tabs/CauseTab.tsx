@@ -113,10 +113,11 @@ function NothingSelected() {
 function Following() {
   const remote = useRemote();
   const records = useApp((state) => state.records);
+  const isOver = useApp((state) => state.session.state !== 'open');
   const last = useQuery(['last-desync'], (query) => query.nextMarker(records, -1, 'desync'), true, records);
   const marker = last.data;
   return (
-    <Empty title="Following the session">
+    <Empty title={isOver ? 'At the end of the session' : 'Following the session'}>
       {marker ? (
         <>
           <p>

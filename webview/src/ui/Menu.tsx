@@ -10,6 +10,8 @@ export interface MenuItem {
 /** Items on one line behind what they have in common. */
 export interface MenuSection {
   readonly title: string;
+  /** More about it, on hover and for screen readers. */
+  readonly detail?: string;
   readonly items: readonly MenuItem[];
 }
 
@@ -57,7 +59,7 @@ export function Menu({ label, title = '', isDisabled = false, sections }: MenuPr
       {isOpen && (
         <div className="menu-list" role="menu" aria-label={label}>
           {sections.map((section) => (
-            <div key={section.title} className="menu-section">
+            <div key={section.title} className="menu-section" title={section.detail}>
               <div className="menu-title">{section.title}</div>
               {section.items.map((item) => (
                 <button
@@ -66,6 +68,7 @@ export function Menu({ label, title = '', isDisabled = false, sections }: MenuPr
                   role="menuitem"
                   className="menu-item"
                   aria-label={`${section.title}: ${item.label}`}
+                  aria-description={section.detail}
                   onClick={() => {
                     close();
                     item.onPress();

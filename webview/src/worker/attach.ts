@@ -93,7 +93,7 @@ export function attach(
   });
   socket.addEventListener('close', (event: CloseEvent) => {
     if (!hasHeader) return end('refused', refused(url));
-    end(closingReason ?? (event.reason || 'the session has ended'), undefined);
+    end(closingReason ?? (event.reason || 'the connection broke off'), undefined);
   });
 
   return {
