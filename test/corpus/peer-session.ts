@@ -1,7 +1,17 @@
-import { ConflictResolver, type PolicyEntry } from '@syncscope/protocol/conflict';
-import { type PeerFrame, PeerReplica } from '@syncscope/protocol/peers';
+import { VersionVector } from '@syncscope/protocol/clock';
+import {
+  ConflictResolver,
+  compareMutations,
+  idOf,
+  type Mutation,
+  type PolicyEntry,
+} from '@syncscope/protocol/conflict';
+import { StateRoot } from '@syncscope/protocol/merkle';
+import { decodeMessage, noNames } from '@syncscope/protocol/messages';
+import { type PeerFrame, PeerHistory, PeerReplica } from '@syncscope/protocol/peers';
 import { milliseconds, seededRandom } from '@syncscope/protocol/ports';
 import { type Change, type RecordKey, type ReplicaId, recordKey, replicaId } from '@syncscope/protocol/state';
+import type { TraceRecord } from '@syncscope/protocol/trace';
 import { type Deliver, Schedule } from './schedule.ts';
 import { type CorpusRecording, headerOf, STARTED_AT } from './session.ts';
 
@@ -31,8 +41,6 @@ export const PEER_POLICIES: readonly PolicyEntry[] = [
   { collection: 'note/', fields: ['text'], policy: { kind: 'last-write' } },
 ];
 
-const TELLING: ReadonlySet<string> = new Set(['commit', 'apply', 'mismatch']);
-
 function resolverOf(policies: readonly PolicyEntry[]): ConflictResolver {
   return new ConflictResolver({ policies, rules: [] });
 }
@@ -54,22 +62,9 @@ export function record(options: PeerSession): CorpusRecording {
     });
     peers.set(id, peer);
   }
-  const target = peers.get(replicaId(PEER_TARGET))!;
-  /** Where a peer of other policies first has, or tries, another state than those of the others would give it. */
-  const noteParting = (): void => {
-    if (!options.policies || schedule.notes.has('parted')) return;
-    const at = schedule.records.findLastIndex(
-      ({ body, replica }) => replica === target.replica && TELLING.has(body.kind),
-    );
-    const isRefused = schedule.records[at]?.body.kind === 'mismatch';
-    const { base, mutations } = target.saved;
-    const { root } = resolverOf(PEER_POLICIES).merge(base.root, mutations);
-    if (isRefused || root.hash !== target.root.hash) schedule.notes.set('parted', at);
-  };
   const clockOf = (id: ReplicaId): number =>
     Math.round(schedule.now) + milliseconds(BEFORE + (id === PEER_TARGET ? step : 0));
   const send = (from: ReplicaId, frames: readonly PeerFrame[]): void => {
-    if (from === target.replica) noteParting();
     for (const { to, frame } of frames) {
       schedule.send(frame, from, to, (bytes) => send(to, peers.get(to)!.receive(from, bytes, clockOf(to))));
     }
@@ -102,5 +97,37 @@ export function record(options: PeerSession): CorpusRecording {
     });
   }
   schedule.run(options.length);
+  if (options.policies) {
+    const initial = keys.map((key) => [key, { text: '', votes: 0 }] as const);
+    schedule.notes.set('parted', partedAt(schedule.records, StateRoot.from(initial)));
+  }
   return { header: headerOf(seed, 'notes', null), records: schedule.records, notes: schedule.notes };
+}
+
+/** The first record at which a peer of other policies has, or tries, another state than those of the others would give it. */
+function partedAt(records: readonly TraceRecord[], initial: StateRoot): number {
+  const mutations = sentIn(records);
+  const base = { vector: VersionVector.empty, root: initial };
+  let history = PeerHistory.from(resolverOf(PEER_POLICIES), base);
+  return records.findIndex(({ replica, body }, at) => {
+    if (replica !== PEER_TARGET) return false;
+    if (body.kind === 'mismatch') return true;
+    if (body.kind !== 'commit' && body.kind !== 'apply') return false;
+    const told = records.slice(at).find((one) => one.replica === replica && one.body.kind === 'vector')?.body;
+    const seen = VersionVector.from(told?.kind === 'vector' ? told.vector : []);
+    const has = ({ writer, counter }: Mutation) => history.vector.get(writer) >= counter;
+    history = history.added(mutations.filter((one) => seen.get(one.writer) >= one.counter && !has(one)));
+    return history.root.hash !== body.root;
+  });
+}
+
+/** Every mutation that somebody sent, in an order in which each comes after all that its writer had seen. */
+function sentIn(records: readonly TraceRecord[]): Mutation[] {
+  const known = new Map<string, Mutation>();
+  for (const { body, wire } of records) {
+    if (body.kind !== 'send' || body.type !== 'PEER_CHANGES' || !wire) continue;
+    const message = decodeMessage(wire, noNames);
+    if (message.type === 'PEER_CHANGES') for (const one of message.mutations) known.set(idOf(one), one);
+  }
+  return [...known.values()].sort(compareMutations);
 }

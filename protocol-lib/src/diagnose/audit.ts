@@ -6,6 +6,7 @@ import { Ages } from './ages.ts';
 import { AuthorityAudit } from './authority-audit.ts';
 import { Cases } from './cases.ts';
 import { Conflicts } from './conflicts.ts';
+import { type Dispute, settleDisputes } from './disputes.ts';
 import type { Finding, Forgotten, NoDivergence, RecordRef } from './finding.ts';
 import { Frames } from './frames.ts';
 import { GroupAudit } from './group-audit.ts';
@@ -115,10 +116,14 @@ export class Audit {
     const findings = [
       ...this.#cases.findings(),
       ...(this.#authority?.findings() ?? []),
-      ...this.#conflicts.findings(),
       ...this.#ages.findings((replica) => this.#trails.of(replica).version, authority),
     ];
-    findings.push(...(this.#group?.findings(findings.flatMap(({ replica, against }) => [replica, against])) ?? []));
+    const known = new Set(findings.flatMap(({ replica, against }) => [replica, against]));
+    const ofGroup = this.#group?.findings() ?? [];
+    for (const { replica } of ofGroup) known.add(replica);
+    const isOpen = ({ pairs }: Dispute) => !pairs.flat().some((one) => known.has(one));
+    const disputes = [...this.#conflicts.disputes(), ...(this.#group?.disputes().filter(isOpen) ?? [])];
+    findings.push(...ofGroup, ...settleDisputes(disputes, this.#conflicts.skews()));
     const differing = new Set(findings.map(({ replica }) => replica));
     const newest = authority === undefined ? 0 : this.#trails.of(authority).version;
     const others = [...this.#trails.all()].filter(({ id }) => !differing.has(id) && id !== authority);

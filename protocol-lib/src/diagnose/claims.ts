@@ -1,7 +1,9 @@
+import type { Mutation } from '../conflict/index.ts';
 import { diffRoots, type StateRoot, sameValue } from '../merkle/index.ts';
 import type { RecordKey, ReplicaId, SyncRecord } from '../state/index.ts';
 import type { TraceRecord, VectorEntries } from '../trace/index.ts';
 import { differencesBetween, tried, wrongValue } from './differences.ts';
+import type { Dispute } from './disputes.ts';
 import type { Finding, Forgotten, RecordRef } from './finding.ts';
 import { areRivals } from './partings.ts';
 import { Recent } from './recent.ts';
@@ -59,14 +61,14 @@ export class Claims {
     this.#stamps = stamps;
   }
 
-  touched({ replica, body }: TraceRecord, ref: RecordRef, trail: Trail, by: string | undefined): void {
+  touched({ body }: TraceRecord, ref: RecordRef, trail: Trail, by: string | undefined): void {
     if (body.kind !== 'apply' && body.kind !== 'commit') return;
-    for (const { key } of body.changes) {
-      const touches = this.#touches.get(touchKey(replica, key)) ?? [];
-      touches.push({ ref, by, value: trail.root?.get(key) });
-      if (touches.length > KEPT_OF_RECORD) touches.shift();
-      this.#touches.set(touchKey(replica, key), touches);
-    }
+    for (const { key } of body.changes) this.#touch(key, ref, trail, by);
+  }
+
+  /** A peer took in a mutation of another: what it holds then of what that changes is what it made of it. */
+  tookIn({ writer, changes }: Mutation, ref: RecordRef, trail: Trail): void {
+    if (writer !== trail.id) for (const { key } of changes) this.#touch(key, ref, trail, undefined);
   }
 
   ofVector(vector: VectorEntries, record: TraceRecord, ref: RecordRef, trail: Trail, scope = ''): void {
@@ -78,15 +80,21 @@ export class Claims {
     this.#take(`v${version}`, record, ref, trail);
   }
 
-  /**
-   * @param explained replicas of which another finding says why they differ
-   * @param blamed replicas whose states several others refused
-   */
-  findings(explained: ReadonlySet<ReplicaId>, blamed: ReadonlySet<ReplicaId>): Finding[] {
-    return this.#contradictions.flatMap((one) => {
-      const { wrong, right } = sides(one, blamed);
-      return explained.has(wrong.replica) || explained.has(right.replica) ? [] : judged(one, wrong, right);
-    });
+  disputes(): Dispute[] {
+    return this.#contradictions.map((one) => ({
+      isOfAnswers: false,
+      position: one.second.ref.position,
+      pairs: one.claims.flatMap((claim, at) =>
+        one.claims
+          .slice(at + 1)
+          .filter(({ replica, root }) => replica !== claim.replica && root.hash !== claim.root.hash)
+          .map(({ replica }) => [claim.replica, replica] as const),
+      ),
+      finding: (blamed) => {
+        const { wrong, right } = sides(one, blamed);
+        return judged(one, wrong, right);
+      },
+    }));
   }
 
   get forgotten(): Forgotten[] {
@@ -95,6 +103,13 @@ export class Claims {
       this.#touches.forgotten,
       { memory: 'cases', kept: MAX_CASES, forgotten: this.#lost },
     ];
+  }
+
+  #touch(key: RecordKey, ref: RecordRef, trail: Trail, by: string | undefined): void {
+    const touches = this.#touches.get(touchKey(trail.id, key)) ?? [];
+    touches.push({ ref, by, value: trail.root?.get(key) });
+    if (touches.length > KEPT_OF_RECORD) touches.shift();
+    this.#touches.set(touchKey(trail.id, key), touches);
   }
 
   #take(name: string, { time }: TraceRecord, ref: RecordRef, trail: Trail): void {
@@ -139,12 +154,12 @@ function touchKey(replica: ReplicaId, key: RecordKey): string {
 /** Most are right; of two the one that came first is taken for right. */
 function sides(
   { claims, second }: Contradiction,
-  blamed: ReadonlySet<ReplicaId>,
+  blamed: ReplicaId | undefined,
 ): { readonly wrong: Claim; readonly right: Claim } {
   const votes = (hash: string) => claims.filter(({ root }) => root.hash === hash).length;
-  const first = claims.find(({ root }) => root.hash !== second.root.hash)!;
+  const first = claims.find(({ root, replica }) => root.hash !== second.root.hash && replica !== second.replica)!;
   const lead = votes(second.root.hash) - votes(first.root.hash);
-  const isSecondRight = lead > 0 || (lead === 0 && blamed.has(first.replica) && !blamed.has(second.replica));
+  const isSecondRight = blamed === first.replica || (blamed !== second.replica && lead > 0);
   return isSecondRight ? { wrong: first, right: second } : { wrong: second, right: first };
 }
 

@@ -2,13 +2,23 @@ import { canonicalBytes } from '../bytes/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
 import { differenceIn, wrongValue } from './differences.ts';
+import type { Dispute, Skew } from './disputes.ts';
 import type { Finding, Forgotten, RecordRef } from './finding.ts';
 import { Recent } from './recent.ts';
 
 const KEPT_CONFLICTS = 10_000;
+const KEPT_UNITS = 1_024;
 const MAX_FINDINGS = 1_000;
 /** Answers to one question that are held against each other. */
 const MAX_ANSWERS = 64;
+
+/** Where a replica first decided on a field by a policy. */
+interface Use {
+  readonly replica: ReplicaId;
+  readonly policy: string;
+  readonly unit: string;
+  readonly ref: RecordRef;
+}
 
 interface Answer {
   readonly replica: ReplicaId;
@@ -23,10 +33,13 @@ export class Conflicts {
   readonly #answers = new Recent<string, Answer[]>('conflicts', KEPT_CONFLICTS);
   /** Questions to which there is more than one answer. */
   readonly #disputed = new Map<string, Answer[]>();
+  /** By collection and field. */
+  readonly #policies = new Recent<string, Use[]>('conflicts', KEPT_UNITS);
   #lost = 0;
 
   take({ replica, time }: TraceRecord, body: TraceBodyOf<'conflict'>, ref: RecordRef): void {
     if (body.state === 'waiting') return;
+    if (body.state === 'resolved') this.#used(replica, body, ref);
     const sides = body.sides.toSorted((a, b) => (a.writer < b.writer ? -1 : 1));
     const question = textOf({ key: body.key, field: body.field ?? null, state: body.state, base: body.base, sides });
     const answer = { replica, time, body, ref, result: textOf(body.result) };
@@ -43,12 +56,51 @@ export class Conflicts {
     else this.#lost++;
   }
 
-  findings(): Finding[] {
-    return [...this.#disputed.values()].flatMap((answers) => differently(answers) ?? []);
+  #used(replica: ReplicaId, { key, field, policy }: TraceBodyOf<'conflict'>, ref: RecordRef): void {
+    const collection = key.slice(0, key.lastIndexOf('/') + 1);
+    const unit = field === undefined ? collection : `${collection} · ${field}`;
+    const uses = this.#policies.get(unit) ?? [];
+    if (uses.length >= MAX_ANSWERS || uses.some((one) => one.replica === replica && one.policy === policy)) return;
+    this.#policies.set(unit, [...uses, { replica, policy, unit, ref }]);
+  }
+
+  disputes(): Dispute[] {
+    return [...this.#disputed.values()].map((answers) => ({
+      isOfAnswers: true,
+      position: answers.find((one) => one.result !== answers[0]!.result)?.ref.position ?? 0,
+      pairs: answers.flatMap((one, at) =>
+        answers
+          .slice(at + 1)
+          .filter((other) => other.replica !== one.replica && other.result !== one.result)
+          .map((other) => [one.replica, other.replica] as const),
+      ),
+      finding: (wrong) => differently(answers, wrong),
+    }));
+  }
+
+  /** Replicas that decide on a field by a policy by which nobody else decides on it, where all others decide by one. */
+  skews(): Skew[] {
+    return [...this.#policies.values()].flatMap((uses) => {
+      const byPolicy = [...Map.groupBy(uses, ({ policy }) => policy).values()];
+      const most = byPolicy.find((one) => one.length > 1);
+      const alone = byPolicy.filter((one) => one !== most);
+      const [use] = alone[0] ?? [];
+      if (!most || !use || alone.length > 1 || most.some(({ replica }) => replica === use.replica)) return [];
+      const { replica, policy, unit, ref } = use;
+      return {
+        ...{ replica, first: ref },
+        text: `it resolves ${unit} by ${policy}, and the others by ${most[0]!.policy}`,
+        evidence: [use, ...most].map((one) => ({
+          text: `${one.replica} resolved ${one.unit} by ${one.policy} here.`,
+          record: one.ref,
+        })),
+      };
+    });
   }
 
   get forgotten(): Forgotten[] {
-    return [this.#answers.forgotten, { memory: 'findings', kept: MAX_FINDINGS, forgotten: this.#lost }];
+    const policies = this.#policies.forgotten;
+    return [this.#answers.forgotten, policies, { memory: 'findings', kept: MAX_FINDINGS, forgotten: this.#lost }];
   }
 }
 
@@ -57,12 +109,14 @@ function textOf(value: Parameters<typeof canonicalBytes>[0]): string {
 }
 
 /** Most are right; of as many on both sides those that were first. */
-function differently(answers: readonly Answer[]): Finding | undefined {
+function differently(answers: readonly Answer[], blamed: ReplicaId | undefined): Finding {
   const byResult = [...Map.groupBy(answers, ({ result }) => result).values()];
-  const right = byResult.reduce((best, one) => (one.length > best.length ? one : best));
-  const wrong = answers.find(({ result }) => result !== right[0]!.result);
-  const other = right.find(({ replica }) => replica !== wrong?.replica);
-  if (!wrong || !other) return undefined;
+  const most = byResult.reduce((best, one) => (one.length > best.length ? one : best));
+  const isBlamed = ({ replica }: Answer) => replica === blamed;
+  const wrong = answers.find(isBlamed) ?? answers.find(({ result }) => result !== most[0]!.result)!;
+  const others = answers.filter(({ result, replica }) => result !== wrong.result && replica !== wrong.replica);
+  const right = byResult.find((one) => one.includes(others[0]!))!;
+  const other = others[0]!;
   const { body, replica, ref } = wrong;
   const later = ref.position > other.ref.position ? wrong : other;
   const differences = [differenceIn(body.key, body.result, other.body.result)];

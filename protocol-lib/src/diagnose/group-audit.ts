@@ -1,8 +1,10 @@
 import type { ReplicaId } from '../state/index.ts';
-import type { TraceBodyOf, TraceHeader, TraceRecord } from '../trace/index.ts';
+import type { TraceBodyOf, TraceHeader, TraceRecord, VectorEntries } from '../trace/index.ts';
 import { Claims } from './claims.ts';
+import type { Dispute } from './disputes.ts';
 import type { Finding, Forgotten, RecordRef } from './finding.ts';
 import type { Frames } from './frames.ts';
+import { Intakes } from './intakes.ts';
 import { Operations } from './operations.ts';
 import { Partings } from './partings.ts';
 import { Stamps } from './stamps.ts';
@@ -15,6 +17,7 @@ export class GroupAudit {
   readonly #operations: Operations;
   readonly #claims: Claims;
   readonly #partings: Partings;
+  readonly #intakes = new Intakes();
   /** The last operation that each replica took in, and what it had seen then. */
   readonly #lastOperation = new Map<ReplicaId, { readonly seq: number; readonly body: TraceBodyOf<'operation'> }>();
   /** Whether versions are decided on: each is one state then. */
@@ -24,7 +27,7 @@ export class GroupAudit {
     this.#stamps = new Stamps(header, trails, frames);
     this.#operations = new Operations(frames);
     this.#claims = new Claims(this.#stamps);
-    this.#partings = new Partings(frames, this.#stamps, trails);
+    this.#partings = new Partings(frames, this.#stamps, trails, this.#intakes);
   }
 
   /** After the replica's own trail has taken in the record. */
@@ -43,7 +46,11 @@ export class GroupAudit {
       case 'apply':
         this.#changed(record, body, ref, trail);
         return;
+      case 'snapshot':
+        if (body.reason !== 'mismatch') this.#intakes.begun(replica, body.vector);
+        return;
       case 'vector':
+        this.#counted(replica, body.vector, trail);
         this.#claims.ofVector(body.vector, record, ref, trail);
         return;
       case 'operation':
@@ -68,17 +75,33 @@ export class GroupAudit {
     this.#stamps.sent(record, body, ref, made);
   }
 
-  /** @param explained replicas of which another finding says why they differ */
-  findings(explained: Iterable<ReplicaId>): Finding[] {
-    const found = [...this.#stamps.findings(), ...this.#operations.findings()];
-    const known = new Set([...explained, ...found.map(({ replica }) => replica)]);
-    const claimed = this.#claims.findings(known, this.#partings.blamed);
-    for (const { replica, against } of claimed) known.add(replica).add(against);
-    return [...found, ...claimed, ...this.#partings.findings(known)];
+  findings(): Finding[] {
+    return [...this.#stamps.findings(), ...this.#operations.findings()];
+  }
+
+  /** Who came to another state than others, by what they hold and by what they refused of each other. */
+  disputes(): Dispute[] {
+    return [...this.#claims.disputes(), ...this.#partings.disputes()];
   }
 
   get forgotten(): Forgotten[] {
-    return [this.#stamps.forgotten, ...this.#operations.forgotten, ...this.#claims.forgotten, this.#partings.forgotten];
+    return [
+      this.#stamps.forgotten,
+      ...this.#operations.forgotten,
+      ...this.#claims.forgotten,
+      this.#partings.forgotten,
+      this.#intakes.forgotten,
+    ];
+  }
+
+  /** A mutation that was taken in has to do with what it changes, though nothing may have come of it. */
+  #counted(replica: ReplicaId, vector: VectorEntries, trail: Trail): void {
+    const { verified } = trail;
+    if (!verified) return;
+    for (const id of this.#intakes.take(replica, vector, verified)) {
+      const told = this.#stamps.get(id);
+      if (told) this.#claims.tookIn(told.mutation, verified, trail);
+    }
   }
 
   #changed(record: TraceRecord, body: TraceBodyOf<'commit' | 'apply'>, ref: RecordRef, trail: Trail): void {

@@ -2,8 +2,10 @@ import { areConcurrent, idOf, type Mutation } from '../conflict/index.ts';
 import type { MessageOf } from '../messages/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
+import type { Dispute } from './disputes.ts';
 import type { Finding, Forgotten, RecordRef } from './finding.ts';
 import type { Frames } from './frames.ts';
+import type { Intakes } from './intakes.ts';
 import type { Stamps, ToldMutation } from './stamps.ts';
 import type { Trail } from './trail.ts';
 import type { Trails } from './trails.ts';
@@ -19,17 +21,14 @@ export class Partings {
   readonly #frames: Frames;
   readonly #trails: Trails;
   readonly #stamps: Stamps;
-  readonly #findings: Finding[] = [];
-  /** Who refused what a replica stated, and the first finding of it. */
-  readonly #refusals = new Map<
-    ReplicaId,
-    { readonly by: Set<ReplicaId>; readonly first: number; readonly reached: RecordRef | undefined }
-  >();
+  readonly #intakes: Intakes;
+  readonly #disputes: Dispute[] = [];
   /** Pairs that parted and have not been found equal since. */
   readonly #apart = new Set<string>();
   #lost = 0;
 
-  constructor(frames: Frames, stamps: Stamps, trails: Trails) {
+  constructor(frames: Frames, stamps: Stamps, trails: Trails, intakes: Intakes) {
+    this.#intakes = intakes;
     this.#trails = trails;
     this.#frames = frames;
     this.#stamps = stamps;
@@ -47,14 +46,13 @@ export class Partings {
     const pair = [record.replica, message.sender].sort().join(' ');
     if (this.#apart.has(pair)) return;
     this.#apart.add(pair);
-    this.#refused(record.replica, message);
-    if (this.#findings.length >= MAX_FINDINGS) {
+    if (this.#disputes.length >= MAX_FINDINGS) {
       this.#lost++;
       return;
     }
     const rivals = this.#rivalsIn(message.mutations);
     const ids = rivals?.map(({ mutation }) => idOf(mutation)).join(' and ');
-    this.#findings.push({
+    const refusal: Finding = {
       class: rivals ? 'conflict-resolved-differently' : 'unknown',
       ...{ replica: record.replica, against: message.sender, version: body.version, time: record.time },
       ...{ cause: receipt!.ref, detected: ref, confidence: rivals ? 'medium' : 'low', differences: [] },
@@ -70,48 +68,29 @@ export class Partings {
         })),
       ],
       confirm: 'merge these mutations on each build, and compare their policies',
+    };
+    const reached = this.#reached(message, rivals);
+    this.#disputes.push({
+      isOfAnswers: false,
+      position: ref.position,
+      pairs: [[record.replica, message.sender]],
+      finding: (wrong) => (wrong === message.sender ? ofSender(refusal, reached) : refusal),
     });
   }
 
-  /** @param explained replicas of which another finding says why they differ */
-  findings(explained: ReadonlySet<ReplicaId>): Finding[] {
-    const blamed = [...this.blamed].filter((one) => !explained.has(one));
-    const known = new Set([...explained, ...blamed]);
-    const others = this.#findings.filter(({ replica, against }) => !known.has(replica) && !known.has(against));
-    return [...blamed.flatMap((one) => this.#ofBlamed(one)), ...others];
+  /** Where the sender had both that were made without knowledge of each other; else where it came to the root that it said. */
+  #reached(
+    { sender, root }: MessageOf<'PEER_CHANGES'>,
+    rivals: readonly ToldMutation[] | undefined,
+  ): RecordRef | undefined {
+    const came = this.#trails.of(sender).steps.find((step) => step.root.hash === root)?.at;
+    const had = rivals?.map(({ mutation }) => this.#intakes.of(sender, idOf(mutation)));
+    const both = had?.reduce((last, one) => (last && one && (one.position > last.position ? one : last)) || undefined);
+    return both && came && both.position < came.position ? both : came;
   }
 
-  /** Replicas whose states several others refused: it is these that are wrong. */
-  get blamed(): ReadonlySet<ReplicaId> {
-    return new Set([...this.#refusals].filter(([, { by }]) => by.size > 1).map(([sender]) => sender));
-  }
-
-  #refused(replica: ReplicaId, { sender, root }: MessageOf<'PEER_CHANGES'>): void {
-    const known = this.#refusals.get(sender);
-    if (known) known.by.add(replica);
-    else {
-      const reached = this.#trails.of(sender).steps.find((step) => step.root.hash === root)?.at;
-      this.#refusals.set(sender, { by: new Set([replica]), first: this.#findings.length, reached });
-    }
-  }
-
-  /** The finding of one whom several refused, from the record with which it came to what it said. */
-  #ofBlamed(sender: ReplicaId): Finding[] {
-    const { by, first, reached } = this.#refusals.get(sender)!;
-    const finding = this.#findings[first];
-    if (!finding) return [];
-    const others = [...by].filter((one) => one !== finding.replica);
-    return [
-      {
-        ...finding,
-        ...{ replica: sender, against: finding.replica, cause: reached ?? finding.cause },
-        evidence: [
-          ...(reached ? [{ text: `${sender} came to that root here.`, record: reached }] : []),
-          ...finding.evidence,
-          { text: `What ${sender} says was refused by ${others.join(' and ')} too.` },
-        ],
-      },
-    ];
+  disputes(): readonly Dispute[] {
+    return this.#disputes;
   }
 
   get forgotten(): Forgotten {
@@ -125,6 +104,17 @@ export class Partings {
     const told = latest.filter(({ mutation }) => named.has(idOf(mutation)));
     return pairOf(told, latest) ?? pairOf(latest.slice(0, MAX_PAIRED), latest.slice(0, MAX_PAIRED));
   }
+}
+
+/** The refusal, where it is the sender of what was refused that is wrong: from the record with which it came to what it said. */
+function ofSender(refusal: Finding, reached: RecordRef | undefined): Finding {
+  const { replica, against, cause, evidence } = refusal;
+  const came = reached ? [{ text: `${against} came to what it says here.`, record: reached }] : [];
+  return {
+    ...refusal,
+    ...{ replica: against, against: replica, cause: reached ?? cause },
+    evidence: [...came, ...evidence],
+  };
 }
 
 function pairOf(

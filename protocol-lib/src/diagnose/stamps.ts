@@ -39,6 +39,10 @@ export class Stamps {
     return [...this.#mutations.values()].reverse();
   }
 
+  get(id: string): ToldMutation | undefined {
+    return this.#mutations.get(id);
+  }
+
   sent(record: TraceRecord, body: TraceBodyOf<'send'>, ref: RecordRef, made: RecordRef | undefined): void {
     if (body.type !== 'PEER_CHANGES') return;
     const message = this.#frames.message(record.wire, body.sender);
