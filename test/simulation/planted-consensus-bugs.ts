@@ -2,6 +2,7 @@ import type { PlantedBug } from './planted-bugs.ts';
 
 const acceptor = 'peers/consensus/acceptor.ts';
 const proposer = 'peers/consensus/proposer.ts';
+const promises = 'peers/consensus/promises.ts';
 const pacing = 'peers/consensus/pacing.ts';
 const engine = 'peers/consensus/engine.ts';
 const recovery = 'peers/consensus/recovery.ts';
@@ -67,7 +68,7 @@ const bugs: readonly Omit<PlantedBug, 'scenario'>[] = [
   {
     name: 'commit-below-quorum',
     what: 'one vote less than a majority is enough',
-    edits: [{ file: proposer, find: 'if (accepts.length >= quorum) {', put: 'if (accepts.length >= quorum - 1) {' }],
+    edits: [{ file: proposer, find: 'if (promises.length >= quorum) {', put: 'if (promises.length >= quorum - 1) {' }],
   },
   {
     name: 'quorum-is-half',
@@ -80,8 +81,8 @@ const bugs: readonly Omit<PlantedBug, 'scenario'>[] = [
     edits: [
       {
         file: proposer,
-        find: 'highestAccepted(promises, round) ?? round.proposal',
-        put: 'round.proposal ?? highestAccepted(promises, round)',
+        find: 'left ?? round.proposal',
+        put: 'round.proposal ?? left',
       },
     ],
   },
@@ -91,8 +92,8 @@ const bugs: readonly Omit<PlantedBug, 'scenario'>[] = [
     by: 'property',
     edits: [
       {
-        file: proposer,
-        find: 'if (!accepted || compareBallots(accepted, highest) <= 0) continue;',
+        file: promises,
+        find: 'if (!accepted || compareBallots(accepted, highest ?? NO_BALLOT) <= 0) continue;',
         put: 'if (!accepted) continue;',
       },
     ],

@@ -11,8 +11,8 @@ const [alice, bob, carol] = ['alice', 'bob', 'carol'].map(replicaId) as [Replica
 const members = [alice, bob, carol];
 const coin = (name: string) => recordKey(`coin/${name}`);
 
-/** Sessions of alice and bob, and carol, a member that proposes whatever she likes. */
-function groupWithLiar() {
+/** Sessions of all but `liar`, a member that proposes whatever it likes. Who comes first in the alphabet is asked, and answers, first. */
+function groupWithLiar(replica = carol) {
   let now = 0;
   const clock = { now: () => now };
   const hub = new TraceHub(clock);
@@ -27,23 +27,24 @@ function groupWithLiar() {
     onClose: () => undefined,
   });
   const records = [...coinSession.initialRecords(seededRandom(1))];
-  const sessions = [alice, bob].map((replica) =>
+  const honest = members.filter((one) => one !== replica);
+  const sessions = honest.map((one) =>
     openSession({
       truth: 'peers',
       agreement: 'consensus',
       definition: coinSession,
-      replica,
+      replica: one,
       members,
       records,
       clock,
       tap: hub,
-      random: seededRandom(members.indexOf(replica)),
-      connect: (to) => transport(replica, to),
+      random: seededRandom(members.indexOf(one)),
+      connect: (to) => transport(one, to),
     }),
   );
-  const options = { replica: carol, members, clock, random: seededRandom(9), tap: hub };
+  const options = { replica, members, clock, random: seededRandom(9), tap: hub };
   const liar = ConsensusPeer.inMemory(options, StateRoot.from(records));
-  for (const member of [alice, bob]) liar.attach(member, transport(carol, member));
+  for (const member of honest) liar.attach(member, transport(replica, member));
   const run = () => {
     for (const end = now + milliseconds(5_000); now < end; now += milliseconds(50)) {
       for (const one of [...sessions, liar]) one.tick();
@@ -112,5 +113,27 @@ describe('a member of a session decides a command itself', () => {
     expect('mutation' in made && first.outcome(made.mutation)).toEqual({ state: 'settled' });
     expect(second.committed.get(recordKey('note/7'))).toEqual({ id: '7', text: 'left' });
     expect(liar.decidedSince(0)).toMatchObject([{ command: 'note', args: { id: '7', text: 'left' } }]);
+  });
+
+  test.each([
+    { who: 'the first to answer', replica: alice },
+    { who: 'another', replica: bob },
+    { who: 'the last to answer', replica: carol },
+  ])('and goes on without one that leads, and has accepted what nobody else takes: $who', ({ replica }) => {
+    const { sessions, liar, run } = groupWithLiar(replica);
+    const taken = liar.propose({ command: 'take', args: { coin: '1' }, changes: [gives('1', replica)] });
+    run();
+    expect(taken.outcome).toMatchObject({ state: 'committed', version: 1 });
+    const lie = liar.propose({ command: 'steal', args: null, changes: [gives('2', replica)] });
+    run();
+    const made = sessions.map((session, at) => session.mutate('take', { coin: String(at + 2) }));
+    for (let times = 0; times < 6; times++) run();
+    sessions.forEach((session, at) => {
+      const one = made[at]!;
+      expect('mutation' in one && session.outcome(one.mutation)).toEqual({ state: 'settled' });
+      expect(session.committed.get(coin('2'))?.owner).toBe(sessions[0]!.replica);
+    });
+    expect(lie.outcome).toMatchObject({ state: 'rejected', reason: 'invalid-change' });
+    expect(liar.root.hash).toBe(sessions[0]!.committed.hash);
   });
 });

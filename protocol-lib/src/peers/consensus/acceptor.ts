@@ -85,6 +85,11 @@ export class Acceptor {
     return 'applied';
   }
 
+  /** Why this member may not accept a change of the next version, whoever has accepted it before; undefined where it may. */
+  whyNot(proposal: StateProposal): string | undefined {
+    return this.#invalid(proposal)?.reason;
+  }
+
   #judgePrepare(ballot: Ballot, body: BodyOf<'PREPARE'>): Verdict {
     const { standing } = this.#core;
     return (
@@ -122,6 +127,9 @@ export class Acceptor {
     const { standing } = this.#core;
     if (version !== standing.version + 1) {
       return { answer: 'state-conflict', reason: `at version ${standing.version}, asked for ${version}` };
+    }
+    if (this.#core.isReplaced) {
+      return { answer: 'state-conflict', reason: `another state was put in place of version ${standing.version}` };
     }
     if (base === standing.root.hash) return undefined;
     return { answer: 'state-conflict', reason: `version ${standing.version} is ${standing.root.hash}, not ${base}` };

@@ -49,6 +49,15 @@ export class Core {
     this.standing = standing;
   }
 
+  /**
+   * Whether something was accepted here on another state of the present version, which a fault has put this one in place of: as much as
+   * forgetting a vote, saying anything about the next version now could undo what was decided.
+   */
+  get isReplaced(): boolean {
+    const { accepted, root } = this.standing;
+    return accepted !== undefined && accepted.proposal.base !== root.hash;
+  }
+
   emit(effect: Effect): void {
     this.#effects.push(effect);
   }

@@ -148,13 +148,11 @@ export class ConsensusEngine {
   }
 
   /**
-   * Puts another state in place of that of the present version: for faults, and for their repair. What was accepted on a state that is
-   * not this one could never be decided and goes with it.
+   * Puts another state in place of that of the present version: for faults, and for their repair. What was accepted stays, as it may have
+   * been decided; until the state is the one that it is based on, this member votes for nothing.
    */
   replaceState(root: StateRoot): void {
-    const { standing } = this.#core;
-    const accepted = standing.accepted?.proposal.base === root.hash ? standing.accepted : undefined;
-    this.#core.standing = { ...standing, root, accepted };
+    this.#core.standing = { ...this.#core.standing, root };
   }
 
   /** The time that has passed as this member saw it: a clock that is put back holds nothing up. */

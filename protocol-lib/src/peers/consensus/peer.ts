@@ -255,11 +255,18 @@ export class ConsensusPeer {
 
   /** Changes the state of this member behind the protocol's back; its log still has what was decided. For faults. */
   corrupt(changes: readonly Change[]): void {
-    this.mend(this.#root.apply(changes));
+    this.#replace(this.#root.apply(changes));
   }
 
-  /** Puts the group's state of the present version in place of this member's, which was found to be another. Nothing is logged: the log has it. */
+  /**
+   * Puts the group's state of the present version in place of this member's, which was found to be another. Nothing is logged: the log has
+   * it. Where a later version is about to be durable there is nothing to mend.
+   */
   mend(root: StateRoot): void {
+    if (this.#engine.standing.version === this.#version) this.#replace(root);
+  }
+
+  #replace(root: StateRoot): void {
     this.#engine.replaceState(root);
     this.#root = root;
     this.#isMended = true;
@@ -303,11 +310,16 @@ export class ConsensusPeer {
       else if (effect.kind === 'rewrite') this.#log?.rewrite(effect.standing);
       else this.#waiting.push({ effect, position: this.#log?.last ?? 0, cause });
     }
-    if (this.#log && this.#log.size > this.#engine.settings.compactBytes + 2 * this.#rewritten) {
-      this.#log.rewrite(this.#engine.standing);
-      this.#rewritten = this.#log.size;
-    }
+    this.#compact();
     this.#release();
+  }
+
+  /** Not while the state was put in place of another: the log has the one that was decided. */
+  #compact(): void {
+    if (!this.#log || this.#isMended) return;
+    if (this.#log.size <= this.#engine.settings.compactBytes + 2 * this.#rewritten) return;
+    this.#log.rewrite(this.#engine.standing);
+    this.#rewritten = this.#log.size;
   }
 
   #release(): void {
@@ -338,15 +350,15 @@ export class ConsensusPeer {
         return;
       case 'decided':
         this.#version = effect.proposal.version;
-        this.#isMended = false;
         this.#root = effect.root;
+        this.#isMended = this.#isMended && this.#engine.standing.root !== effect.root;
         this.#traceDecided(effect.proposal, effect.isCounted, cause);
         for (const listener of this.#listeners) listener(effect.proposal);
         return;
       case 'installed':
         this.#version = effect.version;
-        this.#isMended = false;
         this.#root = effect.root;
+        this.#isMended = this.#isMended && this.#engine.standing.root !== effect.root;
         this.#traceSnapshot('full-sync', cause);
         for (const listener of this.#listeners) listener(undefined);
         return;

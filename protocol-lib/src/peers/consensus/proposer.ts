@@ -3,11 +3,12 @@ import { fitText } from '../../schema/index.ts';
 import type { ReplicaId, StateHash } from '../../state/index.ts';
 import type { Ballot, TraceBodyOf } from '../../trace/index.ts';
 import { type Acceptor, isSame, type Vote } from './acceptor.ts';
-import { compareBallots, NO_BALLOT } from './ballot.ts';
+import { compareBallots } from './ballot.ts';
 import type { Core } from './core.ts';
 import { makeProposal } from './make-proposal.ts';
 import type { ProposerStanding } from './member-standing.ts';
 import { Pacing } from './pacing.ts';
+import { type Binding, bindingOf } from './promises.ts';
 import {
   argsOf,
   type Intent,
@@ -40,6 +41,8 @@ interface Round {
   /** What is asked for: the own change, and from the accept phase on whatever must be decided. */
   proposal: StateProposal | undefined;
   readonly job: Job | undefined;
+  /** What was made for the job. What an earlier life of this member offered for another is none of it. */
+  readonly own: StateProposal | undefined;
   /** When its present phase began. */
   since: number;
   deadline: number;
@@ -213,6 +216,7 @@ export class Proposer {
 
   /** False where there is nothing to do. */
   #startNext(now: number): boolean {
+    if (this.#core.isReplaced) return false;
     const [job] = this.#jobs;
     // Whoever waits to know what became of a change finishes it before anything else can be proposed.
     if (!job || job.isSpent) return this.#finishWhatIsLeft(now);
@@ -278,6 +282,7 @@ export class Proposer {
       votes: new Map(),
       proposal,
       job,
+      own: proposal,
       since: now,
       deadline: now + this.#pacing.patience(),
       resendAt: now + settings.resendInterval,
@@ -324,11 +329,9 @@ export class Proposer {
   }
 
   /** From here on somebody may have accepted it. */
-  #offered({ job }: Round, proposal: StateProposal): void {
-    if (!job || proposal.writer !== this.#core.replica) return;
-    // What an earlier life of this member offered is not this job's.
-    if (proposal.counter <= this.#counter) return;
-    this.#counter = proposal.counter;
+  #offered({ job, own }: Round, proposal: StateProposal): void {
+    if (!job || proposal !== own) return;
+    this.#counter = Math.max(this.#counter, proposal.counter);
     job.offered = proposal;
   }
 
@@ -357,8 +360,9 @@ export class Proposer {
     const { quorum, members } = this.#core;
     const votes = [...round.votes.values()];
     const accepts = votes.filter(({ answer }) => answer === 'accept');
-    if (accepts.length >= quorum) {
-      if (round.phase === 'prepare') this.#promised(round, accepts, now);
+    const { promises, left } = this.#binding(round, accepts);
+    if (promises.length >= quorum) {
+      if (round.phase === 'prepare') this.#promised(round, left, now);
       else this.#won(round, now);
       return;
     }
@@ -369,15 +373,23 @@ export class Proposer {
     }
     // Who lags may still catch up and say yes to the same question; the others will not change their minds.
     const lost = refusals.filter((vote) => vote.answer !== 'state-conflict' || vote.at >= round.version);
-    if (members.length - lost.length >= quorum) return;
+    const unusable = accepts.length - promises.length;
+    if (members.length - lost.length - unusable >= quorum) return;
     const isStale = lost.some(({ answer }) => answer === 'stale-ballot');
-    const reasons = [...new Set(lost.map(({ answer, reason }) => `${answer}: ${reason}`))].join('; ');
-    this.#fail(round, isStale ? 'superseded' : 'retried', reasons, now);
+    const reasons = lost.map(({ answer, reason }) => `${answer}: ${reason}`);
+    if (unusable > 0) reasons.push('what others have accepted does not fit here');
+    this.#fail(round, isStale ? 'superseded' : 'retried', [...new Set(reasons)].join('; '), now);
+  }
+
+  /** The yeses that count, and of promises, what they bind to. */
+  #binding(round: Round, accepts: readonly Vote[]): Binding {
+    if (round.phase === 'accept' || accepts.length < this.#core.quorum) return { promises: accepts, left: undefined };
+    return bindingOf(accepts, round, (left) => this.#acceptor.whyNot(left) === undefined);
   }
 
   /** Whether so many call an own change invalid, which nobody was asked to accept yet, that it can never have a majority. */
-  #isTurnedDown({ job, votes, proposal }: Round, refusals: readonly Vote[]): boolean {
-    if (!job || job.offered || !proposal || proposal.writer !== this.#core.replica) return false;
+  #isTurnedDown({ job, votes, proposal, own }: Round, refusals: readonly Vote[]): boolean {
+    if (!job || job.offered || !own || proposal !== own) return false;
     if (votes.get(this.#core.replica)?.answer === 'invalid-change') return true;
     const invalid = refusals.filter(({ answer }) => answer === 'invalid-change').length;
     return this.#core.members.length - invalid < this.#core.quorum;
@@ -389,9 +401,9 @@ export class Proposer {
     this.#reject(round.job!, 'invalid-change', reason, votersOf(round, 'invalid-change'));
   }
 
-  #promised(round: Round, promises: readonly Vote[], now: number): void {
+  #promised(round: Round, left: StateProposal | undefined, now: number): void {
     this.#lead = round.ballot;
-    const value = highestAccepted(promises, round) ?? round.proposal;
+    const value = left ?? round.proposal;
     if (value) {
       this.#startAccept(round, value, now);
     } else {
@@ -459,19 +471,6 @@ export class Proposer {
     const said = { command, changes: [...changes], reason: fitText(reason, 500) };
     this.#core.trace({ kind: 'proposal', version, ballot, phase, base, ...said });
   }
-}
-
-/** Of what the promising members have accepted, the change under the highest ballot: it may have been decided already. */
-function highestAccepted(promises: readonly Vote[], { version, base }: Round): StateProposal | undefined {
-  let highest: Ballot = NO_BALLOT;
-  let value: StateProposal | undefined;
-  for (const { accepted } of promises) {
-    if (!accepted || compareBallots(accepted, highest) <= 0) continue;
-    highest = accepted;
-    const { writer, counter, command, changes, root } = accepted;
-    value = { version, base, writer, counter, command, changes, root, ...argsOf(accepted) };
-  }
-  return value;
 }
 
 function votersOf({ votes }: Round, answer: Vote['answer']): ReplicaId[] {
