@@ -109,7 +109,9 @@ program
 withDefinition(
   program
     .command('replay')
-    .description('run a capture again through the state machines; exit 0 every record came out again, 1 one did not')
+    .description(
+      'run a capture again through the state machines; exit 0 every record came out again, 1 one did not, 3 some were not run',
+    )
     .argument('<file>')
     .option('--from <position>', 'compare from this position on', whole)
     .option('--to <position>', 'stop behind this position', whole),

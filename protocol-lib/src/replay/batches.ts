@@ -17,6 +17,8 @@ const CONTINUED = 'inputs+ ';
 /** The same of a compact batch. */
 const COMPACT = 'inputs= ';
 const PREFIXES = [PREFIX, CONTINUED, COMPACT];
+/** Text of a `log` record in the place of one that carried inputs which may hold a secret. */
+export const INPUTS_LEFT_OUT = 'left out: inputs, which may hold a secret';
 /** A log's text may have 10,000 units. */
 const PART_LENGTH = 9_900;
 
@@ -39,6 +41,10 @@ function partsOf(prefix: string, text: string): string[] {
 /** Puts the texts of batches together from the records of a trace. */
 class BatchTexts {
   #parts = '';
+
+  forget(): void {
+    this.#parts = '';
+  }
 
   take({ body }: TraceRecord): { readonly text: string; readonly isCompact: boolean } | 'part' | undefined {
     if (body.kind !== 'log') return undefined;
@@ -74,6 +80,11 @@ export class BatchBytes {
 /** Puts batches together from the records of a trace. */
 export class BatchReader {
   readonly #texts = new BatchTexts();
+
+  /** Records are missing: what there was of a batch before is no part of the next. */
+  forget(): void {
+    this.#texts.forget();
+  }
 
   /**
    * Answers the batch that ends with this record, `part` where it carries one that goes on, undefined where it carries none.

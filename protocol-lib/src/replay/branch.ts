@@ -1,3 +1,4 @@
+import { SyncError } from '../errors/index.ts';
 import { NameTable } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
@@ -50,8 +51,18 @@ const FIRST_NEW_LINK = 1_000_000_000;
  * @throws SyncError `EDIT_UNKNOWN` where no message has the `seq`, as `editedFrame`, `REPLAY_NEEDS_DEFINITION`, `REPLAY_LOG_UNKNOWN`
  */
 export function runBranch(recorded: RecordedSteps, edits: readonly Edit[], options: BranchOptions = {}): Branch {
+  refuseGaps(recorded.steps);
   if (isGroup(recorded.steps)) return runGroupBranch(recorded, edits, options);
   return new BranchRun(recorded, edits, options).run();
+}
+
+/** @throws SyncError `REPLAY_INPUTS_MISSING` where records are missing in the midst: nobody knows how it goes on behind them */
+function refuseGaps(steps: readonly Step[]): void {
+  const begun = steps.findIndex(({ input }) => input !== undefined);
+  if (!steps.some(({ isCut }, at) => isCut && at > begun && steps.slice(at).some(({ input }) => input))) return;
+  const text =
+    'this capture cannot be branched: records are missing in the midst of it. Cut it there with filter, and branch one part';
+  throw new SyncError('REPLAY_INPUTS_MISSING', text, { origin: 'capture' });
 }
 
 /** One connection as the branch has it. */

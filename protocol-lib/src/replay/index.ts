@@ -47,17 +47,22 @@ export {
 export { type Input, type InputOp, inputSchema } from './inputs.ts';
 export { InputJournal } from './journal.ts';
 export { JournaledClient, JournaledManager } from './journaled.ts';
+export type { LeftOut, LeftOutReason } from './left-out.ts';
 export { LiveJournal } from './live-journal.ts';
 export { drawOrder } from './orders.ts';
+export { Playing } from './play.ts';
+export type { MappedId, UnmappedId } from './play-ids.ts';
+export { type PlayedAction, type PlayedIntent, type PlayScript, readPlay } from './play-script.ts';
 export {
+  type AtOnce,
+  PLAY_ORDERS,
   type PlayClient,
   type PlayDifference,
   type PlayedClient,
-  Playing,
   type PlayOptions,
+  type PlayOrder,
   type PlayResult,
-} from './play.ts';
-export { type PlayedAction, type PlayedIntent, type PlayScript, readPlay } from './play-script.ts';
+} from './play-types.ts';
 export {
   type ReplayDifference,
   type ReplayOptions,

@@ -103,6 +103,8 @@ describe('endpoints that write their inputs while somebody listens', () => {
     const told = house.hub.lastSeq;
     for (let at = 0; at < 100; at++) house.step();
     expect(house.hub.lastSeq).toBe(told);
-    expect(ran(records)).toMatchObject({ status: 'equal', replicas: [AUTHORITY] });
+    // Nobody asked ann where she stands.
+    expect(ran(records)).toMatchObject({ status: 'partial', replicas: [AUTHORITY] });
+    expect(ran(records).leftOut).toMatchObject([{ replica: 'ann', why: 'no-inputs' }]);
   });
 });

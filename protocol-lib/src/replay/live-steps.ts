@@ -4,6 +4,7 @@ import type { LinkId } from '../sync/index.ts';
 import type { TraceBodyOf, TraceKind, TraceRecord } from '../trace/index.ts';
 import type { CompactBatch } from './compact-inputs.ts';
 import type { Input, InputOp } from './inputs.ts';
+import type { NotRun } from './left-out.ts';
 import type { Placed, Step } from './steps.ts';
 
 /**
@@ -23,7 +24,8 @@ export function isOfSession({ record }: Placed): boolean {
 }
 
 /**
- * The steps of a batch and of the records before it. Of a batch that tells of more than was recorded, the first of a capture, only what is whole is left.
+ * The steps of a batch and of the records before it. Of a batch that tells of more than was recorded – the first of a capture, or behind
+ * records that are missing – only what is whole is left.
  * @throws SyncError `REPLAY_INPUTS_DAMAGED`
  */
 export function compactSteps(
@@ -32,20 +34,26 @@ export function compactSteps(
   { seq, time }: TraceRecord,
   isFirst: boolean,
 ): Step[] {
-  const lengths = entries.map(({ free, count }) => free + count);
-  let needed = rest + lengths.reduce((sum, one) => sum + one, 0);
-  let first = 0;
-  while (needed > records.length && first < entries.length) needed -= lengths[first++]!;
-  if (first > 0 && !isFirst) {
+  let needed = rest;
+  let first = entries.length;
+  for (; first > 0 && needed <= records.length; first--) {
+    const { free, count } = entries[first - 1]!;
+    if (needed + count > records.length) break;
+    needed += free + count;
+  }
+  const cut = Math.max(0, needed - records.length);
+  if ((first > 0 || cut > 0) && !isFirst) {
     const text = `the inputs in record ${seq} speak of more records than the ${records.length} that are there`;
     throw new SyncError('REPLAY_INPUTS_DAMAGED', text, { origin: 'capture' });
   }
   let at = Math.max(0, records.length - needed);
   const steps = records.slice(0, at).map(alone);
-  for (const { free, count, input } of entries.slice(first)) {
-    steps.push(...records.slice(at, at + free).map(alone));
-    const made = records.slice(at + free, at + free + count);
-    at += free + count;
+  for (const [index, { free, count, input }] of entries.slice(first).entries()) {
+    // Of the first, what came before it may be cut off.
+    const there = index === 0 ? free - cut : free;
+    steps.push(...records.slice(at, at + there).map(alone));
+    const made = records.slice(at + there, at + there + count);
+    at += there + count;
     steps.push({ input, records: made, time: made[0]?.record.time ?? Number.NaN });
   }
   return [...steps, ...records.slice(at).map(alone), { input: undefined, records: [], time }];
@@ -60,23 +68,40 @@ export function isLive(steps: readonly Step[]): boolean {
   return steps.some(({ input }) => input?.op === 'authorityStands' || input?.op === 'clientStands');
 }
 
-/** Only what is done to endpoints that are known, with what they hold when they begin, and with the links of clients. */
+/** A step that is not run; its records stand alone. */
+export function leftOut({ records, time }: Step, notRun: NotRun): Step[] {
+  if (records.length === 0) return [{ input: undefined, records, time, notRun }];
+  return records.map((one) => ({ ...alone(one), notRun }));
+}
+
+/** What is done to endpoints that are known, with what they hold when they begin, and with the links of clients; of others, why it is not run. */
 export function liveSteps(steps: readonly Step[]): Step[] {
   const snapshots = new Map<ReplicaId, TraceBodyOf<'snapshot'>>();
   const known = new Set<ReplicaId>();
+  /** Why those that tell of inputs are not known. */
+  const unknown = new Map<ReplicaId, NotRun>();
   const links = new Links(steps);
   const done: Step[] = [];
   for (const step of steps) {
     const { input, records } = step;
     for (const { record } of records) if (record.body.kind === 'snapshot') snapshots.set(record.replica, record.body);
     if (input === undefined) {
-      if (records.length > 0) done.push(step);
+      if (step.isCut) {
+        for (const replica of known) unknown.set(replica, { replica, why: 'gap' });
+        known.clear();
+      }
+      if (records.length > 0 || step.isCut) done.push(step);
       continue;
     }
-    const snapshot = snapshots.get(input.replica);
-    if (BEGINNINGS.includes(input.op) && isWhole(input, snapshot)) known.add(input.replica);
-    if (!known.has(input.replica)) {
-      done.push(...records.map(alone));
+    const { replica } = input;
+    const snapshot = snapshots.get(replica);
+    if (BEGINNINGS.includes(input.op)) {
+      const unfit = whyUnfit(input, snapshot);
+      if (unfit === undefined) known.add(replica);
+      else if (!known.has(replica)) unknown.set(replica, { replica, why: 'standing-unfit', detail: unfit });
+    }
+    if (!known.has(replica)) {
+      done.push(...leftOut(step, unknown.get(replica) ?? { replica, why: 'no-standing' }));
       continue;
     }
     const stands = input.op === 'authorityStands' || input.op === 'clientStands';
@@ -85,12 +110,14 @@ export function liveSteps(steps: readonly Step[]): Step[] {
   return done;
 }
 
-/** Whether what an endpoint holds where it stands is in the capture, which may begin right behind it. */
-function isWhole(input: Input, snapshot: TraceBodyOf<'snapshot'> | undefined): boolean {
-  if (input.op === 'authorityStands') return snapshot?.version === input.standing.state.version;
-  if (input.op !== 'clientStands') return true;
-  const { version } = input.standing;
-  return version === 0 || snapshot?.version === version;
+/** Why an endpoint cannot go on from where it stands: a capture may begin right behind what it held there. */
+function whyUnfit(input: Input, snapshot: TraceBodyOf<'snapshot'> | undefined): string | undefined {
+  if (input.op !== 'authorityStands' && input.op !== 'clientStands') return undefined;
+  const version = input.op === 'clientStands' ? input.standing.version : input.standing.state.version;
+  const isEmpty = input.op === 'clientStands' && version === 0;
+  if (isEmpty || snapshot?.version === version) return undefined;
+  const there = snapshot ? `is that of version ${snapshot.version}` : 'is not in the capture';
+  return `at version ${version}, and the state before it ${there}`;
 }
 
 /** A client that runs does not know the number of its link: the authority's, at which the HELLO of its connection came in. */

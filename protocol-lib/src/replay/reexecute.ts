@@ -7,6 +7,7 @@ import { checkpointsBefore } from './checkpoints.ts';
 import { type DifferenceKind, recordDifference, type Told } from './difference.ts';
 import { appDecisions, RecordedDecisions } from './driven.ts';
 import { type GroupDefinition, GroupMachines, needsGroup } from './group-machines.ts';
+import { accountOf, isAtEdge, type LeftOut } from './left-out.ts';
 import { isOfSession } from './live-steps.ts';
 import { Machines } from './machines.ts';
 import { isGroup, type Placed, readSteps, type Step } from './steps.ts';
@@ -40,7 +41,11 @@ export interface ReplayOptions {
 }
 
 export interface ReplayResult {
-  readonly status: 'equal' | 'differs';
+  /**
+   * `equal`: every record that was made from where each endpoint first says that it stands up to the last inputs came out again. `partial`: every one that
+   * was compared did, and somebody was not run, or not throughout: {@link leftOut} says who and why. `differs`: {@link difference}.
+   */
+  readonly status: 'equal' | 'partial' | 'differs';
   /** Whether the app's commands and reducers were run again, or what they did was taken from the recording. */
   readonly level: 'app' | 'protocol';
   /** Those that were run again; of others a capture has what they said, and not what was done to them. */
@@ -49,6 +54,10 @@ export interface ReplayResult {
   /** Records that were compared, and those of them that tell a root hash. */
   readonly records: number;
   readonly hashes: number;
+  /** Whose records were not compared, and why; those at the edges of what the capture knows make nothing partial. */
+  readonly leftOut: readonly LeftOut[];
+  /** Records that no endpoint makes: faults, presence, and lines for whoever reads. */
+  readonly beside: number;
   readonly difference?: ReplayDifference;
 }
 
@@ -69,15 +78,16 @@ export async function reexecute(capture: OpenCapture, options: ReplayOptions = {
 export function reexecuteSteps(steps: readonly Step[], options: ReplayOptions = {}): ReplayResult {
   const { definition, from = 0, to = Number.POSITIVE_INFINITY, onProgress } = options;
   const expectation = new Expectation(from);
-  const machines = machinesOf(steps, options, expectation);
+  let machines = machinesOf(steps, options, expectation);
   const replicas = new Set<ReplicaId>();
   let inputs = 0;
   const isSession = !isGroup(steps);
   const checkpoints = from > 0 ? checkpointsBefore(steps, from) : NO_CHECKPOINTS;
-  for (const [at, { input, records, snapshot }] of steps.entries()) {
+  for (const [at, { input, records, snapshot, isCut }] of steps.entries()) {
     if (at % STEPS_BETWEEN_PROGRESS === 0) onProgress?.(at, steps.length);
     const [first] = records;
     if (first && first.position > to) break;
+    if (isCut && inputs > 0) machines = machinesOf(steps, options, expectation);
     if (input === undefined || at < (checkpoints.get(input.replica) ?? 0)) continue;
     inputs++;
     replicas.add(input.replica);
@@ -93,13 +103,16 @@ export function reexecuteSteps(steps: readonly Step[], options: ReplayOptions = 
     if (expectation.difference) break;
   }
   const { difference, compared, hashes } = expectation;
+  const account = accountOf(steps, from, to);
+  const isWhole = account.leftOut.every(isAtEdge);
   return {
-    status: difference ? 'differs' : 'equal',
+    status: difference ? 'differs' : isWhole ? 'equal' : 'partial',
     level: definition || isGroup(steps) ? 'app' : 'protocol',
     replicas: [...replicas].sort(),
     inputs,
     records: compared,
     hashes,
+    ...account,
     ...(difference ? { difference } : {}),
   };
 }

@@ -1,4 +1,4 @@
-import type { ReplayResult } from '@syncscope/protocol/replay';
+import type { LeftOut, ReplayResult } from '@syncscope/protocol/replay';
 import { printDocument } from '../json.ts';
 import { count, escapeText, facts } from '../print.ts';
 import { type DefinitionOptions, replayJob } from '../replay-thread.ts';
@@ -9,7 +9,9 @@ export interface ReplayCommandOptions extends DefinitionOptions {
   readonly json?: boolean;
 }
 
-/** `replay`: runs a capture again through the state machines. Answers the exit code: 0 equal, 1 differs. */
+const EXIT_CODES: Readonly<Record<ReplayResult['status'], number>> = { equal: 0, differs: 1, partial: 3 };
+
+/** `replay`: runs a capture again through the state machines. Answers the exit code: 0 equal, 1 differs, 3 equal as far as it was run. */
 export async function replay(file: string, options: ReplayCommandOptions): Promise<number> {
   const { from, to } = options;
   const range = { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
@@ -18,24 +20,19 @@ export async function replay(file: string, options: ReplayCommandOptions): Promi
   const { result } = answer;
   if (options.json) printDocument('replay', { file, ...result });
   else console.log(describe(file, result));
-  return result.status === 'equal' ? 0 : 1;
+  return EXIT_CODES[result.status];
 }
 
-function describe(
-  file: string,
-  { status, level, replicas, inputs, records, hashes, difference }: ReplayResult,
-): string {
+function describe(file: string, result: ReplayResult): string {
+  const { level, replicas, inputs, records, leftOut, difference } = result;
   const what = level === 'app' ? 'with the app’s commands and reducers' : 'with what its commands did as recorded';
   const ran = `${count(inputs, 'input')} of ${replicas.join(', ')} run again ${what}, ${count(records, 'record')} compared`;
-  const end =
-    status === 'equal'
-      ? `equal at ${hashes.toLocaleString('en-US')} ${hashes === 1 ? 'hash' : 'hashes'}`
-      : 'a record came out otherwise';
-  const head = `${file}: ${end} (${ran})`;
-  if (!difference) return escapeText(head);
+  const lines = [escapeText(`${file}: ${verdictOf(result)} (${ran})`)];
+  if (leftOut.length > 0) lines.push('', ...leftOut.map((one) => escapeText(leftOutLine(one))));
+  if (!difference) return lines.join('\n');
   const { sentence, seq, replica, kind, differs, path, recorded, replayed } = difference;
   return [
-    escapeText(head),
+    ...lines,
     '',
     escapeText(sentence),
     '',
@@ -49,6 +46,18 @@ function describe(
       ['replayed', short(replayed)],
     ]),
   ].join('\n');
+}
+
+function verdictOf({ status, hashes }: ReplayResult): string {
+  const equal = `equal at ${hashes.toLocaleString('en-US')} ${hashes === 1 ? 'hash' : 'hashes'}`;
+  if (status === 'equal') return equal;
+  return status === 'partial' ? `${equal}, and not all of it was run` : 'a record came out otherwise';
+}
+
+function leftOutLine({ sentence, records, first, last }: LeftOut): string {
+  if (records === 0) return sentence;
+  const where = first === last ? `record ${first}` : `${count(records, 'record')} from ${first} to ${last}`;
+  return `${sentence} (${where} not compared)`;
 }
 
 /** Any value of a record in a line. */

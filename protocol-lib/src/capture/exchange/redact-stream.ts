@@ -1,11 +1,13 @@
 import { isSyncError } from '../../errors/index.ts';
-import { BatchBytes, isInputs } from '../../replay/batches.ts';
-import type { TraceKind, TraceRecord } from '../../trace/index.ts';
+import { maskedFrame, SECRET_MESSAGES } from '../../messages/index.ts';
+import { BatchBytes, INPUTS_LEFT_OUT, isInputs } from '../../replay/batches.ts';
+import type { TraceHeader, TraceKind, TraceRecord } from '../../trace/index.ts';
 import { MsgpackCursor } from '../cursor.ts';
 import { decodeTraceRecord, encodeTraceRecord, recordKind } from '../record-codec.ts';
-import { withoutBytes } from './redact.ts';
+import type { KnownSecrets } from './known-secrets.ts';
+import { headerTexts, withoutBytes } from './redact.ts';
 import { RedactedRoots } from './redacted-roots.ts';
-import { hasRules, isSecretName, isSuspicious, Redaction, type RedactOptions } from './redaction.ts';
+import { hasRules, Redaction, type RedactOptions } from './redaction.ts';
 
 /** Bytes of records that may wait for the rest of a batch of inputs. */
 const HELD_MAX_BYTES = 32 * 1024 * 1024;
@@ -25,18 +27,29 @@ const FOLLOWED: ReadonlySet<TraceKind> = new Set([
   'log',
 ]);
 
+/** And a frame that was refused may be one that is to be masked, whatever is said of it. */
+const LOOKED_AT: ReadonlySet<TraceKind> = new Set([...FOLLOWED, 'refused']);
+
 /** A record that waits; `inputs` where it carries a part of a batch. */
 interface Held {
   readonly bytes: Uint8Array;
   readonly inputs?: TraceRecord;
 }
 
+/** What a redactor has found out, for another that goes through the same records again. */
+interface Learnt {
+  readonly known: KnownSecrets;
+  readonly roots: ReadonlySet<string>;
+}
+
 /**
  * Takes the secrets out of records while they come, in one pass, by the rules of `redactCapture`, but for long hex, which mostly is hashes. Where nothing is secret, records stay the very bytes that they
  * were. From the first secret on, or from the beginning where there are rules of its own, frames, operations as bytes and inputs are left out, since they hold the
- * values, and root hashes are those of the states as they are shown. What is secret by its name is found in later texts, and cannot be in earlier ones.
+ * values, and root hashes are those of the states as they are shown. What is secret by its name is found in later texts; for earlier ones the records have to be gone through
+ * {@link again}. What comes out stays the same bytes then where nothing more is known. The token of a HELLO is masked, and is no reason to leave anything else out.
  */
 export class RecordRedactor {
+  readonly #options: RedactOptions;
   readonly #redaction: Redaction;
   readonly #roots: RedactedRoots;
   readonly #cursor = new MsgpackCursor();
@@ -48,9 +61,10 @@ export class RecordRedactor {
   #heldBytes = 0;
 
   /** @throws SyncError `REDACT_RULE` */
-  constructor(options: RedactOptions) {
-    this.#redaction = new Redaction({ ...options, keepsHex: true });
-    this.#roots = new RedactedRoots(options.pseudonym);
+  constructor(options: RedactOptions, learnt?: Learnt) {
+    this.#options = options;
+    this.#redaction = new Redaction({ ...options, keepsHex: true }, learnt?.known);
+    this.#roots = new RedactedRoots(options.pseudonym, learnt?.roots);
     this.#isSecretSeen = hasRules(options);
   }
 
@@ -59,19 +73,43 @@ export class RecordRedactor {
     return this.#redaction.values;
   }
 
+  /** Whether values are known to be secret, which may stand in records that came before it was known. */
+  get hasLearnt(): boolean {
+    return this.#redaction.known.size > 0;
+  }
+
+  /** One that knows what this one does from the first record on, with the same pseudonyms. */
+  again(): RecordRedactor {
+    return new RecordRedactor(this.#options, { known: this.#redaction.known, roots: this.#roots.made });
+  }
+
+  /** The header of what is written with all that is known now. */
+  header(header: TraceHeader): TraceHeader {
+    return headerTexts(header, this.#redaction);
+  }
+
+  /** A text that stands beside the records. */
+  text(text: string, max: number): string {
+    return this.#redaction.text(text, max);
+  }
+
   /** The records that can be written now, in order. One that may hold a secret and cannot be read comes out without a byte. */
   take(bytes: Uint8Array): readonly Uint8Array[] {
-    const isSuspect = this.#isSecretSeen || isSuspicious(utf8.decode(bytes));
+    const isSuspect = this.#isSecretSeen || this.#isSuspicious(utf8.decode(bytes));
     let record: TraceRecord;
     try {
-      if (!isSuspect && !FOLLOWED.has(recordKind(bytes, this.#cursor))) return this.#next({ bytes });
+      if (!isSuspect && !LOOKED_AT.has(recordKind(bytes, this.#cursor))) return this.#next({ bytes });
       record = decodeTraceRecord(bytes);
     } catch (error) {
       if (!isSyncError(error)) throw error;
       return this.#next({ bytes: isSuspect ? NOTHING : bytes });
     }
     if (isInputs(record)) return this.#takeInputs({ bytes, inputs: record });
-    return this.#next({ bytes: isSuspect ? this.#redacted(record, bytes) : this.#followed(record, bytes) });
+    return this.#next({ bytes: isSuspect || record.wire ? this.#redacted(record, bytes) : this.#followed(record, bytes) });
+  }
+
+  #isSuspicious(text: string): boolean {
+    return SECRET_MESSAGES.some((type) => text.includes(type)) || this.#redaction.isSuspicious(text);
   }
 
   /** What waits still: of a batch without its end nobody knows what is in it. */
@@ -89,9 +127,12 @@ export class RecordRedactor {
   }
 
   #takeInputs(one: Held & { readonly inputs: TraceRecord }): readonly Uint8Array[] {
-    const batch = this.#isSecretSeen ? undefined : this.#batches.take(one.inputs);
-    if (batch === 'part') return this.#next(one);
-    if (batch === undefined || this.#redaction.isInBytes(batch)) this.#isSecretSeen = true;
+    const batch = this.#batches.take(one.inputs);
+    if (batch === 'part' && !this.#isSecretSeen) return this.#next(one);
+    if (batch instanceof Uint8Array && this.#redaction.isInBytes(batch)) {
+      this.#redaction.learnBytes(batch);
+      this.#isSecretSeen = true;
+    } else if (batch === undefined) this.#isSecretSeen = true;
     return [...this.#next(one), ...this.#release()];
   }
 
@@ -107,25 +148,38 @@ export class RecordRedactor {
     return bytes;
   }
 
-  #redacted(record: TraceRecord, bytes: Uint8Array): Uint8Array {
+  #redacted(told: TraceRecord, bytes: Uint8Array): Uint8Array {
     const redaction = this.#redaction;
+    const { record, isMasked, isUnreadable } = this.#masked(told);
     redaction.learn(record.body);
-    if (!this.#isSecretSeen && !this.#isSecret(record)) return this.#followed(record, bytes);
+    if (record.wire && redaction.isInBytes(record.wire)) redaction.learnBytes(record.wire);
+    if (!this.#isSecretSeen && !isUnreadable && !this.#isSecret(record))
+      return this.#followed(record, isMasked ? encodeTraceRecord(record) : bytes);
     this.#isSecretSeen = true;
     const { wire: _, source, body, ...head } = record;
     const shown = this.#roots.follow(record, redaction.body(withoutBytes(body)));
     return encodeTraceRecord({ ...head, body: shown, ...(source ? { source: redaction.source(source) } : {}) });
   }
 
+  /** The record with its frame as it may be shown, but for what stands in it as a field of the session. */
+  #masked(record: TraceRecord): { record: TraceRecord; isMasked: boolean; isUnreadable: boolean } {
+    const { wire } = record;
+    if (!wire) return { record, isMasked: false, isUnreadable: false };
+    const masked = maskedFrame(wire);
+    if (!masked) return { record, isMasked: false, isUnreadable: true };
+    for (const secret of masked.secrets) this.#redaction.hide(secret);
+    const isMasked = masked.frame !== wire;
+    return { record: isMasked ? { ...record, wire: masked.frame } : record, isMasked, isUnreadable: false };
+  }
+
   #isSecret({ body, wire, source }: TraceRecord): boolean {
     // Frames say these by a number from here on.
-    if (body.kind === 'names' && body.names.some(isSecretName)) return true;
+    if (body.kind === 'names' && body.names.some((name) => this.#redaction.isName(name))) return true;
     return this.#redaction.isIn(body, source) || (wire !== undefined && this.#redaction.isInBytes(wire));
   }
 }
 
 /** A record in the place of one with inputs, so that the numbers of records have no gap. */
 function withoutInputs({ seq, time, replica, cause }: TraceRecord): Uint8Array {
-  const text = 'left out: inputs, which may hold a secret';
-  return encodeTraceRecord({ seq, time, replica, cause, body: { kind: 'log', level: 'debug', text } });
+  return encodeTraceRecord({ seq, time, replica, cause, body: { kind: 'log', level: 'debug', text: INPUTS_LEFT_OUT } });
 }
