@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { isSyncError, type SyncError } from '@syncscope/protocol/errors';
+import { PLAY_ORDERS } from '@syncscope/protocol/replay';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { blame } from './commands/blame.ts';
 import { compare } from './commands/compare.ts';
@@ -127,6 +128,14 @@ program
   .requiredOption('--token <token>', 'what clients show, as the server was started with')
   .option('--session <name>', 'the session; what the server says by default')
   .option('--replica <id>', 'play this client only; repeatable', gathered, [])
+  .addOption(
+    new Option(
+      '--order <order>',
+      'send what was sent at once at once (seen), or of several clients one after the other (recorded)',
+    )
+      .choices(PLAY_ORDERS)
+      .default('seen'),
+  )
   .option(
     '--speed <n>',
     'nothing sooner than recorded, at so many times its speed; as soon as possible by default',

@@ -39,6 +39,7 @@ const script: PlayScript = {
   roots: new Map(),
   ownRoots: new Map(),
   commits: [],
+  settled: new Map(),
   hasViews: false,
   isPartial: false,
   undecided: 0,

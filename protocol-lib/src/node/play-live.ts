@@ -1,6 +1,6 @@
 import { isSyncError, SyncError } from '../errors/index.ts';
 import { milliseconds } from '../ports/index.ts';
-import { type PlayClient, Playing, type PlayResult, type PlayScript } from '../replay/index.ts';
+import { type PlayClient, Playing, type PlayOrder, type PlayResult, type PlayScript } from '../replay/index.ts';
 import { object, optional, string } from '../schema/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import { ClientState, type SessionDefinition } from '../sync/index.ts';
@@ -18,6 +18,8 @@ export interface PlayLiveOptions {
   readonly patience?: number | undefined;
   /** Nothing is done sooner than when it was recorded, at so many times its speed. */
   readonly speed?: number | undefined;
+  /** `seen` where absent. */
+  readonly order?: PlayOrder | undefined;
   readonly onProgress?: ((done: number, of: number) => void) | undefined;
 }
 
@@ -41,7 +43,7 @@ const statusSchema = object({ session: string(200), scenario: optional(string(10
  * @throws SyncError `PLAY_URL_INVALID`, `PLAY_TOKEN_INVALID`, `PLAY_UNREACHABLE`, `PLAY_SCENARIO` where the server plays something else, and as `Playing.step`
  */
 export async function playLive(script: PlayScript, options: PlayLiveOptions): Promise<PlayResult> {
-  const { patience = PATIENCE_MS, speed, onProgress } = options;
+  const { patience = PATIENCE_MS, speed, order, onProgress } = options;
   const url = syncUrl(options.url);
   if (NO_TOKEN.test(options.token)) {
     throw new SyncError('PLAY_TOKEN_INVALID', 'a token is one line of plain characters; copy it whole', {
@@ -55,28 +57,52 @@ export async function playLive(script: PlayScript, options: PlayLiveOptions): Pr
     clients.push(played.client);
     return played;
   };
-  const clock = monotonicClock;
-  const playing = new Playing(script, { now: clock.now(), patience: milliseconds(patience), speed, join });
+  const now = monotonicClock.now();
+  const playing = new Playing(script, { now, patience: milliseconds(patience), speed, order, join });
   try {
-    await new Promise<void>((resolve, reject) => {
-      const stepping = setInterval(() => {
-        try {
-          const isOver = playing.step(clock.now());
-          const { done, of } = playing.progress;
-          onProgress?.(done, of);
-          if (!isOver) return;
-          clearInterval(stepping);
-          resolve();
-        } catch (error) {
-          clearInterval(stepping);
-          reject(error);
-        }
-      }, STEP_MS);
-    });
+    await steppedToTheEnd(playing, clients, onProgress);
     return playing.result();
   } finally {
     await Promise.all(clients.map((client) => client.close('played to the end')));
   }
+}
+
+/** Steps whenever a client hears something, and every few milliseconds for what is due by time. */
+function steppedToTheEnd(
+  playing: Playing,
+  clients: readonly SyncClient[],
+  onProgress: PlayLiveOptions['onProgress'],
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let heard = 0;
+    let isAwake = false;
+    let isEnded = false;
+    const step = (): void => {
+      isAwake = false;
+      if (isEnded) return;
+      try {
+        const isOver = playing.step(monotonicClock.now());
+        for (; heard < clients.length; heard++) clients[heard]?.state.on(wake);
+        const { done, of } = playing.progress;
+        onProgress?.(done, of);
+        if (isOver) end(resolve);
+      } catch (error) {
+        end(() => reject(error));
+      }
+    };
+    // Not within a client's own call, and once for all that came together.
+    const wake = (): void => {
+      if (isAwake) return;
+      isAwake = true;
+      setImmediate(step);
+    };
+    const stepping = setInterval(step, STEP_MS);
+    const end = (settle: () => void): void => {
+      isEnded = true;
+      clearInterval(stepping);
+      settle();
+    };
+  });
 }
 
 function connected(

@@ -4,7 +4,7 @@ import type { ClientState, Outgoing, SessionDefinition } from '../sync/index.ts'
 import { TraceHub } from '../trace/index.ts';
 import { JournaledClient, JournaledManager } from './journaled.ts';
 import { LiveJournal } from './live-journal.ts';
-import type { PlayClient } from './play.ts';
+import type { PlayClient } from './play-types.ts';
 
 export const AUTHORITY = replicaId('server');
 export const BOX = recordKey('box/one');
@@ -40,6 +40,9 @@ export class House {
   readonly clients: { readonly link: number; readonly state: ClientState; isOpen: boolean }[] = [];
   /** Whether commands come to the authority. */
   isDeaf = false;
+  /** Clients whose frames come to the authority so many steps late. */
+  readonly late = new Map<string, number>();
+  #underway: { readonly link: number; readonly frame: Uint8Array; readonly at: number }[] = [];
   readonly #definition: SessionDefinition;
   #links = 0;
 
@@ -98,13 +101,21 @@ export class House {
   /** A step of time. */
   step(): void {
     this.now += STEP;
+    const due = this.#underway.filter(({ at }) => at <= this.now);
+    this.#underway = this.#underway.filter(({ at }) => at > this.now);
+    for (const { link, frame } of due) this.#down(this.manager.receive(link, frame, this.now));
     this.#down(this.manager.tick(this.now));
     for (const { link, state, isOpen } of this.clients) if (isOpen) this.#up(link, state.tick(this.now));
   }
 
   #up(link: number, frames: readonly Uint8Array[]): void {
     if (this.isDeaf) return;
-    for (const frame of frames) this.#down(this.manager.receive(link, frame, this.now));
+    const client = this.clients.find((one) => one.link === link);
+    const steps = this.late.get(client?.state.replica ?? '') ?? 0;
+    for (const frame of frames) {
+      if (steps > 0) this.#underway.push({ link, frame, at: this.now + steps * STEP });
+      else this.#down(this.manager.receive(link, frame, this.now));
+    }
   }
 
   #down(outgoing: readonly Outgoing[]): void {

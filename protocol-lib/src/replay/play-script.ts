@@ -1,6 +1,6 @@
 import type { OpenCapture } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
-import { decodeMessage, type MessageOf, NameTable } from '../messages/index.ts';
+import { decodeMessage, type MessageOf, NameTable, negotiateProtocol, OWN_PROTOCOLS } from '../messages/index.ts';
 import type { Change, ReplicaId, StateHash, Value, Version } from '../state/index.ts';
 import type { MutationId, TraceBodyOf, TraceHeader, TraceRecord } from '../trace/index.ts';
 
@@ -22,6 +22,8 @@ export interface PlayedIntent {
   readonly time: number;
   /** The authority's version that its writer had seen. */
   readonly seen: Version;
+  /** Counters of its writer's mutations before it that had no answer yet, as far as the writer knew. */
+  readonly pending: readonly number[];
   readonly answer: RecordedAnswer;
 }
 
@@ -50,6 +52,14 @@ export interface RecordedRoot {
   readonly seq: number;
 }
 
+/** A mutation that made a version, or one that changed nothing. */
+export interface RecordedCommit {
+  readonly version: Version;
+  readonly seq: number;
+  readonly changes: readonly Change[];
+  readonly mutation: MutationId | undefined;
+}
+
 /** What recorded clients did, in the order in which the authority decided it, and what they were to see. */
 export interface PlayScript {
   readonly header: TraceHeader;
@@ -62,7 +72,9 @@ export interface PlayScript {
   /** Each client's own states. */
   readonly ownRoots: ReadonlyMap<ReplicaId, ReadonlyMap<Version, RecordedRoot>>;
   /** What made each version, in order. */
-  readonly commits: readonly { readonly version: Version; readonly seq: number; readonly changes: readonly Change[] }[];
+  readonly commits: readonly RecordedCommit[];
+  /** Where each writer's mutations were settled, refused ones included: the `seq`s, ascending. */
+  readonly settled: ReadonlyMap<ReplicaId, readonly number[]>;
   readonly hasViews: boolean;
   /** Whether only some of the clients are to be played: then their states are not to be as they were. */
   readonly isPartial: boolean;
@@ -72,11 +84,18 @@ export interface PlayScript {
 
 /**
  * Reads what the clients of a capture did.
- * @throws SyncError `PLAY_NOTHING` where the capture has no authority, no state to begin with or no client's command that was decided, and what reading throws
+ * @throws SyncError `PLAY_NOTHING` where the capture has no authority, no state to begin with or no client's command that was decided, `PLAY_PROTOCOL` where its frames
+ *   are of a version that this build does not speak, and what reading throws
  */
 export async function readPlay(capture: OpenCapture, only?: ReadonlySet<string>): Promise<PlayScript> {
   const { header } = await capture.info();
   if (header.authority === null) throw nothing('its session has no authority that clients could be played against');
+  const { protocolVersion } = header;
+  if (negotiateProtocol(protocolVersion, protocolVersion) === undefined) {
+    const { min, max } = OWN_PROTOCOLS;
+    const text = `the recording is of protocol ${protocolVersion}, and this build speaks ${min} to ${max}: play it with a build that speaks it`;
+    throw new SyncError('PLAY_PROTOCOL', text, { origin: 'capture' });
+  }
   const reader = new ScriptReader(header, header.authority, only);
   for await (const { record } of capture.trace()) reader.take(record);
   return reader.end();
@@ -84,20 +103,30 @@ export async function readPlay(capture: OpenCapture, only?: ReadonlySet<string>)
 
 type Sent = Omit<PlayedIntent, 'answer' | 'kind'>;
 
+/** Where a mutation ended: at a version, unless it was refused, as the n-th that was settled. */
+type Settled = 'open' | { readonly version: number; readonly progress: number };
+
 class ScriptReader {
   readonly #header: TraceHeader;
   readonly #authority: ReplicaId;
   readonly #only: ReadonlySet<string> | undefined;
   readonly #names = new Map<ReplicaId, NameTable>();
   readonly #sent = new Map<string, Sent>();
-  /** The version on which each mutation was predicted, and that each client has acknowledged. */
-  readonly #predictedOn = new Map<string, Version>();
-  readonly #acknowledged = new Map<ReplicaId, Version>();
+  /** What each client had seen when it predicted a mutation; only of those whose own records are in the capture. */
+  readonly #predicted = new Map<string, Pick<PlayedIntent, 'seen' | 'pending'>>();
+  readonly #unanswered = new Map<ReplicaId, Set<number>>();
+  /** How far each client said that it was. */
+  readonly #acknowledged = new Map<ReplicaId, { version: Version; progress: number }>();
+  /** Of each writer, how its mutations ended that a client may not know of yet. */
+  readonly #untold = new Map<ReplicaId, Map<number, Settled>>();
+  readonly #settled = new Map<ReplicaId, number[]>();
+  /** How many mutations were settled, as the authority counts them. */
+  #progress = 0;
   readonly #clients = new Set<ReplicaId>();
   readonly #here = new Map<ReplicaId, PlayedVisit | undefined>();
   readonly #roots = new Map<Version, RecordedRoot>();
   readonly #ownRoots = new Map<ReplicaId, Map<Version, RecordedRoot>>();
-  readonly #commits: { version: Version; seq: number; changes: readonly Change[] }[] = [];
+  readonly #commits: RecordedCommit[] = [];
   readonly #actions: PlayedAction[] = [];
   #start: PlayScript['start'] | undefined;
   #hasViews = false;
@@ -126,13 +155,18 @@ class ScriptReader {
         return;
       case 'send':
       case 'receive':
-        if (body.type === 'COMMAND' && record.wire) this.#onCommand(record, body, record.wire);
+        this.#onFrame(record, body);
         return;
       case 'prediction':
-        this.#predictedOn.set(nameOf(body.mutation), body.version);
+        this.#onPrediction(body);
+        return;
+      case 'confirmation':
+      case 'rollback':
+        this.#unanswered.get(body.mutation.writer)?.delete(body.mutation.counter);
         return;
       case 'hash':
-        if (replica !== this.#authority) this.#acknowledged.set(replica, body.version);
+        if (replica !== this.#authority) this.#onHash(record, body);
+        else this.#onRoot(body.version, body.own, seq);
         return;
       case 'snapshot':
         this.#onSnapshot(record, body);
@@ -168,6 +202,7 @@ class ScriptReader {
       roots: this.#roots,
       ownRoots: this.#ownRoots,
       commits: this.#commits,
+      settled: this.#settled,
       hasViews: this.#hasViews,
       isPartial: this.#only !== undefined,
       undecided: this.#sent.size - this.#decided,
@@ -192,19 +227,52 @@ class ScriptReader {
     if (this.#isPlayed(replica)) this.#actions.push({ kind: 'join', replica, seq, time });
   }
 
-  #onCommand({ seq, time }: TraceRecord, { sender }: TraceBodyOf<'send' | 'receive'>, wire: Uint8Array): void {
-    const message = this.#decoded(sender, wire);
-    if (!message) return;
-    const { counter, command, args } = message;
-    const name = nameOf({ writer: sender, counter });
-    if (this.#sent.has(name)) return;
-    const seen = this.#predictedOn.get(name) ?? this.#acknowledged.get(sender) ?? 0;
-    this.#sent.set(name, { replica: sender, counter, command, args, seq, time, seen });
+  #onFrame(record: TraceRecord, { sender, type }: TraceBodyOf<'send' | 'receive'>): void {
+    if (!record.wire || sender === this.#authority) return;
+    if (type !== 'COMMAND' && type !== 'ACK' && type !== 'HEARTBEAT') return;
+    const message = decodeMessage(record.wire, this.#names.get(sender) ?? new NameTable());
+    if (message.type === 'COMMAND') this.#onCommand(record, message);
+    // What a client has said but not the authority heard may never have come.
+    else if (message.type !== 'ACK' && message.type !== 'HEARTBEAT') return;
+    else if (record.replica === this.#authority) {
+      const { version, progress } = message;
+      this.#acknowledged.set(sender, { version, progress });
+    }
   }
 
-  #decoded(sender: ReplicaId, wire: Uint8Array): MessageOf<'COMMAND'> | undefined {
-    const message = decodeMessage(wire, this.#names.get(sender) ?? new NameTable());
-    return message.type === 'COMMAND' ? message : undefined;
+  #onCommand({ seq, time }: TraceRecord, { sender, counter, command, args }: MessageOf<'COMMAND'>): void {
+    const name = nameOf({ writer: sender, counter });
+    if (this.#sent.has(name)) return;
+    const known = this.#predicted.get(name) ?? this.#knownTo(sender, counter);
+    this.#sent.set(name, { replica: sender, counter, command, args, seq, time, ...known });
+    const untold = this.#untold.get(sender) ?? new Map<number, Settled>();
+    this.#untold.set(sender, untold.set(counter, 'open'));
+  }
+
+  #onPrediction({ mutation, version }: TraceBodyOf<'prediction'>): void {
+    const { writer, counter } = mutation;
+    const unanswered = this.#unanswered.get(writer) ?? new Set<number>();
+    this.#predicted.set(nameOf(mutation), { seen: version, pending: [...unanswered] });
+    this.#unanswered.set(writer, unanswered.add(counter));
+  }
+
+  /** What a client knew whose own records are not here: as much as it has acknowledged. */
+  #knownTo(client: ReplicaId, before: number): Pick<PlayedIntent, 'seen' | 'pending'> {
+    const { version, progress } = this.#acknowledged.get(client) ?? { version: 0, progress: 0 };
+    const untold = this.#untold.get(client);
+    const pending: number[] = [];
+    for (const [counter, settled] of untold ?? []) {
+      const isTold = settled !== 'open' && (settled.version <= version || settled.progress <= progress);
+      if (isTold) untold?.delete(counter);
+      else if (counter < before) pending.push(counter);
+    }
+    return { seen: version, pending };
+  }
+
+  #onHash({ replica, seq }: TraceRecord, { version, own, reference }: TraceBodyOf<'hash'>): void {
+    const before = this.#acknowledged.get(replica);
+    this.#acknowledged.set(replica, { version, progress: before?.progress ?? 0 });
+    this.#own(replica, version, { root: reference ?? own, seq });
   }
 
   #onSnapshot({ replica, seq }: TraceRecord, body: TraceBodyOf<'snapshot'>): void {
@@ -212,21 +280,36 @@ class ScriptReader {
       this.#own(replica, body.version, { root: body.root, seq });
       return;
     }
-    this.#start ??= { ...body, seq };
-    if (!this.#roots.has(body.version)) this.#roots.set(body.version, { root: body.root, seq });
+    if (!this.#start) {
+      this.#start = { ...body, seq };
+      this.#progress = body.vector.reduce((sum, { counter }) => sum + counter, 0);
+    }
+    this.#onRoot(body.version, body.root, seq);
+  }
+
+  #onRoot(version: Version, root: StateHash, seq: number): void {
+    if (!this.#roots.has(version)) this.#roots.set(version, { root, seq });
   }
 
   #onCommit({ replica, seq, time }: TraceRecord, body: TraceBodyOf<'commit'>): void {
     if (replica !== this.#authority) return;
     const { version, root, changes, mutation } = body;
-    this.#roots.set(version, { root, seq });
-    if (changes.length > 0) this.#commits.push({ version, seq, changes });
+    if (root !== undefined) this.#roots.set(version, { root, seq });
+    if (changes.length > 0) this.#commits.push({ version, seq, changes, mutation });
     if (mutation) this.#settle(mutation, { accepted: true, seq, version }, time);
   }
 
   #settle({ writer, counter }: MutationId, answer: RecordedAnswer, time: number): void {
+    const progress = ++this.#progress;
+    const seqs = this.#settled.get(writer) ?? [];
+    seqs.push(answer.seq);
+    this.#settled.set(writer, seqs);
     const sent = this.#sent.get(nameOf({ writer, counter }));
-    if (sent) this.#decided++;
+    if (sent) {
+      this.#decided++;
+      const version = answer.accepted ? answer.version : Number.POSITIVE_INFINITY;
+      this.#untold.get(writer)?.set(counter, { version, progress });
+    }
     if (sent && this.#isPlayed(writer)) this.#actions.push({ kind: 'intent', ...sent, answer });
     else if (!this.#only) this.#actions.push({ kind: 'other', writer, counter, answer, time });
   }
@@ -234,6 +317,7 @@ class ScriptReader {
   #own(replica: ReplicaId, version: Version, root: RecordedRoot): void {
     if (replica === this.#authority) return;
     const known = this.#ownRoots.get(replica);
+    if (known?.has(version)) return;
     if (known) known.set(version, root);
     else this.#ownRoots.set(replica, new Map([[version, root]]));
   }

@@ -6,8 +6,9 @@ import { milliseconds } from '../ports/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
 import { TRACE_VERSION } from '../trace/index.ts';
 import { AUTHORITY, BOX, boxes, House, STEP } from './house.test-helper.ts';
-import { Playing, type PlayResult } from './play.ts';
+import { Playing } from './play.ts';
 import { type PlayScript, readPlay } from './play-script.ts';
+import { PLAY_ORDERS, type PlayOrder, type PlayResult } from './play-types.ts';
 
 const PATIENCE = milliseconds(2_000);
 
@@ -36,12 +37,16 @@ async function recorded(acts: readonly Act[], only?: ReadonlySet<string>): Promi
 interface Live {
   readonly definition?: SessionDefinition;
   readonly speed?: number;
+  readonly order?: PlayOrder;
+  /** Steps that frames of these take. */
+  readonly late?: Readonly<Record<string, number>>;
   readonly during?: (house: House, playing: Playing) => void;
 }
 
-function played(script: PlayScript, { definition = boxes(), speed, during }: Live = {}): PlayResult {
+function played(script: PlayScript, { definition = boxes(), speed, order, late = {}, during }: Live = {}): PlayResult {
   const house = new House(definition);
-  const options = { now: house.now, patience: PATIENCE, speed };
+  for (const [name, steps] of Object.entries(late)) house.late.set(name, steps);
+  const options = { now: house.now, patience: PATIENCE, speed, order };
   const plain = { ...definition, commands: {} };
   const playing = new Playing(script, { ...options, join: (replica) => house.join(replica, plain) });
   while (!playing.step(house.now)) {
@@ -70,19 +75,71 @@ describe('recorded clients that are played', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(act, { minLength: 1, maxLength: 25 }), async (acts) => {
         const script = await recorded(acts);
-        const result = played(script);
-        expect(result.first).toBeUndefined();
-        expect(result).toMatchObject({ status: 'equal', intents: acts.length, undecided: 0 });
-        expect(result.hashes).toBeGreaterThan(0);
+        for (const order of PLAY_ORDERS) {
+          const result = played(script, { order });
+          expect(result.first).toBeUndefined();
+          expect(result).toMatchObject({ status: 'equal', order, intents: acts.length, undecided: 0, reordered: 0 });
+          expect(result.hashes).toBeGreaterThan(0);
+        }
       }),
     );
+  });
+
+  test('send as many at once as were sent before an answer was seen, and no more', async () => {
+    const burst: readonly Act[] = [
+      ['ann', 'put', 0],
+      ['ann', 'put', 0],
+      ['ann', 'take', 10],
+      ['ann', 'put', 10],
+      ['ann', 'put', 10],
+    ];
+    const script = await recorded(burst);
+    const [first, second, third, fourth, fifth] = script.actions.flatMap((one) => (one.kind === 'intent' ? [one] : []));
+    expect([first, second, third, fourth, fifth].map((one) => one?.pending)).toEqual([[], [1], [1, 2], [], []]);
+    for (const order of PLAY_ORDERS) {
+      expect(played(script, { order, late: { ann: 3 } })).toMatchObject({ status: 'equal', mostAtOnce: 3 });
+    }
+    const waited = burst.map(([who, command]): Act => [who, command, 10]);
+    expect(played(await recorded(waited), { late: { ann: 3 } })).toMatchObject({ status: 'equal', mostAtOnce: 1 });
+    const both: readonly Act[] = [
+      ['ann', 'put', 0],
+      ['ben', 'put', 10],
+    ];
+    const late = { ann: 3, ben: 3 };
+    expect(played(await recorded(both), { late })).toMatchObject({ status: 'equal', mostAtOnce: 2 });
+    expect(played(await recorded(both), { order: 'recorded', late })).toMatchObject({
+      status: 'equal',
+      mostAtOnce: 1,
+    });
+  });
+
+  test('tell what was on its way at once where it may have been decided in another order', async () => {
+    const both: readonly Act[] = [
+      ['ann', 'take', 0],
+      ['ben', 'put', 10],
+    ];
+    const script = await recorded(both);
+    const late = { ann: 6 };
+    const { first, reordered } = played(script, { late });
+    expect(reordered).toBeGreaterThan(0);
+    expect(first).toMatchObject({ what: 'state', key: BOX, field: 'last' });
+    expect(first?.atOnce).toEqual([
+      { replica: 'ann', counter: 1, command: 'take' },
+      { replica: 'ben', counter: 1, command: 'put' },
+    ]);
+    expect(played(script, { late, order: 'recorded' })).toMatchObject({ status: 'equal', reordered: 0 });
+    // What is otherwise whatever the order, before several were on their way, is told without a doubt.
+    const alone: readonly Act[] = [['ben', 'put', 10], ...both];
+    const other = played(await recorded(alone), { late, definition: boxes(2) });
+    expect(other.first).toMatchObject({ what: 'state', recorded: 3, live: 4 });
+    expect(other.first?.atOnce).toBeUndefined();
   });
 
   test('name the record, key and field of the first state that is another one', async () => {
     const script = await recorded(ACTS);
     const { status, first } = played(script, { definition: boxes(2) });
     expect(status).toBe('differs');
-    expect(first).toMatchObject({ what: 'state', key: BOX, field: 'things', recorded: 1, live: 2 });
+    expect(first).toMatchObject({ what: 'state', key: BOX, field: 'things', recorded: 1, live: 3 });
     const commit = script.commits.find(({ seq }) => seq === first?.seq);
     expect(commit).toMatchObject({ version: first?.version });
   });
@@ -96,7 +153,7 @@ describe('recorded clients that are played', () => {
     };
     const { clients } = played(await recorded(ACTS), { definition });
     const ann = clients.find(({ replica }) => replica === 'ann')?.difference;
-    expect(ann).toMatchObject({ what: 'state' });
+    expect(ann).toMatchObject({ what: 'answer', recorded: 'refused: it is empty', live: 'accepted' });
     const strict = { ...generous, commands: { put: () => ({ accepted: false as const, reason: 'full' }) } };
     const { first } = played(await recorded(ACTS), { definition: strict });
     expect(first).toMatchObject({ what: 'answer', command: 'take', replica: 'ann', recorded: 'accepted' });
@@ -129,6 +186,7 @@ describe('recorded clients that are played', () => {
     expect(same).toMatchObject({ status: 'equal', others: { recorded: 1, came: 1 } });
     let isExtra = false;
     const extra = played(await recorded(ACTS), {
+      order: 'recorded',
       during: (house) => {
         if (isExtra || house.manager.version < 2) return;
         house.manager.mutate('put', null, house.now);

@@ -1,76 +1,33 @@
+import type { VersionVector } from '../clock/index.ts';
 import { SyncError } from '../errors/index.ts';
-import { diffRoots, StateRoot } from '../merkle/index.ts';
-import type { RecordKey, ReplicaId, Value, Version } from '../state/index.ts';
-import type { ClientEvent, ClientState, PredictResult } from '../sync/index.ts';
-import type { PlayedAction, PlayedIntent, PlayedOther, PlayedVisit, PlayScript, RecordedRoot } from './play-script.ts';
-
-/** A recorded client as it is played: its state, and its connection. */
-export interface PlayClient {
-  readonly state: ClientState;
-  /** Why its connection ended or could not be opened last; undefined where it has not. */
-  readonly lost: string | undefined;
-  send(command: string, args: Value): PredictResult;
-  leave(): void;
-}
-
-export interface PlayOptions {
-  /** Nanoseconds on the clock of {@link Playing.step}. */
-  readonly now: number;
-  /** Nanoseconds without anything new after which it is given up. */
-  readonly patience: number;
-  /** Nothing is done sooner than when it was recorded, at so many times its speed; as soon as everything was seen where absent. */
-  readonly speed?: number | undefined;
-  /** Connects a client under its recorded name. */
-  readonly join: (replica: ReplicaId) => PlayClient;
-}
-
-/** The first thing that a client found otherwise. */
-export interface PlayDifference {
-  readonly replica: ReplicaId;
-  /** `beginning`: the state before anything was played; `answer`: how a mutation ended; `state`: values; `other`: a mutation that cannot be played did not come. */
-  readonly what: 'beginning' | 'answer' | 'state' | 'other';
-  /** `seq` of the record that says how it was. */
-  readonly seq: number;
-  readonly counter?: number;
-  readonly command?: string;
-  readonly version?: Version;
-  readonly key?: RecordKey;
-  readonly field?: string;
-  readonly recorded: unknown;
-  readonly live: unknown;
-  readonly sentence: string;
-}
-
-export interface PlayedClient {
-  readonly replica: ReplicaId;
-  readonly intents: number;
-  readonly accepted: number;
-  readonly refused: number;
-  /** Root hashes that were compared. */
-  readonly hashes: number;
-  readonly difference?: PlayDifference;
-}
-
-export interface PlayResult {
-  readonly status: 'equal' | 'differs';
-  readonly intents: number;
-  readonly hashes: number;
-  /** Commands in the recording of which it is not known how they ended; they were not played. */
-  readonly undecided: number;
-  /** Mutations that no client sent over a link, and those of them that came by themselves. */
-  readonly others: { readonly recorded: number; readonly came: number };
-  readonly clients: readonly PlayedClient[];
-  /** The first difference in the order of the recording. */
-  readonly first?: PlayDifference;
-}
+import { StateRoot } from '../merkle/index.ts';
+import type { ReplicaId, Version } from '../state/index.ts';
+import type { ClientEvent } from '../sync/index.ts';
+import { Flights } from './play-flights.ts';
+import { type Effect, InventedIds } from './play-ids.ts';
+import type {
+  PlayedAction,
+  PlayedIntent,
+  PlayedOther,
+  PlayedVisit,
+  PlayScript,
+  RecordedCommit,
+  RecordedRoot,
+} from './play-script.ts';
+import { firstRecordDifference, firstRecordNotIn, RecordedStates, type RecordFound, textOf } from './play-states.ts';
+import type { PlayClient, PlayDifference, PlayOptions, PlayOrder, PlayResult } from './play-types.ts';
+import { WhereInTheRecording } from './play-where.ts';
 
 interface Played {
+  readonly replica: ReplicaId;
   readonly client: PlayClient;
-  /** Intents without an answer, by the counter that they have here. */
-  readonly waiting: Map<number, PlayedIntent>;
+  /** What was sent, by the counter that it has here. */
+  readonly sent: Map<number, PlayedIntent>;
   /** Answers that came before `send` had returned: why refused, or undefined. */
   readonly early: Map<number, string | undefined>;
-  intents: number;
+  /** Its copy when it was looked at last. */
+  root: StateRoot | undefined;
+  vector: VersionVector | undefined;
   accepted: number;
   refused: number;
   hashes: number;
@@ -80,29 +37,40 @@ interface Played {
 }
 
 /**
- * Plays recorded clients against a live authority. Each does what it did once it has seen what it had seen, and once all that was decided before was decided
- * here, so that the authority decides in the recorded order; never by wall time. A state machine: the driver calls {@link step} again and again.
+ * Plays recorded clients against a live authority, in the order in which their commands were decided. Each sends once it has seen what it had seen, and has the answers
+ * that it had – several are on their way at once where they were –; never by wall time. A state machine: the driver calls {@link step} again and again.
  */
 export class Playing {
   readonly #script: PlayScript;
   readonly #options: PlayOptions;
+  readonly #order: PlayOrder;
   readonly #played = new Map<ReplicaId, Played>();
+  readonly #flights = new Flights();
+  readonly #ids = new InventedIds();
+  readonly #states: RecordedStates;
+  readonly #where: WhereInTheRecording;
   readonly #startTime: number;
   #next = 0;
   #progressAt: number;
   /** The authority's version here before anything was played; undefined until somebody has a state. */
   #liveStart: Version | undefined;
-  /** Whether a version here is the state that it was in the recording, as far as anybody knows. */
-  #isAligned: boolean;
-  #others = { recorded: 0, came: 0 };
   /** Where the authority's own mutations were before anything was played. */
   #ownAtStart = 0;
+  /** Whether a version here is the state that it was in the recording, as far as anybody knows. */
+  #isAligned: boolean;
+  /** Whether it is waited for what was to be seen. */
+  #isPaced = true;
+  #others = { recorded: 0, came: 0 };
+  #reordered = 0;
   #failure: SyncError | undefined;
   #now: number;
 
   constructor(script: PlayScript, options: PlayOptions) {
     this.#script = script;
     this.#options = options;
+    this.#order = options.order ?? 'seen';
+    this.#states = new RecordedStates(script, this.#ids);
+    this.#where = new WhereInTheRecording(script);
     this.#startTime = script.actions[0]?.time ?? 0;
     this.#progressAt = options.now;
     this.#now = options.now;
@@ -132,23 +100,28 @@ export class Playing {
       this.#carryOut(action);
       this.#next++;
       this.#progressAt = now;
+      if (this.#failure) throw this.#failure;
     }
     return this.#isOver(now);
   }
 
   result(): PlayResult {
-    const clients = [...this.#played].map(([replica, { intents, accepted, refused, hashes, difference }]) => {
-      return { replica, intents, accepted, refused, hashes, ...(difference ? { difference } : {}) };
+    const clients = [...this.#played.values()].map(({ replica, sent, accepted, refused, hashes, difference }) => {
+      return { replica, intents: sent.size, accepted, refused, hashes, ...(difference ? { difference } : {}) };
     });
     clients.sort((left, right) => (left.replica < right.replica ? -1 : 1));
     const differences = clients.flatMap(({ difference }) => (difference ? [difference] : []));
     const [first] = differences.sort((left, right) => left.seq - right.seq);
     return {
       status: first ? 'differs' : 'equal',
+      order: this.#order,
       intents: clients.reduce((sum, one) => sum + one.intents, 0),
       hashes: clients.reduce((sum, one) => sum + one.hashes, 0),
+      mostAtOnce: this.#flights.most,
+      reordered: this.#reordered,
       undecided: this.#script.undecided,
       others: { ...this.#others },
+      ids: { mapped: this.#ids.mapped, unmapped: this.#ids.unmapped },
       clients,
       ...(first ? { first } : {}),
     };
@@ -169,20 +142,28 @@ export class Playing {
     }
     switch (action.kind) {
       case 'join':
-        return this.#isDecided() && this.#areReady();
+        return this.#isQuiet() && this.#areReady();
       case 'leave':
-        return this.#isDecided();
+        return this.#isQuiet() && this.#flights.countOf(action.replica) === 0;
       case 'intent':
-        return this.#isDecided() && this.#areReady() && this.#hasSeen(action);
+        return this.#isIntentDue(action);
       case 'other':
-        return this.#isDecided() && (this.#hasCome(action) || action.writer !== this.#script.authority);
+        return this.#isQuiet() && (this.#hasCome(action) || action.writer !== this.#script.authority);
     }
   }
 
-  /** Whether everything before was decided here, and is known: so each delta has one of the recorded mutations, and what differs is found at the first that does. */
-  #isDecided(): boolean {
-    for (const { waiting } of this.#played.values()) if (waiting.size > 0) return false;
+  #isIntentDue(intent: PlayedIntent): boolean {
+    const { replica, pending } = intent;
+    if (!this.#areReady() || !this.#hasSeen(intent)) return false;
+    // Frames of one client come in their order; those of several need not.
+    if (this.#order === 'recorded' && !this.#flights.isOnlyOf(replica)) return false;
+    for (const { counter } of this.#flights.of(replica)) if (!pending.includes(counter)) return false;
     return true;
+  }
+
+  /** Whether everything before was decided here, and is known, where that is asked for. */
+  #isQuiet(): boolean {
+    return this.#order === 'seen' || this.#flights.count === 0;
   }
 
   /** Whether everybody who has come has a state. */
@@ -193,18 +174,32 @@ export class Playing {
     return true;
   }
 
-  /** Whether a client's copy is as far as it was when it was recorded. */
+  /** Whether a client's copy has all mutations that it had when it was recorded, of those that are played. */
   #hasSeen({ replica, seen }: PlayedIntent): boolean {
-    const { state } = this.#played.get(replica)!.client;
-    if (!this.#isAligned || this.#liveStart === undefined) return true;
-    return state.version - this.#liveStart >= seen - this.#script.start.version;
+    if (!this.#isPaced) return true;
+    const { vector } = this.#played.get(replica)!.client.state;
+    for (const writer of this.#where.writers) {
+      if (writer === this.#script.authority && !this.#isAligned) continue;
+      const settled = this.#settledOf(writer, vector);
+      if (settled !== undefined && settled < this.#where.atLeast(writer, seen)) return false;
+    }
+    return true;
+  }
+
+  /** How many recorded mutations of a writer a vector of here has; undefined for one that is not played. */
+  #settledOf(writer: ReplicaId, vector: VersionVector): number | undefined {
+    if (writer === this.#script.authority) return vector.get(writer) - this.#ownAtStart;
+    const sent = this.#played.get(writer)?.sent;
+    if (!sent) return undefined;
+    const [first] = sent.keys();
+    if (first === undefined) return 0;
+    return Math.min(sent.size, Math.max(0, vector.get(writer) - first + 1));
   }
 
   #hasCome({ writer, counter }: PlayedOther): boolean {
     if (writer !== this.#script.authority) return false;
-    const before = this.#script.start.vector.find(({ replica }) => replica === writer)?.counter ?? 0;
     for (const { client } of this.#played.values()) {
-      if (client.state.vector.get(writer) - this.#ownAtStart >= counter - before) return true;
+      if (client.state.vector.get(writer) - this.#ownAtStart >= counter - this.#where.before(writer)) return true;
     }
     return false;
   }
@@ -214,20 +209,22 @@ export class Playing {
     if (now - this.#progressAt < this.#options.patience) return;
     this.#checkConnections();
     const seconds = this.#options.patience / 1e9;
-    for (const [replica, { waiting }] of this.#played) {
-      const [[counter, intent] = []] = waiting;
-      if (!intent) continue;
-      const text = `${intent.command} of ${replica} (record ${intent.seq}, mutation ${counter} here) had no answer within ${seconds} s`;
-      throw playError('PLAY_UNANSWERED', text);
+    const { oldest } = this.#flights;
+    if (oldest) {
+      const { intent, counter } = oldest;
+      const name = `${intent.command} of ${intent.replica} (record ${intent.seq}, mutation ${counter} here)`;
+      throw playError('PLAY_UNANSWERED', `${name} had no answer within ${seconds} s`);
     }
     if (action.kind === 'other') {
-      this.#miss(action);
+      this.#others.recorded++;
+      this.#tellMissed(action);
       this.#next++;
       this.#progressAt = now;
       return;
     }
-    if (action.kind === 'intent' && this.#areReady() && this.#isAligned) {
+    if (action.kind === 'intent' && this.#areReady() && this.#isPaced) {
       // Something that was to be seen does not come: from here on the answers alone are compared.
+      if (!this.#isAligned) this.#isPaced = false;
       this.#isAligned = false;
       this.#progressAt = now;
       return;
@@ -266,17 +263,16 @@ export class Playing {
   }
 
   #join({ replica }: PlayedVisit): void {
-    const before = this.#played.get(replica);
-    if (before) return;
+    if (this.#played.has(replica)) return;
     const client = this.#options.join(replica);
-    const counts = { intents: 0, accepted: 0, refused: 0, hashes: 0 };
-    const state = { wasLive: false, hasLeft: false, difference: undefined };
-    const played: Played = { client, waiting: new Map(), early: new Map(), ...counts, ...state };
+    const counts = { accepted: 0, refused: 0, hashes: 0 };
+    const state = { wasLive: false, hasLeft: false, difference: undefined, root: undefined, vector: undefined };
+    const played: Played = { replica, client, sent: new Map(), early: new Map(), ...counts, ...state };
     this.#played.set(replica, played);
-    client.state.on((event) => this.#follow(replica, played, event));
+    client.state.on((event) => this.#follow(played, event));
     // Where frames take no time, this has happened already.
     played.wasLive = client.state.phase === 'live';
-    if (client.state.version > 0) this.#onCommitted(replica, played);
+    if (client.state.version > 0) this.#onCommitted(played);
   }
 
   #leave({ replica }: PlayedVisit): void {
@@ -289,20 +285,17 @@ export class Playing {
   #send(intent: PlayedIntent): void {
     const played = this.#played.get(intent.replica);
     if (!played) return;
-    const sent = played.client.send(intent.command, intent.args);
+    const args = this.#ids.argumentsHere(intent.args);
+    this.#ids.said(intent.args);
+    const sent = played.client.send(intent.command, args);
     if ('rejected' in sent) {
       throw playError('PLAY_UNANSWERED', `${intent.command} of ${intent.replica} cannot be sent: ${sent.rejected}`);
     }
-    played.intents++;
     const { counter } = sent.mutation;
-    if (played.early.has(counter)) this.#onAnswer(played, intent, played.early.get(counter));
-    else played.waiting.set(counter, intent);
+    played.sent.set(counter, intent);
+    this.#flights.start(intent, counter);
+    if (played.early.has(counter)) this.#onAnswer(played, counter, intent, played.early.get(counter));
     played.early.clear();
-  }
-
-  #miss(action: PlayedOther): void {
-    this.#others.recorded++;
-    this.#tellMissed(action);
   }
 
   /** What comes after is of another state. */
@@ -316,7 +309,7 @@ export class Playing {
 
   // — answers —
 
-  #follow(replica: ReplicaId, played: Played, event: ClientEvent): void {
+  #follow(played: Played, event: ClientEvent): void {
     switch (event.type) {
       case 'welcomed':
         played.wasLive = true;
@@ -324,26 +317,25 @@ export class Playing {
         return;
       case 'committed':
         this.#progressAt = this.#now;
-        this.#onCommitted(replica, played);
+        this.#onCommitted(played);
         return;
       case 'confirmed':
       case 'rejected': {
         this.#progressAt = this.#now;
         const { counter } = event.mutation;
-        const intent = played.waiting.get(counter);
+        const intent = this.#flights.intentOf(played.replica, counter);
         const refusal = event.type === 'rejected' ? event.reason : undefined;
-        played.waiting.delete(counter);
-        if (intent) this.#onAnswer(played, intent, refusal);
+        if (intent) this.#onAnswer(played, counter, intent, refusal);
         else played.early.set(counter, refusal);
         return;
       }
       case 'ended':
-        if (event.reconnect === undefined) this.#refused(replica, event.code, event.message);
+        if (event.reconnect === undefined) this.#refused(played.replica, event.code, event.message);
         return;
       case 'error':
         // These two it puts right by itself.
         if (event.code !== 'COMMAND_GAP' && event.code !== 'LOG_BEHIND')
-          this.#refused(replica, event.code, event.message);
+          this.#refused(played.replica, event.code, event.message);
         return;
       default:
     }
@@ -353,94 +345,207 @@ export class Playing {
     this.#failure ??= playError('PLAY_REFUSED', `${replica} was turned away: ${code}: ${message}`);
   }
 
-  #onAnswer(played: Played, intent: PlayedIntent, refusal: string | undefined): void {
+  #onAnswer(played: Played, here: number, intent: PlayedIntent, refusal: string | undefined): void {
+    const { answer, replica, counter, command } = intent;
+    this.#flights.end(replica, here);
     if (refusal === undefined) played.accepted++;
     else played.refused++;
-    const { answer, replica, counter, command } = intent;
     const recorded = answer.accepted ? undefined : answer.reason;
     if (recorded === refusal) return;
+    if (recorded !== undefined && this.#ids.textHere(recorded) === refusal) return;
     // What was to be seen from here on is of another state.
     if (answer.accepted === (refusal !== undefined)) this.#isAligned = false;
     const said = (reason: string | undefined): string => (reason === undefined ? 'accepted' : `refused: ${reason}`);
     const sentence = `record ${answer.seq}: ${command}, mutation ${counter} of ${replica}, was ${said(recorded)}; here it is ${said(refusal)}`;
     const what = { replica, what: 'answer', seq: answer.seq, counter, command } as const;
-    this.#differ(played, { ...what, recorded: said(recorded), live: said(refusal), sentence });
+    const found = { ...what, recorded: said(recorded), live: said(refusal), sentence };
+    this.#differ(played, this.#withDoubt(found, played.client.state.vector, { replica, counter: here }));
   }
 
-  #onCommitted(replica: ReplicaId, played: Played): void {
+  // — states —
+
+  #onCommitted(played: Played): void {
     const { version, committed, vector } = played.client.state;
-    const { start, authority } = this.#script;
-    if (this.#liveStart === undefined) {
-      this.#liveStart = version;
-      this.#ownAtStart = vector.get(authority);
-      if (!this.#script.hasViews && this.#isAligned && committed.hash !== start.root) {
-        this.#isAligned = false;
-        const { seq } = start;
-        const recorded = StateRoot.from(start.records.map(({ key, record }) => [key, record] as const));
-        this.#differ(played, this.#stateDifference(replica, 'beginning', start.version, seq, recorded, committed));
-        return;
-      }
+    if (this.#liveStart === undefined) this.#onFirstState(played);
+    else if (this.#isAligned && !played.difference) this.#compare(played, this.#thenOf(version));
+    else this.#learn(played, committed, vector);
+    played.root = committed;
+    played.vector = vector;
+  }
+
+  #thenOf(version: Version): Version {
+    return version - (this.#liveStart ?? 0) + this.#script.start.version;
+  }
+
+  #onFirstState(played: Played): void {
+    const { version, committed, vector } = played.client.state;
+    const { start, authority, hasViews } = this.#script;
+    this.#liveStart = version;
+    this.#ownAtStart = vector.get(authority);
+    const isSame = (): boolean => (this.#states.at(start.version)?.hash ?? start.root) === committed.hash;
+    const isEqual = committed.hash === start.root || (this.#learnFirst(committed) && isSame()) || hasViews;
+    for (const { key, record } of start.records) {
+      this.#ids.saidKey(key);
+      this.#ids.said(record);
     }
-    if (!this.#isAligned || played.difference) return;
-    const then = version - this.#liveStart + start.version;
-    const expected = this.#expected(replica, then);
+    if (!this.#isAligned) return;
+    const expected = this.#expected(played.replica, start.version);
+    if (isEqual) {
+      if (hasViews) this.#compare(played, start.version);
+      else if (expected) played.hashes++;
+      return;
+    }
+    this.#isAligned = false;
+    const found = firstRecordDifference(this.#states.at(start.version) ?? this.#states.first, committed);
+    const root = { root: start.root, seq: start.seq };
+    this.#differ(played, this.#stateDifference(played.replica, 'beginning', start.version, root, found, committed));
+  }
+
+  #learnFirst(after: StateRoot): boolean {
+    const { seq, records } = this.#script.start;
+    const changes = records.map(({ key, record }) => ({ op: 'put', key, record }) as const);
+    const effect = {
+      recorded: [{ seq, changes }],
+      before: StateRoot.empty,
+      after,
+      isPart: this.#script.hasViews,
+      isFirst: true,
+    };
+    const isNew = this.#ids.learn(effect);
+    if (isNew) this.#states.forget(-1);
+    return isNew;
+  }
+
+  #compare(played: Played, then: Version): void {
+    const { committed, vector } = played.client.state;
+    const expected = this.#expected(played.replica, then);
     if (!expected) return;
+    const isEqual = this.#isEqual(played, then, expected);
+    if (!isEqual && this.#isReordered(then, vector)) {
+      this.#reordered++;
+      return;
+    }
     played.hashes++;
-    if (expected.root === committed.hash) return;
-    if (this.#hasExtra(vector.get(authority), expected.seq)) {
+    if (isEqual) {
+      if (!this.#script.hasViews) this.#flights.settle(vector);
+      return;
+    }
+    if (this.#hasExtra(vector, then)) {
       this.#isAligned = false;
       const sentence = `record ${expected.seq}: before it, the authority here made a mutation of its own that it did not make then`;
-      const difference = { replica, what: 'other', seq: expected.seq, version: then } as const;
+      const difference = { replica: played.replica, what: 'other', seq: expected.seq, version: then } as const;
       this.#differ(undefined, { ...difference, recorded: expected.root, live: committed.hash, sentence });
       return;
     }
-    const recorded = this.#script.hasViews ? undefined : this.#stateAt(then);
-    this.#differ(played, this.#stateDifference(replica, 'state', then, expected.seq, recorded, committed));
+    const found = this.#recordFound(then, committed);
+    const difference = this.#stateDifference(played.replica, 'state', then, expected, found, committed);
+    this.#differ(played, this.#withDoubt(difference, vector));
   }
 
-  /** Whether the authority here has made more mutations of its own than it had up to a record. */
-  #hasExtra(own: number, seq: number): boolean {
-    const { actions, authority } = this.#script;
-    const recorded = actions.filter(
-      (one) => one.kind === 'other' && one.writer === authority && one.answer.seq <= seq,
-    ).length;
-    return own - this.#ownAtStart > recorded;
+  /** Whether a copy is as it was, but for what the server made up. */
+  #isEqual(played: Played, then: Version, { root }: RecordedRoot): boolean {
+    const { committed, vector } = played.client.state;
+    if (root === committed.hash) return true;
+    if (this.#ids.size > 0 && this.#isEqualHere(then, committed)) return true;
+    return this.#learn(played, committed, vector) && this.#isEqualHere(then, committed);
   }
 
-  /** What this client was to have at a version of the recording. */
+  #isEqualHere(then: Version, committed: StateRoot): boolean {
+    const whole = this.#states.at(then);
+    if (!whole) return false;
+    return this.#script.hasViews ? firstRecordNotIn(whole, committed) === undefined : whole.hash === committed.hash;
+  }
+
+  #recordFound(then: Version, committed: StateRoot): RecordFound | undefined {
+    const whole = this.#states.at(then);
+    if (!whole) return undefined;
+    return this.#script.hasViews ? firstRecordNotIn(whole, committed) : firstRecordDifference(whole, committed);
+  }
+
+  /** Takes in which names the server made up in what came since a copy was looked at last. Answers whether there were any. */
+  #learn(played: Played, after: StateRoot, vector: VersionVector): boolean {
+    const { root: before } = played;
+    if (!before || before.hash === after.hash) return false;
+    const recorded = this.#recordedSince(played.vector, vector);
+    if (recorded.length === 0) return false;
+    const effect: Effect = { recorded, before, after, isPart: this.#script.hasViews, isFirst: false };
+    if (!this.#ids.learn(effect)) return false;
+    this.#states.forget(Math.min(...recorded.map(({ version }) => version)) - 1);
+    return true;
+  }
+
+  /** The recorded commits of the mutations that one vector has and one before had not. */
+  #recordedSince(before: VersionVector | undefined, vector: VersionVector): RecordedCommit[] {
+    const found: RecordedCommit[] = [];
+    const take = (writer: ReplicaId, counter: number | undefined): void => {
+      const commit = counter === undefined ? undefined : this.#where.commitOf(writer, counter);
+      if (commit) found.push(commit);
+    };
+    for (const [writer, { sent }] of this.#played) {
+      for (let here = (before?.get(writer) ?? 0) + 1; here <= vector.get(writer); here++) {
+        take(writer, sent.get(here)?.counter);
+      }
+    }
+    const { authority } = this.#script;
+    const shift = this.#where.before(authority) - this.#ownAtStart;
+    const last = vector.get(authority);
+    for (let own = (before?.get(authority) ?? this.#ownAtStart) + 1; own <= last; own++) take(authority, own + shift);
+    return found.sort((left, right) => left.seq - right.seq);
+  }
+
+  /** Whether a version here came of other mutations than it did then. */
+  #isReordered(then: Version, vector: VersionVector): boolean {
+    if (this.#order === 'recorded') return false;
+    for (const writer of this.#where.writers) {
+      if (writer === this.#script.authority) continue;
+      const settled = this.#settledOf(writer, vector);
+      if (settled === undefined) continue;
+      if (settled < this.#where.atLeast(writer, then) || settled > this.#where.atMost(writer, then)) return true;
+    }
+    return false;
+  }
+
+  /** Whether the authority here has made more mutations of its own than it had by then. */
+  #hasExtra(vector: VersionVector, then: Version): boolean {
+    const { authority } = this.#script;
+    return vector.get(authority) - this.#ownAtStart > this.#where.atLeast(authority, then);
+  }
+
+  /** What a client was to have at a version of the recording. */
   #expected(replica: ReplicaId, version: Version): RecordedRoot | undefined {
     if (this.#script.hasViews) return this.#script.ownRoots.get(replica)?.get(version);
     return this.#script.roots.get(version);
   }
 
-  #stateAt(version: Version): StateRoot {
-    const { start, commits } = this.#script;
-    let root = StateRoot.from(start.records.map(({ key, record }) => [key, record] as const));
-    for (const commit of commits) {
-      if (commit.version > start.version && commit.version <= version) root = root.apply(commit.changes);
-    }
-    return root;
-  }
+  // — differences —
 
   #stateDifference(
     replica: ReplicaId,
     what: 'beginning' | 'state',
     version: Version,
-    seq: number,
-    recorded: StateRoot | undefined,
+    { root, seq }: RecordedRoot,
+    found: RecordFound | undefined,
     live: StateRoot,
   ): PlayDifference {
     const when = what === 'beginning' ? 'before anything was played' : `at version ${version} of the recording`;
     const head = { replica, what, seq, version };
-    const found = recorded && firstRecordDifference(recorded, live);
     if (!found) {
       const sentence = `record ${seq}: ${replica} has another state here ${when}`;
-      return { ...head, recorded: this.#expected(replica, version)?.root ?? null, live: live.hash, sentence };
+      return { ...head, recorded: root, live: live.hash, sentence };
     }
-    const { key, field, left, right } = found;
+    const { key, field, recorded, live: here } = found;
     const name = field === undefined ? key : `${key}.${field}`;
-    const sentence = `record ${seq}: ${name} was ${textOf(left)} ${when}; ${replica} has ${textOf(right)} here`;
-    return { ...head, key, ...(field === undefined ? {} : { field }), recorded: left, live: right, sentence };
+    const sentence = `record ${seq}: ${name} was ${textOf(recorded)} ${when}; ${replica} has ${textOf(here)} here`;
+    return { ...head, key, ...(field === undefined ? {} : { field }), recorded, live: here, sentence };
+  }
+
+  #withDoubt(
+    difference: PlayDifference,
+    vector: VersionVector,
+    also?: { readonly replica: ReplicaId; readonly counter: number },
+  ): PlayDifference {
+    const atOnce = this.#flights.doubtful(vector, also);
+    return atOnce.length > 0 ? { ...difference, atOnce } : difference;
   }
 
   /** Of each client the first is kept; one that is nobody's is everybody's first. */
@@ -454,27 +559,11 @@ export class Playing {
     const staying = [...this.#played.values()].filter(({ hasLeft }) => !hasLeft);
     const newest = Math.max(0, ...staying.map(({ client }) => client.state.version));
     const isSettled = this.#areReady() && staying.every(({ client }) => client.state.version === newest);
-    if (this.#isDecided() && isSettled) return true;
+    if (this.#flights.count === 0 && isSettled) return true;
     if (now - this.#progressAt < this.#options.patience) return false;
     this.#checkPatience({ kind: 'join', replica: this.#script.authority, seq: 0, time: 0 }, now);
     return true;
   }
-}
-
-function firstRecordDifference(left: StateRoot, right: StateRoot) {
-  const [first] = diffRoots(left, right).sort((one, other) => (one.key < other.key ? -1 : 1));
-  if (!first) return undefined;
-  const [one, other] = [first.left ?? null, first.right ?? null];
-  if (!one || !other) return { key: first.key, field: undefined, left: one, right: other };
-  const fields = [...new Set([...Object.keys(one), ...Object.keys(other)])].sort();
-  const field = fields.find((name) => textOf(one[name]) !== textOf(other[name]));
-  if (field === undefined) return { key: first.key, field, left: one, right: other };
-  return { key: first.key, field, left: one[field] ?? null, right: other[field] ?? null };
-}
-
-function textOf(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'absent';
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
 
 function playError(code: string, message: string): SyncError {

@@ -1,8 +1,8 @@
 import type { Conflict, Convergence, NamedOperation } from '@syncscope/protocol/replay';
+import { short } from '../difference.ts';
 import { printDocument } from '../json.ts';
 import { count, escapeText, facts } from '../print.ts';
 import { type DefinitionOptions, replayJob } from '../replay-thread.ts';
-import { short } from './replay.ts';
 
 export interface ConvergeCommandOptions extends DefinitionOptions {
   readonly orders?: number;

@@ -1,6 +1,7 @@
 import type { LeftOut, ReplayResult } from '@syncscope/protocol/replay';
+import { describeDifference } from '../difference.ts';
 import { printDocument } from '../json.ts';
-import { count, escapeText, facts } from '../print.ts';
+import { count, escapeText } from '../print.ts';
 import { type DefinitionOptions, replayJob } from '../replay-thread.ts';
 
 export interface ReplayCommandOptions extends DefinitionOptions {
@@ -25,27 +26,17 @@ export async function replay(file: string, options: ReplayCommandOptions): Promi
 
 function describe(file: string, result: ReplayResult): string {
   const { level, replicas, inputs, records, leftOut, difference } = result;
-  const what = level === 'app' ? 'with the app’s commands and reducers' : 'with what its commands did as recorded';
-  const ran = `${count(inputs, 'input')} of ${replicas.join(', ')} run again ${what}, ${count(records, 'record')} compared`;
+  const how = level === 'app' ? 'with the app’s commands and reducers' : 'with what its commands did as recorded';
+  const ran = `${count(inputs, 'input')} of ${replicas.join(', ')} run again ${how}, ${count(records, 'record')} compared`;
   const lines = [escapeText(`${file}: ${verdictOf(result)} (${ran})`)];
   if (leftOut.length > 0) lines.push('', ...leftOut.map((one) => escapeText(leftOutLine(one))));
   if (!difference) return lines.join('\n');
-  const { sentence, seq, replica, kind, differs, path, recorded, replayed } = difference;
-  return [
-    ...lines,
-    '',
-    escapeText(sentence),
-    '',
-    facts([
-      ['record', String(seq)],
-      ['replica', replica],
-      ['kind', kind],
-      ['differs', differs],
-      ['path', path],
-      ['recorded', short(recorded)],
-      ['replayed', short(replayed)],
-    ]),
-  ].join('\n');
+  const { kind, path, replayed } = difference;
+  const what = [
+    ['kind', kind],
+    ['path', path],
+  ] as const;
+  return [...lines, '', describeDifference(difference, ['replayed', replayed], what)].join('\n');
 }
 
 function verdictOf({ status, hashes }: ReplayResult): string {
@@ -58,11 +49,4 @@ function leftOutLine({ sentence, records, first, last }: LeftOut): string {
   if (records === 0) return sentence;
   const where = first === last ? `record ${first}` : `${count(records, 'record')} from ${first} to ${last}`;
   return `${sentence} (${where} not compared)`;
-}
-
-/** Any value of a record in a line. */
-export function short(value: unknown): string {
-  if (value instanceof Uint8Array) return `0x${Buffer.from(value).toString('hex').slice(0, 120)}`;
-  const text = JSON.stringify(value) ?? '-';
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }
