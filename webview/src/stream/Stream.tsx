@@ -11,7 +11,7 @@ import { Empty, FaultView, Waiting } from '../ui/states.tsx';
 import { VirtualList } from '../ui/VirtualList.tsx';
 import { Searching } from './Searching.tsx';
 import { StreamRow, type StreamRowProps } from './StreamRow.tsx';
-import { pageFor } from './window.ts';
+import { pageFor, shownCount } from './window.ts';
 
 /** The stream: one row a record. It owns its scrolling; where the user is in time is shared. */
 export function Stream() {
@@ -36,11 +36,9 @@ export function Stream() {
     setTop(0);
   }
   const total = filter === '' ? Math.max(0, records - dropped) : passing;
-  const viewport: Viewport = { count: total, height };
-  const shownTop = clampTop(following ? Number.MAX_SAFE_INTEGER : top, viewport);
-
-  const drawn = rowsToDraw(shownTop, viewport);
-  const wanted = pageFor(drawn, records);
+  const whole: Viewport = { count: total, height };
+  const wantedTop = following ? Number.MAX_SAFE_INTEGER : top;
+  const wanted = pageFor(rowsToDraw(clampTop(wantedTop, whole), whole), records);
   // Of what is found the first is shown at once, and each answer asks for the next part until all is looked through.
   const [found, setFound] = useState('');
   const page = useQuery(
@@ -60,6 +58,8 @@ export function Stream() {
   if (foundSoFar !== found) setFound(foundSoFar);
   if (page.data && page.data.filter === filter && page.data.total !== passing) setPassing(page.data.total);
   if (page.data?.dropped !== undefined && page.data.dropped !== dropped) setDropped(page.data.dropped);
+  const viewport: Viewport = { count: shownCount(total, following, page.data, filter), height };
+  const shownTop = clampTop(wantedTop, viewport);
 
   const related = useQuery(
     ['related', selection],
@@ -120,7 +120,7 @@ export function Stream() {
 
   /** The row that a key moves from: that of the playhead. */
   function targetIndexOrLast(): number {
-    if (following) return total - 1;
+    if (following) return viewport.count - 1;
     const seen = rows?.rows.findIndex((row) => row.position === playhead) ?? -1;
     return seen >= 0 && rows ? rows.offset + seen : (targetIndex ?? total - 1);
   }
@@ -152,7 +152,7 @@ export function Stream() {
         <VirtualList
           label="Records"
           role="rowgroup"
-          count={total}
+          count={viewport.count}
           top={shownTop}
           onTop={scrollTo}
           onHeight={setHeight}

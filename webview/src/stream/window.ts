@@ -13,3 +13,19 @@ export function pageFor(
   const end = Math.ceil((Math.max(drawn.to, 1) + MARGIN) / STEP) * STEP;
   return { offset: Math.min(offset, Math.max(0, records - 1)), limit: end - offset };
 }
+
+/** A page that was answered. */
+interface AnsweredPage {
+  readonly filter: string;
+  readonly offset: number;
+  readonly rows: { readonly length: number };
+}
+
+/**
+ * How many rows the table has. Whoever follows a live session sees it end with the newest record that is there, since what is newer
+ * than the answer would be empty rows, for as long as records come faster than answers.
+ */
+export function shownCount(total: number, following: boolean, page: AnsweredPage | undefined, filter: string): number {
+  if (!following || page === undefined || page.filter !== filter) return total;
+  return Math.min(total, page.offset + page.rows.length);
+}
