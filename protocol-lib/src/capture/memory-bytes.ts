@@ -23,13 +23,21 @@ export function memorySource(bytes: Uint8Array): ByteSource {
 
 /** A sink that keeps what it is given, as it is: who writes into it must not change those bytes afterwards. */
 export function memorySink(): ByteSink & { bytes(): Uint8Array } {
-  const parts: Uint8Array[] = [];
+  let parts: Uint8Array[] = [];
   return {
     write(bytes) {
       parts.push(bytes);
     },
     flush() {},
     close() {},
+    async rewrite(write) {
+      let other: ReturnType<typeof memorySink> | undefined;
+      await write(memorySource(join(parts)), async () => {
+        other ??= memorySink();
+        return other;
+      });
+      if (other) parts = [other.bytes()];
+    },
     bytes: () => join(parts),
   };
 }

@@ -12,6 +12,7 @@ export { describeFrame, type FrameField } from './describe.ts';
 export * from './diffsync.ts';
 export { schemaFingerprint, schemaText } from './fingerprint.ts';
 export * from './handshake.ts';
+export { type MaskedFrame, maskedFrame, SECRET_MESSAGES } from './mask.ts';
 export * from './merkle.ts';
 export * from './message.ts';
 export * from './mutation.ts';

@@ -1,7 +1,10 @@
 import { constants, readSync } from 'node:fs';
-import { type FileHandle, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { SyncError } from '../errors/index.ts';
 import type { ByteSink, ByteSource } from '../ports/index.ts';
+
+/** So many are copied at once. */
+const COPIED_BYTES = 1024 * 1024;
 
 /** A file that is open for reading until `close`. */
 export interface FileSource extends ByteSource {
@@ -14,6 +17,10 @@ export interface FileSource extends ByteSource {
  */
 export async function fileSource(path: string): Promise<FileSource> {
   const handle = await openToRead(path);
+  return sourceOf(handle, path);
+}
+
+function sourceOf(handle: FileHandle, path: string): FileSource {
   return {
     size: async () => (await handle.stat()).size,
     async read(offset, length) {
@@ -69,7 +76,7 @@ export async function openToRead(path: string): Promise<FileHandle> {
  * @throws SyncError `FILE_UNWRITABLE`
  */
 export async function fileSink(path: string): Promise<ByteSink> {
-  const handle = await openFile(path, 'w');
+  const handle = await openFile(path, 'w+');
   return {
     async write(bytes) {
       let written = 0;
@@ -80,7 +87,48 @@ export async function fileSink(path: string): Promise<ByteSink> {
     },
     flush: () => handle.datasync(),
     close: () => handle.close(),
+    rewrite: (write) => rewrite(handle, path, write),
   };
+}
+
+/** What is written instead stands beside the file until it is whole. */
+async function rewrite(handle: FileHandle, path: string, write: Parameters<Rewrite>[0]): Promise<void> {
+  const beside = `${path}.rewriting`;
+  let isAsked = false;
+  try {
+    await write(sourceOf(handle, path), () => {
+      isAsked = true;
+      return fileSink(beside);
+    });
+    if (isAsked) await replace(handle, path, beside);
+  } finally {
+    if (isAsked) await rm(beside, { force: true });
+  }
+}
+type Rewrite = NonNullable<ByteSink['rewrite']>;
+
+/** At once, where the file is still called so and its system renames onto a file that is open; else byte by byte. */
+async function replace(handle: FileHandle, path: string, beside: string): Promise<void> {
+  const [there, own] = await Promise.all([stat(path).catch(() => undefined), handle.stat()]);
+  if (there?.ino === own.ino && there.dev === own.dev) {
+    const isRenamed = await rename(beside, path).then(
+      () => true,
+      () => false,
+    );
+    if (isRenamed) return;
+  }
+  const source = await fileSource(beside);
+  try {
+    const size = await source.size();
+    await handle.truncate(0);
+    for (let at = 0; at < size; ) {
+      const bytes = await source.read(at, Math.min(COPIED_BYTES, size - at));
+      at += (await handle.write(bytes, 0, bytes.length, at)).bytesWritten;
+    }
+    await handle.datasync();
+  } finally {
+    await source.close();
+  }
 }
 
 /**
@@ -138,15 +186,15 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function openFile(path: string, flags: 'w' | number): Promise<FileHandle> {
+async function openFile(path: string, flags: 'w+' | number): Promise<FileHandle> {
   try {
     return await open(path, flags, 0o600);
   } catch (error) {
     const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     throw fileError(
-      flags === 'w' ? 'FILE_UNWRITABLE' : 'FILE_UNREADABLE',
+      flags === 'w+' ? 'FILE_UNWRITABLE' : 'FILE_UNREADABLE',
       path,
-      `cannot be opened for ${flags === 'w' ? 'writing' : 'reading'} (${reason})`,
+      `cannot be opened for ${flags === 'w+' ? 'writing' : 'reading'} (${reason})`,
       error,
     );
   }

@@ -1,15 +1,22 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { isRedacted } from '../capture/exchange/index.ts';
 import { isIn, unpacked } from '../capture/exchange/unpacked.test-helper.ts';
-import { encodeTraceRecord, memorySink, memorySource, type OpenCapture, openCapture } from '../capture/index.ts';
+import { encodeTraceRecord, memorySink } from '../capture/index.ts';
 import { verifyCapture } from '../diagnose/index.ts';
-import { StateRoot } from '../merkle/index.ts';
-import { compactTexts } from '../replay/batches.ts';
-import { BatchBuilder } from '../replay/compact-inputs.ts';
-import { recordKey, replicaId, type SyncRecord } from '../state/index.ts';
-import type { TraceBody, TraceRecord } from '../trace/index.ts';
+import type { SyncRecord } from '../state/index.ts';
+import type { TraceBody } from '../trace/index.ts';
 import { attach } from './attach-client.ts';
-import { type RecordingOptions, type RecordingResult, recordSession } from './record-session.ts';
+import { type RecordingOptions, recordSession } from './record-session.ts';
+import {
+  alice,
+  bot,
+  canary,
+  inputsWith,
+  type Recorded,
+  recorded as recordedWith,
+  root,
+  utf8,
+} from './recorded.test-helper.ts';
 import { server, startSession, type TestSession } from './testing.ts';
 
 const cleanups: Array<() => Promise<unknown>> = [];
@@ -17,45 +24,8 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0)) await cleanup();
 });
 
-const bot = replicaId('bot');
-const alice = recordKey('player/alice');
-const utf8 = new TextEncoder();
-
-interface Recorded {
-  readonly result: RecordingResult;
-  readonly bytes: Uint8Array;
-  readonly capture: OpenCapture;
-  readonly records: readonly TraceRecord[];
-}
-
-async function recorded(tell: (session: TestSession) => void, options?: RecordingOptions): Promise<Recorded> {
-  const session = await startSession(cleanups);
-  const sink = memorySink();
-  const recording = recordSession(await attach(session), sink, options);
-  tell(session);
-  await session.close('enough');
-  const result = await recording.done;
-  const capture = await openCapture(memorySource(sink.bytes()));
-  const records: TraceRecord[] = [];
-  for await (const { record } of capture.trace()) records.push(record);
-  return { result, bytes: sink.bytes(), capture, records };
-}
-
-const canary = (number: number): string => `canary${number}x${'abcdefghijkl'[number % 12]}zzz`;
-const root = (record: SyncRecord) => StateRoot.from([[alice, record]]).hash;
-
-function inputsWith(secret: string): TraceBody[] {
-  const inputs = new BatchBuilder();
-  // More than one record of the trace has room for.
-  for (let at = 0; at < 400; at++) {
-    inputs.add(
-      { op: 'mutate', replica: server, now: at, command: 'move', args: `{"n":${at},"word":"${secret}${at * 7919}"}` },
-      0,
-      1,
-    );
-  }
-  return compactTexts(inputs.take(0)).map((text) => ({ kind: 'log', level: 'debug', text }));
-}
+const recorded = (tell: (session: TestSession) => void, options?: RecordingOptions): Promise<Recorded> =>
+  recordedWith(cleanups, tell, options);
 
 /** Twelve secrets, each in a place of its own, in a session whose states change before and behind the first of them. */
 function tellSecrets({ hub }: TestSession): void {

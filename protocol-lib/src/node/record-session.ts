@@ -1,9 +1,20 @@
-import { RecordRedactor, type RedactionRules, recordedHeader, unredactedHeader } from '../capture/exchange/index.ts';
+import {
+  isToldEarly,
+  RecordRedactor,
+  type RedactedAgain,
+  type RedactionRules,
+  recordedHeader,
+  redactAgain,
+  unredactedHeader,
+  withMarks,
+} from '../capture/exchange/index.ts';
 import { CaptureWriter, type Compression, decodeTraceRecord, encodeTraceRecord } from '../capture/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import type { ByteSink } from '../ports/index.ts';
-import type { TraceRecord } from '../trace/index.ts';
+import { fitText } from '../schema/index.ts';
+import type { TraceHeader, TraceRecord } from '../trace/index.ts';
 import type { AttachClose, AttachConnection } from './attach-client.ts';
+import { zstdDecompression } from './compression.ts';
 import { keyedPseudonyms } from './pseudonyms.ts';
 
 export interface RecordingOptions {
@@ -49,10 +60,10 @@ const QUEUE_MAX_BYTES = 64 * 1024 * 1024;
  */
 export function recordSession(connection: AttachConnection, sink: ByteSink, options: RecordingOptions = {}): Recording {
   const { redaction = {}, maxQueueBytes = QUEUE_MAX_BYTES } = options;
-  const rules = redaction && { ...redaction, pseudonym: keyedPseudonyms() };
+  const rules = redaction && withMarks({ ...redaction, pseudonym: keyedPseudonyms() }, connection.header);
   const header = rules ? recordedHeader(connection.header, rules) : unredactedHeader(connection.header);
   const redactor = rules ? new RecordRedactor(rules) : undefined;
-  const recorder = new Recorder(new CaptureWriter(sink, header, options), maxQueueBytes, redactor);
+  const recorder = new Recorder(sink, header, options, maxQueueBytes, redactor);
   const flushing = setInterval(() => {
     recorder.flush().catch(() => connection.close());
   }, FLUSH_MS);
@@ -72,7 +83,7 @@ export function recordSession(connection: AttachConnection, sink: ByteSink, opti
       records: recorder.records,
       size: recorder.size,
       dropped: recorder.dropped,
-      redacted: redactor?.values ?? 0,
+      redacted: recorder.redacted,
       close,
     };
   });
@@ -94,6 +105,9 @@ export function recordSession(connection: AttachConnection, sink: ByteSink, opti
 }
 
 class Recorder {
+  readonly #sink: ByteSink;
+  readonly #header: TraceHeader;
+  readonly #options: RecordingOptions;
   readonly #writer: CaptureWriter;
   readonly #maxQueueBytes: number;
   readonly #redactor: RecordRedactor | undefined;
@@ -102,9 +116,20 @@ class Recorder {
   #missing: Uint8Array | undefined;
   #droppedNow = 0;
   dropped = 0;
+  /** What came of going through the file again. */
+  #again: RedactedAgain = { values: 0, size: undefined };
 
-  constructor(writer: CaptureWriter, maxQueueBytes: number, redactor: RecordRedactor | undefined) {
-    this.#writer = writer;
+  constructor(
+    sink: ByteSink,
+    header: TraceHeader,
+    options: RecordingOptions,
+    maxQueueBytes: number,
+    redactor: RecordRedactor | undefined,
+  ) {
+    this.#sink = sink;
+    this.#header = header;
+    this.#options = options;
+    this.#writer = new CaptureWriter(sink, header, options);
     this.#maxQueueBytes = maxQueueBytes;
     this.#redactor = redactor;
   }
@@ -114,7 +139,12 @@ class Recorder {
   }
 
   get size(): number {
-    return this.#writer.size;
+    return this.#again.size ?? this.#writer.size;
+  }
+
+  /** Values that were replaced. */
+  get redacted(): number {
+    return (this.#redactor?.values ?? 0) + this.#again.values;
   }
 
   append(records: readonly Uint8Array[]): void {
@@ -141,9 +171,37 @@ class Recorder {
   async end(close: AttachClose): Promise<void> {
     this.#appendAll(this.#redactor?.end() ?? []);
     this.#tellDropped();
-    if (close.kind === 'lost' || close.kind === 'refused')
-      this.#appendGap(0, `the recording ends here: ${close.reason}`);
-    await this.#writer.end();
+    if (close.kind === 'lost' || close.kind === 'refused') {
+      const reason = `the recording ends here: ${close.reason}`;
+      this.#appendGap(0, fitText(this.#redactor?.text(reason, 200) ?? reason, 200));
+    }
+    if (!(await this.#rewrite())) await this.#writer.end();
+  }
+
+  /**
+   * Where a secret was told before it was known as one, the file is written again without it, before it has its end: one that was left in between is not
+   * taken for redacted. Answers whether it was.
+   */
+  async #rewrite(): Promise<boolean> {
+    const [redactor, sink] = [this.#redactor, this.#sink];
+    if (!redactor?.hasLearnt || !sink.rewrite) return false;
+    await this.#writer.flush();
+    const options = { ...this.#options, decompressZstd: zstdDecompression };
+    const header = redactor.header(this.#header);
+    const isInHeader = JSON.stringify(header) !== JSON.stringify(this.#header);
+    let isRewritten = false;
+    try {
+      await sink.rewrite(async (written, instead) => {
+        if (!isInHeader && !(await isToldEarly(written, redactor, options))) return;
+        isRewritten = true;
+        this.#again = await redactAgain(written, await instead(), header, redactor, options);
+      });
+    } catch (error) {
+      await sink.close();
+      throw error;
+    }
+    if (isRewritten) await sink.close();
+    return isRewritten;
   }
 
   #drop(record: Uint8Array): void {

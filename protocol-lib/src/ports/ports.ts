@@ -37,6 +37,11 @@ export interface ByteSink {
   /** Makes what was written durable as far as the medium can. */
   flush(): void | Promise<void>;
   close(): void | Promise<void>;
+  /**
+   * Where the medium can: hands over all that was written. Where `instead` is called, what goes into the sink that it answers takes the place of that, whole
+   * or, where `write` rejects, not at all. Nothing but {@link close} may follow.
+   */
+  rewrite?(write: (written: ByteSource, instead: () => Promise<ByteSink>) => Promise<void>): Promise<void>;
 }
 
 const NANOSECONDS_PER_MILLISECOND = 1_000_000;

@@ -7,13 +7,16 @@ export { importShiViz } from './import-shiviz.ts';
 export { CaptureMaker, importedHeader } from './made-capture.ts';
 export { type Merged, type MergePart, mergeCaptures, mergedHeader } from './merge.ts';
 export {
+  headerOf,
   isRedacted,
   type Redacted,
   recordedHeader,
   redactCapture,
   redactedHeader,
   unredactedHeader,
+  withMarks,
 } from './redact.ts';
+export { isToldEarly, type RedactAgainOptions, type RedactedAgain, redactAgain } from './redact-again.ts';
 export { RecordRedactor } from './redact-stream.ts';
 export { checkRules, type RedactionRules, type RedactOptions } from './redaction.ts';
 export { type FilterOptions, filterCapture, type Recovered, type Rewritten, recoverCapture } from './rewrite.ts';

@@ -105,7 +105,9 @@ export class RecordRedactor {
       return this.#next({ bytes: isSuspect ? NOTHING : bytes });
     }
     if (isInputs(record)) return this.#takeInputs({ bytes, inputs: record });
-    return this.#next({ bytes: isSuspect || record.wire ? this.#redacted(record, bytes) : this.#followed(record, bytes) });
+    return this.#next({
+      bytes: isSuspect || record.wire ? this.#redacted(record, bytes) : this.#followed(record, bytes),
+    });
   }
 
   #isSuspicious(text: string): boolean {

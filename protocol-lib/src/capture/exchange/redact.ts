@@ -1,7 +1,9 @@
-import { isInputs } from '../../replay/batches.ts';
+import { maskedFrame } from '../../messages/index.ts';
+import { BatchBytes, isInputs } from '../../replay/batches.ts';
 import { fitText } from '../../schema/index.ts';
 import type { TraceBody, TraceHeader } from '../../trace/index.ts';
 import type { OpenCapture } from '../engine.ts';
+import type { CaptureInfo } from '../query.ts';
 import type { CaptureMaker } from './made-capture.ts';
 import { RedactedRoots } from './redacted-roots.ts';
 import { hasRules, Redaction, type RedactOptions } from './redaction.ts';
@@ -22,11 +24,11 @@ export async function redactCapture(
   maker: CaptureMaker,
   options: RedactOptions,
 ): Promise<Redacted> {
-  const redaction = new Redaction(options);
+  const redaction = new Redaction(withMarks(options, (await capture.info()).header));
   const roots = new RedactedRoots(options.pseudonym);
   const numbers = new Map<number, number>();
   // A value that is secret by its name may have been told before, in a text.
-  for await (const { record } of capture.trace()) if (!isInputs(record)) redaction.learn(record.body);
+  await learnAll(capture, redaction);
   for await (const { record } of capture.trace()) {
     // What was handed to the state machines stands there in bytes, secrets included, and leads to other states than are shown.
     if (isInputs(record)) continue;
@@ -38,9 +40,25 @@ export async function redactCapture(
   return { records: maker.records, values: redaction.values };
 }
 
+/** Goes through all that a capture tells, also in what is left out then. */
+async function learnAll(capture: OpenCapture, redaction: Redaction): Promise<void> {
+  const batches = new BatchBytes();
+  for await (const { record } of capture.trace()) {
+    const bytes = isInputs(record) ? batches.take(record) : record.wire;
+    if (bytes instanceof Uint8Array && redaction.isInBytes(bytes)) redaction.learnBytes(bytes);
+    if (record.wire) for (const secret of maskedFrame(record.wire)?.secrets ?? []) redaction.known.learn(secret);
+    if (!isInputs(record)) redaction.learn(record.body);
+  }
+}
+
+/** The options, with the fields that the app marked as secret. */
+export function withMarks(options: RedactOptions, { secrets = [] }: TraceHeader): RedactOptions {
+  return { ...options, marks: [...(options.marks ?? []), ...secrets] };
+}
+
 /** The header of a redacted capture, by which it is known as one. @throws SyncError `REDACT_RULE` */
 export function redactedHeader(header: TraceHeader, options: RedactOptions): TraceHeader {
-  const bare = { ...header, title: unredactedTitle(header.title) };
+  const bare = { ...unredactedHeader(header) };
   const { title, ...rest } = headerTexts(bare, new Redaction(options));
   return { ...rest, title: `${fitText(title, 200 - REDACTED.length)}${REDACTED}` };
 }
@@ -50,7 +68,13 @@ export function recordedHeader(header: TraceHeader, options: RedactOptions): Tra
   return { ...headerTexts(header, new Redaction(options)), redaction: hasRules(options) ? 'rules' : 'names' };
 }
 
-function headerTexts(header: TraceHeader, redaction: Redaction): TraceHeader {
+/** The header of a capture that is made of what can be read of another. One that was redacted while it was written, but has not its end, was not gone through again. */
+export function headerOf({ header, cut }: CaptureInfo): TraceHeader {
+  return cut && header.redaction !== undefined ? unredactedHeader(header) : header;
+}
+
+/** A header without what is known to be secret. */
+export function headerTexts(header: TraceHeader, redaction: Redaction): TraceHeader {
   const { title, sessionId, scenario, build } = header;
   return {
     ...header,

@@ -1,44 +1,12 @@
 import { RE2JS, RE2JSException } from 're2js';
-import { SyncError } from '../../errors/index.ts';
+import { unpackMsgpack } from '../../bytes/index.ts';
+import { isSyncError, SyncError } from '../../errors/index.ts';
 import { fitText } from '../../schema/index.ts';
 import type { Value } from '../../state/index.ts';
 import type { SourceLocation, TraceBody } from '../../trace/index.ts';
 import { KnownSecrets } from './known-secrets.ts';
+import { isPseudonym, isSecretField, isSecretName, pseudonymsIn, type SecretText, SecretTexts } from './secret-text.ts';
 
-/** Names of fields and of keys in queries that hold secrets, whatever their case. */
-const NAMES =
-  'authori[sz]ation|cookie|passw(?:or)?d|passphrase|secret|token|api[-_]?key|session[-_]?id|credential|private[-_]?key';
-const SECRET_NAME = new RegExp(NAMES, 'i');
-/** With a number: how many there are. */
-const COUNT_NAME = /tokens$/i;
-const COUNT_TEXT = /^"[^"]*tokens"\s*:\s*-?[0-9]/i;
-/** Names among bytes, where a word may follow one that is a length; those of counts stand in frames without what follows them being known. */
-const NAME_IN_BYTES = new RegExp(
-  `${NAMES.replace('token', 'token(?!s)')}|(?:key|auth|sig|signature|code)=[^&\\s"']{4}`,
-  'iu',
-);
-/**
- * Found in every text in which {@link Redaction} finds something that is neither long hex nor by rules of its own, and in few others: looking for this
- * costs little. JavaScript has more kinds of space than RE2, so that what must not be one is not said here; with `u`, letters fold as they do there.
- */
-const SUSPICIOUS = new RegExp(
-  `${NAMES}|(?:key|auth|sig|signature|code)=|(?:bearer|basic)\\s|eyJ|//[^/:@]+:[^/@]+@`,
-  'iu',
-);
-/** Tokens that give themselves away wherever they stand. */
-const SECRET_TEXT = RE2JS.compile(
-  [
-    // Headers that hold nothing but credentials, then what is named as in JSON or in a query.
-    String.raw`\b(?:proxy-authorization|authorization|set-cookie|cookie|x-api-key):[^\r\n"]+`,
-    String.raw`"[^"\\\r\n]*(?:${NAMES})[^"\\\r\n]*"\s*:\s*(?:"(?:[^"\\]|\\.)*"?|-?[0-9][0-9.e+-]*)`,
-    String.raw`(?:[?&#;]|\b)(?:[\w-]*(?:${NAMES}|[-_]key)|key|auth|sig|signature|code)=[^&\s"']{4,}`,
-    String.raw`\b(?:passw(?:or)?d|passphrase):\s*[^\s"',;]{4,}`,
-    String.raw`(?:bearer|basic)\s+[a-z0-9+/=._~-]{8,}`,
-    String.raw`eyJ[a-z0-9_-]{8,}\.[a-z0-9_-]{8,}\.[a-z0-9_-]*`,
-    String.raw`//[^/\s:@]+:[^/\s@]+@`,
-  ].join('|'),
-  RE2JS.CASE_INSENSITIVE,
-);
 /** Keys and hashes alike. */
 const HEX_TEXT = RE2JS.compile(String.raw`\b[0-9a-f]{32,}\b`, RE2JS.CASE_INSENSITIVE);
 const utf8 = new TextDecoder();
@@ -51,6 +19,8 @@ export interface RedactionRules {
 }
 
 export interface RedactOptions extends RedactionRules {
+  /** Fields that the app marked as secret, as the header of its trace has them: such as {@link paths}. */
+  readonly marks?: readonly string[];
   /** Makes pseudonyms: equal secrets get equal ones, and nobody without the key can try which secret one stands for. */
   readonly pseudonym: (secret: string) => string;
   /** Whether long hex texts stay, which may be keys but mostly are hashes. Default: false. */
@@ -68,16 +38,6 @@ export function checkRules({ paths = [], patterns = [] }: RedactionRules): void 
   for (const pattern of patterns) compile(pattern);
 }
 
-/** Whether a text may hold what is secret by a name or by itself, but for long hex; where it does not, nothing in it is. */
-export function isSuspicious(text: string): boolean {
-  return SUSPICIOUS.test(text);
-}
-
-/** Whether a value may be a secret because it is called so. */
-export function isSecretName(name: string): boolean {
-  return SECRET_NAME.test(name) && !COUNT_NAME.test(name);
-}
-
 interface PathRule {
   readonly isKey: (key: string) => boolean;
   readonly field: string;
@@ -86,16 +46,36 @@ interface PathRule {
 /** Finds what is secret and replaces it. Knows what was secret by its name before. */
 export class Redaction {
   values = 0;
-  readonly #known = new KnownSecrets();
+  readonly known: KnownSecrets;
+  readonly #texts: SecretTexts;
   #isLearning = false;
+  /** Whether what is looked at was packed in a text. */
+  #isPacked = false;
   readonly #pseudonym: (secret: string) => string;
   readonly #paths: readonly PathRule[];
+  readonly #marked: ReadonlySet<string>;
   readonly #patterns: readonly RE2JS[];
 
-  constructor({ paths = [], patterns = [], pseudonym, keepsHex = false }: RedactOptions) {
+  /** @throws SyncError `REDACT_RULE` */
+  constructor(options: RedactOptions, known = new KnownSecrets()) {
+    const { paths = [], patterns = [], marks = [], pseudonym, keepsHex = false } = options;
+    this.known = known;
     this.#pseudonym = pseudonym;
-    this.#paths = paths.map(pathRule);
-    this.#patterns = [SECRET_TEXT, ...(keepsHex ? [] : [HEX_TEXT]), ...patterns.map(compile)];
+    this.#paths = [...marks, ...paths].map(pathRule);
+    const marked = marks.map((mark) => pathRule(mark).field);
+    this.#marked = new Set(marked);
+    this.#texts = new SecretTexts(marked);
+    this.#patterns = [...(keepsHex ? [] : [HEX_TEXT]), ...patterns.map(compile)];
+  }
+
+  /** Whether a text may hold what is secret by a name, by itself, or because it is known; where not, nothing in it is, but for long hex and what rules say. */
+  isSuspicious(text: string): boolean {
+    return this.#texts.isSuspicious(text) || this.known.isIn(text);
+  }
+
+  /** Whether a field of this name may be secret. */
+  isName(name: string): boolean {
+    return isSecretName(name) || this.#marked.has(name);
   }
 
   body(body: TraceBody): TraceBody {
@@ -109,11 +89,30 @@ export class Redaction {
     return { ...source, file: this.text(source.file, LIMITS.file) };
   }
 
-  /** Takes in the values that are secret by their names. */
+  /** Takes in the values that are secret by their names, or by what a text calls them. */
   learn(body: TraceBody): void {
+    this.#learning(() => this.body(body));
+  }
+
+  /** The same of bytes: msgpack, such as a frame or a batch of inputs, else text. */
+  learnBytes(bytes: Uint8Array): void {
+    this.#learning(() => {
+      const value = unpacked(bytes);
+      if (value === undefined) this.text(utf8.decode(bytes));
+      else this.#part(value, undefined, true, '');
+    });
+  }
+
+  /** Takes in what was masked, and counts it. */
+  hide(secret: string | Uint8Array): void {
+    this.known.learn(secret);
+    this.values++;
+  }
+
+  #learning(look: () => void): void {
     const before = this.values;
     this.#isLearning = true;
-    this.body(body);
+    look();
     this.#isLearning = false;
     this.values = before;
   }
@@ -140,21 +139,21 @@ export class Redaction {
   /** Whether a secret, or the name of one, stands as text among bytes. */
   isInBytes(bytes: Uint8Array): boolean {
     const text = utf8.decode(bytes);
-    if (!isSuspicious(text)) return false;
+    return this.isSuspicious(text) && (this.#texts.isNameIn(text) || this.#isInText(text));
+  }
+
+  #isInText(text: string): boolean {
     const before = this.values;
-    const isFound = NAME_IN_BYTES.test(text) || this.text(text) !== text;
+    const isFound = this.text(text) !== text;
     this.values = before;
     return isFound;
   }
 
   /** Bytes in which a secret stands as text give way as a whole. */
   #bytes(value: Uint8Array): Value {
-    if (this.#isLearning) return value;
     const text = utf8.decode(value);
-    const before = this.values;
-    if (this.text(text) === text) return value;
-    this.values = before;
-    return this.#replaced(value);
+    if (this.#isLearning) this.text(text);
+    return this.#isInText(text) ? this.#replaced(value) : value;
   }
 
   #map(map: { readonly [name: string]: Value }, outer: string | undefined, isOwn: boolean): Value {
@@ -173,36 +172,64 @@ export class Redaction {
   }
 
   #isSecret(name: string, key: string | undefined, value: Value): boolean {
-    if (SECRET_NAME.test(name) && !(typeof value === 'number' && COUNT_NAME.test(name))) return true;
+    if (isSecretField(name, value)) return true;
     return this.#paths.some((rule) => rule.field === name && rule.isKey(key ?? ''));
   }
 
   #replaced(value: Value): Value {
-    if (value === null || typeof value === 'boolean') return value;
-    this.values++;
-    const text =
-      typeof value === 'string' ? value : value instanceof Uint8Array ? value.join(',') : JSON.stringify(value);
-    if (this.#isLearning) this.#known.learn(value);
-    return this.#pseudonym(text);
+    if (value === null || typeof value === 'boolean' || (typeof value === 'string' && isPseudonym(value))) return value;
+    if (this.#isLearning) this.known.learn(value);
+    return this.#counted(
+      typeof value === 'string' ? value : value instanceof Uint8Array ? value.join(',') : JSON.stringify(value),
+    );
   }
 
   /** At most `max` UTF-16 units, where it is not longer already: a pseudonym may be longer than what it stands for. */
   text(text: string, max = Number.POSITIVE_INFINITY): string {
-    if (this.#isLearning) return text;
-    let redacted = this.#known.replaced(text, (secret) => this.#counted(secret));
-    for (const pattern of this.#patterns) {
-      const matcher = pattern.matcher(redacted);
-      let result = '';
-      let from = 0;
-      while (matcher.find()) {
-        const found = redacted.slice(matcher.start(), matcher.end());
-        if (found === '' || (pattern === SECRET_TEXT && COUNT_TEXT.test(found))) continue;
-        result += redacted.slice(from, matcher.start()) + this.#counted(found);
-        from = matcher.end();
-      }
-      redacted = result + redacted.slice(from);
+    if (this.#isLearning) {
+      for (const { learned } of this.#found(text)) for (const one of learned) this.known.learn(one);
+      return text;
     }
+    let redacted = this.known.replaced(text, (secret) => this.#counted(secret));
+    let result = '';
+    let done = 0;
+    for (const { from, to, shown } of this.#found(redacted)) {
+      result += redacted.slice(done, from) + shown(this.#counted(redacted.slice(from, to)));
+      done = to;
+    }
+    redacted = result + redacted.slice(done);
+    for (const pattern of this.#patterns) redacted = this.#matched(redacted, pattern);
     return redacted === text ? text : fitText(redacted, Math.max(max, text.length));
+  }
+
+  #found(text: string): readonly SecretText[] {
+    return this.#texts.find(text, (unpacked) => {
+      if (this.#isPacked) return false;
+      const isLearning = this.#isLearning;
+      this.#isPacked = true;
+      if (isLearning) this.text(unpacked);
+      this.#isLearning = false;
+      const isFound = this.#isInText(unpacked);
+      this.#isPacked = false;
+      this.#isLearning = isLearning;
+      return isFound;
+    });
+  }
+
+  /** The text with a pseudonym in the place of what a pattern finds, but in that of a pseudonym. */
+  #matched(text: string, pattern: RE2JS): string {
+    const matcher = pattern.matcher(text);
+    let shown: readonly { readonly from: number; readonly to: number }[] | undefined;
+    let result = '';
+    let done = 0;
+    while (matcher.find()) {
+      const [from, to] = [matcher.start(), matcher.end()];
+      shown ??= pseudonymsIn(text);
+      if (from === to || shown.some((one) => one.from <= from && to <= one.to)) continue;
+      result += text.slice(done, from) + this.#counted(text.slice(from, to));
+      done = to;
+    }
+    return done === 0 ? text : result + text.slice(done);
   }
 
   #counted(secret: string): string {
@@ -268,6 +295,16 @@ const STRUCTURE: ReadonlySet<string> = new Set([
 
 /** Fields of trace records that hold a record of the session, or some fields of one. */
 const OWN: ReadonlySet<string> = new Set(['record', 'fields', 'own', 'theirs', 'base', 'result', 'metadata']);
+
+/** The value that bytes are in msgpack; undefined where they are none. */
+function unpacked(bytes: Uint8Array): Value | undefined {
+  try {
+    return unpackMsgpack(bytes) as Value;
+  } catch (error) {
+    if (!isSyncError(error)) throw error;
+    return undefined;
+  }
+}
 
 function pathRule(path: string): PathRule {
   const dot = path.lastIndexOf('.');
