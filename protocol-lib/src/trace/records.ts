@@ -1,6 +1,7 @@
 import {
   array,
   boolean,
+  branded,
   bytes,
   type Infer,
   literal,
@@ -275,6 +276,12 @@ export interface TraceRecord {
   readonly source?: SourceLocation;
 }
 
+/** A key or its start with `*`, a dot, and the name of a field. */
+const secretPathSchema = branded<string>((path) => {
+  if (path.length > 600 || !/^.+\.[^.]+$/s.test(path)) throw new RangeError('no path of a field');
+  return path;
+}, 'the path of a field, such as player/*.pin');
+
 /** What a capture or an attached observer must know before the first record. */
 export const traceHeaderSchema = object({
   sessionId: string(100),
@@ -292,6 +299,8 @@ export const traceHeaderSchema = object({
   build: string(100),
   /** What was redacted while this was written: what is secret by name and by itself, or by rules as well; absent where nothing was. */
   redaction: optional(literal('names', 'rules')),
+  /** Fields that the app marked as secret, such as `player/*.pin`: what their keys begin with, then the field. */
+  secrets: optional(array(secretPathSchema, 10_000)),
 });
 export type TraceHeader = Infer<typeof traceHeaderSchema>;
 
