@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type OpenCapture, openCapture } from '@syncscope/protocol/capture';
 import { verifyCapture } from '@syncscope/protocol/diagnose';
 import { attach, type FlightRecorderSettings, fileSource, zstdDecompression } from '@syncscope/protocol/node';
+import { reexecute } from '@syncscope/protocol/replay';
 import { replicaId } from '@syncscope/protocol/state';
 import { afterEach, expect, test } from 'vitest';
 import { type Cleanups, running, temporaryFolder } from './testing.ts';
@@ -85,6 +86,27 @@ test('on request, at any time, with the state of all; the oldest files go beyond
   expect(await verifyCapture(capture)).not.toMatchObject({ status: 'diverged' });
   const { records } = await capture.info();
   expect((await capture.state(replicaId('server'), records - 1, '', 10)).unknown).toBeUndefined();
+});
+
+test('what is kept is run again from its first record, when the beginning is long gone', async () => {
+  const folder = await temporaryFolder(cleanups);
+  const server = await running(cleanups, { bots: 2, flightRecorder: { folder, seconds: 1 } });
+  const recorder = server.inspect.flightRecorder!;
+  const connection = await attach({ url: server.inspect.url, token: server.inspect.token });
+  await new Promise<void>((resolve) => {
+    let most = 0;
+    connection.onRecords(() => {
+      const { kept } = recorder.records;
+      if (kept < most) resolve();
+      most = Math.max(most, kept);
+    });
+  });
+  const capture = await opened(await recorder.saveNow());
+  connection.close();
+  expect((await capture.info()).lost).toBeGreaterThan(0);
+  const result = await reexecute(capture);
+  expect(result).toMatchObject({ status: 'equal', replicas: ['bot-1', 'bot-2', 'server'] });
+  expect(result.leftOut.filter(({ why }) => why !== 'behind')).toEqual([]);
 });
 
 test('where it cannot be saved, the session goes on, and it is told why', async () => {

@@ -429,6 +429,8 @@ class World {
     for (const bot of this.bots) bot.state.describe();
     for (const device of this.devices) device.describe();
     this.#members.describe();
+    // Where everybody stands is right behind what they hold there.
+    this.#journal.flush();
   }
 
   #targets(): ReplicaId[] {

@@ -49,6 +49,8 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
   readonly #engine: CaptureEngine;
   readonly #builder = new ChunkBuilder();
   readonly #sealed = new Map<number, SealedChunk>();
+  /** Chunks with which a segment begins, ascending. */
+  #segments: number[] = [];
   readonly #listeners = new Set<GrowListener>();
   /** Number of the chunk that is being filled. */
   #current = -1;
@@ -104,6 +106,14 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
     this.#indexing.append(builder.payload, offset, record.length);
     this.#size += RECORD_PREFIX_BYTES + record.length;
     this.#announce();
+  }
+
+  /**
+   * From here on a reader could begin, as where all replicas tell where they stand. As long as there is room, what is dropped ends before such a place.
+   */
+  beginSegment(): void {
+    if (this.#builder.records > 0) this.#seal();
+    this.#segments.push(this.#current + 1);
   }
 
   onGrow(listener: GrowListener): () => void {
@@ -163,6 +173,7 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
         if (one && vector.length > 0) one.vectorAtStart = vector;
       }
       this.#index.dropBelow(position);
+      this.#segments = this.#segments.filter((chunk) => chunk >= until);
       for (const [chunk, sealed] of this.#sealed) {
         if (chunk >= until) break;
         this.#sealed.delete(chunk);
@@ -173,17 +184,19 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
     }
   }
 
-  /** The first chunk that stays when the oldest go. */
+  /** The first chunk that stays when the oldest go: what is too much goes; what is only too old stays with what is not, up to where a segment begins. */
   #chunkToKeepFrom(): number {
     const perRecord = this.#index.columns.bytes / Math.max(1, this.#index.end - this.#index.start);
-    const { end } = this.#index;
-    const now = this.#index.timeAt(end - 1);
+    const now = this.#index.timeAt(this.#index.end - 1);
     let excess = this.#bytes > this.#maxBytes ? this.#bytes - this.#maxBytes * DROP_TO : 0;
+    let large = this.#current;
+    let old = this.#current;
     for (const [chunk, sealed] of this.#sealed) {
-      if (excess <= 0 && now - sealed.endTime <= this.#maxAge) return chunk;
+      if (excess <= 0) large = Math.min(large, chunk);
+      if (now - sealed.endTime <= this.#maxAge) old = Math.min(old, chunk);
       excess -= sealed.payload.length + sealed.records * perRecord;
     }
-    return this.#current;
+    return this.#segments.findLast((chunk) => chunk <= old && chunk >= large) ?? Math.max(large, old);
   }
 
   /** What the dropped records had told, as records of their own: who is there, the names, the states, and the gap. */

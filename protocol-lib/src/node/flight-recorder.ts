@@ -9,7 +9,7 @@ import { encodeOrGap } from './encode-or-gap.ts';
 export interface FlightRecorderSettings {
   /** Where captures are saved; made where it is not there. */
   readonly folder: string;
-  /** So much time is in memory, at least. Default 30. */
+  /** So much time is in memory, at least, and up to half as much again: where its capture begins, all replicas say where they stand. Default 30. */
   readonly seconds?: number;
   /** And at most so many bytes, about. Default 32 MiB. */
   readonly maxBytes?: number;
@@ -31,6 +31,11 @@ export interface FlightRecorderOptions extends FlightRecorderSettings {
 }
 
 const NANOSECONDS_PER_SECOND = 1_000_000_000;
+/** After so much of its time all replicas say once more where they stand, so that what is kept can be run again from its beginning. */
+const SEGMENT = 1 / 3;
+/** That may take so much of the process's time, and of the memory. */
+const STANDING_TIME = 1 / 100;
+const STANDING_BYTES = 1 / 8;
 const DEFAULTS = {
   seconds: 30,
   maxBytes: 32 * 1024 * 1024,
@@ -42,7 +47,8 @@ const DEFAULTS = {
 /**
  * Keeps the last seconds of a session in memory, and saves them when a replica is found to differ, with
  * the state of every replica of the process as it was right after. It listens as an observer does, so the
- * session pays what being watched costs. Nothing that goes wrong here reaches the session.
+ * session pays what being watched costs. Every third of that time it asks all replicas where they stand, so that a saved capture can be run again from its
+ * first record; less often where that costs much, and not at all where states are too large. Nothing that goes wrong here reaches the session.
  */
 export class FlightRecorder {
   readonly #options: FlightRecorderOptions & typeof DEFAULTS;
@@ -53,6 +59,10 @@ export class FlightRecorder {
   #saving: Promise<unknown> = Promise.resolve();
   #isClosed = false;
   #missed = 0;
+  /** Bytes that were taken. */
+  #taken = 0;
+  /** Trace time from which on all are asked again where they stand. */
+  #segmentDue = Number.POSITIVE_INFINITY;
 
   constructor(options: FlightRecorderOptions) {
     this.#options = { ...DEFAULTS, ...options };
@@ -64,7 +74,7 @@ export class FlightRecorder {
       pause: () => new Promise((resolve) => setImmediate(resolve)),
     });
     this.#stopListening = hub.listen((record) => this.#take(record));
-    describe();
+    this.#ask(describe, hub.now());
   }
 
   /** Records that are in memory now, and those that could not be taken. */
@@ -96,12 +106,34 @@ export class FlightRecorder {
 
   #take(record: TraceRecord): void {
     try {
-      this.#capture.append(encodeOrGap(record));
+      const bytes = encodeOrGap(record);
+      this.#capture.append(bytes);
+      this.#taken += bytes.length;
     } catch {
       this.#missed++;
       return;
     }
     if (isMismatch(record)) this.#arm(record.time);
+    if (record.time >= this.#segmentDue) this.#beginSegment(record.time);
+  }
+
+  #beginSegment(now: number): void {
+    this.#segmentDue = Number.POSITIVE_INFINITY;
+    // The session is in the middle of something.
+    setImmediate(() => {
+      if (!this.#isClosed) this.#ask(() => this.#describe(), now);
+    });
+  }
+
+  /** Begins a segment with where everybody stands; when the next does, is a matter of what that costs. */
+  #ask(describe: () => void, now: number): void {
+    this.#capture.beginSegment();
+    const { seconds, maxBytes } = this.#options;
+    const [taken, began] = [this.#taken, performance.now()];
+    describe();
+    const took = (performance.now() - began) * 1e6;
+    if (this.#taken - taken > maxBytes * STANDING_BYTES) return;
+    this.#segmentDue = now + Math.max(seconds * NANOSECONDS_PER_SECOND * SEGMENT, took / STANDING_TIME);
   }
 
   /** One capture holds all that is found within its seconds. */

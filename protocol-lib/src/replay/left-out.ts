@@ -103,6 +103,8 @@ class Accounting {
   readonly #running = new Set<ReplicaId>();
   readonly #ran = new Set<ReplicaId>();
   readonly #introduced = new Set<ReplicaId>();
+  /** Something was done to them where it is not known where they stood. */
+  readonly #unstood = new Set<ReplicaId>();
   readonly #left = new Map<string, LeftOut>();
   /** Records of who is not run yet, since it was introduced: where it then says that it stands, they are its description. */
   readonly #descriptions = new Map<ReplicaId, TraceRecord[]>();
@@ -117,7 +119,8 @@ class Accounting {
     }
   }
 
-  take(at: number, { input, records, notRun, isCut }: Step, from: number): void {
+  take(at: number, { input, records, notRun, isCut, isPreface }: Step, from: number): void {
+    if (isPreface) return;
     if (isCut) {
       for (const replica of this.#descriptions.keys()) this.#settle(replica, at);
       this.#running.clear();
@@ -128,10 +131,12 @@ class Accounting {
       this.#ran.add(input.replica);
       return;
     }
-    if (notRun && records.length === 0) this.#note(notRun.replica, notRun.why, undefined, notRun.detail);
+    const isKnownWhy = notRun !== undefined && notRun.why !== 'no-standing' && notRun.why !== 'gap';
+    if (notRun && !isKnownWhy) this.#unstood.add(notRun.replica);
+    if (isKnownWhy && records.length === 0) this.#note(notRun.replica, notRun.why, undefined, notRun.detail);
     for (const { position, record } of records) {
       if (position < from) continue;
-      if (notRun) this.#note(notRun.replica, notRun.why, record, notRun.detail);
+      if (isKnownWhy) this.#note(notRun.replica, notRun.why, record, notRun.detail);
       else this.#free(at, record);
     }
   }
@@ -176,7 +181,8 @@ class Accounting {
 
   #whyNotRunning(replica: ReplicaId, at: number): LeftOutReason {
     if (this.#ran.has(replica)) return 'gap';
-    return (this.#begins.get(replica) ?? -1) >= at ? 'before' : 'no-inputs';
+    if ((this.#begins.get(replica) ?? -1) >= at) return 'before';
+    return this.#unstood.has(replica) ? 'no-standing' : 'no-inputs';
   }
 
   #note(replica: ReplicaId, why: LeftOutReason, record: TraceRecord | undefined, detail?: string): void {
@@ -204,8 +210,10 @@ class Accounting {
   end(): Account {
     for (const replica of [...this.#descriptions.keys()]) this.#settle(replica, Number.POSITIVE_INFINITY);
     const named = new Set([...this.#left.values()].map(({ replica }) => replica));
-    for (const replica of this.#introduced) {
-      if (!this.#ran.has(replica) && !named.has(replica)) this.#note(replica, 'elsewhere', undefined);
+    for (const replica of [...this.#unstood, ...this.#introduced]) {
+      if (this.#ran.has(replica) || named.has(replica)) continue;
+      named.add(replica);
+      this.#note(replica, this.#unstood.has(replica) ? 'no-standing' : 'elsewhere', undefined);
     }
     this.#joinReasons();
     const leftOut = [...this.#left.values()].sort((a, b) => a.first - b.first || (a.replica < b.replica ? -1 : 1));

@@ -26,6 +26,8 @@ export interface Step {
   readonly notRun?: NotRun | undefined;
   /** Records are missing here: of no endpoint it is known any more where it is. */
   readonly isCut?: true;
+  /** Its record stands for others that are missing. */
+  readonly isPreface?: true;
 }
 
 /** Records that a re-execution holds at once. */
@@ -99,7 +101,7 @@ class StepReader {
     this.#seq = record.seq;
     if (isGap || (this.#isPreface && isPreface(record))) {
       this.#isPreface = true;
-      this.#steps.push(alone(placed));
+      this.#steps.push({ ...alone(placed), isPreface: true });
       return;
     }
     this.#isPreface = false;

@@ -136,6 +136,8 @@ export class PeerWorld {
       this.#tellStanding(member, node);
     }
     this.faults.describe();
+    // Where everybody stands is right behind what they hold there.
+    if (this.#isJournaled) this.#options.journal?.flush();
   }
 
   /** Whether inputs are to be written. What was written for who listened before is not known to who listens now. */
