@@ -1,10 +1,13 @@
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LiveCapture } from '../capture/index.ts';
+import { checkRules, type RedactionRules, type RedactOptions, unredactedHeader } from '../capture/exchange/index.ts';
+import { LiveCapture, noCompression } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
 import type { TraceHeader, TraceHub, TraceRecord } from '../trace/index.ts';
 import { zstdCompression } from './compression.ts';
 import { encodeOrGap } from './encode-or-gap.ts';
+import { keyedPseudonyms } from './pseudonyms.ts';
+import { redactedFile } from './redact-written.ts';
 
 export interface FlightRecorderSettings {
   /** Where captures are saved; made where it is not there. */
@@ -19,6 +22,8 @@ export interface FlightRecorderSettings {
   readonly maxFolderBytes?: number;
   /** Milliseconds from a mismatch to the saving, so that the repair is in it. Default 1000. */
   readonly settle?: number;
+  /** As of a recording: what is redacted beside what is secret by its name or by itself; false for nothing at all. Default: no more rules. */
+  readonly redaction?: RedactionRules | false;
   /** Told of each capture saved by itself, and of each that could not be. */
   readonly onSaved?: (result: { readonly path: string } | { readonly error: SyncError }) => void;
 }
@@ -47,12 +52,14 @@ const DEFAULTS = {
 /**
  * Keeps the last seconds of a session in memory, and saves them when a replica is found to differ, with
  * the state of every replica of the process as it was right after. It listens as an observer does, so the
- * session pays what being watched costs. Every third of that time it asks all replicas where they stand, so that a saved capture can be run again from its
+ * session pays what being watched costs. What it saves is redacted as a recording is, when it is saved. Every third of that time it asks all replicas where they stand, so that a saved capture can be run again from its
  * first record; less often where that costs much, and not at all where states are too large. Nothing that goes wrong here reaches the session.
  */
 export class FlightRecorder {
   readonly #options: FlightRecorderOptions & typeof DEFAULTS;
   readonly #capture: LiveCapture;
+  /** One key for all of its captures, so that equal secrets are equal in each of them. */
+  readonly #rules: RedactOptions | false;
   readonly #stopListening: () => void;
   #trigger: NodeJS.Timeout | undefined;
   #quietUntil = Number.NEGATIVE_INFINITY;
@@ -64,13 +71,17 @@ export class FlightRecorder {
   /** Trace time from which on all are asked again where they stand. */
   #segmentDue = Number.POSITIVE_INFINITY;
 
+  /** @throws SyncError `REDACT_RULE` for a path or pattern that is none */
   constructor(options: FlightRecorderOptions) {
     this.#options = { ...DEFAULTS, ...options };
-    const { maxBytes, seconds, header, hub, describe } = this.#options;
-    this.#capture = new LiveCapture(header, {
+    const { maxBytes, seconds, header, hub, describe, redaction = {} } = this.#options;
+    if (redaction) checkRules(redaction);
+    this.#rules = redaction && { ...redaction, pseudonym: keyedPseudonyms() };
+    this.#capture = new LiveCapture(unredactedHeader(header), {
       maxBytes,
       maxAge: seconds * NANOSECONDS_PER_SECOND,
-      compression: zstdCompression,
+      // What is redacted is packed when it is written for good.
+      compression: this.#rules ? noCompression : zstdCompression,
       pause: () => new Promise((resolve) => setImmediate(resolve)),
     });
     this.#stopListening = hub.listen((record) => this.#take(record));
@@ -172,10 +183,16 @@ export class FlightRecorder {
     return saving;
   }
 
+  /** Nothing that was not redacted reaches the disk, where it is to be. */
+  async #file(): Promise<Uint8Array> {
+    const file = this.#capture.save();
+    return this.#rules ? redactedFile(file, this.#capture.header, this.#rules, zstdCompression) : file;
+  }
+
   async #write(): Promise<string> {
     const { folder, header, maxFiles, maxFolderBytes } = this.#options;
     try {
-      const bytes = this.#capture.save();
+      const bytes = await this.#file();
       await mkdir(folder, { recursive: true, mode: 0o700 });
       const newest = await makeRoom(folder, maxFiles - 1, maxFolderBytes - bytes.length);
       const number = String(newest + 1).padStart(6, '0');

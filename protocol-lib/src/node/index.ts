@@ -17,6 +17,7 @@ export { OBSERVER_QUEUE_MAX, OBSERVERS_MAX } from './observers.ts';
 export { type PlayLiveOptions, playLive } from './play-live.ts';
 export * from './pseudonyms.ts';
 export * from './record-session.ts';
+export * from './redact-written.ts';
 export * from './relay.ts';
 export * from './sqlite-log.ts';
 export { SQLITE_LOG_VERSION } from './sqlite-log-file.ts';

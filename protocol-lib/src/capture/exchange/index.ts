@@ -16,7 +16,13 @@ export {
   unredactedHeader,
   withMarks,
 } from './redact.ts';
-export { isToldEarly, type RedactAgainOptions, type RedactedAgain, redactAgain } from './redact-again.ts';
+export {
+  isToldEarly,
+  type RedactAgainOptions,
+  type RedactedAgain,
+  redactAgain,
+  redactWritten,
+} from './redact-again.ts';
 export { RecordRedactor } from './redact-stream.ts';
 export { checkRules, type RedactionRules, type RedactOptions } from './redaction.ts';
 export { type FilterOptions, filterCapture, type Recovered, type Rewritten, recoverCapture } from './rewrite.ts';

@@ -3,7 +3,9 @@ import type { TraceHeader } from '../../trace/index.ts';
 import type { ZstdDecompress } from '../compression.ts';
 import { rawRecords } from '../raw-records.ts';
 import { CaptureWriter, type CaptureWriterOptions } from '../writer.ts';
-import type { RecordRedactor } from './redact-stream.ts';
+import { recordedHeader, withMarks } from './redact.ts';
+import { RecordRedactor } from './redact-stream.ts';
+import type { RedactOptions } from './redaction.ts';
 
 /** Bytes that wait for a sink before it is waited for. */
 const QUEUE_MAX_BYTES = 4 * 1024 * 1024;
@@ -62,6 +64,26 @@ export async function redactAgain(
   append(again.end());
   await writer.end();
   return { values: again.values, size: writer.size };
+}
+
+/**
+ * Writes a capture whose secrets nobody has looked for, as a recording that is redacted would have been: what is learnt anywhere in it is known from its first record on.
+ * @throws SyncError `REDACT_RULE`, or what reading throws
+ */
+export async function redactWritten(
+  written: ByteSource,
+  sink: ByteSink,
+  header: TraceHeader,
+  rules: RedactOptions,
+  options: RedactAgainOptions,
+): Promise<RedactedAgain> {
+  const marked = withMarks(rules, header);
+  const first = new RecordRedactor(marked);
+  for await (const records of rawRecords(written, options.decompressZstd)) {
+    for (const record of records) first.take(record);
+    await options.pause?.();
+  }
+  return redactAgain(written, sink, first.header(recordedHeader(header, marked)), first, options);
 }
 
 function isEqual(left: Uint8Array, right: Uint8Array): boolean {
