@@ -8,8 +8,20 @@ export interface CorpusHook {
   pick<T>(right: () => T, wrong: () => T): T;
   isTarget(replica: string): boolean;
   strikes(replica: string): boolean;
+  strikesAs(replica: string, name: string): boolean;
+  voted(replica: string, vote: CorpusVote): void;
   rootBefore(replica: string, now: string): string;
   keepRoot(replica: string, root: string): void;
+}
+
+export interface CorpusVote {
+  readonly version: number;
+  readonly phase: string;
+  readonly round: number;
+  readonly proposer: string;
+  readonly answer: string;
+  /** What the member says that it has accepted before. */
+  readonly accepted: { readonly ballot: { readonly round: number; readonly proposer: string } } | undefined;
 }
 
 const committed = 'sync/committed.ts';
@@ -19,6 +31,9 @@ const decoding = 'messages/direct-decode.ts';
 const client = 'sync/client.ts';
 const hybridClock = 'clock/hybrid-clock.ts';
 const crdt = 'peers/crdt-replica.ts';
+const acceptor = 'peers/consensus/acceptor.ts';
+const proposer = 'peers/consensus/proposer.ts';
+const member = 'peers/consensus/peer.ts';
 
 const NO_BASE_CHECK = [
   { file: committed, find: 'if (delta.from !== before.version) return', put: 'if (false) return' },
@@ -27,6 +42,11 @@ const NO_BASE_CHECK = [
 const APPLYING = 'root = before.root.apply(delta.changes);';
 const MAKING = 'changesBetween(this.rootFor(replica, base), root)';
 const READING = 'changes: this.changes(),';
+const OPENED = 'const standing = found ?? initialStanding(initial);';
+const VOTING = 'const { answer } = verdict;';
+/** Tells of each vote, so that it is known which one breaks what was said before. */
+const TOLD = `globalThis.corpus.voted(this.#core.replica, { version, phase, round, proposer, answer: verdict.answer, accepted }); ${VOTING}`;
+const WON = "const proposal = round.proposal!;\n    this.#traceRound(round, 'decided', '');";
 
 function misreading(name: string, what: string, how: string): PlantedBug {
   const read = `(changes) => globalThis.corpus.pick(() => changes, () => globalThis.corpus.mapNumbers(changes, ${how}))`;
@@ -166,6 +186,69 @@ export const CORPUS_BUGS = {
         file: 'crdt/counters.ts',
         find: 'return this.tally.records.joinAll(delta);',
         put: 'return this.tally.records.joinAll(globalThis.corpus.pick(() => [...delta], () => Array.from(delta, ([key, record]) => [key, { ...record, increments: record.increments + 1_000 }])));',
+      },
+    ],
+  },
+  oldBallot: {
+    name: 'corpus-old-ballot',
+    what: 'a member that has promised to a later ballot accepts under an older one',
+    edits: [
+      {
+        file: acceptor,
+        find: 'if (compareBallots(ballot, promised) >= 0) return undefined;',
+        put: 'if (compareBallots(ballot, promised) >= 0 || globalThis.corpus.strikes(this.#core.replica)) return undefined;',
+      },
+      { file: acceptor, find: VOTING, put: TOLD },
+    ],
+  },
+  promiseForgotten: {
+    name: 'corpus-promise',
+    what: 'a member that comes back from its log has promised nothing',
+    edits: [
+      {
+        file: member,
+        find: OPENED,
+        put: 'const standing = found ? { ...found, promised: found.accepted?.ballot ?? { round: 0, proposer: replica } } : initialStanding(initial);',
+      },
+      { file: acceptor, find: VOTING, put: TOLD },
+    ],
+  },
+  acceptanceForgotten: {
+    name: 'corpus-acceptance',
+    what: 'a member that comes back from its log has accepted nothing',
+    edits: [
+      {
+        file: member,
+        find: OPENED,
+        put: 'const standing = found ? { ...found, accepted: undefined } : initialStanding(initial);',
+      },
+      { file: acceptor, find: VOTING, put: TOLD },
+    ],
+  },
+  votesTwice: {
+    name: 'corpus-votes',
+    what: 'votes are counted one by one, not by member',
+    edits: [
+      {
+        file: proposer,
+        find: "if (round.votes.get(from)?.answer === 'accept') return;\n    round.votes.set(from, vote);",
+        put: "round.votes.set(globalThis.corpus.isTarget(this.#core.replica) ? from + ' ' + round.votes.size : from, vote);",
+      },
+      {
+        file: proposer,
+        find: WON,
+        put: `${WON} const sure = new Set(Array.from(round.votes, ([name, vote]) => (vote.answer === 'accept' ? name.split(' ')[0] : ''))); sure.delete(''); if (sure.size < this.#core.quorum) globalThis.corpus.strikesAs(this.#core.replica, 'commit ' + round.version);`,
+      },
+    ],
+  },
+  acceptedPassedOver: {
+    name: 'corpus-passed-over',
+    what: 'a proposer offers its own change though members told it of one that they have accepted',
+    edits: [
+      {
+        file: proposer,
+        find: 'const value = left ?? round.proposal;',
+        put: "const isOver = left && round.proposal && globalThis.corpus.strikesAs(this.#core.replica, ['offer', round.version, round.ballot.round].join(' ')); const value = isOver ? round.proposal : (left ?? round.proposal);",
       },
     ],
   },

@@ -14,7 +14,7 @@ test('a slice of the fault corpus is diagnosed as well as the whole must be', { 
   });
   const scores: unknown = JSON.parse(stdout);
   expect(scores).toMatchObject({
-    sessions: 66,
+    sessions: 76,
     clean: 20,
     lookalikes: 14,
     verdicts: 1,

@@ -10,7 +10,7 @@ import { corpusFaults } from './faults.ts';
 import { PlantedHook } from './hook.ts';
 import type { Lookalike } from './lookalikes.ts';
 import { market, nextIntent } from './market.ts';
-import type { Deliver } from './schedule.ts';
+import type { Deliver, Marks } from './schedule.ts';
 import type { CorpusRecording } from './session.ts';
 
 export const LATENCIES = [0, 60] as const;
@@ -35,6 +35,7 @@ Object.assign(globalThis, { corpus: hook });
 const SESSIONS = {
   authority: { file: './session.ts', target: 'bot-2', length: 7_000 },
   peers: { file: './peer-session.ts', target: 'peer-2', length: 7_000 },
+  group: { file: './group-session.ts', target: 'peer-2', length: 12_000 },
   crdt: { file: './crdt-session.ts', target: 'peer-2', length: 12_000 },
 } as const;
 
@@ -76,15 +77,20 @@ async function recordPlanted(planted: Planted, draw: () => number, seed: number,
   const url = new URL(file, import.meta.url).href;
   const module = (bug ? await loadWithBug(bug, url) : await import(url)) as SessionModule;
   let struck = -1;
-  let seen: readonly TraceRecord[] = [];
+  let marks: Marks = { records: [], notes: new Map() };
   const wait = Math.floor(chances * (0.2 + draw() * 0.8));
-  hook.arm(target, bug ? wait : Number.POSITIVE_INFINITY, !planted.goesOn, () => {
-    struck = seen.length;
-  });
+  const onStrike = () => {
+    struck = marks.records.length;
+  };
+  const onNamed = (name: string) => {
+    const { notes, records } = marks;
+    if (!notes.has(`strike ${name}`)) notes.set(`strike ${name}`, records.length);
+  };
+  hook.arm(target, bug ? wait : Number.POSITIVE_INFINITY, !planted.goesOn, onStrike, onNamed);
   const extra = planted.session?.(draw) ?? {};
-  const deliver: Deliver = (frame, from, to, marks) => {
-    seen = marks.records;
-    return extra.deliver?.(frame, from, to, marks) ?? [{ frame, later: 0 }];
+  const deliver: Deliver = (frame, from, to, now) => {
+    marks = now;
+    return extra.deliver?.(frame, from, to, now) ?? [{ frame, later: 0 }];
   };
   const plain = { seed, definition: market(), latency, length, intent: nextIntent };
   const recording = module.record({ ...plain, ...extra, deliver });

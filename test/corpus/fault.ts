@@ -2,6 +2,7 @@ import type { FindingClass } from '@syncscope/protocol/diagnose';
 import type { TraceRecord } from '@syncscope/protocol/trace';
 import type { PlantedBug } from '../simulation/planted-bugs.ts';
 import type { CrdtSession } from './crdt-session.ts';
+import type { GroupSession } from './group-session.ts';
 import type { PeerSession } from './peer-session.ts';
 import type { CorpusRecording, CorpusSession } from './session.ts';
 
@@ -21,6 +22,7 @@ interface FaultBase {
 export type CorpusFault =
   | (FaultBase & { readonly of?: 'authority'; session?(draw: () => number): Partial<CorpusSession> })
   | (FaultBase & { readonly of: 'peers'; session?(draw: () => number): Partial<PeerSession> })
+  | (FaultBase & { readonly of: 'group'; session?(draw: () => number): Partial<GroupSession> })
   | (FaultBase & { readonly of: 'crdt'; session?(draw: () => number): Partial<CrdtSession> });
 
 export function firstAfter(recording: CorpusRecording, from: number, fits: (one: TraceRecord) => boolean): number {

@@ -2,6 +2,7 @@ import { type Change, recordKey } from '@syncscope/protocol/state';
 import type { SessionDefinition } from '@syncscope/protocol/sync';
 import type { TraceRecord } from '@syncscope/protocol/trace';
 import { CORPUS_BUGS } from './bugs.ts';
+import { decisionFaults } from './decision-faults.ts';
 import { type CorpusFault, firstAfter, lastStateBefore, noted } from './fault.ts';
 import { groupFaults } from './group-faults.ts';
 import { market, marketReducer, nextIntent } from './market.ts';
@@ -270,6 +271,7 @@ export function corpusFaults(random: () => number): readonly CorpusFault[] {
       isCause: noted('cause'),
     },
     ...groupFaults(),
+    ...decisionFaults(),
   ];
 }
 

@@ -1,5 +1,12 @@
 import type { StateRoot } from '@syncscope/protocol/merkle';
 import type { Change } from '@syncscope/protocol/state';
+import type { CorpusVote } from './bugs.ts';
+
+const NOTHING = { round: 0, proposer: '' };
+
+function isBelow(left: typeof NOTHING, right: typeof NOTHING): boolean {
+  return left.round < right.round || (left.round === right.round && left.proposer < right.proposer);
+}
 
 type Numbers = (value: number) => number;
 
@@ -7,14 +14,21 @@ type Numbers = (value: number) => number;
 export class PlantedHook {
   readonly earlier = new WeakMap<StateRoot, StateRoot>();
   readonly #roots = new Map<string, string>();
+  /** The highest ballot that the target has promised to, and those under which it accepted, by version. */
+  #promised = NOTHING;
+  readonly #accepted = new Map<number, typeof NOTHING>();
   #target = '';
   #wait = Number.POSITIVE_INFINITY;
   #isOnce = true;
   #struck: () => void = () => {};
+  #named: (name: string) => void = () => {};
 
   /** Strikes at the first chance after so many; from then on always, where not once. */
-  arm(target: string, wait: number, isOnce: boolean, struck: () => void): void {
+  arm(target: string, wait: number, isOnce: boolean, struck: () => void, named: (name: string) => void): void {
+    this.#named = named;
     this.#roots.clear();
+    this.#promised = NOTHING;
+    this.#accepted.clear();
     this.#target = target;
     this.#wait = wait;
     this.#isOnce = isOnce;
@@ -32,6 +46,24 @@ export class PlantedHook {
     this.#struck();
     this.#struck = () => {};
     return true;
+  }
+
+  /** As {@link strikes}, each time under a name of its own. */
+  strikesAs(replica: string, name: string): boolean {
+    if (!this.strikes(replica)) return false;
+    this.#named(name);
+    return true;
+  }
+
+  /** A member of a group voted; each yes that breaks what it has promised, or hides what it has accepted, is noted. */
+  voted(replica: string, { version, phase, round, proposer, answer, accepted }: CorpusVote): void {
+    if (!this.isTarget(replica) || answer !== 'accept') return;
+    const ballot = { round, proposer };
+    const known = this.#accepted.get(version);
+    const isHidden = phase === 'prepare' && known && (!accepted || isBelow(accepted.ballot, known));
+    if (isBelow(ballot, this.#promised) || isHidden) this.#named(`vote ${version} ${phase} ${round} ${proposer}`);
+    if (isBelow(this.#promised, ballot)) this.#promised = ballot;
+    if (phase === 'accept' && isBelow(known ?? NOTHING, ballot)) this.#accepted.set(version, ballot);
   }
 
   /** The root that a replica had when it said one before. */

@@ -326,6 +326,7 @@ export type DivergenceClass =
   | 'build-skew'
   | 'codec-fault'
   | 'conflict-resolved-differently'
+  | 'split-decision'
   | 'unknown';
 
 /** What a finding is about: replicas that differ, or one that is connected and does not get on. */

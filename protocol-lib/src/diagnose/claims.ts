@@ -13,6 +13,8 @@ import type { Trail } from './trail.ts';
 const KEPT_CLAIMS = 4_096;
 const KEPT_TOUCHES = 65_536;
 const MAX_CASES = 256;
+/** Names of versions; those of vectors begin with a space, or with that of a type and one. */
+const VERSION = 'v:';
 /** Mutations of late that are looked at for the one whose effect is missing. */
 const MAX_TRIED = 512;
 /** Changes of one record by one replica that are remembered. */
@@ -37,6 +39,8 @@ interface Touch {
 }
 
 interface Contradiction {
+  /** Of a version that a group decided, rather than of what each had taken in. */
+  readonly isOfVersion: boolean;
   readonly claims: readonly Claim[];
   readonly second: Claim;
   readonly touched: ReadonlyMap<ReplicaId, readonly Touch[]>;
@@ -77,12 +81,12 @@ export class Claims {
   }
 
   ofVersion(version: number, record: TraceRecord, ref: RecordRef, trail: Trail): void {
-    this.#take(`v${version}`, record, ref, trail);
+    this.#take(`${VERSION}${version}`, record, ref, trail);
   }
 
   disputes(): Dispute[] {
     return this.#contradictions.map((one) => ({
-      isOfAnswers: false,
+      ...{ isOfAnswers: false, isOfVersion: one.isOfVersion },
       position: one.second.ref.position,
       pairs: one.claims.flatMap((claim, at) =>
         one.claims
@@ -139,6 +143,7 @@ export class Claims {
     const touched = (replica: ReplicaId) =>
       [replica, [...((change && this.#touches.get(touchKey(replica, change.key))) ?? [])]] as const;
     this.#contradictions.push({
+      isOfVersion: name.startsWith(VERSION),
       claims,
       second: claim,
       touched: new Map([touched(id), touched(other.replica)]),
@@ -194,7 +199,8 @@ function judged(one: Contradiction, wrong: Claim, right: Claim): Finding {
   const isMajority = one.claims.filter(({ root }) => root.hash === right.root.hash).length > 1;
   return {
     ...known,
-    ...{ class: 'conflict-resolved-differently', cause, confidence: isMajority ? 'medium' : 'low' },
+    ...{ class: one.isOfVersion ? 'split-decision' : 'conflict-resolved-differently', cause },
+    confidence: isMajority ? 'medium' : 'low',
     reason: isMajority
       ? 'most came to another state of the same, and each one’s records lead to what it has'
       : 'two came to two states of the same; which one is right the capture does not show',

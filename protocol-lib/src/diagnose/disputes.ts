@@ -5,6 +5,8 @@ import type { Finding, Proof, RecordRef } from './finding.ts';
 export interface Dispute {
   /** Whether what was held against each other are answers to one question, each of which is a fault of its own. */
   readonly isOfAnswers: boolean;
+  /** Whether a group had decided that it is one state. */
+  readonly isOfVersion?: boolean;
   /** Position of the record that showed it. */
   readonly position: number;
   /** Who stands against whom. */

@@ -1,6 +1,7 @@
 import type { ReplicaId } from '../state/index.ts';
 import type { TraceBodyOf, TraceHeader, TraceRecord, VectorEntries } from '../trace/index.ts';
 import { Claims } from './claims.ts';
+import { Decisions } from './decisions.ts';
 import type { Dispute } from './disputes.ts';
 import type { Finding, Forgotten, RecordRef } from './finding.ts';
 import type { Frames } from './frames.ts';
@@ -18,6 +19,7 @@ export class GroupAudit {
   readonly #claims: Claims;
   readonly #partings: Partings;
   readonly #intakes = new Intakes();
+  readonly #decisions: Decisions;
   /** The last operation that each replica took in, and what it had seen then. */
   readonly #lastOperation = new Map<ReplicaId, { readonly seq: number; readonly body: TraceBodyOf<'operation'> }>();
   /** Whether versions are decided on: each is one state then. */
@@ -26,6 +28,7 @@ export class GroupAudit {
   constructor(header: Pick<TraceHeader, 'startedAt'>, trails: Trails, frames: Frames) {
     this.#stamps = new Stamps(header, trails, frames);
     this.#operations = new Operations(frames);
+    this.#decisions = new Decisions(frames);
     this.#claims = new Claims(this.#stamps);
     this.#partings = new Partings(frames, this.#stamps, trails, this.#intakes);
   }
@@ -33,6 +36,7 @@ export class GroupAudit {
   /** After the replica's own trail has taken in the record. */
   take(record: TraceRecord, ref: RecordRef, trail: Trail): void {
     const { body, replica } = record;
+    this.#decisions.take(record, ref);
     switch (body.kind) {
       case 'replica':
         this.#operations.reset(replica, true);
@@ -79,9 +83,17 @@ export class GroupAudit {
     return [...this.#stamps.findings(), ...this.#operations.findings()];
   }
 
-  /** Who came to another state than others, by what they hold and by what they refused of each other. */
-  disputes(): Dispute[] {
-    return [...this.#claims.disputes(), ...this.#partings.disputes()];
+  /**
+   * Who came to another state than others, by what they hold and by what they refused of each other; and who broke the rules by which a group decides,
+   * which then is what they differ by.
+   * @param explained replicas of which another finding says why they differ
+   */
+  disputes(explained: ReadonlySet<ReplicaId>): { readonly broken: readonly Finding[]; readonly open: Dispute[] } {
+    const isOpen = ({ pairs }: Dispute) => !pairs.flat().some((one) => explained.has(one));
+    const open = [...this.#claims.disputes(), ...this.#partings.disputes()].filter(isOpen);
+    const split = open.find(({ isOfVersion }) => isOfVersion)?.finding(undefined);
+    const broken = this.#decisions.findings(split).filter(({ replica }) => !explained.has(replica));
+    return { broken, open: broken.length > 0 ? [] : open };
   }
 
   get forgotten(): Forgotten[] {

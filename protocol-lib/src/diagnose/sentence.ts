@@ -13,6 +13,8 @@ export function sentenceOf(
     return `${replica} is connected to ${against} and does not get on from v${version}`;
   if (finding.class === 'pending-stuck')
     return `${replica} waits for an answer of ${against} since v${version}, and none comes`;
+  if (finding.class === 'split-decision' && differences.length === 0)
+    return `${replica} broke a rule by which v${version} is decided only once`;
   const head =
     replica === against
       ? `${replica} went wrong at v${version}`

@@ -87,6 +87,8 @@ function firstDivergence(findings: readonly Finding[]): VerifiedDivergence | und
   for (const finding of findings) {
     const { class: found, replica, against, version, value, detected, repaired } = finding;
     if (found === 'not-progressing' || found === 'pending-stuck') continue;
+    // A rule that was broken without harm is no divergence.
+    if (found === 'split-decision' && finding.differences.length === 0) continue;
     return {
       ...{ sentence: sentenceOf(finding), replica, against, version },
       ...(value ? { key: value.key } : {}),

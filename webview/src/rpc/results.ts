@@ -300,6 +300,7 @@ const findingClass: Schema<FindingClass> = literal(
   'build-skew',
   'codec-fault',
   'conflict-resolved-differently',
+  'split-decision',
   'unknown',
   'not-progressing',
   'pending-stuck',

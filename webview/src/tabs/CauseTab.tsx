@@ -34,6 +34,7 @@ const CLASS_WORDS: Readonly<Record<FindingClass, string>> = {
   'build-skew': 'two builds have different rules or defaults',
   'codec-fault': 'a frame was encoded or read wrongly',
   'conflict-resolved-differently': 'a conflict was resolved in two ways',
+  'split-decision': 'a group decided one version twice, or nearly',
   'not-progressing': 'connected, and does not get on',
   'pending-stuck': 'a mutation is never answered',
   unknown: 'the capture does not show why',
