@@ -22,6 +22,19 @@ test('everything at once', () => {
   expect(parseCommandLine(['-h'])).toEqual({ help: true });
 });
 
+test('what the flight recorder redacts', () => {
+  const options = (...args: string[]) => {
+    const read = parseCommandLine(['--flight-recorder', 'x', ...args]);
+    return read.help ? undefined : read.options.flightRecorder;
+  };
+  expect(options()).toEqual({ folder: 'x', redaction: { paths: [], patterns: [] } });
+  expect(options('--redact-path', 'a/*.b', '--redact-pattern', 'c+')).toEqual({
+    folder: 'x',
+    redaction: { paths: ['a/*.b'], patterns: ['c+'] },
+  });
+  expect(options('--unredacted')).toEqual({ folder: 'x', redaction: false });
+});
+
 test.each([
   [['--scenario', 'chess'], 'there is adventure'],
   [['--scenario', 'constructor'], 'there is adventure'],
@@ -34,6 +47,10 @@ test.each([
   [['--seconds', '0'], '--seconds 0'],
   [['--fault', 'rain'], 'Allowed: corrupt:REPLICA@TIME'],
   [['--token', 'short'], 'at least 16'],
+  [['--unredacted'], 'go with --flight-recorder'],
+  [['--flight-recorder', 'x', '--unredacted', '--redact-path', 'a/*.b'], '--unredacted redacts nothing'],
+  [['--flight-recorder', 'x', '--redact-path', 'email'], '--redact-path'],
+  [['--flight-recorder', 'x', '--redact-pattern', '('], 'no regular expression'],
   [['--teleport'], '--teleport'],
   [['surplus'], 'surplus'],
 ])('%j is refused, saying what is allowed', (args, message) => {

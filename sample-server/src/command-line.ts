@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util';
 import { isSyncError, SyncError } from '@syncscope/protocol/errors';
+import { checkRules } from '@syncscope/protocol/exchange';
+import type { FlightRecorderSettings } from '@syncscope/protocol/node';
 import { BUS_SYNTAX } from './bus/index.ts';
 import { FAULT_SYNTAX, parseFaults } from './faults/specs.ts';
 import { SCENARIO_NAMES } from './scenarios/index.ts';
@@ -23,7 +25,9 @@ export const USAGE = `Usage: npm run -s server -- [options]
   --durable         refuse to start unless what is acknowledged survives a crash of the machine
   --wait N          seconds to wait for a bus that is down (default 0)
   --no-verify-reducer     do not run each event twice to refuse what would not come out the same again
-  --flight-recorder DIR   keeps the last 30 seconds in memory, and saves them there when a client differs
+  --flight-recorder DIR   keeps the last 30 seconds in memory, and saves them there, redacted, when a client differs
+  --redact-path KEY.FIELD, --redact-pattern REGEXP   what is secret in them beside what is called so; repeatable
+  --unredacted      the flight recorder saves secrets, too
   --seconds N       end after so long
   --host H          where clients may connect (default 127.0.0.1); any other needs --token
   --token T         what clients must show, 16 characters or more (default: a new one)
@@ -73,7 +77,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     host,
     token,
     assets,
-    flightRecorder: values['flight-recorder'] === undefined ? undefined : { folder: values['flight-recorder'] },
+    flightRecorder: flightRecorder(values),
     verifyReducer: values['no-verify-reducer'] ? false : undefined,
     faults: values.fault?.flatMap((text) => asUsage('--fault', () => parseFaults(text))),
   };
@@ -105,6 +109,9 @@ function parse(args: readonly string[]) {
         token: { type: 'string' },
         assets: { type: 'string' },
         'flight-recorder': { type: 'string' },
+        'redact-path': { type: 'string', multiple: true },
+        'redact-pattern': { type: 'string', multiple: true },
+        unredacted: { type: 'boolean' },
         'no-verify-reducer': { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -112,6 +119,19 @@ function parse(args: readonly string[]) {
   } catch (error) {
     throw usage(error instanceof Error ? error.message : String(error));
   }
+}
+
+function flightRecorder(values: ReturnType<typeof parse>): FlightRecorderSettings | undefined {
+  const { 'flight-recorder': folder, 'redact-path': paths = [], 'redact-pattern': patterns = [], unredacted } = values;
+  const hasRules = paths.length + patterns.length > 0;
+  if (folder === undefined) {
+    if (hasRules || unredacted)
+      throw usage('--redact-path, --redact-pattern and --unredacted go with --flight-recorder');
+    return undefined;
+  }
+  if (hasRules && unredacted) throw usage('--unredacted redacts nothing: leave it out, or the rules of what to redact');
+  asUsage('--redact-path or --redact-pattern', () => checkRules({ paths, patterns }));
+  return { folder, redaction: unredacted ? false : { paths, patterns } };
 }
 
 function viewName(text: string | undefined): 'all' | 'room' | undefined {

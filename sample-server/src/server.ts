@@ -14,7 +14,7 @@ import { milliseconds, type Random, randomOf } from '@syncscope/protocol/ports';
 import { JournaledClient, JournaledManager, LiveJournal } from '@syncscope/protocol/replay';
 import { reconcileOverHttp } from '@syncscope/protocol/sse';
 import { type ReplicaId, replicaId, type Value } from '@syncscope/protocol/state';
-import type { SyncManager, SyncManagerOptions } from '@syncscope/protocol/sync';
+import { type SyncManager, type SyncManagerOptions, secretFields } from '@syncscope/protocol/sync';
 import { type Tap, TRACE_VERSION, type TraceHeader, TraceHub } from '@syncscope/protocol/trace';
 import { Bot } from './bot.ts';
 import { DeviceBot } from './device-bot.ts';
@@ -420,6 +420,7 @@ class World {
       startedAt: this.#startedAt,
       authority: AUTHORITY,
       build: 'syncscope 0.1.0',
+      ...secretFields(this.#scenario.definition),
     };
   }
 

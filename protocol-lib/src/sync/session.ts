@@ -1,5 +1,6 @@
 import type { DomainEvent, Reducer, StateView } from '../events/index.ts';
 import type { Random } from '../ports/index.ts';
+import { type Schema, secretPaths } from '../schema/index.ts';
 import type { RecordKey, ReplicaId, SyncRecord, Value } from '../state/index.ts';
 
 export type { DomainEvent, Reducer, StateView } from '../events/index.ts';
@@ -47,8 +48,23 @@ export interface SessionDefinition {
   readonly reduce: Reducer;
   /** A field stands in one group of its collection at most. */
   readonly groups?: readonly FieldGroup[];
+  /**
+   * What records hold, by their collection, such as `player`. It says which fields are secret (`secret` of the schemas), so that no recording tells them
+   * ({@link secretFields}); the reducer is not held to it.
+   */
+  readonly recordSchemas?: Readonly<Record<string, Schema<unknown>>>;
   /** Where absent, every client sees everything. With it, names are written out in frames, since a shared table would tell them to all. */
   readonly view?: ViewFunction;
   /** The rules by which clients predict, where they know less: for a session that is run again. Who makes a client gives it its rules. */
   readonly asPlayed?: SessionDefinition;
+}
+
+/** The fields that a session marks as secret, for the header of its trace; nothing where there are none. */
+export function secretFields({
+  recordSchemas = {},
+}: {
+  readonly recordSchemas?: SessionDefinition['recordSchemas'] | undefined;
+}): { readonly secrets?: string[] } {
+  const secrets = secretPaths(recordSchemas);
+  return secrets.length > 0 ? { secrets } : {};
 }

@@ -1,6 +1,6 @@
 import type { Clock, Random } from '@syncscope/protocol/ports';
 import type { Change, ReplicaId, Value } from '@syncscope/protocol/state';
-import type { StateView } from '@syncscope/protocol/sync';
+import type { SessionDefinition, StateView } from '@syncscope/protocol/sync';
 import type { Tap } from '@syncscope/protocol/trace';
 import type { PeerStorage } from './storage.ts';
 
@@ -65,4 +65,6 @@ export interface PeerScenario {
   newsOf(frame: Uint8Array): string | undefined;
   /** A value worth corrupting, where none is named: this field of the keys that begin so. */
   readonly shown: { readonly prefix: string; readonly field: string };
+  /** As of a `SessionDefinition`: fields marked as secret in them are left out of recordings. */
+  readonly recordSchemas?: SessionDefinition['recordSchemas'];
 }

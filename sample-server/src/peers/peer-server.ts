@@ -5,6 +5,7 @@ import { type FlightRecorderSettings, type Inspectable, inspectable, monotonicCl
 import { milliseconds, randomOf } from '@syncscope/protocol/ports';
 import { InputJournal } from '@syncscope/protocol/replay';
 import { replicaId } from '@syncscope/protocol/state';
+import { secretFields } from '@syncscope/protocol/sync';
 import { TRACE_VERSION, TraceHub } from '@syncscope/protocol/trace';
 import type { PlannedFault } from '../faults/specs.ts';
 import type { PeerScenario } from './peer-scenario.ts';
@@ -69,6 +70,7 @@ export async function startPeers(options: PeerServerOptions): Promise<RunningPee
         startedAt: Date.now(),
         authority: null,
         build: 'syncscope 0.1.0',
+        ...secretFields(scenario),
       },
       describe: () => world.describe(),
       targets: () => world.targets,

@@ -130,10 +130,13 @@ export class SecretTexts {
   readonly #suspicious: RegExp;
   readonly #nameInBytes: RegExp;
   readonly #pattern: RE2JS;
+  /** Whether a field that is called like a count is marked. */
+  readonly #isCountSecret: boolean;
   readonly #kinds: readonly SecretKind[];
 
   /** `marked`: names of fields that are secret beside those that are called so. */
   constructor(marked: readonly string[] = []) {
+    this.#isCountSecret = marked.some((name) => COUNT_NAME.test(name));
     const names = [...new Set(marked)].map((name) => name.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'));
     const more = names.map((name) => `|${name}`).join('');
     this.#suspicious = new RegExp(SUSPICIOUS + more, 'iu');
@@ -168,7 +171,7 @@ export class SecretTexts {
     const found: SecretText[] = [];
     const matcher = this.#pattern.matcher(text);
     while (matcher.find()) {
-      if (COUNT_TEXT.test(text.slice(matcher.start(), matcher.end()))) continue;
+      if (!this.#isCountSecret && COUNT_TEXT.test(text.slice(matcher.start(), matcher.end()))) continue;
       const group = this.#kinds.findIndex((_, at) => matcher.start(at + 1) >= 0);
       const [from, to] = [matcher.start(group + 1), matcher.end(group + 1)];
       const secret = text.slice(from, to);

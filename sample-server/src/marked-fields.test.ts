@@ -1,0 +1,62 @@
+import { memorySink, memorySource, openCapture } from '@syncscope/protocol/capture';
+import { verifyCapture } from '@syncscope/protocol/diagnose';
+import { CaptureMaker, redactCapture, redactedHeader } from '@syncscope/protocol/exchange';
+import { attach, recordSession } from '@syncscope/protocol/node';
+import { object, secret, uint } from '@syncscope/protocol/schema';
+import type { TraceRecord } from '@syncscope/protocol/trace';
+import { afterEach, expect, test } from 'vitest';
+import { startPeers } from './peers/peer-server.ts';
+import { craps } from './scenarios/craps.ts';
+import { type Cleanups, temporaryFolder, Watcher } from './testing.ts';
+
+const cleanups: Cleanups = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+/** Of a table on which nobody may see how much the players have. */
+const scenario = { ...craps, recordSchemas: { account: object({ tokens: secret(uint) }) } };
+
+function tokensIn(records: readonly TraceRecord[]): unknown[] {
+  return records.flatMap(({ body }) => {
+    if (body.kind === 'snapshot')
+      return body.records.flatMap(({ key, record }) => (key.startsWith('account/') ? [record.tokens] : []));
+    if (body.kind !== 'commit' && body.kind !== 'apply') return [];
+    return body.changes.flatMap((change) => {
+      const fields = change.op === 'put' ? change.record : change.op === 'patch' ? change.fields : {};
+      return change.key.startsWith('account/') && 'tokens' in fields ? [fields.tokens] : [];
+    });
+  });
+}
+
+test('a field that a session marks is in no recording of it, without any rule, nor in what is redacted later', async () => {
+  const running = await startPeers({ scenario, seed: 7, sessionsFolder: await temporaryFolder(cleanups) });
+  cleanups.unshift(() => running.close());
+  const watcher = await Watcher.of(running);
+  const [sink, open] = [memorySink(), memorySink()];
+  const recordings = [
+    recordSession(await attach(running.inspect), sink),
+    recordSession(await attach(running.inspect), open, { redaction: false }),
+  ];
+  await watcher.find(({ body }) => body.kind === 'commit' && body.version >= 8);
+  for (const recording of recordings) await recording.stop();
+  const read = async (bytes: Uint8Array) => {
+    const capture = await openCapture(memorySource(bytes));
+    const records: TraceRecord[] = [];
+    for await (const { record } of capture.trace()) records.push(record);
+    return { capture, records, header: (await capture.info()).header };
+  };
+  const [shown, told] = [await read(sink.bytes()), await read(open.bytes())];
+  expect(tokensIn(told.records).every((one) => typeof one === 'number')).toBe(true);
+  expect(tokensIn(shown.records).length).toBeGreaterThan(10);
+  expect(tokensIn(shown.records).every((one) => /^redacted-[0-9a-f]{12}$/.test(String(one)))).toBe(true);
+  expect(await verifyCapture(shown.capture)).not.toMatchObject({ status: 'diverged' });
+  for (const { header } of [shown, told]) expect(header.secrets).toEqual(['account/*.tokens']);
+  const later = memorySink();
+  const rules = { pseudonym: () => 'redacted-000000000000' };
+  const maker = new CaptureMaker(later, redactedHeader(told.header, rules));
+  await redactCapture(told.capture, maker, rules);
+  await maker.end();
+  const { records } = await read(later.bytes());
+  expect(new Set(tokensIn(records))).toEqual(new Set(['redacted-000000000000']));
+});
