@@ -109,8 +109,8 @@ export const CORPUS_BUGS = {
     what: 'a client receives states and takes none in',
     edits: ['FullSync', 'Delta'].map((what) => ({
       file: client,
-      find: `        this.#on${what}(message, seq, now);`,
-      put: `        if (!globalThis.corpus.strikes(this.replica)) this.#on${what}(message, seq, now);`,
+      find: `        this.#state.on${what}(message, seq, now);`,
+      put: `        if (!globalThis.corpus.strikes(this.replica)) this.#state.on${what}(message, seq, now);`,
     })),
   },
   skewedAge: {

@@ -20,6 +20,7 @@ export interface PlantedBug {
 const client = 'sync/client.ts';
 const own = 'sync/own-mutations.ts';
 const committed = 'sync/committed.ts';
+const committedState = 'sync/committed-state.ts';
 const incoming = 'sync/incoming.ts';
 const pending = 'sync/pending.ts';
 const synchronizer = 'sync/delta-synchronizer.ts';
@@ -59,8 +60,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: client,
-        find: 'this.#commit(committed, whole.rejected, cause, now);',
-        put: 'this.#pending.remove(() => true, now); this.#commit(committed, whole.rejected, cause, now);',
+        find: 'this.#state.onFullSync(message, seq, now);',
+        put: 'this.#pending.remove(() => true, now); this.#state.onFullSync(message, seq, now);',
       },
     ],
   },
@@ -73,7 +74,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'stale-snapshot',
     what: 'late frames count, and so does a full sync of an older version',
     edits: [
-      { file: client, find: 'full.version < this.version', put: 'false' },
+      { file: committedState, find: 'full.version < version', put: 'false' },
       {
         file: 'sync/client-connection.ts',
         find: 'message.sequence <= this.#lastSequence',
@@ -196,7 +197,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       {
         file: client,
         find: 'this.#pending.add(pending, decision.accepted ? decision.root : this.#pending.root);',
-        put: 'this.#pending.add(pending, decision.accepted ? decision.root : this.#pending.root); this.#committed = { ...this.#committed, root: this.optimistic };',
+        put: 'this.#pending.add(pending, decision.accepted ? decision.root : this.#pending.root); this.#state.corrupt(changes);',
       },
     ],
   },
@@ -243,7 +244,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: client,
-        find: 'this.#counter = Math.max(this.#counter, committed.vector.get(this.replica));',
+        find: 'this.#counter = Math.max(this.#counter, vector.get(this.replica));',
         put: '',
       },
     ],

@@ -1,5 +1,5 @@
-import { VersionVector } from '../clock/index.ts';
-import { isSyncError, SyncError, unreachable } from '../errors/index.ts';
+import type { VersionVector } from '../clock/index.ts';
+import { isSyncError, SyncError } from '../errors/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
 import {
   FEATURES,
@@ -13,7 +13,7 @@ import {
 } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
-import { type Change, type ReplicaId, replicaId, type StateHash, type Value, type Version } from '../state/index.ts';
+import { type Change, type ReplicaId, replicaId, type Value, type Version } from '../state/index.ts';
 import { closedTap } from '../trace/index.ts';
 import { Acknowledging } from './acknowledging.ts';
 import { ClientConnection, type ClientPhase, type ReceivedFrame } from './client-connection.ts';
@@ -22,7 +22,8 @@ import { healthBody } from './client-health.ts';
 import type { ClientStateOptions, PredictResult } from './client-options.ts';
 import { ClientRepair } from './client-repair.ts';
 import { ClientTrace } from './client-trace.ts';
-import { afterDelta, type Committed, fromFullSync, NOTHING, standing } from './committed.ts';
+import { type Committed, NOTHING, standing } from './committed.ts';
+import { CommittedState } from './committed-state.ts';
 import { decide, isSendable } from './decide.ts';
 import { withWholeGroups } from './field-groups.ts';
 import type { SyncHealth } from './health.ts';
@@ -32,7 +33,6 @@ import { type PendingMutation, PendingMutations } from './pending.ts';
 import type { OwnReceipt } from './receipts.ts';
 import type { SessionDefinition } from './session.ts';
 import { MAX_PENDING } from './settings.ts';
-import { SnapshotAssembly } from './snapshot-parts.ts';
 import type { ClientStanding } from './standing.ts';
 import { SyncRequest } from './sync-request.ts';
 
@@ -63,18 +63,12 @@ export class ClientState {
   readonly #pending: PendingMutations;
   readonly #own: OwnMutations;
   readonly #repair: ClientRepair;
-  #committed: Committed = NOTHING;
+  readonly #state: CommittedState;
   /** The highest counter that this client has given to a mutation. */
   #counter = 0;
   /** Whether this connection has brought the state up to the authority's, or will: only then may commands follow. */
   #isSynced = false;
-  /** Which life of the session the committed state is of, and which the authority has said that this is. */
-  #incarnation = 0;
-  #authorityIncarnation = 0;
-  /** Whether the authority has said that it starts anew, so that an older version may replace ours. */
-  #mayReset = false;
   readonly #request = new SyncRequest();
-  readonly #assembly = new SnapshotAssembly();
   readonly #acknowledging = new Acknowledging();
   #nextHeartbeat = 0;
   readonly #health: OwnHealth;
@@ -92,9 +86,9 @@ export class ClientState {
     this.#role = options.role ?? 'client';
     this.#connection = new ClientConnection(options.replica, options.authority ?? replicaId('server'), this.#trace);
     this.#health = new OwnHealth(options.health);
-    this.#committed = resume ? committedOf(resume) : (options.kept?.committed ?? NOTHING);
     this.#counter = options.kept?.counter ?? 0;
-    this.#pending = new PendingMutations(this.#definition, options.replica, this.#committed.root);
+    const committed = resume ? committedOf(resume) : (options.kept?.committed ?? NOTHING);
+    this.#pending = new PendingMutations(this.#definition, options.replica, committed.root);
     const parts = {
       replica: options.replica,
       trace: this.#trace,
@@ -117,7 +111,17 @@ export class ClientState {
       request: this.#request,
       health: this.#health,
       authority: () => this.#connection.authority,
-      commit: (committed, rejected, cause, now) => this.#commit(committed, rejected, cause, now),
+      commit: (next, rejected, cause, now) => this.#state.commit(next, rejected, cause, now),
+      refused: (error, cause) => this.#refused(error, undefined, cause),
+    });
+    this.#state = new CommittedState(committed, {
+      ...parts,
+      request: this.#request,
+      health: this.#health,
+      repair: this.#repair,
+      acknowledging: this.#acknowledging,
+      authority: () => this.#connection.authority,
+      onCommitted: (next, rejected, cause, now) => this.#onCommitted(next, rejected, cause, now),
       refused: (error, cause) => this.#refused(error, undefined, cause),
     });
     if (resume) this.#resume(resume.standing);
@@ -128,7 +132,7 @@ export class ClientState {
    * now: while it descends, or waits for the rest of a snapshot.
    */
   get standing(): ClientStanding | undefined {
-    if (this.#repair.isDescending || this.#assembly.isOpen) return undefined;
+    if (this.#repair.isDescending || this.#state.isAssembling) return undefined;
     const { version, progress } = this.#committed;
     return {
       session: this.session,
@@ -136,8 +140,8 @@ export class ClientState {
       protocols: this.#protocols,
       role: this.#role,
       connection: this.#connection.standing,
-      ...{ version, progress, counter: this.#counter, isSynced: this.#isSynced, mayReset: this.#mayReset },
-      ...{ incarnation: this.#incarnation, authorityIncarnation: this.#authorityIncarnation },
+      ...{ version, progress, counter: this.#counter, isSynced: this.#isSynced },
+      ...this.#state.standing,
       request: this.#request.standing,
       acknowledging: this.#acknowledging.standing,
       mismatch: this.#repair.mismatch ?? null,
@@ -151,15 +155,17 @@ export class ClientState {
     this.#connection.resume(standing.connection);
     this.#counter = standing.counter;
     this.#isSynced = standing.isSynced;
-    this.#mayReset = standing.mayReset;
-    this.#incarnation = standing.incarnation;
-    this.#authorityIncarnation = standing.authorityIncarnation;
+    this.#state.resume(standing);
     this.#request.resume(standing.request);
     this.#acknowledging.resume(standing.acknowledging);
     this.#repair.resume(standing.mismatch ?? undefined);
     this.#nextHeartbeat = standing.nextHeartbeat;
     this.#health.resume(standing.health);
     this.#pending.resume(standing.pending);
+  }
+
+  get #committed(): Committed {
+    return this.#state.value;
   }
 
   get phase(): ClientPhase {
@@ -204,7 +210,7 @@ export class ClientState {
       this.phase === 'live' &&
       this.#isSynced &&
       !this.#request.isOpen &&
-      !this.#assembly.isOpen &&
+      !this.#state.isAssembling &&
       !this.#repair.isDescending &&
       this.#pending.list.length === 0
     );
@@ -226,9 +232,8 @@ export class ClientState {
     this.#connection.open(now);
     this.#health.opened(now);
     this.#isSynced = false;
-    this.#mayReset = this.version === 0;
     this.#request.end();
-    this.#assembly.drop();
+    this.#state.opened();
     this.#repair.drop();
     this.#trace.replica(this.#role);
     this.#send(
@@ -242,7 +247,7 @@ export class ClientState {
         features: [...this.#features],
         next: this.#pending.list[0]?.mutation.counter ?? this.#counter + 1,
         role: this.#role,
-        ...(this.version > 0 ? { resume: { ...standing(this.#committed), incarnation: this.#incarnation } } : {}),
+        ...(this.version > 0 ? { resume: { ...standing(this.#committed), incarnation: this.#state.incarnation } } : {}),
       },
       [],
     );
@@ -310,7 +315,7 @@ export class ClientState {
     if (!this.#connection.end(reason)) return;
     this.#isSynced = false;
     this.#request.end();
-    this.#assembly.drop();
+    this.#state.closed();
     this.#repair.drop();
   }
 
@@ -328,7 +333,7 @@ export class ClientState {
 
   /** For tests and the `corrupt` fault: changes the committed state behind the protocol's back. */
   corruptCommitted(changes: readonly Change[]): void {
-    this.#committed = { ...this.#committed, root: this.committed.apply(changes) };
+    this.#state.corrupt(changes);
     this.#pending.rebase(this.committed);
   }
 
@@ -373,10 +378,10 @@ export class ClientState {
     this.#health.heard(message);
     switch (message.type) {
       case 'FULL_SYNC':
-        this.#onFullSync(message, seq, now);
+        this.#state.onFullSync(message, seq, now);
         return;
       case 'DELTA_SYNC':
-        this.#onDelta(message, seq, now);
+        this.#state.onDelta(message, seq, now);
         return;
       case 'REJECT':
         this.#own.onReject(message, seq, now);
@@ -413,131 +418,20 @@ export class ClientState {
       return;
     }
     this.#connection.welcome(welcome.authority);
-    this.#mayReset = !welcome.resumed;
-    this.#authorityIncarnation = welcome.incarnation;
     this.#acknowledging.opened(welcome.acknowledge);
     this.#nextHeartbeat = now + HEARTBEAT_INTERVAL;
     // The state comes unasked; should it be lost, this asks for it.
     this.#request.begin('silence', now);
-    // Before the first state there is nothing that could be of another life.
-    const isRestart = this.version > 0 && welcome.incarnation !== this.#incarnation;
-    if (isRestart) this.#forgetSettlements(seq);
+    const isRestart = this.#state.welcomed(welcome, seq);
     this.#events.push({ type: 'welcomed', resumed: welcome.resumed, isRestart });
   }
 
-  // — committed state —
-
-  /**
-   * What another life of the session settled, and how much that was, says nothing of this one, which may have come to the same state by other
-   * mutations: all that it has settled has to be told anew.
-   */
-  #forgetSettlements(cause: number): void {
-    this.#committed = { ...this.#committed, progress: 0, vector: VersionVector.empty };
-    this.#trace.vector(this.vector, [cause]);
-  }
-
-  #onFullSync(full: MessageOf<'FULL_SYNC'>, seq: number, now: number): void {
-    if (!this.#mayReset && !this.#request.isOpen && full.version < this.version) {
-      this.#trace.log('debug', `full sync of ${full.version} passed over: already at ${this.version}`, [seq]);
-      return;
-    }
-    let committed: Committed;
-    let whole: MessageOf<'FULL_SYNC'> | undefined;
-    try {
-      whole = this.#assembly.take(full);
-      if (whole === undefined) {
-        this.#request.answering(now);
-        return;
-      }
-      committed = fromFullSync(whole);
-    } catch (error) {
-      if (!isSyncError(error)) throw error;
-      this.#refused(error, undefined, [seq]);
-      this.#repair.ask('merkle', [seq], now);
-      return;
-    }
-    const { mismatch } = this.#repair;
-    if (mismatch !== undefined && this.version === full.version) {
-      this.#trace.replaced(this.#connection.authority, full.version, this.committed, committed.root, [seq, mismatch]);
-    }
-    this.#repair.drop();
-    this.#mayReset = false;
-    const cause = this.#trace.snapshot('full-sync', committed, [seq]);
-    this.#commit(committed, whole.rejected, cause, now);
-    this.#repair.done('snapshot', cause, 0);
-    this.#acknowledge(cause, now);
-  }
-
-  #onDelta(delta: MessageOf<'DELTA_SYNC'>, seq: number, now: number): void {
-    const { from, to } = delta;
-    if (this.#repair.isDescending) {
-      this.#trace.log('debug', `delta ${from}→${to} passed over during a repair`, [seq]);
-      return;
-    }
-    const outcome = afterDelta(this.#committed, delta);
-    switch (outcome.fit) {
-      case 'whole': {
-        const { committed } = outcome;
-        const cause = this.#trace.apply(from, to, delta.changes, committed.root.hash, seq);
-        if (committed.vector !== this.vector) this.#trace.vector(committed.vector, [cause]);
-        this.#commit(committed, delta.rejected, cause, now);
-        this.#repair.done('delta', cause, 0);
-        if (this.#acknowledging.applied(cause, now)) this.#acknowledge(cause, now);
-        return;
-      }
-      case 'stale':
-        this.#trace.log('debug', `delta ${from}→${to} passed over: already at ${this.version}`, [seq]);
-        // The authority seems not to know.
-        this.#acknowledge(seq, now);
-        return;
-      case 'settlements':
-        // How some mutations ended went with a frame that was lost; the state lacks nothing.
-        this.#trace.log('warn', `delta ${from}→${to} begins at ${delta.since} settled mutations: some are missing`, [
-          seq,
-        ]);
-        this.#repair.ask('base', [seq], now);
-        return;
-      case 'base':
-        if (this.#request.isOpen) {
-          this.#trace.log('debug', `delta ${from}→${to} does not fit ${this.version}; asked already`, [seq]);
-          return;
-        }
-        this.#onMismatch('base', delta, undefined, seq, now);
-        return;
-      case 'record':
-        this.#onMismatch('record', delta, undefined, seq, now);
-        return;
-      case 'root':
-        this.#onMismatch('root', delta, outcome.got, seq, now);
-        return;
-      default:
-        unreachable(outcome);
-    }
-  }
-
-  /** Nothing was applied. Asks the authority, which finds out whether the delta was wrong or what is here. */
-  #onMismatch(
-    reason: 'base' | 'record' | 'root',
-    delta: MessageOf<'DELTA_SYNC'>,
-    got: StateHash | undefined,
-    seq: number,
-    now: number,
-  ): void {
-    const { from, to } = delta;
-    const body = { reason, from, to, expected: delta.root, ...(got === undefined ? {} : { got }) };
-    this.#repair.ask(reason, [this.#repair.found(body, seq)], now);
-  }
-
-  /** Swaps in a new committed state, settles what it covers and runs the rest again on top. */
-  #commit(committed: Committed, rejected: readonly Rejection[], cause: number, now: number): void {
-    this.#committed = committed;
-    this.#incarnation = this.#authorityIncarnation;
-    this.#counter = Math.max(this.#counter, committed.vector.get(this.replica));
-    this.#request.end();
-    this.#health.verified(this.version, now);
+  /** There is a new committed state: settles what it covers and runs the rest again on top. */
+  #onCommitted({ version, root, vector }: Committed, rejected: readonly Rejection[], cause: number, now: number): void {
+    this.#counter = Math.max(this.#counter, vector.get(this.replica));
     this.#own.settle(rejected, cause, now);
     this.#own.rebase(cause);
-    this.#events.push({ type: 'committed', version: committed.version, root: committed.root.hash });
+    this.#events.push({ type: 'committed', version, root: root.hash });
     if (this.#isSynced) return;
     this.#isSynced = true;
     this.#own.resend(now);
