@@ -161,3 +161,21 @@ it('says in words that a session is gone', async () => {
   expect(await inspector.rows.count()).toBeGreaterThan(0);
   await close();
 });
+
+it('asks before a page is left whose capture was looked at and not saved', async () => {
+  const { page, problems, close } = await openPage(browser);
+  const inspector = new Inspector(page);
+  await inspector.open(server.pageUrl);
+  await inspector.button(/^To the start/).click();
+  await inspector.panel.getByText(/^record [\d,]+ · /).waitFor();
+  await page.close({ runBeforeUnload: true });
+  await expect.poll(() => problems).toEqual([expect.stringMatching(/^dialog: /)]);
+  const download = page.waitForEvent('download');
+  await inspector.button('Save').click();
+  await (await download).path();
+  const closed = page.waitForEvent('close');
+  await page.close({ runBeforeUnload: true });
+  await closed;
+  expect(problems).toHaveLength(1);
+  await close();
+});

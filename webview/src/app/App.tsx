@@ -10,6 +10,7 @@ import type { InspectorHost } from './host.ts';
 import { HostContext } from './host-context.ts';
 import { KeyHelp } from './KeyHelp.tsx';
 import { isOwnKey, pressKey } from './keys.ts';
+import { askBeforeLoss } from './loss.ts';
 import { Notice, Notices } from './Notices.tsx';
 import { everyFrame, runPlayback } from './player.ts';
 import { RemoteContext } from './query.ts';
@@ -28,6 +29,7 @@ export function App({ host }: { readonly host: InspectorHost }) {
     document.addEventListener('keydown', handle);
     return () => document.removeEventListener('keydown', handle);
   }, [host]);
+  useEffect(() => (host.name === 'browser' ? askBeforeLoss() : undefined), [host]);
   return (
     <HostContext value={host}>
       <RemoteContext value={host.remote}>

@@ -1,4 +1,5 @@
 import type { Verdict } from '@syncscope/protocol/capture';
+import type { RemoteQuery } from '../rpc/index.ts';
 import { plural } from '../text/format.ts';
 import { visible } from '../text/visible.ts';
 import { Button } from '../ui/controls.tsx';
@@ -8,7 +9,7 @@ import { FAULTS } from './faults.ts';
 import { useHost } from './host-context.ts';
 import { Player } from './Player.tsx';
 import { useQuery, useRemote } from './query.ts';
-import { notify, useApp, useView } from './store.ts';
+import { getState, notify, update, useApp, useView } from './store.ts';
 import { goToVerdict } from './transport.ts';
 
 /** Runs something that the host was asked for; its refusal is shown. */
@@ -77,6 +78,14 @@ function VerdictLine() {
   );
 }
 
+async function save(remote: RemoteQuery): Promise<void> {
+  const { records } = getState();
+  await remote.command({ command: 'save' });
+  update((draft) => {
+    draft.saved = records;
+  });
+}
+
 function SessionButtons() {
   const host = useHost();
   const session = useApp((state) => state.session);
@@ -116,7 +125,7 @@ function SessionButtons() {
         <Button
           label="Save"
           title="Keep what was captured as a .mcap file"
-          onPress={() => void ask(() => host.remote.command({ command: 'save' }))}
+          onPress={() => void ask(() => save(host.remote))}
         />
       )}
       <Button label="Open" title="Open a capture file" onPress={() => void ask(() => host.open())} />

@@ -85,6 +85,7 @@ async function takeSession(host: InspectorHost, session: SessionState, saved: Vi
     }
     if (isNew) {
       draft.isReady = false;
+      draft.saved = 0;
       draft.epoch++;
     }
   });

@@ -60,6 +60,8 @@ export interface AppState {
   /** Records in the capture and the time they span. Grows while live. */
   readonly records: number;
   readonly range: TimeRange;
+  /** How many of them were saved, the first ones, since the session was attached to. */
+  readonly saved: number;
   /** Counts captures opened: part of every query's key, so that nothing of the one before is shown. */
   readonly epoch: number;
   /** Set once the capture's `info` is known and the view was restored or set up for it. */
@@ -105,6 +107,7 @@ const initialState: AppState = {
   session: emptySession,
   records: 0,
   range: { from: 0, to: 0 },
+  saved: 0,
   epoch: 0,
   isReady: false,
   playing: false,

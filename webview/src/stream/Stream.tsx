@@ -4,7 +4,7 @@ import type { CaptureQuery, Row } from '@syncscope/protocol/capture';
 import { type CSSProperties, type KeyboardEvent, useEffect, useRef, useState } from 'react';
 import { useQuery } from '../app/query.ts';
 import { follow, goTo, setFilter, update, useApp, useView } from '../app/store.ts';
-import { formatCount } from '../text/format.ts';
+import { formatCount, formatTime } from '../text/format.ts';
 import { Button } from '../ui/controls.tsx';
 import { clampTop, nudge, reveal, rowsInView, rowsToDraw, type Viewport } from '../ui/scroll.ts';
 import { Empty, FaultView, Waiting } from '../ui/states.tsx';
@@ -20,6 +20,7 @@ export function Stream() {
   const playhead = useView((view) => view.playhead);
   const following = useView((view) => view.following);
   const records = useApp((state) => state.records);
+  const last = useApp((state) => state.range.to);
   const epoch = useApp((state) => state.epoch);
   const isLive = useApp((state) => state.session.source === 'live' && state.session.state === 'open');
   const [top, setTop] = useState(0);
@@ -137,7 +138,12 @@ export function Stream() {
       aria-activedescendant={activeRow ? `row-${activeRow.position}` : undefined}
       tabIndex={0}
       onKeyDown={key}
-      style={{ '--digits': `${Math.max(4, String(records).length)}ch` } as CSSProperties}
+      style={
+        {
+          '--digits': `${Math.max(4, String(records).length)}ch`,
+          '--time': `${formatTime(last).length}ch`,
+        } as CSSProperties
+      }
     >
       <StreamHead />
       {searching && !page.error ? (

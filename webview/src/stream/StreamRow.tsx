@@ -47,6 +47,8 @@ export const StreamRow = memo(function StreamRow({ index, row, isSelected, isPla
       aria-rowindex={index + 2}
       aria-selected={isSelected}
       title={relation && RELATION_WORDS[relation]}
+      // While live the rows move on under the pointer: the press counts, and stops them.
+      onPointerDown={(event) => event.button === 0 && goTo(row.position)}
       onClick={() => goTo(row.position)}
     >
       <span role="gridcell" className="cell-seq">
