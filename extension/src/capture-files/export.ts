@@ -14,12 +14,12 @@ export async function exportFile(uri: vscode.Uri, target?: vscode.Uri): Promise<
 
 /** Writes a capture that is in memory to where the user chooses, or to `target`. */
 export async function exportBytes(
-  bytes: () => Uint8Array,
+  bytes: () => Promise<Uint8Array>,
   name: string,
   target?: vscode.Uri,
 ): Promise<vscode.Uri | undefined> {
   const chosen = target ?? (await askTarget(name));
-  if (chosen) await vscode.workspace.fs.writeFile(chosen, bytes());
+  if (chosen) await vscode.workspace.fs.writeFile(chosen, await bytes());
   return chosen;
 }
 

@@ -1,6 +1,7 @@
 import type { SessionState } from '@syncscope/inspector/rpc';
 import { type CaptureStatus, LiveCapture, type Marker } from '@syncscope/protocol/capture';
 import { SyncError } from '@syncscope/protocol/errors';
+import { unredactedHeader } from '@syncscope/protocol/exchange';
 import { type AttachConnection, attach } from '@syncscope/protocol/node';
 import type { FaultSpec } from '@syncscope/protocol/trace';
 import * as vscode from 'vscode';
@@ -38,7 +39,8 @@ export class LiveSession implements vscode.Disposable {
 
   private constructor(address: SessionAddress, connection: AttachConnection, log: vscode.LogOutputChannel) {
     this.#address = address;
-    this.capture = new LiveCapture(connection.header, {
+    // Nothing was taken out of what came over the wire.
+    this.capture = new LiveCapture(unredactedHeader(connection.header), {
       compression,
       schedule: (run) => setTimeout(run, GROW_EVERY_MS),
       pause: () => new Promise((resolve) => setImmediate(resolve)),

@@ -2,6 +2,7 @@ export { canonicalBytes, isCanonical } from './canonical.ts';
 export { checkMsgpack, MSGPACK_LIMITS, type MsgpackLimits } from './check.ts';
 export { fastHasher, type Hasher, type HashWords, hashBytes, hashText, wordsToHex } from './hash.ts';
 export * from './hex.ts';
+export { hmacSha256, sha256 } from './hmac.ts';
 export { packMsgpack, textAt, unpackMsgpack, ValueReader } from './msgpack.ts';
 export { hashPatch, hashRecord } from './record-hash.ts';
 export { CompactReader, CompactWriter } from './varint.ts';

@@ -15,6 +15,7 @@ import {
   exportShiViz,
   filterCapture,
   harStart,
+  headerOf,
   importedHeader,
   importHar,
   importShiViz,
@@ -71,7 +72,7 @@ export async function exportCapture(file: string, options: ExportOptions): Promi
   const { format, filter, output, unredacted } = options;
   const rules = redactionOf(options);
   await withCapture(file, async (capture) => {
-    const { header } = await capture.info();
+    const header = headerOf(await capture.info());
     if (!rules && !unredacted && !isRedacted(header)) {
       throw new SyncError(
         'EXPORT_UNREDACTED',
@@ -176,7 +177,7 @@ export async function filter(
 ): Promise<void> {
   await refuseInput(output, [file]);
   await withCapture(file, async (capture) => {
-    const { header } = await capture.info();
+    const header = headerOf(await capture.info());
     let left = 0;
     const records = await write(output, header, async (maker) => {
       ({ left } = await filterCapture(capture, expression, maker, { isStrict: strict === true }));
@@ -194,7 +195,7 @@ export async function filter(
 export async function recover(file: string, { output, json }: Output): Promise<number> {
   await refuseInput(output, [file]);
   return withCapture(file, async (capture) => {
-    const { header } = await capture.info();
+    const header = headerOf(await capture.info());
     let found: Awaited<ReturnType<typeof recoverCapture>> = { kept: 0, lost: [], why: [] };
     await write(output, header, async (maker) => {
       found = await recoverCapture(capture, maker);

@@ -4,6 +4,7 @@ import type { ByteSource } from '@syncscope/protocol/ports';
 import { replicaId } from '@syncscope/protocol/state';
 import { emptySession, type HostCommand, type SessionState, serveQuery, workerPort } from '../rpc/index.ts';
 import { type Attachment, attach } from './attach.ts';
+import { redactedSave } from './save.ts';
 import { type PageMessage, pageMessageSchema, splitPort, type WorkerMessage } from './side-channel.ts';
 import { blobSource, httpSource } from './sources.ts';
 
@@ -122,7 +123,7 @@ async function onCommand(command: HostCommand): Promise<void> {
       return;
     case 'save': {
       if (!live) throw new SyncError('NOT_LIVE', 'this capture is a file already', { origin: 'capture' });
-      const bytes = await live.capture.save();
+      const bytes = await redactedSave(live.capture, pause);
       const message: WorkerMessage = {
         worker: 'download',
         name: `${fileName(session.title)}.mcap`,

@@ -6,6 +6,7 @@ export { harStart, importHar } from './import-har.ts';
 export { importShiViz } from './import-shiviz.ts';
 export { CaptureMaker, importedHeader } from './made-capture.ts';
 export { type Merged, type MergePart, mergeCaptures, mergedHeader } from './merge.ts';
+export { hmacPseudonyms } from './pseudonyms.ts';
 export {
   headerOf,
   isRedacted,

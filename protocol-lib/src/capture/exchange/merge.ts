@@ -2,7 +2,7 @@ import { SyncError } from '../../errors/index.ts';
 import type { TraceHeader, TraceRecord } from '../../trace/index.ts';
 import type { OpenCapture } from '../engine.ts';
 import type { CaptureMaker } from './made-capture.ts';
-import { isRedacted, unredactedHeader } from './redact.ts';
+import { headerOf, isRedacted, unredactedHeader } from './redact.ts';
 
 /** A capture to be merged, with its name for errors. */
 export interface MergePart {
@@ -28,7 +28,7 @@ interface Head {
  */
 export async function mergedHeader(parts: readonly MergePart[]): Promise<TraceHeader> {
   const headers = await Promise.all(
-    parts.map(async ({ name, capture }) => ({ name, header: (await capture.info()).header })),
+    parts.map(async ({ name, capture }) => ({ name, header: headerOf(await capture.info()) })),
   );
   const [first, ...others] = headers;
   if (!first) throw new SyncError('MERGE_SESSION', 'there is nothing to merge', { origin: 'setting' });
@@ -43,7 +43,9 @@ export async function mergedHeader(parts: readonly MergePart[]): Promise<TraceHe
   const authority = headers.find(({ header }) => header.authority !== null)?.header.authority ?? null;
   // What holds one part that was not redacted is not to go out as if it were.
   const isClean = headers.every(({ header }) => isRedacted(header));
-  return { ...(isClean ? first.header : unredactedHeader(first.header)), authority };
+  const secrets = [...new Set(headers.flatMap(({ header }) => header.secrets ?? []))];
+  const marks = secrets.length > 0 ? { secrets } : {};
+  return { ...(isClean ? first.header : unredactedHeader(first.header)), authority, ...marks };
 }
 
 /**

@@ -59,7 +59,7 @@ export function withMarks(options: RedactOptions, { secrets = [] }: TraceHeader)
 /** The header of a redacted capture, by which it is known as one. @throws SyncError `REDACT_RULE` */
 export function redactedHeader(header: TraceHeader, options: RedactOptions): TraceHeader {
   const bare = { ...unredactedHeader(header) };
-  const { title, ...rest } = headerTexts(bare, new Redaction(options));
+  const { title, ...rest } = recordedHeader(bare, options);
   return { ...rest, title: `${fitText(title, 200 - REDACTED.length)}${REDACTED}` };
 }
 
@@ -88,11 +88,11 @@ export function headerTexts(header: TraceHeader, redaction: Redaction): TraceHea
 const REDACTED = ' (redacted)';
 
 /** Whether a capture is one without secrets: they were taken out of it, or while it was written. */
-export function isRedacted({ title, redaction }: TraceHeader): boolean {
-  return redaction !== undefined || title.endsWith(REDACTED);
+export function isRedacted({ redaction }: TraceHeader): boolean {
+  return redaction !== undefined;
 }
 
-/** The header of a capture that is not, or no longer, without secrets. */
+/** The header of a capture that is not, or no longer, without secrets, whatever it said. */
 export function unredactedHeader({ redaction: _, ...header }: TraceHeader): TraceHeader {
   return { ...header, title: unredactedTitle(header.title) };
 }
