@@ -1,5 +1,11 @@
 import { SyncError } from '@syncscope/protocol/errors';
-import { MemoryStorage, OfflineClient, type ReconcileConnection, type References } from '@syncscope/protocol/offline';
+import {
+  MemoryStorage,
+  OfflineClient,
+  type OfflineJournal,
+  type ReconcileConnection,
+  type References,
+} from '@syncscope/protocol/offline';
 import type { Random } from '@syncscope/protocol/ports';
 import type { ReplicaId } from '@syncscope/protocol/state';
 import type { SessionDefinition } from '@syncscope/protocol/sync';
@@ -20,6 +26,7 @@ export interface DeviceBotOptions {
   readonly mind: Mind;
   readonly random: Random;
   readonly tap: Tap;
+  readonly journal: OfflineJournal;
 }
 
 /** A person with a device that works without a network: it goes through tunnels, works on there, and reconciles when it comes out. */
@@ -51,7 +58,7 @@ export class DeviceBot {
 
   static async start(options: DeviceBotOptions): Promise<DeviceBot> {
     const network: Network = { isThere: true };
-    const { device, definition, references, session, random, tap } = options;
+    const { device, definition, references, session, random, tap, journal } = options;
     const client = await OfflineClient.open({
       definition,
       references,
@@ -62,6 +69,7 @@ export class DeviceBot {
       clock: { now: () => Date.now() },
       random,
       tap,
+      journal,
       connection: async (request) => {
         if (!network.isThere) throw noNetwork();
         const answer = await options.connection(request);

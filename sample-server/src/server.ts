@@ -11,7 +11,7 @@ import {
 } from '@syncscope/protocol/node';
 import { NO_REFERENCES, Reconciler, type ReconcilerOptions } from '@syncscope/protocol/offline';
 import { milliseconds, type Random, randomOf } from '@syncscope/protocol/ports';
-import { JournaledClient, JournaledManager, LiveJournal } from '@syncscope/protocol/replay';
+import { JournaledClient, JournaledManager, journaledDevice, LiveJournal } from '@syncscope/protocol/replay';
 import { reconcileOverHttp } from '@syncscope/protocol/sse';
 import { type ReplicaId, replicaId, type Value } from '@syncscope/protocol/state';
 import { type SyncManager, type SyncManagerOptions, secretFields } from '@syncscope/protocol/sync';
@@ -473,6 +473,7 @@ class World {
       mind: this.#scenario.mind(device, this.#random(device)),
       random: this.#random(`${device} travels`),
       tap: this.#tap,
+      journal: journaledDevice(this.#journal, device),
     });
   }
 

@@ -1,5 +1,5 @@
 import { isSyncError, SyncError } from '../errors/index.ts';
-import { EMPTY_HASH, type StateRoot } from '../merkle/index.ts';
+import type { StateRoot } from '../merkle/index.ts';
 import {
   RECONCILE_MAX_MUTATIONS,
   type ReconcileAnswer,
@@ -10,9 +10,11 @@ import { milliseconds, type Random, type SyncMetrics } from '../ports/index.ts';
 import type { ReplicaId, Version } from '../state/index.ts';
 import { type Committed, type SessionDefinition, withWholeGroups } from '../sync/index.ts';
 import { closedTap, type Tap } from '../trace/index.ts';
-import { addMutation, type IntentMaker, nextBatch, QUEUE_LIMITS, type QueueLimits } from './add.ts';
+import { addMutation, type Intent, type IntentMaker, type NewKeys, QUEUE_LIMITS, type QueueLimits } from './add.ts';
 import { BACKOFF_DEFAULTS, Backoff, type BackoffLimits } from './backoff.ts';
-import { type DeviceState, idMap, presentName, unsettled, writesBetween } from './device-state.ts';
+import { dismissed, requestOf, sending, standingOf } from './device-run.ts';
+import { type DeviceState, idMap, presentName, unsettled } from './device-state.ts';
+import type { DeviceInput, OfflineJournal } from './journal.ts';
 import { OfflineTrace } from './offline-trace.ts';
 import { type Predicted, predict } from './predict.ts';
 import { MutationQueue, type QueueStatus, type WallClock } from './queue.ts';
@@ -20,7 +22,7 @@ import { type OfflineReceipt, offlineReceipt } from './receipt.ts';
 import { NO_REFERENCES, type References } from './references.ts';
 import type { OfflineEntry } from './rows.ts';
 import { type SendRight, StorageLease } from './send-right.ts';
-import { markSent, settle } from './settle.ts';
+import { settle } from './settle.ts';
 import type { OfflineStorage } from './storage.ts';
 import { parseTemporary } from './temp-ids.ts';
 
@@ -46,6 +48,8 @@ export interface OfflineClientOptions {
   /** Of one request; at most {@link RECONCILE_MAX_MUTATIONS}. */
   readonly batch?: { readonly mutations: number; readonly bytes: number };
   readonly tap?: Tap;
+  /** Where it is written what is done to the device, so that a recording of it can be run again. Of those of one name, one may be there at a time. */
+  readonly journal?: OfflineJournal;
   /** Told what waits, and how tries to reconcile ended; times are of `clock`, in nanoseconds. */
   readonly metrics?: SyncMetrics;
 }
@@ -83,6 +87,9 @@ export class OfflineClient {
   #problem: SyncError | undefined;
   #isBlocked = false;
   #sync: Promise<SyncOutcome> | undefined;
+  readonly #journal: OfflineJournal | undefined;
+  /** What no answer has come to yet. */
+  #request: ReconcileRequest | undefined;
 
   private constructor(options: OfflineClientOptions, queue: MutationQueue, isStateLost: boolean) {
     this.device = options.device;
@@ -101,7 +108,12 @@ export class OfflineClient {
     this.#trace = new OfflineTrace(options.tap ?? closedTap, options.device);
     this.#needsSnapshot = isStateLost;
     this.#predicted = { of: queue.state, result: this.#predict(queue.state) };
-    this.#trace.opened(queue.state, this.#predicted.result, isStateLost);
+    this.#journal = options.journal;
+    this.#tellBeginning(true, isStateLost);
+    queue.onReloaded = () => {
+      // Nobody who listens has heard what another has written.
+      if (this.#journal?.isOpen && this.#journal.hasBegun) this.#tellBeginning(true, false);
+    };
   }
 
   /** Starts from what is stored, with or without a connection. @throws SyncError as {@link MutationQueue.open} */
@@ -167,7 +179,35 @@ export class OfflineClient {
 
   /** Tells the tap what is here: whoever listens from now on has not heard it. */
   describe(): void {
-    this.#trace.opened(this.#queue.state, this.#current(), false);
+    this.#tellBeginning(false, false);
+  }
+
+  #tellBeginning(isNew: boolean, isStateLost: boolean): void {
+    const journal = this.#journal;
+    const tell = (): void => this.#trace.opened(this.#queue.state, this.#current(), isStateLost);
+    if (!journal?.isOpen) {
+      tell();
+      return;
+    }
+    if (journal.hasBegun && !isNew) journal.run({ op: 'describe' }, tell);
+    else journal.aside(tell);
+    const standing = standingOf(this.#queue.state, {
+      needsSnapshot: this.#needsSnapshot,
+      failures: this.#backoff.failures,
+      limits: this.#limits,
+      batch: this.#batch,
+      references: this.#references,
+      request: this.#request,
+    });
+    journal.begin(standing, isNew);
+  }
+
+  /** Something is done to the device, and told of as {@link tell} does it. */
+  #do(input: DeviceInput, tell: () => void): void {
+    const journal = this.#journal;
+    if (!journal?.isOpen) tell();
+    else if (journal.hasBegun) journal.run(input, tell);
+    else journal.aside(tell);
   }
 
   subscribe(listener: () => void): () => void {
@@ -193,32 +233,35 @@ export class OfflineClient {
     // What another tab has brought in may allow what the state known here does not.
     await this.#queue.refresh();
     const made: { result: MutateResult } = { result: { rejected: '' } };
-    await this.#queue.change((state) => {
-      const { root } = this.#current(state);
-      const added = addMutation(state, make, {
-        definition: this.#definition,
-        references: this.#references,
-        limits: this.#limits,
-        root,
-        now: this.#clock.now(),
-      });
-      made.result = 'rejected' in added ? added : { entry: added.entry };
-      return 'rejected' in added ? undefined : added.change;
-    });
-    const { result } = made;
-    if ('entry' in result) this.#trace.predicted(result.entry, this.version, this.#current());
-    return result;
+    const wall = this.#clock.now();
+    const { told, asMade } = watched(make);
+    await this.#queue.change(
+      (state) => {
+        const { root } = this.#current(state);
+        const added = addMutation(state, asMade, {
+          definition: this.#definition,
+          references: this.#references,
+          limits: this.#limits,
+          root,
+          now: wall,
+        });
+        made.result = 'rejected' in added ? added : { entry: added.entry };
+        return 'rejected' in added ? undefined : added.change;
+      },
+      (after) => {
+        const { result } = made;
+        this.#do({ op: 'deviceMutate', wall, ...told() }, () => {
+          if ('entry' in result) this.#trace.predicted(result.entry, after.committed.version, this.#current(after));
+        });
+      },
+    );
+    return made.result;
   }
 
   /** Takes a settled mutation off the list. Those that wait stay. */
   async dismiss(counter: number): Promise<void> {
-    await this.#queue.change((state) => {
-      if (counter > state.meta.settled || !state.entries.has(counter)) return undefined;
-      const entries = new Map(state.entries);
-      entries.delete(counter);
-      const after = { ...state, entries };
-      return { after, writes: writesBetween(state, after) };
-    });
+    const tell = (): void => this.#do({ op: 'deviceDismiss', counter }, () => undefined);
+    await this.#queue.change((state) => dismissed(state, counter), tell);
   }
 
   /** There is reason to try at once: the network is back, or somebody has put right what was wrong. */
@@ -229,7 +272,9 @@ export class OfflineClient {
 
   /** Gives up the copy of the committed state: the next answer brings it whole. Mutations stay. For `CHECKPOINT_FROM_FUTURE`. */
   startOver(): void {
-    this.#needsSnapshot = true;
+    this.#do({ op: 'deviceStartOver' }, () => {
+      this.#needsSnapshot = true;
+    });
     this.wake();
   }
 
@@ -266,7 +311,7 @@ export class OfflineClient {
       const failure = await this.#exchange();
       if (failure) return this.#failed(failure);
     } while (unsettled(this.#queue.state).length > 0 && (await this.#sendRight.acquire()));
-    this.#backoff.reset();
+    this.#do({ op: 'deviceDone' }, () => this.#backoff.reset());
     this.#problem = undefined;
     this.#measure(true);
     return 'done';
@@ -275,56 +320,70 @@ export class OfflineClient {
   /** One request and its answer. What failed, where it did. */
   async #exchange(): Promise<SyncError | undefined> {
     const request = await this.#nextRequest();
-    this.#trace.sent(request);
     let answer: ReconcileAnswer;
     try {
       answer = reconcileAnswerSchema.parse(await this.#connection(request), 'answer');
     } catch (error) {
       return isSyncError(error) ? error : unreachable(error);
     }
+    const hadAskedForAll = this.#needsSnapshot;
     try {
       await this.#takeIn(request, answer);
       return undefined;
     } catch (error) {
       if (isSyncError(error, 'RECONCILE_INVALID')) return error;
       if (!isSyncError(error, 'RECONCILE_MISFIT')) throw error;
-      if (this.#needsSnapshot) return error;
+      if (hadAskedForAll) return error;
     }
-    this.#needsSnapshot = true;
     return this.#exchange();
   }
 
   async #takeIn(request: ReconcileRequest, answer: ReconcileAnswer): Promise<void> {
-    const before = this.#queue.state;
-    const after = await this.#queue.change((state) => settle(state, request, answer, this.#settleContext()));
-    this.#needsSnapshot = false;
-    this.#trace.settled(before, after, answer, this.#current());
+    const wall = this.#clock.now();
+    const input: DeviceInput = { op: 'deviceAnswer', wall, answer };
+    try {
+      await this.#queue.change(
+        (state) => settle(state, request, answer, this.#settleContext(wall)),
+        (after, before) => {
+          this.#do(input, () => {
+            this.#request = undefined;
+            this.#needsSnapshot = false;
+            this.#trace.settled(before, after, answer, this.#current(after));
+          });
+        },
+      );
+    } catch (error) {
+      const isMisfit = isSyncError(error, 'RECONCILE_MISFIT');
+      if (isMisfit || isSyncError(error, 'RECONCILE_INVALID')) {
+        this.#do(input, () => {
+          if (isMisfit) this.#needsSnapshot = true;
+        });
+      }
+      throw error;
+    }
   }
 
   async #nextRequest(): Promise<ReconcileRequest> {
-    const { mutations, bytes } = this.#batch;
-    const state = await this.#queue.change((before) => {
-      const batch = nextBatch(before, mutations, bytes);
-      return batch.length > 0 ? markSent(before, batch, this.#clock.now()) : undefined;
-    });
-    const { version, progress, root } = state.committed;
-    const acknowledged = this.#needsSnapshot
-      ? { version: 0, progress: 0, root: EMPTY_HASH }
-      : { version, progress, root: root.hash };
-    return {
-      session: this.session,
-      device: this.device,
-      settled: state.meta.settled,
-      acknowledged,
-      mutations: nextBatch(state, mutations, bytes).map(({ mutation }) => mutation),
-    };
+    const wall = this.#clock.now();
+    const made: { request?: ReconcileRequest } = {};
+    const state = await this.#queue.change(
+      (before) => sending(before, this.#batch, wall),
+      (after) => {
+        this.#do({ op: 'deviceSend', wall }, () => {
+          made.request = requestOf(after, this.#batch, this.#needsSnapshot);
+          this.#request = made.request;
+          this.#trace.sent(made.request);
+        });
+      },
+    );
+    return made.request ?? requestOf(state, this.#batch, this.#needsSnapshot);
   }
 
-  #settleContext() {
+  #settleContext(now: number) {
     return {
       references: this.#references,
       limits: this.#limits,
-      now: this.#clock.now(),
+      now,
       predict: (after: DeviceState) => this.#predict(after),
     };
   }
@@ -332,8 +391,10 @@ export class OfflineClient {
   #failed(error: SyncError): SyncOutcome {
     this.#problem = error;
     this.#isBlocked = error.retry === 'never';
-    this.#backoff.failed(this.#clock.now());
-    this.#trace.failed(error, this.#backoff.failures);
+    this.#do({ op: 'deviceFailed', code: error.code, reason: error.message }, () => {
+      this.#backoff.failed(this.#clock.now());
+      this.#trace.failed(error, this.#backoff.failures);
+    });
     this.#measure(false);
     return this.#isBlocked ? 'blocked' : 'failed';
   }
@@ -353,6 +414,24 @@ export class OfflineClient {
   #predict(state: DeviceState): Predicted {
     return predict(this.#definition, state.committed.root, unsettled(state), this.device);
   }
+}
+
+/** An intent that says how it was made in the end. */
+function watched(make: IntentMaker) {
+  const creates: string[] = [];
+  let intent: Intent = { command: '', args: null };
+  const asMade: IntentMaker = (keys) => {
+    creates.length = 0;
+    const noting: NewKeys = {
+      create(collection) {
+        creates.push(collection);
+        return keys.create(collection);
+      },
+    };
+    intent = typeof make === 'function' ? make(noting) : make;
+    return intent;
+  };
+  return { asMade, told: () => ({ command: intent.command, args: intent.args, creates: [...creates] }) };
 }
 
 /** A connection that fails without saying why. */

@@ -27,6 +27,8 @@ export {
   type WriteConflict,
 } from './conflicts.ts';
 export { offlineStorageContract, type StorageContractTest, type StorageUnderTest } from './contract.ts';
+export { DeviceRun } from './device-run.ts';
+export { type DeviceInput, type DeviceStanding, deviceStandingSchema, type OfflineJournal } from './journal.ts';
 export { type MemoryRows, MemoryStorage, memoryRows } from './memory-storage.ts';
 export { MutationQueue, type QueueStatus, type WallClock } from './queue.ts';
 export type { OfflineReceipt } from './receipt.ts';

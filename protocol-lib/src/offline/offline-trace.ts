@@ -61,7 +61,7 @@ export class OfflineTrace {
     this.#rebase(after, predicted);
   }
 
-  failed({ code, message }: SyncError, failures: number): void {
+  failed({ code, message }: Pick<SyncError, 'code' | 'message'>, failures: number): void {
     if (this.#tap.isOpen) this.#log('warn', `reconcile failed ${failures} times in a row: ${code}: ${message}`);
   }
 

@@ -31,6 +31,8 @@ export class MutationQueue {
   /** One change after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   #isDoubtful = false;
+  /** Called at the moment at which what another process or tab has written is taken over. */
+  onReloaded: (() => void) | undefined;
 
   private constructor(storage: OfflineStorage, revision: number, state: DeviceState) {
     this.#storage = storage;
@@ -78,16 +80,23 @@ export class MutationQueue {
 
   /**
    * Makes one change and stores it, whole or not at all. `make` is called again where somebody else has written; it answers undefined
-   * where there is nothing to change.
+   * where there is nothing to change. `taken` is called at the moment at which it is made, before anybody else hears of it, with the state after and before.
    * @throws SyncError as `OfflineStorage.write`; whatever `make` throws; nothing is changed then
    */
-  change(make: (state: DeviceState) => DeviceChange | undefined): Promise<DeviceState> {
+  change(
+    make: (state: DeviceState) => DeviceChange | undefined,
+    taken: (after: DeviceState, before: DeviceState) => void = () => undefined,
+  ): Promise<DeviceState> {
     return this.#inTurn(async () => {
       for (let tries = 0; tries < MAX_CONFLICTS; tries++) {
         if (this.#isDoubtful) await this.#reload();
-        const made = make(this.#state);
-        if (!made) return this.#state;
-        if (await this.#write(made)) return made.after;
+        const before = this.#state;
+        const made = make(before);
+        if (!made) {
+          taken(before, before);
+          return before;
+        }
+        if (await this.#write(made, () => taken(made.after, before))) return made.after;
         await this.#reload();
       }
       const text = `others wrote to the storage ${MAX_CONFLICTS} times in a row`;
@@ -116,7 +125,7 @@ export class MutationQueue {
   }
 
   /** False where somebody else was first. */
-  async #write({ after, writes }: DeviceChange): Promise<boolean> {
+  async #write({ after, writes }: DeviceChange, taken: () => void): Promise<boolean> {
     try {
       this.#revision = await this.#storage.write(this.#revision, this.#withMeta(after, writes));
     } catch (error) {
@@ -125,7 +134,9 @@ export class MutationQueue {
       this.#isDoubtful = !isSyncError(error, 'STORAGE_FULL');
       throw error;
     }
-    this.#take(after);
+    this.#state = after;
+    taken();
+    this.#tell();
     return true;
   }
 
@@ -140,11 +151,12 @@ export class MutationQueue {
     const contents = await this.#storage.read();
     this.#revision = contents.revision;
     this.#isDoubtful = false;
-    this.#take(readDevice(contents, session, device).state);
+    this.#state = readDevice(contents, session, device).state;
+    this.onReloaded?.();
+    this.#tell();
   }
 
-  #take(state: DeviceState): void {
-    this.#state = state;
+  #tell(): void {
     for (const listener of this.#listeners) listener();
   }
 }

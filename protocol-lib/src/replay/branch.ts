@@ -7,6 +7,7 @@ import type { LinkId, SessionDefinition } from '../sync/index.ts';
 import { type TraceHeader, TraceHub, type TraceRecord } from '../trace/index.ts';
 import { type Baseline, baselineOf, type Direction, type Journey, keyOf } from './baseline.ts';
 import { branchHeader, branchTold } from './branch-told.ts';
+import { runnable } from './device-machines.ts';
 import { appDecisions, type Decisions, RecordedDecisions } from './driven.ts';
 import { checkEdits, type Edit } from './edits.ts';
 import { runGroupBranch } from './group-branch.ts';
@@ -53,7 +54,8 @@ const FIRST_NEW_LINK = 1_000_000_000;
 export function runBranch(recorded: RecordedSteps, edits: readonly Edit[], options: BranchOptions = {}): Branch {
   refuseGaps(recorded.steps);
   if (isGroup(recorded.steps)) return runGroupBranch(recorded, edits, options);
-  return new BranchRun(recorded, edits, options).run();
+  const steps = runnable(recorded.steps, options.definition !== undefined);
+  return new BranchRun({ ...recorded, steps }, edits, options).run();
 }
 
 /** @throws SyncError `REPLAY_INPUTS_MISSING` where records are missing in the midst: nobody knows how it goes on behind them */
@@ -149,9 +151,8 @@ class BranchRun {
   }
 
   #carryOut({ input, records, snapshot }: Step): void {
-    const [first] = records;
     if (input === undefined) {
-      if (first) this.#hub.emit(first.record.replica, first.record.body, [], first.record.wire);
+      for (const { record } of records) this.#hub.emit(record.replica, record.body, [], record.wire);
       return;
     }
     const fitted = this.#isOther ? this.#fitted(input) : input;

@@ -99,11 +99,10 @@ class GroupBranchRun {
 
   /** `journey` of a frame that comes from outside the group. */
   #carryOut({ input, records }: Step, journey: GroupJourney | undefined): void {
-    const [first] = records;
     const frame = journey && frameOf(records);
     if (input?.op === 'take' && journey && frame && this.#intrude(input, journey, frame)) return;
     if (input === undefined) {
-      if (first) this.#hub.emit(first.record.replica, first.record.body, [], first.record.wire);
+      for (const { record } of records) this.#hub.emit(record.replica, record.body, [], record.wire);
       return;
     }
     const fitted = this.#isOther ? this.#fitted(input) : input;

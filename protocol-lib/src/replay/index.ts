@@ -47,6 +47,7 @@ export {
 export { type Input, type InputOp, inputSchema } from './inputs.ts';
 export { InputJournal } from './journal.ts';
 export { JournaledClient, JournaledManager } from './journaled.ts';
+export { journaledDevice } from './journaled-device.ts';
 export type { LeftOut, LeftOutReason } from './left-out.ts';
 export { LiveJournal } from './live-journal.ts';
 export { drawOrder } from './orders.ts';

@@ -14,6 +14,7 @@ import {
   variant,
 } from '../schema/index.ts';
 import { changeSchema, replicaIdSchema, valueSchema } from '../state/index.ts';
+import { deviceInputs } from './device-inputs.ts';
 import { groupInputs } from './group-inputs.ts';
 import { liveInputs } from './live-inputs.ts';
 
@@ -74,6 +75,7 @@ export const inputVariants = {
   tick: object(head),
   ...groupInputs,
   ...liveInputs,
+  ...deviceInputs,
 } as const;
 export const inputSchema = variant('op', inputVariants);
 export type Input = Infer<typeof inputSchema>;

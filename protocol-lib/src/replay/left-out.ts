@@ -58,7 +58,15 @@ export function isAtEdge({ why }: LeftOut): boolean {
 }
 
 /** With these an endpoint begins, or says where it is. */
-const BEGINNINGS: readonly InputOp[] = ['authority', 'client', 'node', 'authorityStands', 'clientStands', 'nodeStands'];
+const BEGINNINGS: readonly InputOp[] = [
+  'authority',
+  'client',
+  'node',
+  'authorityStands',
+  'clientStands',
+  'nodeStands',
+  'deviceStands',
+];
 
 export function isBeginningOp(op: InputOp): boolean {
   return BEGINNINGS.includes(op);
@@ -147,6 +155,8 @@ class Accounting {
     if (body.kind === 'replica') {
       this.#introduced.add(replica);
       this.#settle(replica, at);
+      // What it says next of itself is of where it is now.
+      this.#running.delete(replica);
       return;
     }
     if (BESIDE.includes(body.kind)) {

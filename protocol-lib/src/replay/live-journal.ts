@@ -49,6 +49,11 @@ export class LiveJournal {
     this.#told = this.#hub.lastSeq;
   }
 
+  /** Nanoseconds of the trace. */
+  get now(): number {
+    return Math.max(0, Math.round(this.#hub.now()));
+  }
+
   hasBegun(endpoint: Endpoint): boolean {
     return this.#begun.has(endpoint);
   }

@@ -13,7 +13,9 @@ import type { Placed, Step } from './steps.ts';
  */
 
 /** With these an endpoint begins to be known. */
-const BEGINNINGS: readonly InputOp[] = ['authority', 'client', 'authorityStands', 'clientStands'];
+const BEGINNINGS: readonly InputOp[] = ['authority', 'client', 'authorityStands', 'clientStands', 'deviceStands'];
+/** With these, it goes on from what its last snapshot holds. */
+const STANDINGS: readonly InputOp[] = ['authorityStands', 'clientStands', 'deviceStands'];
 
 /** What drivers, faults and observers of a session say beside its endpoints. */
 const OTHERS: readonly TraceKind[] = ['operation', 'conflict', 'presence', 'fault'];
@@ -65,7 +67,7 @@ export function alone(placed: Placed): Step {
 }
 
 export function isLive(steps: readonly Step[]): boolean {
-  return steps.some(({ input }) => input?.op === 'authorityStands' || input?.op === 'clientStands');
+  return steps.some(({ input }) => input && STANDINGS.includes(input.op));
 }
 
 /** A step that is not run; its records stand alone. */
@@ -104,7 +106,7 @@ export function liveSteps(steps: readonly Step[]): Step[] {
       done.push(...leftOut(step, unknown.get(replica) ?? { replica, why: 'no-standing' }));
       continue;
     }
-    const stands = input.op === 'authorityStands' || input.op === 'clientStands';
+    const stands = STANDINGS.includes(input.op);
     done.push({ ...step, input: links.placed(input, records), ...(stands && snapshot ? { snapshot } : {}) });
   }
   return done;
@@ -112,8 +114,8 @@ export function liveSteps(steps: readonly Step[]): Step[] {
 
 /** Why an endpoint cannot go on from where it stands: a capture may begin right behind what it held there. */
 function whyUnfit(input: Input, snapshot: TraceBodyOf<'snapshot'> | undefined): string | undefined {
-  if (input.op !== 'authorityStands' && input.op !== 'clientStands') return undefined;
-  const version = input.op === 'clientStands' ? input.standing.version : input.standing.state.version;
+  if (input.op !== 'authorityStands' && input.op !== 'clientStands' && input.op !== 'deviceStands') return undefined;
+  const version = input.op === 'authorityStands' ? input.standing.state.version : input.standing.version;
   const isEmpty = input.op === 'clientStands' && version === 0;
   if (isEmpty || snapshot?.version === version) return undefined;
   const there = snapshot ? `is that of version ${snapshot.version}` : 'is not in the capture';

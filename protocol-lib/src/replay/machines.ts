@@ -6,6 +6,7 @@ import type { ReplicaId, Value } from '../state/index.ts';
 import { ClientState, type LinkId, type Outgoing, type SessionDefinition, SyncManager } from '../sync/index.ts';
 import type { Tap, TraceBodyOf } from '../trace/index.ts';
 import { parseArguments } from './arguments.ts';
+import { DeviceMachines, isOfDevice } from './device-machines.ts';
 import type { Decisions } from './driven.ts';
 import type { Input, InputOf } from './inputs.ts';
 import { ReplayLog } from './replay-log.ts';
@@ -28,6 +29,7 @@ export class Machines {
   readonly clients = new Map<ReplicaId, ClientState>();
   readonly #tap: Tap;
   readonly #decisions: Decisions;
+  readonly #devices: DeviceMachines;
   /** Clients that began and were not yet connected. */
   readonly #begun = new Map<ReplicaId, InputOf<'client'>>();
   readonly #links = new Map<LinkId, { decoder: FrameDecoder }>();
@@ -44,6 +46,7 @@ export class Machines {
   constructor(tap: Tap, decisions: Decisions) {
     this.#tap = tap;
     this.#decisions = decisions;
+    this.#devices = new DeviceMachines(tap, this.#played);
   }
 
   /** Entries of the present authority's log; -1 where it has none. */
@@ -88,6 +91,7 @@ export class Machines {
         return NO_EFFECTS;
       case 'describe':
         if (input.replica === this.#authority) this.#requireManager().describe();
+        else if (this.#devices.has(input.replica)) this.#devices.describe(input.replica);
         else this.clients.get(input.replica)?.describe();
         return NO_EFFECTS;
       case 'queues':
@@ -124,6 +128,10 @@ export class Machines {
       case 'corrupt':
         return { frames: this.#atClient(input, records, frame, args ?? null), outgoing: [] };
       default:
+        if (isOfDevice(input)) {
+          this.#devices.apply(input, snapshot);
+          return NO_EFFECTS;
+        }
         throw new SyncError('REPLAY_INPUT_UNFIT', `${input.op} is no input of a session with an authority`, {
           origin: 'capture',
         });

@@ -4,6 +4,7 @@ import type { Change, ReplicaId } from '../state/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
 import type { Tap, TraceBody, TraceRecord } from '../trace/index.ts';
 import { checkpointsBefore } from './checkpoints.ts';
+import { runnable } from './device-machines.ts';
 import { type DifferenceKind, recordDifference, type Told } from './difference.ts';
 import { appDecisions, RecordedDecisions } from './driven.ts';
 import { type GroupDefinition, GroupMachines, needsGroup } from './group-machines.ts';
@@ -75,7 +76,8 @@ export async function reexecute(capture: OpenCapture, options: ReplayOptions = {
 }
 
 /** {@link reexecute} of steps at hand. */
-export function reexecuteSteps(steps: readonly Step[], options: ReplayOptions = {}): ReplayResult {
+export function reexecuteSteps(recorded: readonly Step[], options: ReplayOptions = {}): ReplayResult {
+  const steps = runnable(recorded, options.definition !== undefined);
   const { definition, from = 0, to = Number.POSITIVE_INFINITY, onProgress } = options;
   const expectation = new Expectation(from);
   let machines = machinesOf(steps, options, expectation);
