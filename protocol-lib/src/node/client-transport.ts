@@ -4,6 +4,8 @@ export interface ClientTransport {
   readonly isOpen: boolean;
   /** Sends in order; nothing where it is not open. */
   send(frames: readonly Uint8Array[]): void;
+  /** Calls back once the server has all that was sent before; never where the connection ends sooner. */
+  arrived(done: () => void): void;
   /** Ends it; {@link TransportEvents.closed} follows. */
   close(): void;
 }

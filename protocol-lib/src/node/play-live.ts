@@ -52,29 +52,31 @@ export async function playLive(script: PlayScript, options: PlayLiveOptions): Pr
   }
   const session = options.session ?? (await sessionAt(url, options.token, script, patience));
   const clients: SyncClient[] = [];
+  let wake = (): void => undefined;
   const join = (replica: ReplicaId): PlayClient => {
-    const played = connected(url, session, options.token, replica);
+    const played = connected(url, session, options.token, replica, () => wake());
     clients.push(played.client);
     return played;
   };
   const now = monotonicClock.now();
   const playing = new Playing(script, { now, patience: milliseconds(patience), speed, order, join });
   try {
-    await steppedToTheEnd(playing, clients, onProgress);
+    await steppedToTheEnd(playing, onProgress, (step) => {
+      wake = step;
+    });
     return playing.result();
   } finally {
     await Promise.all(clients.map((client) => client.close('played to the end')));
   }
 }
 
-/** Steps whenever a client hears something, and every few milliseconds for what is due by time. */
+/** Steps whenever there is news, by what `begin` is given, and every few milliseconds for what is due by time. */
 function steppedToTheEnd(
   playing: Playing,
-  clients: readonly SyncClient[],
   onProgress: PlayLiveOptions['onProgress'],
+  begin: (wake: () => void) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    let heard = 0;
     let isAwake = false;
     let isEnded = false;
     const step = (): void => {
@@ -82,7 +84,6 @@ function steppedToTheEnd(
       if (isEnded) return;
       try {
         const isOver = playing.step(monotonicClock.now());
-        for (; heard < clients.length; heard++) clients[heard]?.state.on(wake);
         const { done, of } = playing.progress;
         onProgress?.(done, of);
         if (isOver) end(resolve);
@@ -91,11 +92,11 @@ function steppedToTheEnd(
       }
     };
     // Not within a client's own call, and once for all that came together.
-    const wake = (): void => {
+    begin(() => {
       if (isAwake) return;
       isAwake = true;
       setImmediate(step);
-    };
+    });
     const stepping = setInterval(step, STEP_MS);
     const end = (settle: () => void): void => {
       isEnded = true;
@@ -110,11 +111,16 @@ function connected(
   session: string,
   token: string,
   replica: ReplicaId,
+  onNews: () => void,
 ): PlayClient & { client: SyncClient } {
   const state = new ClientState({ definition: NO_RULES, replica, session, token });
+  state.on(onNews);
   let lost: string | undefined;
+  const underway = new Set<object>();
   const onClosed = (reason: string): void => {
     lost = reason;
+    // What is sent again comes behind everything else.
+    underway.clear();
   };
   const client = new SyncClient({ url, state, clock: monotonicClock, token, onClosed });
   return {
@@ -123,7 +129,18 @@ function connected(
     get lost() {
       return lost;
     },
-    send: (command, args) => client.predict(command, args, { unchecked: true }),
+    get hasArrived() {
+      return underway.size === 0;
+    },
+    send: (command, args) => {
+      const sent = client.predict(command, args, { unchecked: true });
+      const mark = {};
+      underway.add(mark);
+      client.arrived(() => {
+        if (underway.delete(mark)) onNews();
+      });
+      return sent;
+    },
     leave: () => void client.close('left when it was recorded'),
   };
 }

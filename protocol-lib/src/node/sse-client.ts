@@ -47,6 +47,7 @@ export class SseTransport implements ClientTransport {
   #connection = '';
   #lastId = '';
   #isPosting = false;
+  #whenPosted: (() => void)[] = [];
   #closesWhenPosted = false;
   #isClosed = false;
 
@@ -68,6 +69,12 @@ export class SseTransport implements ClientTransport {
     // A copy: whoever encoded them may use the memory again.
     for (const frame of frames) this.#outgoing.push(frame.slice());
     if (!this.#isPosting) this.#post().catch((error) => this.#end(textOf(error)));
+  }
+
+  arrived(done: () => void): void {
+    if (!this.isOpen) return;
+    if (this.#isPosting) this.#whenPosted.push(done);
+    else done();
   }
 
   close(): void {
@@ -181,6 +188,7 @@ export class SseTransport implements ClientTransport {
     } finally {
       this.#isPosting = false;
     }
+    for (const done of this.#whenPosted.splice(0)) done();
     if (this.#closesWhenPosted) this.#end('closed here');
   }
 

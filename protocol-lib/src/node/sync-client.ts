@@ -65,6 +65,11 @@ export class SyncClient {
     return result;
   }
 
+  /** Calls back once the server has all that was sent before; never where the connection ends sooner. */
+  arrived(done: () => void): void {
+    this.#transport?.arrived(done);
+  }
+
   /** Does not connect again, and waits for the server to end the connection, which it does within a second or two. */
   async ended(): Promise<void> {
     this.#isClosed = true;

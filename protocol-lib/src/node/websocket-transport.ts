@@ -7,6 +7,9 @@ const PATIENCE_MS = 2_000;
 /** Frames over one WebSocket of Node's. */
 export class WebSocketTransport implements ClientTransport {
   readonly #socket: WebSocket;
+  /** Of pings without an answer yet, oldest first. */
+  #pings: { readonly id: number; readonly done: () => void }[] = [];
+  #pinged = 0;
 
   /**
    * `url` such as `ws://127.0.0.1:PORT/sync`. With a token, which HELLO says as well, it is let in even where others of its address have shown
@@ -19,6 +22,7 @@ export class WebSocketTransport implements ClientTransport {
     socket.on('open', () => events.opened());
     // A copy: what arrives lies in a buffer that the socket uses again, and traces keep it.
     socket.on('message', (data: Buffer) => events.frame(new Uint8Array(data)));
+    socket.on('pong', (data: Buffer) => this.#onPong(data));
     // A close event follows each error.
     let failure = '';
     socket.on('error', (error) => {
@@ -35,6 +39,21 @@ export class WebSocketTransport implements ClientTransport {
 
   send(frames: readonly Uint8Array[]): void {
     if (this.isOpen) for (const frame of frames) this.#socket.send(frame);
+  }
+
+  /** Frames of a socket come in their order, pings among them, and each is answered (RFC 6455, 5.5.2), some by the answer to a later one. */
+  arrived(done: () => void): void {
+    if (!this.isOpen) return;
+    const id = this.#pinged++;
+    this.#pings.push({ id, done });
+    this.#socket.ping(String(id));
+  }
+
+  #onPong(data: Buffer): void {
+    const answered = Number(data.toString());
+    const told = this.#pings.filter(({ id }) => id <= answered);
+    this.#pings = this.#pings.filter(({ id }) => !(id <= answered));
+    for (const { done } of told) done();
   }
 
   /** The server is given a moment to end it as well. */

@@ -7,12 +7,15 @@ export interface PlayClient {
   readonly state: ClientState;
   /** Why its connection ended or could not be opened last; undefined where it has not. */
   readonly lost: string | undefined;
+  /** Whether the server has all that was sent, as far as can be known; absent where that is so at once. */
+  readonly hasArrived?: boolean;
   send(command: string, args: Value): PredictResult;
   leave(): void;
 }
 
 /**
- * When a command is sent, once its client has seen what it had seen. `seen`: at once, whatever of others is on its way; `recorded`: once all that others had
+ * When a command is sent, once its client has seen what it had seen. `seen`: once what others sent before has
+ * reached the server, and may be undecided yet; `recorded`: once all that others had
  * decided before is decided here, so that the authority can only decide in the recorded order.
  */
 export const PLAY_ORDERS = ['seen', 'recorded'] as const;

@@ -156,8 +156,16 @@ export class Playing {
     const { replica, pending } = intent;
     if (!this.#areReady() || !this.#hasSeen(intent)) return false;
     // Frames of one client come in their order; those of several need not.
-    if (this.#order === 'recorded' && !this.#flights.isOnlyOf(replica)) return false;
+    if (!this.#flights.isOnlyOf(replica) && (this.#order === 'recorded' || !this.#haveArrived(replica))) return false;
     for (const { counter } of this.#flights.of(replica)) if (!pending.includes(counter)) return false;
+    return true;
+  }
+
+  /** Whether the server has what all others have sent. */
+  #haveArrived(but: ReplicaId): boolean {
+    for (const [replica, { client }] of this.#played) {
+      if (replica !== but && client.hasArrived === false && this.#flights.countOf(replica) > 0) return false;
+    }
     return true;
   }
 
