@@ -4,6 +4,8 @@ import { decodeTraceRecord } from './record-codec.ts';
 
 /** Records of one replica's state that may lie between any place and a state that is read at once. */
 export const CHECKPOINT_STATES = 256;
+/** So many are waited for until one tells a root hash. */
+const UNTOLD_STATES = 4 * CHECKPOINT_STATES;
 /** What one replica's records may take while they wait to be worked out; a state above that has no checkpoints. */
 const WAITING_MAX_BYTES = 1024 * 1024;
 const FIRST_BYTES = 1024;
@@ -42,9 +44,17 @@ export class CheckpointBuilder {
 
   /**
    * The next record that tells or changes the state of a replica, in `length` bytes from `offset` of `bytes`; `isWhole` where it is a
-   * snapshot.
+   * snapshot, `isTold` where it tells a root hash, without which a state is none to begin from.
    */
-  next(replica: number, position: number, bytes: Uint8Array, offset: number, length: number, isWhole: boolean): void {
+  next(
+    replica: number,
+    position: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    isWhole: boolean,
+    isTold: boolean,
+  ): void {
     let waiting = this.#waiting.get(replica);
     if (!waiting) {
       waiting = { state: undefined, bytes: new Uint8Array(FIRST_BYTES), ends: [], isLost: false };
@@ -66,10 +76,12 @@ export class CheckpointBuilder {
     // They are a part of a chunk's, which would be kept whole. One memory for all of a replica's costs far less than one for each.
     waiting.bytes.set(bytes.subarray(offset, offset + length), start);
     waiting.ends.push(end);
-    if (waiting.ends.length > CHECKPOINT_STATES) this.#workOut(replica, position, waiting);
+    const { ends } = waiting;
+    if (ends.length > CHECKPOINT_STATES && (isTold || ends.length > UNTOLD_STATES))
+      this.#workOut(replica, position, waiting, isTold);
   }
 
-  #workOut(replica: number, position: number, waiting: Waiting): void {
+  #workOut(replica: number, position: number, waiting: Waiting, isTold: boolean): void {
     let state = waiting.state ?? nothingKnown;
     let start = 0;
     for (const end of waiting.ends) {
@@ -84,7 +96,7 @@ export class CheckpointBuilder {
     waiting.state = state;
     waiting.ends.length = 0;
     // A repair is worked out with what was found before it, which a checkpoint does not have.
-    if (state.unknown === undefined && !state.found) this.#take(replica, position, state);
+    if (isTold && state.unknown === undefined && !state.found) this.#take(replica, position, state);
   }
 }
 

@@ -73,7 +73,13 @@ function confirm(state: Committed, version: Version, root: StateRoot, told: stri
   };
 }
 
-function step(state: Committed, from: Version, to: Version, changes: readonly Change[], told: string): Committed {
+function step(
+  state: Committed,
+  from: Version,
+  to: Version,
+  changes: readonly Change[],
+  told: string | undefined,
+): Committed {
   let root: StateRoot;
   try {
     root = state.root.apply(changes);
@@ -81,6 +87,7 @@ function step(state: Committed, from: Version, to: Version, changes: readonly Ch
     const reason = error instanceof Error ? error.message : String(error);
     return { ...state, version: to, unknown: state.unknown ?? `the changes to v${to} do not fit: ${reason}` };
   }
+  if (told === undefined) return follow(state, from, to, root);
   const after = confirm(state, to, root, told);
   if (after.unknown === undefined) return after;
   if (state.unknown !== undefined) return { ...after, unknown: state.unknown };
@@ -88,6 +95,15 @@ function step(state: Committed, from: Version, to: Version, changes: readonly Ch
     return { ...after, unknown: `records are missing: it was at v${state.version}, and the changes are from v${from}` };
   }
   return after;
+}
+
+/** A state of which no root is told: it is known where the one before was, and nothing is missing between the two. */
+function follow(state: Committed, from: Version, to: Version, root: StateRoot): Committed {
+  if (state.unknown !== undefined) return { version: to, root, unknown: state.unknown };
+  // A mutation that changed nothing makes no version.
+  if (state.version === from || (state.version === to && root === state.root)) return known(state, to, root);
+  const unknown = `records are missing: it was at v${state.version}, and the changes are from v${from}`;
+  return { version: to, root, unknown };
 }
 
 /** A hash that the replica worked out over its own state. */

@@ -207,8 +207,8 @@ export class IndexBuilder {
     replica.states.push(position);
     // Where a group decides, whoever counted the votes tells what a version is.
     const isDecided = index.authority < 0 && this.#isDecidedByVotes && kind === KIND.commit;
-    if ((envelope.replica === index.authority || isDecided) && envelope.hasHash) {
-      index.roots.add(version, high, low, position);
+    if ((envelope.replica === index.authority || isDecided) && (envelope.hasHash || kind === KIND.commit)) {
+      if (envelope.hasHash) index.roots.add(version, high, low, position);
       index.firstVersion = index.firstVersion < 0 ? version : Math.min(index.firstVersion, version);
       index.lastVersion = Math.max(index.lastVersion, version);
     }
@@ -247,7 +247,7 @@ export class IndexBuilder {
     if (!this.#checkpoints) return;
     const isAuthoritys = replica !== authority && hasHash && roots.agrees(version, high, low) === true;
     if (isAuthoritys) this.#checkpoints.pass(replica);
-    else this.#checkpoints.next(replica, position, bytes, offset, length, kind === KIND.snapshot);
+    else this.#checkpoints.next(replica, position, bytes, offset, length, kind === KIND.snapshot, hasHash);
   }
 
   #takeDecision(position: number): void {

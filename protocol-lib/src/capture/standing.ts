@@ -140,7 +140,7 @@ function takeRoot(
   roots: AuthorityRoots,
 ): void {
   standing.version = columns.number(position);
-  standing.hasRoot = true;
+  standing.hasRoot = (columns.flags(position) & FLAG.hash) !== 0;
   standing.high = columns.high(position);
   standing.low = columns.low(position);
   compare(standing, isAuthority, roots);
@@ -148,7 +148,8 @@ function takeRoot(
 
 function compare(standing: Standing, isAuthority: boolean, roots: AuthorityRoots): void {
   if (standing.isPartial && !isAuthority) return;
-  const agrees = isAuthority || roots.agrees(standing.version, standing.high, standing.low);
+  const agrees =
+    isAuthority || (standing.hasRoot ? roots.agrees(standing.version, standing.high, standing.low) : undefined);
   standing.base = agrees === undefined ? AGREEMENT.unknown : agrees ? AGREEMENT.agrees : AGREEMENT.differs;
 }
 

@@ -1,10 +1,11 @@
 import { isSyncError } from '../errors/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
-import type { Change, RecordKey, StateHash, Version } from '../state/index.ts';
-import type { MutationId, TraceBody } from '../trace/index.ts';
+import type { Change, RecordKey } from '../state/index.ts';
+import { type MutationId, type TraceRecord, toldRoot } from '../trace/index.ts';
 import type { CaptureIndex, ReplicaIndex } from './capture-index.ts';
 import { advance, type Committed, nothingKnown, type OwnValues, tolerant } from './committed.ts';
 import { KIND } from './envelope.ts';
+import { FLAG } from './flags.ts';
 import { PageCache } from './index-blobs.ts';
 import type { RecordReader } from './store.ts';
 
@@ -22,6 +23,10 @@ const KEEP_EVERY = 64;
 const EQUAL_AFTER = 3;
 /** … at so many records at most. */
 const EQUAL_ATTEMPTS = 8;
+/** So many records without a root are looked through for the next one that tells it, … */
+const UNTOLD_MAX = 4_096;
+/** … and of so many that do it is remembered whether it fits. */
+const VOUCHERS_KEPT = 4_096;
 
 /** A mutation that waits, with what it changes optimistically. */
 export interface PendingChanges {
@@ -61,6 +66,8 @@ export class StateFolds {
   readonly #records: RecordReader;
   readonly #kept = new Map<ReplicaIndex, Kept>();
   readonly #sizes = new PageCache(KEPT_BYTES);
+  /** What the root told at a position says of the states without one before it. */
+  readonly #vouchers = new Map<number, string | undefined>();
   #keys: { readonly root: StateRoot; readonly keys: readonly RecordKey[] } | undefined;
 
   constructor(index: CaptureIndex, records: RecordReader) {
@@ -91,7 +98,49 @@ export class StateFolds {
       this.#keep(replica, states.at(at), state, isShared);
       isShared = true;
     }
-    return state;
+    if (state.unknown !== undefined || this.#isTold(states.at(last))) return state;
+    const wrong = await this.#doubt(replica, last, state);
+    return wrong === undefined ? state : { ...state, unknown: wrong };
+  }
+
+  #isTold(position: number): boolean {
+    const { columns } = this.#index;
+    return columns.kind(position) !== KIND.commit || (columns.flags(position) & FLAG.hash) !== 0;
+  }
+
+  /**
+   * Why a state of which no root is told may be wrong: the next root that is told is not that of the records up to there. Undefined where it is, and where
+   * none is told of what follows without a gap.
+   */
+  async #doubt(replica: ReplicaIndex, last: number, from: Committed): Promise<string | undefined> {
+    const { states } = replica;
+    const until = Math.min(states.length, last + UNTOLD_MAX);
+    let next = last + 1;
+    while (next < until && !this.#isTold(states.at(next))) next++;
+    if (next >= until || missingBetween(this.#index, states.at(last), states.at(next)) >= 0) return undefined;
+    const position = states.at(next);
+    if (this.#vouchers.has(position)) return this.#vouchers.get(position);
+    let state = from;
+    for (let at = last + 1; at < next; at++) {
+      const record = await this.#readable(states.at(at));
+      if (!record) return undefined;
+      state = advance(state, record, undefined);
+    }
+    const voucher = await this.#readable(position);
+    const wrong = voucher && (state.unknown ?? refutedBy(voucher, state));
+    if (this.#vouchers.size >= VOUCHERS_KEPT) this.#vouchers.clear();
+    this.#vouchers.set(position, wrong);
+    return wrong;
+  }
+
+  /** Undefined where the record is damaged. */
+  async #readable(position: number): Promise<TraceRecord | undefined> {
+    try {
+      return await this.#records.read(position);
+    } catch (error) {
+      if (!isSyncError(error) || !UNREADABLE.has(error.code)) throw error;
+      return undefined;
+    }
   }
 
   /** Mutations that wait at a position, oldest first, with their changes as last applied. */
@@ -260,19 +309,13 @@ export function missingBefore(position: number): string {
   return `records are missing before position ${position}; shown is the last state known before them`;
 }
 
-/** The version and root hash that a record tells of its replica's state after it. */
-function toldRoot(body: TraceBody): { readonly version: Version; readonly root: StateHash } | undefined {
-  switch (body.kind) {
-    case 'commit':
-    case 'snapshot':
-    case 'repair':
-      return { version: body.version, root: body.root };
-    case 'apply':
-      return { version: body.to, root: body.root };
-    case 'hash':
-    case 'mismatch':
-      return { version: body.version, root: body.own };
-    default:
-      return undefined;
-  }
+/** Why the next record that tells a root says that the state before it is wrong; undefined where it does not. */
+function refutedBy(record: TraceRecord, state: Committed): string | undefined {
+  const { body } = record;
+  // One that begins anew says nothing of what was before.
+  if (body.kind === 'snapshot' && body.reason !== 'periodic') return undefined;
+  const { root, version } = body.kind === 'commit' ? advance(state, record, undefined) : state;
+  const told = toldRoot(body);
+  if (told === undefined || told.version !== version || told.root === root.hash) return undefined;
+  return `its records give the root hash ${root.hash} at v${version}, but it told ${told.root}, and no root of the versions right before`;
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { coinRecording } from '../capture/testing.test-helper.ts';
 import { StateRoot } from '../merkle/index.ts';
 import { type Change, recordKey, replicaId, type SyncRecord } from '../state/index.ts';
-import type { TraceBody, TraceRecord } from '../trace/index.ts';
+import type { TraceBody, TraceBodyOf, TraceRecord } from '../trace/index.ts';
 import { Audit } from './audit.ts';
 
 const server = replicaId('server');
@@ -101,6 +101,33 @@ describe('no divergence are values that say the same:', () => {
       ]),
     );
     expect(findings).toMatchObject([{ class: 'corrupted-at-rest', cause: { seq: 2 }, detected: { seq: 3 } }]);
+  });
+});
+
+describe('a prediction is judged by a commit without a root', () => {
+  const mutation = { writer: client, counter: 1 };
+  const { root: _, ...untold } = committed;
+  const third: TraceBody = { kind: 'hash', version: 2, own: second.hash };
+  const audit = (told: TraceBody) => {
+    const predicted: Change[] = [{ op: 'patch', key, fields: { worth: 7 }, removed: [] }];
+    return audited(
+      traced(
+        ...start,
+        [client, { kind: 'prediction', mutation, command: 'x', version: 1, changes: predicted }],
+        [server, { ...untold, mutation }],
+        [server, told],
+      ),
+    ).findings;
+  };
+
+  test('where the next root is that of its changes', () => {
+    expect(audit(third)).toMatchObject([{ class: 'nondeterministic-reducer', version: 2, cause: { seq: 4 } }]);
+    const snapshotOfIt: TraceBody = { ...(snapshot(second, 2) as TraceBodyOf<'snapshot'>), reason: 'periodic' };
+    expect(audit(snapshotOfIt)).toMatchObject([{ class: 'nondeterministic-reducer', cause: { seq: 4 } }]);
+  });
+
+  test('and not where it is another: then nobody told what the authority had', () => {
+    expect(audit({ ...third, own: first.hash })).toEqual([]);
   });
 });
 

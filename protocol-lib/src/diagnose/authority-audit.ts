@@ -1,5 +1,5 @@
 import { StateRoot } from '../merkle/index.ts';
-import type { ReplicaId, Version } from '../state/index.ts';
+import type { ReplicaId, StateHash, Version } from '../state/index.ts';
 import type { MutationId, TraceBodyOf, TraceRecord } from '../trace/index.ts';
 import { tried } from './differences.ts';
 import type { Finding, Forgotten, RecordRef } from './finding.ts';
@@ -22,6 +22,8 @@ export class AuthorityAudit {
   readonly #committed = new Recent<string, RecordRef>('mutations', KEPT_MUTATIONS);
   readonly #mispredictions = new Mispredictions();
   readonly #twice: Finding[] = [];
+  /** What rests on versions of which no root has been told yet, and those versions. */
+  #untold: { readonly versions: Version[]; readonly judge: (() => void)[] } = { versions: [], judge: [] };
   #lostFindings = 0;
 
   constructor(id: ReplicaId, trails: Trails) {
@@ -55,6 +57,9 @@ export class AuthorityAudit {
       case 'commit':
         this.#commit(body, ref, time, trail);
         return;
+      case 'hash':
+        this.#told(body.version, body.own, trail);
+        return;
       default:
         return;
     }
@@ -81,6 +86,8 @@ export class AuthorityAudit {
 
   #snapshot(body: TraceBodyOf<'snapshot'>, ref: RecordRef, trail: Trail): void {
     if (body.version < trail.version) this.#startAnew();
+    else if (body.reason === 'periodic') this.#told(body.version, body.root, trail);
+    this.#untold = { versions: [], judge: [] };
     const known = this.#states.get(body.version);
     if (known?.hash === body.root) return;
     const root = StateRoot.from(body.records.map(({ key, record }) => [key, record] as const));
@@ -100,10 +107,12 @@ export class AuthorityAudit {
   #commit(body: TraceBodyOf<'commit'>, ref: RecordRef, time: number, trail: Trail): void {
     const base = this.#states.get(body.version - 1);
     const root = base && tried(base, body.changes);
-    if (root?.hash === body.root) {
+    const isNew = !this.#isNothingNew(body);
+    const isTaken = isNew && root !== undefined && this.#takes(body, root);
+    if (isTaken) {
       this.#states.set(body.version, root);
       trail.took(body.version, root, ref);
-    } else trail.root = undefined;
+    } else if (isNew) trail.root = undefined;
     const { mutation } = body;
     if (!mutation) return;
     const id = `${mutation.writer}#${mutation.counter}`;
@@ -113,7 +122,47 @@ export class AuthorityAudit {
       if (this.#twice.length < MAX_FINDINGS) this.#twice.push(committedTwice(id, before, ref, body, time, this.id));
       else this.#lostFindings++;
     }
-    if (base && root?.hash === body.root) this.#compare(mutation, body, base, root, ref, time);
+    if (base && isTaken) this.#compare(mutation, body, base, root, ref, time);
+  }
+
+  /** A mutation that changed nothing makes no version. */
+  #isNothingNew({ version, changes, root: told }: TraceBodyOf<'commit'>): boolean {
+    const known = this.#states.get(version);
+    if (known === undefined || tried(known, changes)?.hash !== known.hash) return false;
+    return told === undefined || told === known.hash;
+  }
+
+  /** Whether the state that a commit's changes lead to is what it tells; one without a root is taken until the next root says otherwise. */
+  #takes({ version, root: told }: TraceBodyOf<'commit'>, root: StateRoot): boolean {
+    if (told !== undefined) {
+      if (root.hash === told) this.#vouched();
+      else this.#refuted();
+      return root.hash === told;
+    }
+    this.#untold.versions.push(version);
+    return true;
+  }
+
+  /** It told the root of a version without its changes. */
+  #told(version: Version, told: StateHash, trail: Trail): void {
+    if (this.#untold.versions.at(-1) !== version) return;
+    if (this.#states.get(version)?.hash === told) this.#vouched();
+    else {
+      this.#refuted();
+      trail.root = undefined;
+    }
+  }
+
+  #vouched(): void {
+    const { judge } = this.#untold;
+    this.#untold = { versions: [], judge: [] };
+    for (const one of judge) one();
+  }
+
+  /** Which of them is wrong nobody has told: none of them is known. */
+  #refuted(): void {
+    for (const version of this.#untold.versions) this.#states.delete(version);
+    this.#untold = { versions: [], judge: [] };
   }
 
   /** Whether the writer had worked the same out on the same state. */
@@ -132,15 +181,18 @@ export class AuthorityAudit {
     const predicted = tried(base, pending.changes);
     if (!predicted) return;
     const event = body.event.type;
-    if (predicted.hash === root.hash) {
-      this.#mispredictions.right(event);
-      return;
-    }
     const { version } = body;
-    this.#mispredictions.add({
-      ...{ replica: writer, authority: this.id, event, version, time },
-      ...{ prediction: pending.ref, commit: ref, predicted, committed: root },
-    });
+    const judge = (): void => {
+      if (predicted.hash === root.hash) this.#mispredictions.right(event);
+      else {
+        this.#mispredictions.add({
+          ...{ replica: writer, authority: this.id, event, version, time },
+          ...{ prediction: pending.ref, commit: ref, predicted, committed: root },
+        });
+      }
+    };
+    if (this.#untold.versions.length > 0) this.#untold.judge.push(judge);
+    else judge();
   }
 }
 

@@ -11,6 +11,11 @@ import { type Frames, isChanged } from './frames.ts';
 import { takeOwnMutation } from './own-mutations.ts';
 import type { ReceivedFrame, Trail } from './trail.ts';
 
+/** Changes and the root that they lead to, where it is told. */
+interface Followed extends Pick<TraceBodyOf<'apply'>, 'from' | 'to' | 'changes'> {
+  readonly root?: string;
+}
+
 /** What those say who are compared with an authority, or with each other where there is none. */
 export class ReplicaAudit {
   readonly #authority: AuthorityAudit | undefined;
@@ -129,19 +134,14 @@ export class ReplicaAudit {
   }
 
   /** Changes of a replica's own records, which must lead from what it had to what it says. */
-  #follow(
-    record: TraceRecord,
-    ref: RecordRef,
-    trail: Trail,
-    { from, to, changes, root: told }: Pick<TraceBodyOf<'apply'>, 'from' | 'to' | 'changes' | 'root'>,
-  ): void {
+  #follow(record: TraceRecord, ref: RecordRef, trail: Trail, { from, to, changes, root: told }: Followed): void {
     const own = trail.version === from ? trail.root : undefined;
     const root = own && tried(own, changes);
-    if (root?.hash === told) {
+    if (root && (told === undefined || root.hash === told)) {
       trail.took(to, root, ref);
       return;
     }
-    if (own) {
+    if (own && told !== undefined) {
       this.#openAtRest(record, ref, trail, from, told, 'its changes lead from another state than its records gave it');
     }
     trail.version = to;

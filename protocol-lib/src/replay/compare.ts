@@ -1,6 +1,6 @@
 import type { OpenCapture } from '../capture/index.ts';
 import type { ReplicaId, StateHash, Version } from '../state/index.ts';
-import type { MutationId, TraceBody, TraceKind, TraceRecord } from '../trace/index.ts';
+import { type MutationId, type ToldRoot, type TraceKind, type TraceRecord, toldRoot } from '../trace/index.ts';
 import { isInputs } from './batches.ts';
 import { firstDifferenceOf } from './difference.ts';
 import type { Placed } from './steps.ts';
@@ -162,20 +162,13 @@ function countsOf(left: readonly Placed[], right: readonly Placed[]): Comparison
   return [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([kind, count]) => ({ kind, ...count }));
 }
 
-function endOf(records: readonly Placed[] = []): { version: Version; root: StateHash } | undefined {
-  const last = records.findLast(({ record }) => rootIn(record.body) !== undefined);
-  return last && rootIn(last.record.body);
-}
-
-function rootIn(body: TraceBody): { version: Version; root: StateHash } | undefined {
-  switch (body.kind) {
-    case 'commit':
-    case 'snapshot':
-    case 'repair':
-      return { version: body.version, root: body.root };
-    case 'apply':
-      return { version: body.to, root: body.root };
-    default:
-      return undefined;
+function endOf(records: readonly Placed[] = []): ToldRoot | undefined {
+  let end: ToldRoot | undefined;
+  for (const { record } of records) {
+    const told = toldRoot(record.body);
+    // What is compared may be an older version, which says nothing of the end.
+    const isCompared = record.body.kind === 'hash' || record.body.kind === 'mismatch';
+    if (told && !(isCompared && end && told.version < end.version)) end = told;
   }
+  return end;
 }

@@ -234,7 +234,7 @@ export class Oracle {
     if (version <= this.#version && !isChanged) return;
     this.#version = version;
     const { hash } = this.#keep();
-    if (hash !== root) {
+    if (root !== undefined && hash !== root) {
       this.#report({
         invariant: 'hash-on-wire',
         text: `version ${version} has the hash ${hash}, the authority says ${root}`,

@@ -80,7 +80,7 @@ export class AuthorityState {
     this.#views = definition.view && new Views(definition.view);
     this.#replica = replica;
     this.#tap = tap;
-    this.#trace = new CommitTrace(replica, tap);
+    this.#trace = new CommitTrace(replica, tap, log !== undefined);
     this.#verifiesReducer = verifyReducer;
     this.#ring = new SnapshotRing(settings.ring, settings.periodicSnapshots);
     const begin = (): LogState =>
@@ -104,16 +104,16 @@ export class AuthorityState {
       incarnation: this.incarnation,
       ledger: this.ledger.standing,
       ring: this.#ring.standing(this.#root),
-      commits: this.#trace.standing,
+      ...this.#trace.standing,
       log: this.#log?.standing ?? null,
     };
   }
 
-  #resume({ ledger, ring, commits, log }: AuthorityStanding['state']): void {
-    this.ledger.resume(ledger);
-    this.#ring.resume(ring, this.#root);
-    this.#trace.resume(commits);
-    if (log) this.#log?.resume(log, this.#root);
+  #resume(standing: AuthorityStanding['state']): void {
+    this.ledger.resume(standing.ledger);
+    this.#ring.resume(standing.ring, this.#root);
+    this.#trace.resume(standing);
+    if (standing.log) this.#log?.resume(standing.log, this.#root);
   }
 
   /** What the log comes to. Its last versions are kept, so that whoever has one of them gets a delta. */
@@ -349,6 +349,16 @@ export class AuthorityState {
     if (this.#tap.isOpen)
       this.#tap.emit(this.#replica, { kind: 'log', level: 'error', text: fitText(text, 10_000) }, cause);
     return refuse(text);
+  }
+
+  /** A round ends: the root of the newest version is told, where its commit did not tell it. */
+  tellRoot(): void {
+    this.#trace.endRound(this);
+  }
+
+  /** Its whole state was told to somebody who begins to listen. */
+  rootTold(): void {
+    this.#trace.rootTold();
   }
 
   /** Keeps the present version, so that a receiver of it can later be given a delta. */

@@ -369,6 +369,7 @@ export class SyncManager {
     if (this.#connections.followQueues(now)) this.#isDue = true;
     if (now >= this.#nextSync) {
       this.#nextSync = nextTime(this.#nextSync, this.#settings.syncInterval, now);
+      if (this.#connections.clients.size > 0) this.#state.tellRoot();
       this.#synchronizer.sync(this.#connections.clients.values(), now);
       this.#told = this.#state.point;
       this.#isDue = false;
@@ -408,6 +409,8 @@ export class SyncManager {
   // — traces —
 
   #traceSnapshot(reason: 'attach' | 'periodic'): void {
+    if (reason === 'periodic') this.#state.tellRoot();
+    else this.#state.rootTold();
     this.#snapshotVersion = this.version;
     const { version, records, root, vector } = this.#state.fullSync(this.replica);
     this.#tap.emit(this.replica, { kind: 'snapshot', reason, version, records, root, vector });

@@ -208,6 +208,8 @@ export const authorityStandingSchema = object({
     ledger: ledgerStandingSchema,
     ring: ringStandingSchema,
     commits: array(object({ version: uint, seq: uint }), 10_000),
+    /** Commits since a root was told at the end of a round; absent where each tells its own. */
+    sinceRoot: optional(uint),
     log: nullable(commitLogStandingSchema),
   }),
   durability: nullable(literal('memory', 'broker', 'process', 'log')),

@@ -55,13 +55,16 @@ export const traceBodySchema = variant('kind', {
   refused: object({ from: replicaIdSchema, code: string(60), message: string(2_000) }),
   /** Names that later frames of `sender` refer to by number, from `first` on. A frame is decodable from these alone. */
   names: object({ sender: replicaIdSchema, first: uint, names: array(string(256), 65_535) }),
-  /** The authority accepted a mutation: the event, and the changes that its reducer made of it. */
+  /**
+   * The authority accepted a mutation: the event, and the changes that its reducer made of it. Where many come in one round, only the first tell their root;
+   * a `hash` at the end of the round then tells that of the newest version.
+   */
   commit: object({
     version: uint,
     event: object({ type: string(80), player: string(80), detail: string(500) }),
     mutation: optional(mutationIdSchema),
     changes: array(changeSchema),
-    root: stateHashSchema,
+    root: optional(stateHashSchema),
   }),
   /** A delta was made for sending. */
   delta: object({ from: uint, to: uint, count: uint, root: stateHashSchema }),

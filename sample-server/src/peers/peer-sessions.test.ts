@@ -3,7 +3,13 @@ import { verifyCapture } from '@syncscope/protocol/diagnose';
 import { StateRoot } from '@syncscope/protocol/merkle';
 import type { FlightRecorderSettings } from '@syncscope/protocol/node';
 import { type ReplicaId, recordKey, replicaId } from '@syncscope/protocol/state';
-import type { FaultSpec, TraceBodyOf, TraceKind, TraceRecord } from '@syncscope/protocol/trace';
+import {
+  type FaultSpec,
+  type TraceBodyOf,
+  type TraceKind,
+  type TraceRecord,
+  toldRoot,
+} from '@syncscope/protocol/trace';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { CallPeer } from '../scenarios/call-peer.ts';
 import { CrapsPeer, firstTable } from '../scenarios/craps-peer.ts';
@@ -104,9 +110,9 @@ describe('a table of craps', () => {
     const roots = new Map<number, string>();
     for (const { body } of records) {
       if (body.kind !== 'commit' && body.kind !== 'apply') continue;
-      const version = body.kind === 'commit' ? body.version : body.to;
-      expect(roots.get(version) ?? body.root).toBe(body.root);
-      roots.set(version, body.root);
+      const { version, root } = toldRoot(body)!;
+      expect(roots.get(version) ?? root).toBe(root);
+      roots.set(version, root);
     }
     expect(await verifyCapture(capture)).toMatchObject({ status: 'agrees', missing: [] });
     await expectTokensKept(watcher, running);
