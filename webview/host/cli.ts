@@ -4,7 +4,7 @@ import { PLAY_ORDERS } from '@syncscope/protocol/replay';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { blame } from './commands/blame.ts';
 import { compare } from './commands/compare.ts';
-import { converge } from './commands/converge.ts';
+import { CONVERGENCE_KINDS, converge } from './commands/converge.ts';
 import { diagnose } from './commands/diagnose.ts';
 import { diff } from './commands/diff.ts';
 import {
@@ -187,7 +187,8 @@ withDefinition(
     .description('the operations of a capture in many orders that causes allow; exit 0 one state, 1 the order matters')
     .argument('<file>')
     .option('--orders <n>', 'how many; 50 by default', whole)
-    .option('--seed <n>', 'from which the orders are drawn', whole),
+    .option('--seed <n>', 'from which the orders are drawn', whole)
+    .addOption(new Option('--kind <kind>', 'of a capture with several').choices(CONVERGENCE_KINDS)),
 ).action(async (file, options) => {
   process.exitCode = await converge(file, options);
 });

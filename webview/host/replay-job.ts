@@ -1,5 +1,6 @@
 import {
   type Convergence,
+  type ConvergenceKind,
   type ConvergeOptions,
   converge,
   type Edit,
@@ -10,7 +11,7 @@ import {
 } from '@syncscope/protocol/replay';
 import { type SessionCode, type Shrunk, shrinkCapture } from '@syncscope/protocol/shrink';
 import { simulatedDefinition, simulatedGroup } from '@syncscope/protocol/simulator';
-import { sampleGroup } from '@syncscope/sample-server/groups';
+import { sampleDefinition, sampleGroup } from '@syncscope/sample-server/groups';
 import { withCapture } from './capture-file.ts';
 
 /** An app's code, as far as it is at hand. */
@@ -20,7 +21,13 @@ export type AppCode = SessionCode & Pick<ConvergeOptions, 'models'>;
 export type ReplayJob =
   | { readonly kind: 'replay'; readonly file: string; readonly from?: number; readonly to?: number }
   | { readonly kind: 'whatif'; readonly file: string; readonly edits: readonly Edit[] }
-  | { readonly kind: 'converge'; readonly file: string; readonly orders?: number; readonly seed?: number }
+  | {
+      readonly kind: 'converge';
+      readonly file: string;
+      readonly orders?: number;
+      readonly seed?: number;
+      readonly of?: ConvergenceKind;
+    }
   /** `finding` from 0; after `seconds` the smallest so far is the answer. */
   | { readonly kind: 'shrink'; readonly file: string; readonly finding: number; readonly seconds: number };
 
@@ -38,9 +45,9 @@ export function runJob(
   onProgress?: (done: number, total: number) => void,
 ): Promise<ReplayAnswer> {
   return withCapture(job.file, async (capture) => {
-    const { header } = await capture.info();
+    const { header, kinds } = await capture.info();
     const code: AppCode = given ?? {
-      definition: simulatedDefinition(header),
+      definition: simulatedDefinition(header) ?? sampleDefinition(header, (kinds.view ?? 0) > 0),
       group: simulatedGroup(header) ?? sampleGroup(header),
     };
     switch (job.kind) {
@@ -53,9 +60,10 @@ export function runJob(
         return { kind: 'whatif', result: { comparison, verdicts, capture: bytes } };
       }
       case 'converge': {
-        const { kind, file: _, ...options } = job;
+        const { kind, file: _, of, ...options } = job;
         const { models, group } = code;
-        return { kind, result: await converge(capture, { ...options, models, merge: group?.merge, onProgress }) };
+        const all = { ...options, kind: of, models, merge: group?.merge, onProgress };
+        return { kind, result: await converge(capture, all) };
       }
       case 'shrink': {
         const end = performance.now() + job.seconds * 1_000;

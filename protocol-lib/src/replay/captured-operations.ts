@@ -40,7 +40,7 @@ export interface CapturedOperations {
   readonly initial: StateRoot | undefined;
   readonly commits: readonly Operation[];
   readonly crdt: readonly CrdtOperation[];
-  /** What each replica had when it first told. */
+  /** What each replica had when it first told, before any operation; where there is an authority, what that had. */
   readonly begun: readonly (readonly Entry[])[];
   readonly peers: readonly PeerMutation[];
   /** Everybody who is a peer. */
@@ -70,6 +70,10 @@ class Collected implements CapturedOperations {
   /** Operations by the `seq` of their records, until the `apply` comes that says what they changed. */
   readonly #open = new Map<number, CrdtOperation>();
   readonly #known = new Set<string>();
+  /** Of predictions and commits, by `seq`. */
+  readonly #mutationOf = new Map<number, MutationId>();
+  /** The operation that each mutation carries, as its writer made it last. */
+  readonly #made = new Map<string, CrdtOperation>();
 
   take(record: TraceRecord, authority: string | null): void {
     const { body, replica, seq } = record;
@@ -79,15 +83,20 @@ class Collected implements CapturedOperations {
         return;
       case 'prediction':
         this.#predictedOn.set(idOf(body.mutation), body.version);
+        this.#mutationOf.set(seq, body.mutation);
         return;
       case 'snapshot':
         this.#snapshot(record, body, authority);
         return;
       case 'commit':
+        if (body.mutation) this.#mutationOf.set(seq, body.mutation);
         if (replica === authority) this.#commit(seq, body);
         return;
       case 'operation':
-        if (body.origin === 'local') this.#operation(seq, body);
+        if (body.origin === 'local' || replica === authority) this.#operation(record, body);
+        return;
+      case 'confirmation':
+        this.#settled(body.mutation);
         return;
       case 'apply':
         this.#changed(record, body);
@@ -102,7 +111,8 @@ class Collected implements CapturedOperations {
   #snapshot({ replica }: TraceRecord, body: TraceBodyOf<'snapshot'>, authority: string | null): void {
     const entries = body.records.map(({ key, record }) => [key, record] as const);
     if (replica === authority && this.commits.length === 0) this.initial = StateRoot.from(entries);
-    if (this.#told.has(replica)) return;
+    // What is told later has operations of the capture in it.
+    if (this.#told.has(replica) || this.crdt.length > 0 || (authority !== null && replica !== authority)) return;
     this.#told.add(replica);
     this.begun.push(entries);
   }
@@ -114,10 +124,30 @@ class Collected implements CapturedOperations {
     this.commits.push({ seq, version, mutation, event: event.type, changes, seen });
   }
 
-  #operation(seq: number, { crdt, writer, counter, vector, detail, data }: TraceBodyOf<'operation'>): void {
+  #operation({ seq, cause }: TraceRecord, body: TraceBodyOf<'operation'>): void {
+    const { crdt, writer, counter, vector, detail, data, origin } = body;
     const told = { seq, crdt, writer, counter, vector: VersionVector.from(vector), detail, entries: [] };
-    if (data) this.crdt.push({ ...told, data });
-    else this.#open.set(seq, told);
+    const mutation = cause[0] === undefined ? undefined : this.#mutationOf.get(cause[0]);
+    if (!data) {
+      if (origin === 'local') this.#open.set(seq, told);
+      return;
+    }
+    if (!mutation) {
+      if (origin === 'local') this.crdt.push({ ...told, data });
+      return;
+    }
+    // Made in a mutation, it counts once that is settled: one that is refused never was.
+    const id = idOf(mutation);
+    if (origin === 'local' || !this.#made.has(id)) this.#made.set(id, { ...told, data });
+    if (origin === 'remote') this.#settled(mutation);
+  }
+
+  #settled(mutation: MutationId): void {
+    const id = idOf(mutation);
+    const operation = this.#made.get(id);
+    if (!operation || this.#known.has(`operation ${id}`)) return;
+    this.#known.add(`operation ${id}`);
+    this.crdt.push(operation);
   }
 
   #changed({ cause }: TraceRecord, { changes }: TraceBodyOf<'apply'>): void {

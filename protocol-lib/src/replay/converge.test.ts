@@ -1,11 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { packMsgpack } from '../bytes/index.ts';
+import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
 import { CaptureMaker } from '../capture/exchange/made-capture.ts';
 import { redactCapture } from '../capture/exchange/redact.ts';
 import { CaptureWriter, encodeTraceRecord, memorySink, memorySource, openCapture } from '../capture/index.ts';
 import { HybridClock } from '../clock/index.ts';
-import { AddWinsSet, CallState, encodeOperation, GCounter, LWWElementSet, PNCounter, RGA } from '../crdt/index.ts';
+import {
+  AddWinsSet,
+  addWinsOperationSchema,
+  CallState,
+  decodeOperation,
+  encodeOperation,
+  GCounter,
+  LWWElementSet,
+  PNCounter,
+  RGA,
+  recordsOfState,
+} from '../crdt/index.ts';
 import { StateRoot } from '../merkle/index.ts';
 import { CrdtReplica, type JoinedState } from '../peers/index.ts';
 import { type Random, seededRandom } from '../ports/index.ts';
@@ -56,21 +67,17 @@ async function captureOf<M>(seed: number, begin: (replica: ReplicaId, hub: Trace
     if (message !== undefined)
       for (const [to, queue] of queues.entries()) if (to !== at) queue.push({ from: at, message });
   }
+  return { capture: await written(records, null), records };
+}
+
+async function written(records: readonly TraceRecord[], authority: ReplicaId | null) {
   const sink = memorySink();
-  const header = {
-    sessionId: 'crdt',
-    title: 'CRDT',
-    scenario: 'crdt',
-    traceVersion: TRACE_VERSION,
-    protocolVersion: 1,
-    startedAt: 0,
-    authority: null,
-    build: 'test',
-  };
-  const writer = new CaptureWriter(sink, header);
+  const header = { sessionId: 'crdt', title: 'CRDT', scenario: 'crdt', startedAt: 0, build: 'test' };
+  const versions = { traceVersion: TRACE_VERSION, protocolVersion: 1 };
+  const writer = new CaptureWriter(sink, { ...header, ...versions, authority });
   for (const record of records) writer.append(encodeTraceRecord(record));
   await writer.end();
-  return { capture: await openCapture(memorySource(sink.bytes())), records };
+  return openCapture(memorySource(sink.bytes()));
 }
 
 const pick = <T>(random: Random, list: readonly T[]): T => list[Math.floor(random.next() * list.length)]!;
@@ -286,6 +293,134 @@ describe('a type that does not commute', () => {
       }),
       { numRuns: 40 },
     );
+  });
+});
+
+/** Planted: of two insertions at one place whichever comes later stands first. */
+const latestFirst: CrdtModel = () => {
+  const elements: { readonly id: string; readonly unit: string; isGone: boolean }[] = [];
+  const idOf = (replica: string, counter: number) => `${replica}:${counter}`;
+  const apply = (data: Uint8Array): void => {
+    const operation = decodeOperation(data);
+    if (operation.op === 'delete') {
+      for (const { replica, counter, length } of operation.ranges) {
+        const gone = new Set(Array.from({ length }, (_, more) => idOf(replica, counter + more)));
+        for (const one of elements) if (gone.has(one.id)) one.isGone = true;
+      }
+      return;
+    }
+    const { replica, counter, parent, side, content } = operation;
+    const at = parent ? elements.findIndex(({ id }) => id === idOf(parent.replica, parent.counter)) : -1;
+    const units = Array.from(String(content), (unit, more) => ({
+      id: idOf(replica, counter + more),
+      unit,
+      isGone: false,
+    }));
+    elements.splice(side === 'left' ? Math.max(0, at) : at + 1, 0, ...units);
+  };
+  const text = () => elements.map(({ unit, isGone }) => (isGone ? '' : unit)).join('');
+  return {
+    apply: ({ data }) => apply(data!),
+    root: () => StateRoot.from([[recordKey('page/text'), { text: text() }]]),
+  };
+};
+
+/** Planted: a removal takes away whatever stands there when it comes, seen or not. */
+const latestWins: CrdtModel = () => {
+  const present = new Set<string>();
+  return {
+    apply: ({ data }) => {
+      const { op, element } = addWinsOperationSchema.parse(unpackMsgpack(data!), 'operation');
+      if (op === 'add') present.add(element);
+      else present.delete(element);
+    },
+    root: () => StateRoot.from([[recordKey('tags/all'), { present: [...present].sort() }]]),
+  };
+};
+
+describe('operations told with their data', () => {
+  test.each([
+    ['RGA', 'page', latestFirst],
+    ['add-wins set', 'tags', latestWins],
+  ] as const)('whose type does not commute are told by two of them: %s', async (name, crdt, model) => {
+    let differing = 0;
+    for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
+      const { capture, records } = await captureOf(seed, LIBRARY[name]!);
+      const { status, conflict } = await converge(capture, { models: { [crdt]: model }, orders: 200, seed });
+      // Where what comes last has seen all others, their order is lost with them.
+      if (status === 'converges') continue;
+      differing++;
+      const [first, second] = [conflict!.first, conflict!.second].map(({ seq }) => {
+        const body = records.find((one) => one.seq === seq)?.body;
+        return body?.kind === 'operation' ? body : undefined;
+      });
+      const knew = (one: typeof first, other: typeof first) =>
+        one!.vector.some(({ replica, counter }) => replica === other!.writer && counter >= other!.counter);
+      expect([knew(first, second), knew(second, first)]).toEqual([false, false]);
+      const pair = [conflict!.first, conflict!.second].map(({ mutation }) => `${mutation.writer}:${mutation.counter}`);
+      expect(conflict!.orders).toEqual([
+        [...conflict!.before, ...pair],
+        [...conflict!.before, ...pair.toReversed()],
+      ]);
+      // Each order leads by itself to the root that is said.
+      for (const [at, order] of conflict!.orders.entries()) {
+        const replica = model([]);
+        for (const id of order) {
+          const made = records.flatMap(({ body }) => (body.kind === 'operation' ? [body] : []));
+          const { data } = made.find((one) => `${one.writer}:${one.counter}` === id)!;
+          const [writer, counter] = id.split(':') as [ReplicaId, string];
+          replica.apply({ crdt, writer, counter: Number(counter), detail: '', entries: [], data: data! });
+        }
+        expect(replica.root().hash).toBe(conflict!.roots[at]);
+      }
+    }
+    expect(differing).toBeGreaterThan(4);
+  });
+
+  test('count once their mutation is settled, by what its writer made last, on what there was before', async () => {
+    const hub = new TraceHub({ now: () => 0 });
+    const records: TraceRecord[] = [];
+    hub.listen((record) => records.push(record));
+    const [server, ann, bob] = ['server', 'ann', 'bob'].map(replicaId) as [ReplicaId, ReplicaId, ReplicaId];
+    const begun = RGA.text(server);
+    begun.insert(0, 'ab');
+    const entries = [...recordsOfState(begun.state(), 'page').entries()];
+    const state = { version: 1, records: entries.map(([key, record]) => ({ key, record })), vector: [] };
+    const { hash: root } = StateRoot.from(entries);
+    hub.emit(server, { kind: 'snapshot', reason: 'attach', ...state, root });
+    const typed = (writer: ReplicaId, counter: number, text: string): number => {
+      const document = RGA.text(writer);
+      document.merge(begun.state());
+      const mutation = { writer, counter };
+      const operation = document.insert(1, text);
+      const seq = hub.emit(writer, { kind: 'prediction', mutation, command: 'type', version: 1, changes: [] });
+      const told = { crdt: 'page', origin: 'local', writer, counter: document.vector.get(writer) } as const;
+      const vector = document.vector.entries();
+      hub.emit(writer, { kind: 'operation', ...told, vector, detail: '', data: encodeOperation(operation) }, [seq]);
+      return seq;
+    };
+    typed(ann, 1, 'never');
+    hub.emit(ann, { kind: 'rollback', mutation: { writer: ann, counter: 1 }, reason: 'full', version: 1 });
+    // Lost with a process that ended; its numbers are given again.
+    typed(bob, 1, 'lost');
+    typed(bob, 1, 'x');
+    typed(ann, 2, 'y');
+    for (const [writer, counter] of [
+      [bob, 1],
+      [ann, 2],
+    ] as const) {
+      hub.emit(writer, { kind: 'confirmation', mutation: { writer, counter }, version: 2 });
+    }
+    const capture = await written(records, server);
+    const result = await converge(capture, { orders: 10 });
+    expect(result).toMatchObject({ status: 'converges', kind: 'operations', operations: 2 });
+    const [one, two] = [RGA.text(ann), RGA.text(bob)];
+    for (const document of [one, two]) document.merge(begun.state());
+    one.apply(two.insert(1, 'x'));
+    const other = RGA.text(ann);
+    other.merge(begun.state());
+    one.apply(other.insert(1, 'y'));
+    expect(result.root).toBe(recordsOfState(one.state(), 'page').hash);
   });
 });
 

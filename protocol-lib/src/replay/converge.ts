@@ -53,6 +53,8 @@ export interface Convergence {
 }
 
 export interface ConvergeOptions {
+  /** Of a capture that has more than one kind; operations before mutations before changes where absent. */
+  readonly kind?: ConvergenceKind | undefined;
   readonly orders?: number;
   readonly seed?: number;
   /** What merges the operations of replicated data types that are not of this library, by the name that they have in the capture. */
@@ -73,9 +75,10 @@ const MAX_DIFFERENCES = 10;
  */
 export async function converge(capture: OpenCapture, options: ConvergeOptions = {}): Promise<Convergence> {
   const { initial, commits, crdt, begun, peers, members } = await operationsOf(capture);
-  if (crdt.length > 0) return convergeCrdts(crdt, begun.flat(), options);
-  if (peers.length > 0) return convergeMutations(peers, members, options);
-  if (initial && commits.length > 0) return convergeOperations(initial, commits, options);
+  const isAsked = (kind: ConvergenceKind) => options.kind === undefined || options.kind === kind;
+  if (crdt.length > 0 && isAsked('operations')) return convergeCrdts(crdt, begun.flat(), options);
+  if (peers.length > 0 && isAsked('mutations')) return convergeMutations(peers, members, options);
+  if (initial && commits.length > 0 && isAsked('changes')) return convergeOperations(initial, commits, options);
   const text =
     'the capture has no operations that could have come in another order: no commits behind a first state, and none without an authority';
   throw new SyncError('CONVERGE_NOTHING', text, { origin: 'query' });

@@ -9,6 +9,7 @@ import {
   PNCounter,
   RGA,
   recordsOfState,
+  stateOfRecords,
 } from '../crdt/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import { StateRoot } from '../merkle/index.ts';
@@ -44,63 +45,91 @@ const OBSERVER = replicaId('observer');
 export const libraryModel: CrdtModel = (entries) => new LibraryInstance(entries);
 
 class LibraryInstance implements CrdtInstance {
+  /** What there was, by collection; it is looked at where an operation is about it. */
+  readonly #begun = new Map<string, (readonly [RecordKey, SyncRecord])[]>();
   /** By collection: all types join records under one key by themselves. */
   readonly #joined = new Map<string, JoinedState>();
-  #text: RGA<string> | undefined;
-  #list: ReturnType<typeof RGA.list> | undefined;
-  #set: AddWinsSet | undefined;
+  /** By the name of the operations, which is that of their records. */
+  readonly #texts = new Map<string, RGA<string>>();
+  readonly #lists = new Map<string, ReturnType<typeof RGA.list>>();
+  readonly #sets = new Map<string, AddWinsSet>();
 
   constructor(entries: readonly (readonly [RecordKey, SyncRecord])[]) {
-    this.#join(entries, 'the first state');
+    for (const entry of entries) {
+      const collection = collectionOf(entry[0]);
+      const known = this.#begun.get(collection);
+      if (known) known.push(entry);
+      else this.#begun.set(collection, [entry]);
+    }
   }
 
-  apply({ entries, data, writer, counter }: CapturedOperation): void {
+  apply({ crdt, entries, data, writer, counter }: CapturedOperation): void {
     const name = `${writer}:${counter}`;
-    if (data) this.#operate(data, name);
+    if (data) this.#operate(crdt, data, name);
     else this.#join(entries, name);
   }
 
   root(): StateRoot {
-    const roots = [...this.#joined.values()].map((one) => one.root());
-    if (this.#text) roots.push(recordsOfState(this.#text.state(), 'text'));
-    if (this.#list) roots.push(recordsOfState(this.#list.state(), 'list'));
-    if (this.#set) roots.push(this.#set.root());
+    const roots = [...this.#joined.values(), ...this.#sets.values()].map((one) => one.root());
+    for (const [name, text] of [...this.#texts, ...this.#lists]) roots.push(recordsOfState(text.state(), name));
     return StateRoot.from(roots.flatMap((one) => [...one.entries()]));
   }
 
   #join(entries: readonly (readonly [RecordKey, SyncRecord])[], name: string): void {
     for (const [key, record] of entries) {
-      const collection = key.slice(0, key.lastIndexOf('/'));
+      const collection = collectionOf(key);
       const known = this.#joined.get(collection) ?? joinedOf(collection, record);
       if (!known) throw unknown(`the record ${key} of ${name}`);
+      if (!this.#joined.has(collection)) known.apply(this.#begun.get(collection) ?? []);
       this.#joined.set(collection, known);
       known.apply([[key, record]]);
     }
   }
 
-  #operate(data: Uint8Array, name: string): void {
+  #operate(crdt: string, data: Uint8Array, name: string): void {
     const text = parsed(() => decodeOperation(data));
     if (text) {
-      const isList = text.op === 'insert' ? typeof text.content !== 'string' : this.#list !== undefined;
-      const { outcome } = isList ? this.#asList().apply(text) : this.#asText().apply(text);
+      const isList = text.op === 'insert' ? typeof text.content !== 'string' : this.#lists.has(crdt);
+      const { outcome } = isList ? this.#listOf(crdt).apply(text) : this.#textOf(crdt).apply(text);
       if (outcome === 'overflow') throw unknown(`${name}, whose causes are not in the capture`);
       return;
     }
     const operation = parsed(() => addWinsOperationSchema.parse(unpackMsgpack(data), name));
     if (!operation) throw unknown(name);
-    this.#set ??= new AddWinsSet('set', OBSERVER);
-    this.#set.apply(operation);
+    const set = this.#sets.get(crdt) ?? new AddWinsSet(crdt, OBSERVER, this.#rootOf(crdt));
+    this.#sets.set(crdt, set);
+    set.apply(operation);
   }
 
-  #asText(): RGA<string> {
-    this.#text ??= RGA.text(OBSERVER);
-    return this.#text;
+  #textOf(name: string): RGA<string> {
+    const known = this.#texts.get(name);
+    if (known) return known;
+    const text = RGA.text(OBSERVER);
+    const root = this.#rootOf(name);
+    if (root.size > 0) text.merge(stateOfRecords(root, name));
+    this.#texts.set(name, text);
+    return text;
   }
 
-  #asList(): ReturnType<typeof RGA.list> {
-    this.#list ??= RGA.list(OBSERVER);
-    return this.#list;
+  #listOf(name: string): ReturnType<typeof RGA.list> {
+    const known = this.#lists.get(name);
+    if (known) return known;
+    const list = RGA.list(OBSERVER);
+    const root = this.#rootOf(name);
+    if (root.size > 0) list.merge(stateOfRecords(root, name));
+    this.#lists.set(name, list);
+    return list;
   }
+
+  /** What there was of one type, whose records all begin with its name. */
+  #rootOf(name: string): StateRoot {
+    const own = [...this.#begun].filter(([collection]) => collection === name || collection.startsWith(`${name}/`));
+    return StateRoot.from(own.flatMap(([, entries]) => entries));
+  }
+}
+
+function collectionOf(key: RecordKey): string {
+  return key.slice(0, key.lastIndexOf('/'));
 }
 
 /** The type whose records look like this one. */

@@ -60,6 +60,15 @@ export function refusalOf(state: StateView, bytes: Uint8Array, seen: readonly Ve
       : 'what it hangs on is missing';
 }
 
+/** Of changes of the vector, the operation that they are of: reducers answer changes alone, and the trace tells the operation with them. */
+const operations = new WeakMap<Change, Uint8Array>();
+
+/** The operation, as it was encoded, that a reducer of this process has just made these changes of. */
+export function operationIn(changes: readonly Change[]): Uint8Array | undefined {
+  const change = changes.find(({ key }) => key === TEXT_VECTOR);
+  return change && operations.get(change);
+}
+
 /** What an operation that was accepted changes. */
 export function typed(
   state: StateView,
@@ -69,6 +78,7 @@ export function typed(
 ): Change[] {
   const operation: RgaOperation = decodeOperation(bytes);
   const changes = rewritten(state, (document) => document.apply(operation));
+  for (const change of changes) if (change.key === TEXT_VECTOR) operations.set(change, bytes);
   if (!seen) return changes;
   const key = recordKey(SEEN + writer);
   const entries = seen.map(({ replica, counter }) => ({ replica, counter }));

@@ -3,7 +3,7 @@ import { waitingSchema } from '@syncscope/protocol/conflict';
 import { sameRecord } from '@syncscope/protocol/merkle';
 import type { Change, ReplicaId, SyncRecord } from '@syncscope/protocol/state';
 import { emitSends, type Tap, type TraceBody } from '@syncscope/protocol/trace';
-import { TEXT_VECTOR } from './board-text.ts';
+import { operationIn, TEXT, TEXT_VECTOR } from './board-text.ts';
 
 /**
  * Tells, beside what the session's parts report, what it means on the board: an `operation` for each writer whose text a replica has made or taken
@@ -20,7 +20,8 @@ export function boardTap(tap: Tap): Tap {
     }
     if (body.kind === 'prediction') {
       const vector = vectorIn(body.changes);
-      if (vector) tell(tap, replica, 'local', replica, vector, seq);
+      if (vector)
+        tell(tap, { replica, origin: 'local', writer: replica, vector, data: operationIn(body.changes) }, seq);
     }
     if (body.kind !== 'commit' && body.kind !== 'apply') return;
     const after = vectorIn(body.changes);
@@ -29,7 +30,13 @@ export function boardTap(tap: Tap): Tap {
       vectors.set(replica, after);
       for (const { replica: writer, counter } of after.entries()) {
         // What it wrote itself was told when it did.
-        if (counter > before.get(writer) && writer !== replica) tell(tap, replica, 'remote', writer, after, seq);
+        if (counter <= before.get(writer) || writer === replica) continue;
+        const isOne = body.kind === 'commit' && body.mutation?.writer === writer;
+        tell(
+          tap,
+          { replica, origin: 'remote', writer, vector: after, data: isOne ? operationIn(body.changes) : undefined },
+          seq,
+        );
       }
     }
     if (body.kind === 'commit' && body.event.type === 'CONFLICT_DECIDED') tellDecided(tap, replica, body.changes, seq);
@@ -47,19 +54,21 @@ export function boardTap(tap: Tap): Tap {
   };
 }
 
-function tell(
-  tap: Tap,
-  replica: ReplicaId,
-  origin: 'local' | 'remote',
-  writer: ReplicaId,
-  vector: VersionVector,
-  seq: number,
-): void {
+interface Told {
+  readonly replica: ReplicaId;
+  readonly origin: 'local' | 'remote';
+  readonly writer: ReplicaId;
+  /** What the replica had of the text after it. */
+  readonly vector: VersionVector;
+  /** The operation, where it is one and known. */
+  readonly data: Uint8Array | undefined;
+}
+
+function tell(tap: Tap, { replica, origin, writer, vector, data }: Told, seq: number): void {
   const counter = vector.get(writer);
   const detail = origin === 'local' ? 'typed here' : `up to ${counter} of ${writer}`;
-  tap.emit(replica, { kind: 'operation', crdt: 'rga', origin, writer, counter, vector: vector.entries(), detail }, [
-    seq,
-  ]);
+  const told = { crdt: TEXT, origin, writer, counter, vector: vector.entries(), detail };
+  tap.emit(replica, { kind: 'operation', ...told, ...(data ? { data } : {}) }, [seq]);
 }
 
 function tellDecided(tap: Tap, replica: ReplicaId, changes: readonly Change[], seq: number): void {

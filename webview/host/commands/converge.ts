@@ -1,4 +1,4 @@
-import type { Conflict, Convergence, NamedOperation } from '@syncscope/protocol/replay';
+import type { Conflict, Convergence, ConvergenceKind, NamedOperation } from '@syncscope/protocol/replay';
 import { short } from '../difference.ts';
 import { printDocument } from '../json.ts';
 import { count, escapeText, facts } from '../print.ts';
@@ -7,14 +7,17 @@ import { type DefinitionOptions, replayJob } from '../replay-thread.ts';
 export interface ConvergeCommandOptions extends DefinitionOptions {
   readonly orders?: number;
   readonly seed?: number;
+  readonly kind?: ConvergenceKind;
   readonly json?: boolean;
 }
 
+export const CONVERGENCE_KINDS: readonly ConvergenceKind[] = ['operations', 'mutations', 'changes'];
+
 /** `converge`: runs the operations of a capture in many orders. Answers the exit code: 0 one state, 1 the order matters. */
 export async function converge(file: string, options: ConvergeCommandOptions): Promise<number> {
-  const { orders, seed, json } = options;
+  const { orders, seed, kind: of, json } = options;
   const drawn = { ...(orders === undefined ? {} : { orders }), ...(seed === undefined ? {} : { seed }) };
-  const answer = await replayJob({ kind: 'converge', file, ...drawn }, options);
+  const answer = await replayJob({ kind: 'converge', file, ...drawn, ...(of ? { of } : {}) }, options);
   if (answer.kind !== 'converge') throw new TypeError('orders were asked for');
   const { result } = answer;
   if (json) printDocument('converge', { file, ...result });
