@@ -94,7 +94,7 @@ describe('replay', () => {
 
   it('runs a session that was attached to later again from there', async () => {
     const { code, document } = await cliJson(['replay', attached]);
-    expect(document).toMatchObject({ status: 'equal', level: 'protocol' });
+    expect(document).toMatchObject({ status: 'equal', level: 'app' });
     expect(code).toBe(0);
   });
 

@@ -75,10 +75,16 @@ describe('a recording of a session that ran already', () => {
 
   it('of the board, with devices that come and go, is too', async () => {
     const file = await recorded('board', ['--scenario', 'board', '--bots', '4']);
-    const result = await replayed(file);
-    expect(result).toMatchObject({ status: 'equal', level: 'protocol' });
+    const result = await replayed(file, rulesOf('board'));
+    expect(result).toMatchObject({ status: 'equal', level: 'app' });
+    expect(result.replicas).toEqual(['bot-1', 'device-2', 'device-3', 'device-4', 'server']);
     expect(result.hashes).toBeGreaterThan(2);
-    expect(await replayed(file, rulesOf('board'))).toMatchObject({ status: 'equal', level: 'app' });
+    const plain = await replayed(file);
+    expect(plain).toMatchObject({ status: 'partial', level: 'protocol', replicas: ['bot-1', 'server'] });
+    expect(new Set(plain.leftOut.map(({ why }) => why))).toContain('needs-definition');
+    const { code, document } = await cliJson(['replay', file], env);
+    expect(code).toBe(0);
+    expect(document).toMatchObject({ status: 'equal', level: 'app', replicas: result.replicas });
   });
 
   it('in which the network is bad, copies drift and a player crashes, is too', async () => {
@@ -97,6 +103,8 @@ describe('a recording of a session that ran already', () => {
     const file = await recorded('views', ['--bots', '4', '--view', 'room'], 2);
     await expect(replayed(file)).rejects.toMatchObject({ code: 'REPLAY_NEEDS_DEFINITION' });
     expect(await replayed(file, rulesOf('adventure', true))).toMatchObject({ status: 'equal', level: 'app' });
+    // The command has the rules of the sample server's sessions itself.
+    expect((await cli(['replay', file], env)).code).toBe(0);
   });
 
   it('names the first record that a reducer which is not deterministic came to', async () => {

@@ -5,6 +5,8 @@ import { craps } from '../scenarios/craps.ts';
 import { peerScenarioGroup } from './peer-group.ts';
 import type { PeerScenario } from './peer-scenario.ts';
 
+export { sampleDefinition } from '../scenarios/recorded.ts';
+
 const SCENARIOS: Readonly<Record<string, PeerScenario>> = { craps, call };
 
 /** How the peers of a recorded session of the sample server are made again; undefined for any other capture. */
