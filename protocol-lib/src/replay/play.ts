@@ -3,26 +3,17 @@ import { SyncError } from '../errors/index.ts';
 import { StateRoot } from '../merkle/index.ts';
 import type { ReplicaId, Version } from '../state/index.ts';
 import type { ClientEvent } from '../sync/index.ts';
+import { answerDifference, extraDifference, missedDifference, stateDifference } from './play-difference.ts';
 import { Flights } from './play-flights.ts';
+import { WhereHere } from './play-here.ts';
 import { type Effect, InventedIds } from './play-ids.ts';
-import type {
-  PlayedAction,
-  PlayedIntent,
-  PlayedOther,
-  PlayedVisit,
-  PlayScript,
-  RecordedCommit,
-  RecordedRoot,
-} from './play-script.ts';
-import { firstRecordDifference, firstRecordNotIn, RecordedStates, type RecordFound, textOf } from './play-states.ts';
+import type { PlayedAction, PlayedIntent, PlayedOther, PlayedVisit, PlayScript, RecordedRoot } from './play-script.ts';
+import { firstRecordDifference, firstRecordNotIn, RecordedStates, type RecordFound } from './play-states.ts';
 import type { PlayClient, PlayDifference, PlayOptions, PlayOrder, PlayResult } from './play-types.ts';
-import { WhereInTheRecording } from './play-where.ts';
 
 interface Played {
   readonly replica: ReplicaId;
   readonly client: PlayClient;
-  /** What was sent, by the counter that it has here. */
-  readonly sent: Map<number, PlayedIntent>;
   /** Answers that came before `send` had returned: why refused, or undefined. */
   readonly early: Map<number, string | undefined>;
   /** Its copy when it was looked at last. */
@@ -48,14 +39,12 @@ export class Playing {
   readonly #flights = new Flights();
   readonly #ids = new InventedIds();
   readonly #states: RecordedStates;
-  readonly #where: WhereInTheRecording;
+  readonly #where: WhereHere;
   readonly #startTime: number;
   #next = 0;
   #progressAt: number;
   /** The authority's version here before anything was played; undefined until somebody has a state. */
   #liveStart: Version | undefined;
-  /** Where the authority's own mutations were before anything was played. */
-  #ownAtStart = 0;
   /** Whether a version here is the state that it was in the recording, as far as anybody knows. */
   #isAligned: boolean;
   /** Whether it is waited for what was to be seen. */
@@ -70,7 +59,7 @@ export class Playing {
     this.#options = options;
     this.#order = options.order ?? 'seen';
     this.#states = new RecordedStates(script, this.#ids);
-    this.#where = new WhereInTheRecording(script);
+    this.#where = new WhereHere(script);
     this.#startTime = script.actions[0]?.time ?? 0;
     this.#progressAt = options.now;
     this.#now = options.now;
@@ -106,8 +95,15 @@ export class Playing {
   }
 
   result(): PlayResult {
-    const clients = [...this.#played.values()].map(({ replica, sent, accepted, refused, hashes, difference }) => {
-      return { replica, intents: sent.size, accepted, refused, hashes, ...(difference ? { difference } : {}) };
+    const clients = [...this.#played.values()].map(({ replica, accepted, refused, hashes, difference }) => {
+      return {
+        replica,
+        intents: this.#where.countOf(replica),
+        accepted,
+        refused,
+        hashes,
+        ...(difference ? { difference } : {}),
+      };
     });
     clients.sort((left, right) => (left.replica < right.replica ? -1 : 1));
     const differences = clients.flatMap(({ difference }) => (difference ? [difference] : []));
@@ -185,29 +181,13 @@ export class Playing {
   /** Whether a client's copy has all mutations that it had when it was recorded, of those that are played. */
   #hasSeen({ replica, seen }: PlayedIntent): boolean {
     if (!this.#isPaced) return true;
-    const { vector } = this.#played.get(replica)!.client.state;
-    for (const writer of this.#where.writers) {
-      if (writer === this.#script.authority && !this.#isAligned) continue;
-      const settled = this.#settledOf(writer, vector);
-      if (settled !== undefined && settled < this.#where.atLeast(writer, seen)) return false;
-    }
-    return true;
-  }
-
-  /** How many recorded mutations of a writer a vector of here has; undefined for one that is not played. */
-  #settledOf(writer: ReplicaId, vector: VersionVector): number | undefined {
-    if (writer === this.#script.authority) return vector.get(writer) - this.#ownAtStart;
-    const sent = this.#played.get(writer)?.sent;
-    if (!sent) return undefined;
-    const [first] = sent.keys();
-    if (first === undefined) return 0;
-    return Math.min(sent.size, Math.max(0, vector.get(writer) - first + 1));
+    return this.#where.covers(this.#played.get(replica)!.client.state.vector, seen, this.#isAligned);
   }
 
   #hasCome({ writer, counter }: PlayedOther): boolean {
     if (writer !== this.#script.authority) return false;
     for (const { client } of this.#played.values()) {
-      if (client.state.vector.get(writer) - this.#ownAtStart >= counter - this.#where.before(writer)) return true;
+      if (this.#where.hasOwn(client.state.vector, counter)) return true;
     }
     return false;
   }
@@ -275,8 +255,9 @@ export class Playing {
     const client = this.#options.join(replica);
     const counts = { accepted: 0, refused: 0, hashes: 0 };
     const state = { wasLive: false, hasLeft: false, difference: undefined, root: undefined, vector: undefined };
-    const played: Played = { replica, client, sent: new Map(), early: new Map(), ...counts, ...state };
+    const played: Played = { replica, client, early: new Map(), ...counts, ...state };
     this.#played.set(replica, played);
+    this.#where.join(replica);
     client.state.on((event) => this.#follow(played, event));
     // Where frames take no time, this has happened already.
     played.wasLive = client.state.phase === 'live';
@@ -300,19 +281,16 @@ export class Playing {
       throw playError('PLAY_UNANSWERED', `${intent.command} of ${intent.replica} cannot be sent: ${sent.rejected}`);
     }
     const { counter } = sent.mutation;
-    played.sent.set(counter, intent);
+    this.#where.sent(counter, intent);
     this.#flights.start(intent, counter);
     if (played.early.has(counter)) this.#onAnswer(played, counter, intent, played.early.get(counter));
     played.early.clear();
   }
 
   /** What comes after is of another state. */
-  #tellMissed({ writer, counter, answer }: PlayedOther): void {
+  #tellMissed(action: PlayedOther): void {
     this.#isAligned = false;
-    const own = writer === this.#script.authority ? 'the authority’s own' : `${writer}’s`;
-    const sentence = `record ${answer.seq}: mutation ${counter}, ${own}, which no recorded client sent, did not come here`;
-    const difference = { replica: writer, what: 'other', seq: answer.seq, counter } as const;
-    this.#differ(undefined, { ...difference, recorded: answer.accepted, live: null, sentence });
+    this.#differ(undefined, missedDifference(action, action.writer === this.#script.authority));
   }
 
   // — answers —
@@ -354,7 +332,7 @@ export class Playing {
   }
 
   #onAnswer(played: Played, here: number, intent: PlayedIntent, refusal: string | undefined): void {
-    const { answer, replica, counter, command } = intent;
+    const { answer, replica } = intent;
     this.#flights.end(replica, here);
     if (refusal === undefined) played.accepted++;
     else played.refused++;
@@ -363,10 +341,7 @@ export class Playing {
     if (recorded !== undefined && this.#ids.textHere(recorded) === refusal) return;
     // What was to be seen from here on is of another state.
     if (answer.accepted === (refusal !== undefined)) this.#isAligned = false;
-    const said = (reason: string | undefined): string => (reason === undefined ? 'accepted' : `refused: ${reason}`);
-    const sentence = `record ${answer.seq}: ${command}, mutation ${counter} of ${replica}, was ${said(recorded)}; here it is ${said(refusal)}`;
-    const what = { replica, what: 'answer', seq: answer.seq, counter, command } as const;
-    const found = { ...what, recorded: said(recorded), live: said(refusal), sentence };
+    const found = answerDifference(intent, refusal);
     this.#differ(played, this.#withDoubt(found, played.client.state.vector, { replica, counter: here }));
   }
 
@@ -387,9 +362,9 @@ export class Playing {
 
   #onFirstState(played: Played): void {
     const { version, committed, vector } = played.client.state;
-    const { start, authority, hasViews } = this.#script;
+    const { start, hasViews } = this.#script;
     this.#liveStart = version;
-    this.#ownAtStart = vector.get(authority);
+    this.#where.begin(vector);
     const isSame = (): boolean => (this.#states.at(start.version)?.hash ?? start.root) === committed.hash;
     const isEqual = committed.hash === start.root || (this.#learnFirst(committed) && isSame()) || hasViews;
     for (const { key, record } of start.records) {
@@ -405,8 +380,8 @@ export class Playing {
     }
     this.#isAligned = false;
     const found = firstRecordDifference(this.#states.at(start.version) ?? this.#states.first, committed);
-    const root = { root: start.root, seq: start.seq };
-    this.#differ(played, this.#stateDifference(played.replica, 'beginning', start.version, root, found, committed));
+    const where = { replica: played.replica, version: start.version };
+    this.#differ(played, stateDifference(where, 'beginning', start, found, committed.hash));
   }
 
   #learnFirst(after: StateRoot): boolean {
@@ -429,7 +404,7 @@ export class Playing {
     const expected = this.#expected(played.replica, then);
     if (!expected) return;
     const isEqual = this.#isEqual(played, then, expected);
-    if (!isEqual && this.#isReordered(then, vector)) {
+    if (!isEqual && this.#order === 'seen' && this.#where.isReordered(vector, then)) {
       this.#reordered++;
       return;
     }
@@ -438,16 +413,14 @@ export class Playing {
       if (!this.#script.hasViews) this.#flights.settle(vector);
       return;
     }
-    if (this.#hasExtra(vector, then)) {
+    const where = { replica: played.replica, version: then };
+    if (this.#where.hasExtra(vector, then)) {
       this.#isAligned = false;
-      const sentence = `record ${expected.seq}: before it, the authority here made a mutation of its own that it did not make then`;
-      const difference = { replica: played.replica, what: 'other', seq: expected.seq, version: then } as const;
-      this.#differ(undefined, { ...difference, recorded: expected.root, live: committed.hash, sentence });
+      this.#differ(undefined, extraDifference(where, expected, committed.hash));
       return;
     }
     const found = this.#recordFound(then, committed);
-    const difference = this.#stateDifference(played.replica, 'state', then, expected, found, committed);
-    this.#differ(played, this.#withDoubt(difference, vector));
+    this.#differ(played, this.#withDoubt(stateDifference(where, 'state', expected, found, committed.hash), vector));
   }
 
   /** Whether a copy is as it was, but for what the server made up. */
@@ -474,49 +447,12 @@ export class Playing {
   #learn(played: Played, after: StateRoot, vector: VersionVector): boolean {
     const { root: before } = played;
     if (!before || before.hash === after.hash) return false;
-    const recorded = this.#recordedSince(played.vector, vector);
+    const recorded = this.#where.commitsBetween(played.vector, vector);
     if (recorded.length === 0) return false;
     const effect: Effect = { recorded, before, after, isPart: this.#script.hasViews, isFirst: false };
     if (!this.#ids.learn(effect)) return false;
     this.#states.forget(Math.min(...recorded.map(({ version }) => version)) - 1);
     return true;
-  }
-
-  /** The recorded commits of the mutations that one vector has and one before had not. */
-  #recordedSince(before: VersionVector | undefined, vector: VersionVector): RecordedCommit[] {
-    const found: RecordedCommit[] = [];
-    const take = (writer: ReplicaId, counter: number | undefined): void => {
-      const commit = counter === undefined ? undefined : this.#where.commitOf(writer, counter);
-      if (commit) found.push(commit);
-    };
-    for (const [writer, { sent }] of this.#played) {
-      for (let here = (before?.get(writer) ?? 0) + 1; here <= vector.get(writer); here++) {
-        take(writer, sent.get(here)?.counter);
-      }
-    }
-    const { authority } = this.#script;
-    const shift = this.#where.before(authority) - this.#ownAtStart;
-    const last = vector.get(authority);
-    for (let own = (before?.get(authority) ?? this.#ownAtStart) + 1; own <= last; own++) take(authority, own + shift);
-    return found.sort((left, right) => left.seq - right.seq);
-  }
-
-  /** Whether a version here came of other mutations than it did then. */
-  #isReordered(then: Version, vector: VersionVector): boolean {
-    if (this.#order === 'recorded') return false;
-    for (const writer of this.#where.writers) {
-      if (writer === this.#script.authority) continue;
-      const settled = this.#settledOf(writer, vector);
-      if (settled === undefined) continue;
-      if (settled < this.#where.atLeast(writer, then) || settled > this.#where.atMost(writer, then)) return true;
-    }
-    return false;
-  }
-
-  /** Whether the authority here has made more mutations of its own than it had by then. */
-  #hasExtra(vector: VersionVector, then: Version): boolean {
-    const { authority } = this.#script;
-    return vector.get(authority) - this.#ownAtStart > this.#where.atLeast(authority, then);
   }
 
   /** What a client was to have at a version of the recording. */
@@ -526,26 +462,6 @@ export class Playing {
   }
 
   // — differences —
-
-  #stateDifference(
-    replica: ReplicaId,
-    what: 'beginning' | 'state',
-    version: Version,
-    { root, seq }: RecordedRoot,
-    found: RecordFound | undefined,
-    live: StateRoot,
-  ): PlayDifference {
-    const when = what === 'beginning' ? 'before anything was played' : `at version ${version} of the recording`;
-    const head = { replica, what, seq, version };
-    if (!found) {
-      const sentence = `record ${seq}: ${replica} has another state here ${when}`;
-      return { ...head, recorded: root, live: live.hash, sentence };
-    }
-    const { key, field, recorded, live: here } = found;
-    const name = field === undefined ? key : `${key}.${field}`;
-    const sentence = `record ${seq}: ${name} was ${textOf(recorded)} ${when}; ${replica} has ${textOf(here)} here`;
-    return { ...head, key, ...(field === undefined ? {} : { field }), recorded, live: here, sentence };
-  }
 
   #withDoubt(
     difference: PlayDifference,
