@@ -4,9 +4,10 @@ import { headerOf, isRedacted } from '../capture/exchange/index.ts';
 import { isIn, unpacked } from '../capture/exchange/unpacked.test-helper.ts';
 import { encodeTraceRecord, memorySink } from '../capture/index.ts';
 import { verifyCapture } from '../diagnose/index.ts';
+import { StateRoot } from '../merkle/index.ts';
 import { FrameEncoder } from '../messages/index.ts';
 import type { ByteSink } from '../ports/index.ts';
-import { replicaId, type SyncRecord } from '../state/index.ts';
+import { recordKey, replicaId, type SyncRecord } from '../state/index.ts';
 import type { TraceBody } from '../trace/index.ts';
 import { type AttachConnection, attach } from './attach-client.ts';
 import { recordSession } from './record-session.ts';
@@ -298,5 +299,55 @@ describe('around the records', () => {
       log(session, 'on server');
     });
     expect(records.every(({ replica }) => replica === 'server')).toBe(true);
+  });
+});
+
+describe('names of replicas and keys', () => {
+  const token = 'tok-4f9c1122334455';
+  const tell = (session: TestSession): void => {
+    const { hub } = session;
+    const user = replicaId(token);
+    const key = recordKey(`session/${token}`);
+    const first: SyncRecord = { open: true };
+    const begun = StateRoot.from([[key, first]]);
+    hub.emit(user, { kind: 'replica', role: 'client' });
+    for (const replica of [server, user]) {
+      const records = [{ key, record: first }];
+      hub.emit(replica, { kind: 'snapshot', reason: 'attach', version: 1, records, root: begun.hash, vector: [] });
+    }
+    const changes = [{ op: 'patch' as const, key, fields: { token, last: user }, removed: [] }];
+    const after = begun.apply(changes);
+    hub.emit(server, {
+      kind: 'commit',
+      version: 2,
+      event: { type: 'SET', player: user, detail: '' },
+      changes,
+      root: after.hash,
+    });
+    hub.emit(user, { kind: 'apply', from: 1, to: 2, changes, root: after.hash });
+    hub.emit(user, { kind: 'hash', version: 2, own: after.hash, reference: after.hash, agrees: true });
+    hub.emit(server, {
+      kind: 'vector',
+      vector: [
+        { replica: server, counter: 1 },
+        { replica: user, counter: 2 },
+      ],
+    });
+  };
+
+  test('give way where a token is one, everywhere to the same, and states still fit', async () => {
+    const { bytes, capture, records } = await recorded(tell);
+    expect(isIn(unpacked(bytes), token)).toBe(false);
+    const replicas = [...new Set(records.map(({ replica }) => replica))];
+    expect(replicas).toEqual(['server', expect.stringMatching(/^redacted-[0-9a-f]{12}$/)]);
+    const user = replicas[1]!;
+    const { entries, unknown } = await capture.state(user, records.length - 1, '', 10);
+    expect(unknown).toBeUndefined();
+    expect(entries).toMatchObject([{ key: `session/${user}`, record: { open: true, token: user, last: user } }]);
+    const vector = records
+      .flatMap(({ body }) => (body.kind === 'vector' ? body.vector : []))
+      .map(({ replica }) => replica);
+    expect(vector).toEqual([user, server].toSorted());
+    expect(await verifyCapture(capture)).toMatchObject({ status: 'agrees' });
   });
 });

@@ -20,6 +20,7 @@ import {
   importHar,
   importShiViz,
   isRedacted,
+  learnSecrets,
   type MergePart,
   mergeCaptures,
   mergedHeader,
@@ -111,7 +112,8 @@ async function withRedacted(
   try {
     const path = join(folder, 'redacted.mcap');
     const { header } = await capture.info();
-    await write(path, redactedHeader(header, rules), (maker) => redactCapture(capture, maker, rules));
+    const known = { ...rules, known: await learnSecrets(capture, rules) };
+    await write(path, redactedHeader(header, known), (maker) => redactCapture(capture, maker, known));
     await withCapture(path, use);
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -272,7 +274,8 @@ export async function redact(
   await withCapture(file, async (capture) => {
     const { header } = await capture.info();
     let values = 0;
-    const rules = { paths: path, patterns: pattern, pseudonym };
+    const asked = { paths: path, patterns: pattern, pseudonym };
+    const rules = { ...asked, known: await learnSecrets(capture, asked) };
     const records = await write(output, redactedHeader(header, rules), async (maker) => {
       ({ values } = await redactCapture(capture, maker, rules));
     });

@@ -10,6 +10,7 @@ export { hmacPseudonyms } from './pseudonyms.ts';
 export {
   headerOf,
   isRedacted,
+  learnSecrets,
   type Redacted,
   recordedHeader,
   redactCapture,

@@ -91,12 +91,12 @@ export class KnownSecrets {
     return this.#next(text, 0) !== undefined;
   }
 
-  /** The text with something else in the place of each. */
-  replaced(text: string, instead: (secret: string) => string): string {
+  /** The text with something else in the place of each; `there` is how it is written. */
+  replaced(text: string, instead: (secret: string, there: string) => string): string {
     let result = '';
     let from = 0;
     for (let found = this.#next(text, 0); found; found = this.#next(text, from)) {
-      result += text.slice(from, found.at) + instead(found.secret);
+      result += text.slice(from, found.at) + instead(found.secret, text.slice(found.at, found.at + found.length));
       from = found.at + found.length;
     }
     return from === 0 ? text : result + text.slice(from);

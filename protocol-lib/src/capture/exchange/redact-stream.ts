@@ -4,7 +4,6 @@ import { BatchBytes, INPUTS_LEFT_OUT, isInputs } from '../../replay/batches.ts';
 import type { TraceHeader, TraceKind, TraceRecord } from '../../trace/index.ts';
 import { MsgpackCursor } from '../cursor.ts';
 import { decodeTraceRecord, encodeTraceRecord, recordKind } from '../record-codec.ts';
-import type { KnownSecrets } from './known-secrets.ts';
 import { headerTexts, withoutBytes } from './redact.ts';
 import { RedactedRoots } from './redacted-roots.ts';
 import { hasRules, Redaction, type RedactOptions } from './redaction.ts';
@@ -36,12 +35,6 @@ interface Held {
   readonly inputs?: TraceRecord;
 }
 
-/** What a redactor has found out, for another that goes through the same records again. */
-interface Learnt {
-  readonly known: KnownSecrets;
-  readonly roots: ReadonlySet<string>;
-}
-
 /**
  * Takes the secrets out of records while they come, in one pass, by the rules of `redactCapture`, but for long hex, which mostly is hashes. Where nothing is secret, records stay the very bytes that they
  * were. From the first secret on, or from the beginning where there are rules of its own, frames, operations as bytes and inputs are left out, since they hold the
@@ -60,11 +53,11 @@ export class RecordRedactor {
   #held: Held[] = [];
   #heldBytes = 0;
 
-  /** @throws SyncError `REDACT_RULE` */
-  constructor(options: RedactOptions, learnt?: Learnt) {
+  /** `roots`: what stood for hashes of which nothing was known, when the records were gone through before. @throws SyncError `REDACT_RULE` */
+  constructor(options: RedactOptions, roots?: ReadonlySet<string>) {
     this.#options = options;
-    this.#redaction = new Redaction({ ...options, keepsHex: true }, learnt?.known);
-    this.#roots = new RedactedRoots(options.pseudonym, learnt?.roots);
+    this.#redaction = new Redaction({ ...options, keepsHex: true });
+    this.#roots = new RedactedRoots(options.pseudonym, roots);
     this.#isSecretSeen = hasRules(options);
   }
 
@@ -80,7 +73,7 @@ export class RecordRedactor {
 
   /** One that knows what this one does from the first record on, with the same pseudonyms. */
   again(): RecordRedactor {
-    return new RecordRedactor(this.#options, { known: this.#redaction.known, roots: this.#roots.made });
+    return new RecordRedactor({ ...this.#options, known: this.#redaction.known }, this.#roots.made);
   }
 
   /** The header of what is written with all that is known now. */
@@ -158,9 +151,15 @@ export class RecordRedactor {
     if (!this.#isSecretSeen && !isUnreadable && !this.#isSecret(record))
       return this.#followed(record, isMasked ? encodeTraceRecord(record) : bytes);
     this.#isSecretSeen = true;
-    const { wire: _, source, body, ...head } = record;
+    const { wire: _, source, body, replica, ...head } = record;
     const shown = this.#roots.follow(record, redaction.body(withoutBytes(body)));
-    return encodeTraceRecord({ ...head, body: shown, ...(source ? { source: redaction.source(source) } : {}) });
+    const of = redaction.replica(replica);
+    return encodeTraceRecord({
+      ...head,
+      replica: of,
+      body: shown,
+      ...(source ? { source: redaction.source(source) } : {}),
+    });
   }
 
   /** The record with its frame as it may be shown, but for what stands in it as a field of the session. */
@@ -174,10 +173,11 @@ export class RecordRedactor {
     return { record: isMasked ? { ...record, wire: masked.frame } : record, isMasked, isUnreadable: false };
   }
 
-  #isSecret({ body, wire, source }: TraceRecord): boolean {
+  #isSecret(record: TraceRecord): boolean {
+    const { body, wire } = record;
     // Frames say these by a number from here on.
     if (body.kind === 'names' && body.names.some((name) => this.#redaction.isName(name))) return true;
-    return this.#redaction.isIn(body, source) || (wire !== undefined && this.#redaction.isInBytes(wire));
+    return this.#redaction.isIn(record) || (wire !== undefined && this.#redaction.isInBytes(wire));
   }
 }
 

@@ -4,6 +4,7 @@ import { fitText } from '../../schema/index.ts';
 import type { TraceBody, TraceHeader } from '../../trace/index.ts';
 import type { OpenCapture } from '../engine.ts';
 import type { CaptureInfo } from '../query.ts';
+import type { KnownSecrets } from './known-secrets.ts';
 import type { CaptureMaker } from './made-capture.ts';
 import { RedactedRoots } from './redacted-roots.ts';
 import { hasRules, Redaction, type RedactOptions } from './redaction.ts';
@@ -24,24 +25,37 @@ export async function redactCapture(
   maker: CaptureMaker,
   options: RedactOptions,
 ): Promise<Redacted> {
-  const redaction = new Redaction(withMarks(options, (await capture.info()).header));
+  const known = options.known ?? (await learnSecrets(capture, options));
+  const redaction = new Redaction({ ...withMarks(options, (await capture.info()).header), known });
   const roots = new RedactedRoots(options.pseudonym);
   const numbers = new Map<number, number>();
-  // A value that is secret by its name may have been told before, in a text.
-  await learnAll(capture, redaction);
   for await (const { record } of capture.trace()) {
     // What was handed to the state machines stands there in bytes, secrets included, and leads to other states than are shown.
     if (isInputs(record)) continue;
     const { seq, replica, time, body, cause, source } = record;
     const redacted = roots.follow(record, redaction.body(withoutBytes(body)));
     const causes = cause.flatMap((one) => numbers.get(one) ?? []);
-    numbers.set(seq, await maker.add(replica, time, redacted, causes, undefined, source && redaction.source(source)));
+    numbers.set(
+      seq,
+      await maker.add(
+        redaction.replica(replica),
+        time,
+        redacted,
+        causes,
+        undefined,
+        source && redaction.source(source),
+      ),
+    );
   }
   return { records: maker.records, values: redaction.values };
 }
 
-/** Goes through all that a capture tells, also in what is left out then. */
-async function learnAll(capture: OpenCapture, redaction: Redaction): Promise<void> {
+/**
+ * What in a capture is known to be secret, by names and by what texts say, also in what is left out then: it may have been told before that, and in the title.
+ * @throws SyncError `REDACT_RULE`
+ */
+export async function learnSecrets(capture: OpenCapture, options: RedactOptions): Promise<KnownSecrets> {
+  const redaction = new Redaction(withMarks(options, (await capture.info()).header));
   const batches = new BatchBytes();
   for await (const { record } of capture.trace()) {
     const bytes = isInputs(record) ? batches.take(record) : record.wire;
@@ -49,6 +63,7 @@ async function learnAll(capture: OpenCapture, redaction: Redaction): Promise<voi
     if (record.wire) for (const secret of maskedFrame(record.wire)?.secrets ?? []) redaction.known.learn(secret);
     if (!isInputs(record)) redaction.learn(record.body);
   }
+  return redaction.known;
 }
 
 /** The options, with the fields that the app marked as secret. */
@@ -56,7 +71,7 @@ export function withMarks(options: RedactOptions, { secrets = [] }: TraceHeader)
   return { ...options, marks: [...(options.marks ?? []), ...secrets] };
 }
 
-/** The header of a redacted capture, by which it is known as one. @throws SyncError `REDACT_RULE` */
+/** The header of a redacted capture, by which it is known as one; without what `options.known` has. @throws SyncError `REDACT_RULE` */
 export function redactedHeader(header: TraceHeader, options: RedactOptions): TraceHeader {
   const bare = { ...unredactedHeader(header) };
   const { title, ...rest } = recordedHeader(bare, options);
@@ -75,9 +90,10 @@ export function headerOf({ header, cut }: CaptureInfo): TraceHeader {
 
 /** A header without what is known to be secret. */
 export function headerTexts(header: TraceHeader, redaction: Redaction): TraceHeader {
-  const { title, sessionId, scenario, build } = header;
+  const { title, sessionId, scenario, build, authority } = header;
   return {
     ...header,
+    authority: authority && redaction.replica(authority),
     title: redaction.text(title, 200),
     sessionId: redaction.text(sessionId, 100),
     scenario: redaction.text(scenario, 100),

@@ -2,8 +2,8 @@ import { RE2JS, RE2JSException } from 're2js';
 import { unpackMsgpack } from '../../bytes/index.ts';
 import { isSyncError, SyncError } from '../../errors/index.ts';
 import { fitText } from '../../schema/index.ts';
-import type { Value } from '../../state/index.ts';
-import type { SourceLocation, TraceBody } from '../../trace/index.ts';
+import { type ReplicaId, recordKey, replicaId, type Value } from '../../state/index.ts';
+import type { TraceBody, TraceRecord } from '../../trace/index.ts';
 import { KnownSecrets } from './known-secrets.ts';
 import { isPseudonym, isSecretField, isSecretName, pseudonymsIn, type SecretText, SecretTexts } from './secret-text.ts';
 
@@ -23,6 +23,8 @@ export interface RedactOptions extends RedactionRules {
   readonly marks?: readonly string[];
   /** Makes pseudonyms: equal secrets get equal ones, and nobody without the key can try which secret one stands for. */
   readonly pseudonym: (secret: string) => string;
+  /** What is known to be secret already. Default: nothing. */
+  readonly known?: KnownSecrets;
   /** Whether long hex texts stay, which may be keys but mostly are hashes. Default: false. */
   readonly keepsHex?: boolean;
 }
@@ -57,9 +59,9 @@ export class Redaction {
   readonly #patterns: readonly RE2JS[];
 
   /** @throws SyncError `REDACT_RULE` */
-  constructor(options: RedactOptions, known = new KnownSecrets()) {
+  constructor(options: RedactOptions) {
     const { paths = [], patterns = [], marks = [], pseudonym, keepsHex = false } = options;
-    this.known = known;
+    this.known = options.known ?? new KnownSecrets();
     this.#pseudonym = pseudonym;
     this.#paths = [...marks, ...paths].map(pathRule);
     const marked = marks.map((mark) => pathRule(mark).field);
@@ -83,6 +85,35 @@ export class Redaction {
     // One of a few words in these, and a text in all others.
     const isWord = body.kind === 'snapshot' || body.kind === 'mismatch';
     return isWord ? ({ ...redacted, reason: body.reason } as TraceBody) : redacted;
+  }
+
+  /** The name of a replica, in which a token may stand. Whoever is called as somebody else's password is not to be renamed. */
+  replica(id: ReplicaId): ReplicaId {
+    const shown = this.#identifier(id);
+    return shown === id
+      ? id
+      : attempt(
+          () => replicaId(shown),
+          () => replicaId(this.#pseudonym(id)),
+        );
+  }
+
+  /** The same of a record's key. Its collection stays. */
+  #key(key: string): string {
+    const slash = key.indexOf('/');
+    const shown = this.#identifier(key.slice(slash + 1));
+    if (shown === key.slice(slash + 1)) return key;
+    const collection = key.slice(0, slash);
+    return attempt(
+      () => recordKey(`${collection}/${shown}`),
+      () => recordKey(`${collection}/${this.#pseudonym(key)}`),
+    );
+  }
+
+  #identifier(text: string): string {
+    if (this.#isLearning) return text;
+    const known = this.known.replaced(text, (secret, there) => (isToken(secret) ? this.#counted(secret) : there));
+    return this.#shown(known, this.#found(known));
   }
 
   source<T extends { readonly file: string }>(source: T): T {
@@ -118,8 +149,9 @@ export class Redaction {
   }
 
   /** Whether something in a record would be replaced. */
-  isIn(body: TraceBody, source: SourceLocation | undefined): boolean {
+  isIn({ replica, body, source }: TraceRecord): boolean {
     const before = this.values;
+    this.replica(replica);
     this.body(body);
     if (source) this.source(source);
     const isFound = this.values > before;
@@ -132,7 +164,10 @@ export class Redaction {
     if (typeof value === 'string') return isOwn ? this.text(value) : this.text(value, LIMITS[name] ?? LIMIT);
     if (typeof value !== 'object' || value === null) return value;
     if (value instanceof Uint8Array) return this.#bytes(value);
-    if (Array.isArray(value)) return value.map((one: Value) => this.#part(one, key, isOwn, name));
+    if (Array.isArray(value)) {
+      const parts = value.map((one: Value) => this.#part(one, key, isOwn, name));
+      return name === 'vector' && !isOwn ? inOrder(value, parts) : parts;
+    }
     return this.#map(value as { readonly [name: string]: Value }, key, isOwn);
   }
 
@@ -160,7 +195,7 @@ export class Redaction {
     const key = !isOwn && typeof map.key === 'string' ? map.key : outer;
     const entries = Object.entries(map).map(([name, value]): [string, Value] => {
       if (!isOwn) {
-        if (STRUCTURE.has(name) && isText(value)) return [name, value];
+        if (STRUCTURE.has(name) && isText(value)) return [name, this.#named(name, value)];
         const isRecord = OWN.has(name) && typeof value === 'object' && value !== null && !Array.isArray(value);
         return [name, this.#part(value, key, isRecord, name)];
       }
@@ -169,6 +204,14 @@ export class Redaction {
       return [shown, this.#isSecret(name, key, value) ? this.#replaced(value) : this.#part(value, key, true, name)];
     });
     return Object.fromEntries(entries);
+  }
+
+  /** Names of replicas and keys among what says how a record is built; all else stays. */
+  #named(name: string, value: string | readonly string[]): Value {
+    if (typeof value !== 'string')
+      return REPLICAS.has(name) ? value.map((one) => this.replica(one as ReplicaId)) : value;
+    if (name === 'key') return this.#key(value);
+    return REPLICAS.has(name) ? this.replica(value as ReplicaId) : value;
   }
 
   #isSecret(name: string, key: string | undefined, value: Value): boolean {
@@ -191,15 +234,19 @@ export class Redaction {
       return text;
     }
     let redacted = this.known.replaced(text, (secret) => this.#counted(secret));
-    let result = '';
-    let done = 0;
-    for (const { from, to, shown } of this.#found(redacted)) {
-      result += redacted.slice(done, from) + shown(this.#counted(redacted.slice(from, to)));
-      done = to;
-    }
-    redacted = result + redacted.slice(done);
+    redacted = this.#shown(redacted, this.#found(redacted));
     for (const pattern of this.#patterns) redacted = this.#matched(redacted, pattern);
     return redacted === text ? text : fitText(redacted, Math.max(max, text.length));
+  }
+
+  #shown(text: string, found: readonly SecretText[]): string {
+    let result = '';
+    let done = 0;
+    for (const { from, to, shown } of found) {
+      result += text.slice(done, from) + shown(this.#counted(text.slice(from, to)));
+      done = to;
+    }
+    return result + text.slice(done);
   }
 
   #found(text: string): readonly SecretText[] {
@@ -256,7 +303,7 @@ const LIMITS: Readonly<Record<string, number>> = {
 };
 const LIMIT = 40;
 
-function isText(value: Value): boolean {
+function isText(value: Value): value is string | readonly string[] {
   return typeof value === 'string' || (Array.isArray(value) && value.every((one) => typeof one === 'string'));
 }
 
@@ -293,8 +340,44 @@ const STRUCTURE: ReadonlySet<string> = new Set([
   'origin',
 ]);
 
+/** Those of them that name replicas. */
+const REPLICAS: ReadonlySet<string> = new Set([
+  'replica',
+  'to',
+  'from',
+  'sender',
+  'writer',
+  'target',
+  'against',
+  'winner',
+  'proposer',
+  'reachable',
+  'members',
+]);
+
 /** Fields of trace records that hold a record of the session, or some fields of one. */
 const OWN: ReadonlySet<string> = new Set(['record', 'fields', 'own', 'theirs', 'base', 'result', 'metadata']);
+
+/** Words and names are called what somebody else's password is; a token is nobody's name by chance. */
+function isToken(secret: string): boolean {
+  return secret.length >= 12 && /[0-9]/.test(secret);
+}
+
+/** A vector is sorted by its replicas, also where some have other names now. */
+function inOrder(before: readonly Value[], after: readonly Value[]): readonly Value[] {
+  const nameOf = (value: Value): string => String((value as { readonly replica?: Value }).replica);
+  if (after.every((value, at) => nameOf(value) === nameOf(before[at]!))) return after;
+  return after.toSorted((left, right) => (nameOf(left) < nameOf(right) ? -1 : 1));
+}
+
+function attempt<T>(first: () => T, otherwise: () => T): T {
+  try {
+    return first();
+  } catch (error) {
+    if (!isSyncError(error)) throw error;
+    return otherwise();
+  }
+}
 
 /** The value that bytes are in msgpack; undefined where they are none. */
 function unpacked(bytes: Uint8Array): Value | undefined {

@@ -50,11 +50,11 @@ function namedKinds(names: string, isExact: boolean): SecretKind[] {
   const quoted = (pseudonym: string): string => `"${pseudonym}"`;
   return [
     { source: String.raw`${json}"((?:[^"\\]|\\.)*)`, learned: whole },
-    { source: String.raw`${json}(-?[0-9][0-9.e+-]*)`, shown: quoted },
+    { source: `${json}(-?[0-9][0-9.e+-]*)`, shown: quoted },
     { source: String.raw`${json}\[([^\[\]]+)`, shown: quoted },
     { source: String.raw`${json}\{([^{}]+)`, shown: (pseudonym) => `"redacted":"${pseudonym}"` },
     { source: String.raw`${quotedInQuotes}\\+"([^"\\]*)`, learned: whole },
-    { source: String.raw`${quotedInQuotes}(-?[0-9][0-9.e+-]*)` },
+    { source: `${quotedInQuotes}(-?[0-9][0-9.e+-]*)` },
     {
       source: String.raw`(?:${names})${inWord}%22(?:%3a|:)(?:%20|\+)?%22((?:[^%&\s"]|%[013-9a-f][0-9a-f]|%2[013-9a-f])+)`,
       learned: whole,
@@ -86,7 +86,7 @@ const KINDS: readonly SecretKind[] = [
     source: String.raw`((?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|[sr]k_live_|\bsk-)[a-z0-9_-]{16,}|\b(?:akia|asia)[0-9a-z]{16})`,
     learned: whole,
   },
-  { source: String.raw`-----begin [a-z0-9 ]*private key-----([^-]+)`, learned: (secret) => whole(secret.trim()) },
+  { source: '-----begin [a-z0-9 ]*private key-----([^-]+)', learned: (secret) => whole(secret.trim()) },
 ];
 
 /** JSON in base64 begins so. */
