@@ -142,6 +142,7 @@ export class RecordBatch {
 }
 
 function isSame(left: readonly ReplicaId[], right: readonly ReplicaId[]): boolean {
+  if (left === right) return true;
   if (left.length !== right.length) return false;
   for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) return false;
   return true;

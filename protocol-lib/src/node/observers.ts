@@ -14,7 +14,10 @@ export const OBSERVERS_MAX = 8;
 /** Bytes that may wait for one observer beyond what describing the session takes. */
 export const OBSERVER_QUEUE_MAX = 1024 * 1024;
 const BATCH_BYTES = 64 * 1024;
+/** Where little is told, it goes out soon. In a stream, where each write costs the session more than what is in it, ten times a second. */
 const BATCH_DELAY_MS = 50;
+const STREAM_DELAY_MS = 100;
+const STREAM_BYTES = 4 * 1024;
 
 /** Close codes of the attach protocol, in the range that WebSocket leaves to applications. */
 export const ATTACH_CLOSE = { ended: 4000, invalid: 4400, tooSlow: 4408 } as const;
@@ -32,6 +35,8 @@ export class Observers implements TraceSink {
   #timer: NodeJS.Timeout | undefined;
   #stopListening: (() => void) | undefined;
   #isDescribing = false;
+  /** Bytes of the batch before. */
+  #lastBytes = 0;
 
   /** `describe` makes every replica of the process report itself and its state to the hub. */
   constructor(hub: TraceHub, describe: () => void) {
@@ -95,7 +100,10 @@ export class Observers implements TraceSink {
 
   #added(): void {
     if (this.#batch.length >= BATCH_BYTES || this.#batch.isFull) this.#flush();
-    else this.#timer ??= setTimeout(() => this.#onTimer(), BATCH_DELAY_MS);
+    else if (this.#timer === undefined) {
+      const delay = this.#lastBytes < STREAM_BYTES ? BATCH_DELAY_MS : STREAM_DELAY_MS;
+      this.#timer = setTimeout(() => this.#onTimer(), delay);
+    }
   }
 
   #onTimer(): void {
@@ -105,7 +113,8 @@ export class Observers implements TraceSink {
 
   #flush(): void {
     // A timer that runs is left to run: it sends what has come since.
-    if (this.#batch.length === 0) return;
+    this.#lastBytes = this.#batch.length;
+    if (this.#lastBytes === 0) return;
     const frame = encodeAttachFrame({ type: 'records', batch: this.#batch.take() });
     for (const [observer, queue] of this.#observers) this.#send(observer, queue, frame);
   }

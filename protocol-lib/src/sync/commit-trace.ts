@@ -63,7 +63,9 @@ export class CommitTrace {
 
   /** `seq` of the commits that made the versions after `version`. */
   since(version: Version): number[] {
-    return this.#commits.filter((commit) => commit.version > version).map((commit) => commit.seq);
+    // Versions rise, and a delta begins near the end.
+    const before = this.#commits.findLastIndex((commit) => commit.version <= version);
+    return this.#commits.slice(before + 1).map((commit) => commit.seq);
   }
 
   rejection(mutation: MutationId, reason: string, version: Version, cause: readonly number[]): number {
@@ -91,7 +93,7 @@ export class CommitTrace {
     const told = this.#isTelling() ? { root: root.hash } : undefined;
     const seq = this.#tap.emit(this.#replica, { ...body, changes: [...changes], ...told }, cause);
     this.#commits.push({ version, seq });
-    if (this.#commits.length > MAX_CAUSES) this.#commits.shift();
+    if (this.#commits.length > 2 * MAX_CAUSES) this.#commits.splice(0, MAX_CAUSES);
     return seq;
   }
 

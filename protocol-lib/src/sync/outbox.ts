@@ -35,6 +35,9 @@ export class Outbox {
   readonly #receivers: () => Iterable<Receiver>;
   #waiting: Outgoing[] = [];
   #bytes = 0;
+  /** Who was told last, and whether that list was handed over. */
+  #audience: ReplicaId[] = [];
+  #isHanded = false;
 
   /** `receivers` are all that share the name table; with `namesNothing` there is none. */
   constructor(sender: ReplicaId, tap: Tap, receivers: () => Iterable<Receiver>, namesNothing: boolean) {
@@ -73,14 +76,14 @@ export class Outbox {
         this.#traceNames(encoded.names.first, encoded.names.names);
         this.#announce(encoded, new Set(kind === 'state' ? receivers : []), cause);
       } else {
-        const told: ReplicaId[] = [];
         const isTold = this.#tap.isOpen;
+        let told = 0;
         for (const receiver of receivers) {
           if (!receiver.queue.admits(kind)) continue;
           this.#hand(receiver, encoded.frame, kind);
-          if (isTold) told.push(receiver.replica);
+          if (isTold) this.#note(told++, receiver.replica);
         }
-        this.#traceSends(told, encoded, cause);
+        if (isTold) this.#traceSends(this.#noted(told), encoded, cause);
       }
     }
   }
@@ -123,6 +126,22 @@ export class Outbox {
   /** Tells the whole name table to whoever has begun to listen. */
   describe(): void {
     this.#traceNames(0, this.#encoder.names.slice(0));
+  }
+
+  /** The receiver of a frame, by its place among them. Mostly those who got the frame before get this one. */
+  #note(at: number, replica: ReplicaId): void {
+    if (this.#audience[at] === replica) return;
+    // What was handed over stays as it was.
+    if (this.#isHanded) this.#audience = this.#audience.slice(0, at);
+    this.#isHanded = false;
+    this.#audience.push(replica);
+  }
+
+  /** The receivers noted: the same list as long as they are the same. */
+  #noted(count: number): readonly ReplicaId[] {
+    if (this.#audience.length > count) this.#audience = this.#audience.slice(0, count);
+    this.#isHanded = true;
+    return this.#audience;
   }
 
   #hand(receiver: Receiver, frame: Uint8Array, kind: TrafficClass): void {
