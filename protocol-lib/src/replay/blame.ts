@@ -110,8 +110,9 @@ function committedEntry(
   };
 }
 
-function ruleOf(
-  { body }: TraceRecord,
+/** Why the record made a value what it is. `policy`: of the conflict that it settled; `isFirst`: nothing touched the value before. */
+export function ruleOf(
+  { body }: Pick<TraceRecord, 'body'>,
   policy: string | undefined,
   isFirst: boolean,
 ): { readonly rule: BlameRule; readonly text: string } {

@@ -11,6 +11,7 @@ import { Answer, Empty } from '../ui/states.tsx';
 import { VirtualList } from '../ui/VirtualList.tsx';
 import { Hash, ValueText } from '../ui/values.tsx';
 import { type HistoryPlace, recordLine, type TreeRow, treeRows } from './state-tree.ts';
+import { valueHistory } from './value-history.ts';
 
 const LIMIT = 2_000;
 const HISTORY_LIMIT = 20;
@@ -81,7 +82,7 @@ function StateTree({ page, search }: { readonly page: StatePage; readonly search
     ['history', page.replica, place?.key, place?.field, playhead],
     (query) => {
       if (!place) throw new TypeError('a history needs a value');
-      return query.history(page.replica, place.key, place.field, playhead, HISTORY_LIMIT);
+      return valueHistory(query, page.replica, place.key, place.field, playhead, HISTORY_LIMIT);
     },
     place !== undefined,
   );
@@ -136,7 +137,9 @@ function StateTree({ page, search }: { readonly page: StatePage; readonly search
     <>
       <p className="state-line number-line">
         <span>v{page.version}</span> <Hash hash={page.root} />{' '}
-        <span className="muted">{plural(page.total, 'record')}</span>
+        <span className="muted">
+          {search === '' ? plural(page.total, 'record') : `${formatCount(foundIn(rows))} found`}
+        </span>
         {page.pending.length > 0 && (
           <span className="ink-prediction">{plural(page.pending.length, 'pending prediction')}</span>
         )}
@@ -175,6 +178,11 @@ function StateTree({ page, search }: { readonly page: StatePage; readonly search
       )}
     </>
   );
+}
+
+/** Records that the search found, folded or not. */
+function foundIn(rows: readonly TreeRow[]): number {
+  return rows.reduce((sum, row) => (row.type === 'collection' ? sum + row.count : sum), 0);
 }
 
 interface TreeLineProps {
@@ -279,9 +287,17 @@ function TreeContent({ row }: { readonly row: TreeRow }) {
           <span className="number muted">v{row.entry.version}</span>
           <span className="number muted">{formatTime(row.entry.time)}</span>
           <span className="ellipsis">
-            <ValueText value={row.entry.before} /> → <ValueText value={row.entry.after} />
+            {row.entry.rule !== 'first state' && (
+              <>
+                <ValueText value={row.entry.before} /> →{' '}
+              </>
+            )}
+            <ValueText value={row.entry.after} />
           </span>
-          {row.entry.writer && <span className="muted nowrap">{visible(row.entry.writer)}</span>}
+          <span className="muted ellipsis" title={visible(row.entry.why)}>
+            {row.entry.rule}
+            {row.entry.writer && `, ${visible(row.entry.writer)}`}
+          </span>
         </>
       );
     case 'note':

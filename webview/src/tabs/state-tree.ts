@@ -1,6 +1,7 @@
-import type { HistoryEntry, RecordDifference, StateEntry } from '@syncscope/protocol/capture';
+import type { RecordDifference, StateEntry } from '@syncscope/protocol/capture';
 import type { RecordKey, SyncRecord, Value } from '@syncscope/protocol/state';
 import { formatValue } from '../text/format.ts';
+import type { ToldEntry } from './value-history.ts';
 
 /** The state of a replica as the rows of a tree: collections, records, fields, and the history of one value. */
 export type TreeRow =
@@ -31,7 +32,7 @@ export type TreeRow =
       readonly isChanged: boolean;
       readonly hasHistory: boolean;
     }
-  | { readonly type: 'history'; readonly id: string; readonly entry: HistoryEntry }
+  | { readonly type: 'history'; readonly id: string; readonly entry: ToldEntry }
   | { readonly type: 'note'; readonly id: string; readonly text: string };
 
 /** The value whose history is open. */
@@ -45,7 +46,7 @@ export interface TreeView {
   readonly toggled: ReadonlySet<string>;
   readonly search: string;
   readonly changed: ReadonlyMap<string, RecordDifference>;
-  readonly history?: { readonly place: HistoryPlace; readonly entries: readonly HistoryEntry[] | undefined };
+  readonly history?: { readonly place: HistoryPlace; readonly entries: readonly ToldEntry[] | undefined };
 }
 
 /** Collections with more records than this start folded. */

@@ -111,7 +111,16 @@ describe('the tree of a state', () => {
 
   it('opens the history of one value in place', () => {
     const place = { key: recordKey('item/map'), field: 'owner' };
-    const history = { position: 4, time: 1, version: 2, before: null, after: 'bot-2', summary: '' };
+    const history = {
+      position: 4,
+      time: 1,
+      version: 2,
+      before: null,
+      after: 'bot-2',
+      summary: '',
+      rule: 'commit order',
+      why: '',
+    } as const;
     const view = { ...plain, toggled: new Set(['item/map']) };
     const open = treeRows(entries, { ...view, history: { place, entries: [history] } });
     expect(open.map((row) => row.type)).toEqual([
