@@ -53,9 +53,19 @@ const FIRST_NEW_LINK = 1_000_000_000;
  */
 export function runBranch(recorded: RecordedSteps, edits: readonly Edit[], options: BranchOptions = {}): Branch {
   refuseGaps(recorded.steps);
+  if (edits.length > 0 || (options.without?.size ?? 0) > 0) refuseShared(recorded.steps);
   if (isGroup(recorded.steps)) return runGroupBranch(recorded, edits, options);
   const steps = runnable(recorded.steps, options.definition !== undefined);
   return new BranchRun({ ...recorded, steps }, edits, options).run();
+}
+
+/** @throws SyncError `BRANCH_SHARED`: nobody knows what the others would have appended to the log then */
+function refuseShared(steps: readonly Step[]): void {
+  const isShared = steps.some(({ input }) => input?.op === 'authorityStands' && input.standing.isShared);
+  if (!isShared) return;
+  const text =
+    'several authorities share the log of this session: what the others would have appended to it had this one done something else is in no recording. It can be run again with replay';
+  throw new SyncError('BRANCH_SHARED', text, { origin: 'capture' });
 }
 
 /** @throws SyncError `REPLAY_INPUTS_MISSING` where records are missing in the midst: nobody knows how it goes on behind them */

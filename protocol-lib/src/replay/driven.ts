@@ -83,6 +83,11 @@ export class RecordedDecisions implements Decisions {
     }
     const stands = steps.find(({ input }) => input?.op === 'authorityStands')?.input;
     const began = begun?.op === 'authority' ? begun : stands?.op === 'authorityStands' ? stands.standing : undefined;
+    if (stands?.op === 'authorityStands' && stands.standing.isShared) {
+      const text =
+        'its authority shares its log with others, and decides again what they came before: give the definition';
+      throw new SyncError('REPLAY_NEEDS_DEFINITION', text, { origin: 'setting' });
+    }
     if (began?.hasViews) {
       const text = 'each client of this session sees a part of the state: give the definition, which tells which';
       throw new SyncError('REPLAY_NEEDS_DEFINITION', text, { origin: 'setting' });

@@ -1,3 +1,4 @@
+import { encodeEntry } from '../events/index.ts';
 import { fitText } from '../schema/index.ts';
 import type { Change, ReplicaId, Value, Version } from '../state/index.ts';
 import {
@@ -186,9 +187,13 @@ export class JournaledManager extends SyncManager {
   #noteDurable(now: number): void {
     const log = this.#log;
     if (!log || (log.durable === this.#durable && !log.failure)) return;
+    const before = this.#durable;
     this.#durable = log.durable;
     const failure = log.failure ? { failure: fitText(log.failure.message, 2_000) } : {};
-    const input: Input = { op: 'durable', replica: this.replica, now, durable: log.durable, ...failure };
+    const head = { replica: this.replica, now, ...failure };
+    const input: Input = log.isShared
+      ? { op: 'agreed', ...head, entries: log.read(before, log.durable - before).map(encodeEntry) }
+      : { op: 'durable', ...head, durable: log.durable };
     this.#journal.run(input, () => undefined);
   }
 

@@ -117,6 +117,7 @@ class Accounting {
   /** Records of who is not run yet, since it was introduced: where it then says that it stands, they are its description. */
   readonly #descriptions = new Map<ReplicaId, TraceRecord[]>();
   #beside = 0;
+  #authority: ReplicaId | undefined;
   /** Whether inputs were left out on purpose by now. */
   #isRedacted = false;
 
@@ -134,9 +135,11 @@ class Accounting {
       this.#running.clear();
     }
     if (input) {
+      if (input.op === 'authority' || input.op === 'authorityStands') this.#authority = input.replica;
       if (!this.#running.has(input.replica)) this.#described(input.replica, at);
       this.#running.add(input.replica);
       this.#ran.add(input.replica);
+      for (const { record } of records) if (record.body.kind === 'replica') this.#introduced.add(record.replica);
       return;
     }
     const isKnownWhy = notRun !== undefined && notRun.why !== 'no-standing' && notRun.why !== 'gap';
@@ -151,9 +154,11 @@ class Accounting {
 
   /** A record that is of no input. */
   #free(at: number, record: TraceRecord): void {
-    const { replica, body } = record;
+    const { body } = record;
+    const replica = this.#makerOf(record);
     if (body.kind === 'replica') {
       this.#introduced.add(replica);
+      if (body.role === 'server') this.#authority = replica;
       this.#settle(replica, at);
       // What it says next of itself is of where it is now.
       this.#running.delete(replica);
@@ -172,6 +177,12 @@ class Accounting {
     const waiting = this.#descriptions.get(replica);
     if (waiting) waiting.push(record);
     else this.#descriptions.set(replica, [record]);
+  }
+
+  /** What an authority says of a client stands under that one's name. */
+  #makerOf({ replica, body }: TraceRecord): ReplicaId {
+    const isOfAuthority = body.kind === 'view' || body.kind === 'gone' || (body.kind === 'hash' && body.reference);
+    return isOfAuthority ? (this.#authority ?? replica) : replica;
   }
 
   /** Somebody begins to be run: what it said first of where it is, is where it begins. */

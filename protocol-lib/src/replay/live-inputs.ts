@@ -1,4 +1,4 @@
-import { array, boolean, object, optional, string, uint } from '../schema/index.ts';
+import { array, boolean, bytes, object, optional, string, uint } from '../schema/index.ts';
 import { replicaIdSchema } from '../state/index.ts';
 import { authorityStandingSchema, clientStandingSchema } from '../sync/index.ts';
 
@@ -14,6 +14,8 @@ export const liveInputs = {
   clientStands: object({ ...head, standing: clientStandingSchema, isNew: boolean }),
   /** It told all that is known of it, since somebody began to listen. */
   describe: object(head),
+  /** These entries of a log that several authorities append to have been agreed upon since the last, as the log has them; or it takes nothing more. */
+  agreed: object({ ...head, entries: array(bytes(64 * 1024 * 1024), 1_000_000), failure: optional(string(2_000)) }),
   flush: object(head),
   stop: object({ ...head, reason: string(2_000), reconnect: optional(uint) }),
   /** So many bytes wait in each of these links, one after the other. */

@@ -1,5 +1,6 @@
 import { VersionVector } from '../clock/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
+import type { SharedEventLog } from '../events/index.ts';
 import { StateRoot } from '../merkle/index.ts';
 import { FrameDecoder, type Message } from '../messages/index.ts';
 import type { ReplicaId, Value } from '../state/index.ts';
@@ -35,6 +36,8 @@ export class Machines {
   readonly #links = new Map<LinkId, { decoder: FrameDecoder }>();
   #manager: SyncManager | undefined;
   #log: ReplayLog | undefined;
+  /** In its place, where others append to it as well. */
+  #shared: SharedEventLog | undefined;
   #authority: ReplicaId | undefined;
   /** What each client shows in its HELLO: a capture has it there alone. */
   readonly #tokens = new Map<ReplicaId, string>();
@@ -88,6 +91,9 @@ export class Machines {
         return NO_EFFECTS;
       case 'clientStands':
         if (input.isNew || !this.clients.has(input.replica)) this.#goOnAsClient(input, snapshot);
+        return NO_EFFECTS;
+      case 'agreed':
+        this.#agree(input);
         return NO_EFFECTS;
       case 'describe':
         if (input.replica === this.#authority) this.#requireManager().describe();
@@ -167,7 +173,9 @@ export class Machines {
       decoder.resume(names);
       this.#links.set(id, { decoder });
     }
-    this.#log = standing.durability ? ReplayLog.at(standing, root) : undefined;
+    this.#log = standing.durability && !standing.isShared ? ReplayLog.at(standing, root) : undefined;
+    this.#shared = standing.isShared ? ReplayLog.sharedAt(standing, root) : undefined;
+    const log = this.#log ?? this.#shared;
     this.#manager = managerOf({
       ...standing.settings,
       definition: this.#decisions.definition,
@@ -181,7 +189,7 @@ export class Machines {
       authorize: () => !this.#isTokenWrong,
       tap: this.#tap,
       resume: { root, standing },
-      ...(this.#log ? { log: this.#log } : {}),
+      ...(log ? { log } : {}),
     });
   }
 
@@ -281,6 +289,14 @@ export class Machines {
     });
     this.clients.set(replica, client);
     return client;
+  }
+
+  #agree({ entries, failure }: InputOf<'agreed'>): void {
+    const log = this.#shared;
+    if (!log)
+      throw new SyncError('REPLAY_INPUT_UNFIT', 'entries of others came to a log of its own', { origin: 'capture' });
+    for (const bytes of entries) log.agree(log.durable + 1, bytes);
+    if (failure !== undefined) log.fail(new SyncError('LOG_FAILED', failure, { origin: 'state' }));
   }
 
   /** The frame of a client as its link can read it, for whoever decides. */

@@ -2,9 +2,11 @@ import { SyncError } from '../errors/index.ts';
 import {
   type Durability,
   type EventLog,
+  encodeSnapshot,
   type LogEntry,
   LogIndex,
   type LogSnapshot,
+  SharedEventLog,
   snapshotOf,
 } from '../events/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
@@ -40,6 +42,19 @@ export class ReplayLog implements EventLog {
     index.putSnapshot(first);
     for (const entry of before.read(first.position, last - first.position)) index.append(index.last, [entry]);
     return new ReplayLog(index, durability);
+  }
+
+  /** The same of one that others append to as well. Nothing is on its way in it. */
+  static sharedAt({ durability, state }: AuthorityStanding, root: StateRoot): SharedEventLog {
+    const { log, version, ledger, incarnation } = state;
+    const { taken: position = 0 } = log ?? {};
+    const writers = new Map(
+      ledger.writers.map(({ replica: writer, counter }) => [writer, { writer, counter, position, refusals: [] }]),
+    );
+    const shared = new SharedEventLog(durability ?? 'broker');
+    // What another has appended may be older than what was here on its way and was overtaken.
+    shared.begin(encodeSnapshot(snapshotOf({ position, version, root, time: 0, writers, incarnation })));
+    return shared;
   }
 
   /** The log of an authority that goes on: as long as it was, with nothing in it that another one could begin with. */

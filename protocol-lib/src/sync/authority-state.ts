@@ -136,6 +136,11 @@ export class AuthorityState {
     return this.#log?.isShared ?? false;
   }
 
+  /** Whether it can say where it stands. What is on its way into a log that others append to as well may yet be decided anew. */
+  get canStand(): boolean {
+    return !this.#log?.isShared || this.#log.isStill;
+  }
+
   /** Why nothing can be settled any more. */
   get failure(): SyncError | undefined {
     return this.#log?.failure;

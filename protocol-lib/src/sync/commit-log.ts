@@ -93,6 +93,11 @@ export class CommitLog {
     return this.#log.isShared ?? false;
   }
 
+  /** Whether nothing is on its way, here or from elsewhere. */
+  get isStill(): boolean {
+    return this.#waiting.length === 0 && this.#taken === this.#log.durable;
+  }
+
   /** Why nothing more can be settled. */
   get failure(): SyncError | undefined {
     return this.#failure ?? this.#log.failure;

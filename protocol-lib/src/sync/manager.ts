@@ -133,12 +133,14 @@ export class SyncManager {
 
   /**
    * All that it holds beside the state, as data from which another one goes on; undefined where that cannot be said now: after a failure, or while a
-   * client descends against a state that is no longer kept. Never where other authorities share its log.
+   * client descends against a state that is no longer kept; and where other authorities share its log, while anything is on its way into it or out of it, or
+   * somebody who came from another waits for it.
    */
   get standing(): AuthorityStanding | undefined {
-    if (this.#hasFailed || this.#state.isShared) return undefined;
+    if (this.#hasFailed || !this.#state.canStand) return undefined;
     const links: AuthorityStanding['links'] = [];
-    for (const { id, since, lastSequence, decoder, client } of this.#connections.links.values()) {
+    for (const { id, since, lastSequence, decoder, client, ahead } of this.#connections.links.values()) {
+      if (ahead) return undefined;
       const served = client && this.#synchronizer.standingOf(client);
       if (client && !served) return undefined;
       links.push({ id, since, lastSequence, names: decoder.names.slice(0), client: served ?? null });
@@ -161,6 +163,7 @@ export class SyncManager {
       encoder: this.#outbox.standing,
       state: this.#state.standing,
       durability: this.#options.log?.durability ?? null,
+      ...(this.#state.isShared ? { isShared: true } : {}),
       links,
       clients: Array.from(this.#connections.clients.values(), ({ link }) => link),
     };

@@ -213,6 +213,8 @@ export const authorityStandingSchema = object({
     log: nullable(commitLogStandingSchema),
   }),
   durability: nullable(literal('memory', 'broker', 'process', 'log')),
+  /** Whether others append to its log as well. */
+  isShared: optional(boolean),
   links: array(
     object({ id: uint, since: uint, lastSequence: uint, names: namesSchema, client: nullable(servedStandingSchema) }),
     1_000_000,
