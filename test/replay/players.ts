@@ -6,6 +6,35 @@ import { SCENARIOS } from '@syncscope/sample-server';
 
 const ROUNDS = 12;
 
+/** Comes in, has the ticket stamped that it was given, twice at once, and leaves. */
+export async function stampTicket(url: string, session: string, token: string, name: string): Promise<void> {
+  const replica = replicaId(name);
+  const definition = { name: 'adventure', initialRecords: () => [], commands: {}, reduce: () => [] };
+  const state = new ClientState({ definition, replica, session, token });
+  const client = new SyncClient({ url, state, clock: monotonicClock, token });
+  const until = (isSo: () => boolean): Promise<void> =>
+    new Promise((resolve) => {
+      const stop = state.on(() => {
+        if (!isSo()) return;
+        stop();
+        resolve();
+      });
+    });
+  await until(() => state.version > 0);
+  client.predict('join', null, { unchecked: true });
+  await until(() => state.isSettled && ticketOf(state) !== undefined);
+  for (let time = 0; time < 2; time++) client.predict('stamp', { ticket: ticketOf(state) ?? '' }, { unchecked: true });
+  await until(() => state.isSettled);
+  await client.close('stamped');
+}
+
+function ticketOf({ replica, committed }: ClientState): string | undefined {
+  for (const [key, { of }] of committed.entries()) {
+    if (key.startsWith('ticket/') && of === replica) return key.slice('ticket/'.length);
+  }
+  return undefined;
+}
+
 /** Plays with minds of bots, all at once in each round, so that they get in each other's way; every third tries what is refused. */
 export async function playHouse(url: string, session: string, token: string, names: readonly string[]): Promise<void> {
   const { adventure } = SCENARIOS;
