@@ -125,6 +125,17 @@ export interface SecretText {
   readonly shown: (pseudonym: string) => string;
 }
 
+function compiled(kinds: readonly SecretKind[]): RE2JS {
+  return RE2JS.compile(kinds.map(({ source }) => source).join('|'), RE2JS.CASE_INSENSITIVE);
+}
+
+/** That of all who have no marks, since to make it takes long. */
+let ofKinds: RE2JS | undefined;
+function unmarked(): RE2JS {
+  ofKinds ??= compiled(KINDS);
+  return ofKinds;
+}
+
 /** Finds what gives itself away as a secret in a text: by what it is, or by what it is called there. */
 export class SecretTexts {
   readonly #suspicious: RegExp;
@@ -148,7 +159,7 @@ export class SecretTexts {
     );
     const quoted = [...new Set(marked)].map((name) => RE2JS.quote(name)).join('|');
     this.#kinds = [...KINDS, ...(quoted === '' ? [] : markedKinds(quoted))];
-    this.#pattern = RE2JS.compile(this.#kinds.map(({ source }) => source).join('|'), RE2JS.CASE_INSENSITIVE);
+    this.#pattern = quoted === '' ? unmarked() : compiled(this.#kinds);
   }
 
   /** Whether a text may hold such a secret; where not, none is in it. */
