@@ -36,7 +36,9 @@ export class Alarm {
   }
 
   #rings(): void {
-    this.clear();
+    this.#timer = undefined;
+    this.#immediate = undefined;
+    this.#at = Number.POSITIVE_INFINITY;
     this.#ring();
   }
 }

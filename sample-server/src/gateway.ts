@@ -27,8 +27,8 @@ import {
 } from './http-app.ts';
 import { Reconciling } from './http-reconcile.ts';
 
-/** How often what has to run out by itself is looked after, such as the patience with a client. */
-const IDLE_MS = 200;
+/** How often at least what has to run out by itself is looked after, such as the patience with a client. */
+const IDLE_NS = milliseconds(200);
 /** How often somebody is looked after in whose connection something waits, or who waits for the log. */
 const BUSY_MS = 10;
 /** How long an event waits for its delta: a round, and some more. */
@@ -101,9 +101,9 @@ export class Gateway {
   readonly #exposed: HttpListener;
   readonly #reconciling: Reconciling | undefined;
   readonly #connections = new Map<LinkId, Connection>();
-  readonly #idling: NodeJS.Timeout;
-  /** Rings when the authority has something to send. */
+  /** Rings when the authority has something to send, or when everybody was looked after too long ago. */
   readonly #alarm: Alarm;
+  #lookedAt: number;
   /** Connections that have frames of this step. */
   #written: Connection[] = [];
   /** Connections of which events wait, or have waited. */
@@ -114,6 +114,8 @@ export class Gateway {
   readonly #timed = new Set<Connection>();
   #links = 0;
   #isCarrying = false;
+  /** When the present step began: reading the clock for each frame of it would cost more than the frame. */
+  #stepAt = 0;
   #state: 'open' | 'draining' | 'closed' = 'open';
   #server: Server | undefined;
 
@@ -148,8 +150,9 @@ export class Gateway {
     const { mayInspect } = options;
     this.#http = httpListener(parts);
     this.#exposed = httpListener({ ...parts, ...(mayInspect ? { mayInspect } : {}) });
-    this.#idling = setInterval(() => this.tick(), IDLE_MS);
     this.#alarm = new Alarm(now, () => this.tick());
+    this.#lookedAt = now();
+    this.#wakeInTime();
     options.manager.onDue(() => this.#wakeInTime());
   }
 
@@ -215,10 +218,11 @@ export class Gateway {
   tick(): void {
     const { manager } = this.#options;
     const now = this.#now();
+    this.#lookedAt = now;
     this.#tellBacked(now);
     for (const { wire } of this.#timed) wire.tick?.(now);
-    this.#carry(manager.tick(now));
-    this.#flushHeld(EVENT_WAIT_NS);
+    this.#carry(manager.tick(now), now);
+    this.#flushHeld(EVENT_WAIT_NS, now);
     this.#reconciling?.tick();
     this.metrics.reconciliations.tick(now);
     this.#wakeInTime();
@@ -226,12 +230,14 @@ export class Gateway {
 
   /** Sets the alarm to when somebody has to be sent something, or looked after. */
   #wakeInTime(): void {
+    if (this.#state === 'closed') return;
     const { manager } = this.#options;
-    this.#alarm.set(manager.due);
+    let at = Math.min(this.#lookedAt + IDLE_NS, manager.due);
     const [held] = this.#held;
-    if (held) this.#alarm.set(held.heldSince + EVENT_WAIT_NS);
+    if (held) at = Math.min(at, held.heldSince + EVENT_WAIT_NS);
     const isBusy = this.#backed.length > 0 || !manager.isSettled || this.#reconciling?.isBusy;
-    if (isBusy) this.#alarm.set(this.#now() + milliseconds(BUSY_MS));
+    if (isBusy) at = Math.min(at, this.#now() + milliseconds(BUSY_MS));
+    this.#alarm.set(at);
   }
 
   /** Tells the authority how much waits in connections in which something did when it was told last. */
@@ -280,16 +286,16 @@ export class Gateway {
   #isToldAll(): boolean {
     const { manager } = this.#options;
     if (!manager.isSettled || this.#reconciling?.isBusy) return false;
-    this.#carry(manager.flush(this.#now()));
+    const now = this.#now();
+    this.#carry(manager.flush(now), now);
     return manager.clients.every(({ version, queue }) => version === manager.version || queue.isSlow);
   }
 
   /** Says goodbye to every client, and closes. `reconnect`: milliseconds after which they may come back; it is over where absent. */
   async close(reason: string, reconnect?: number): Promise<void> {
     this.#state = 'closed';
-    this.#flushHeld(0);
+    this.#flushHeld(0, this.#now());
     this.#reconciling?.close();
-    clearInterval(this.#idling);
     this.#alarm.clear();
     const closed: Promise<void>[] = [];
     const frames = new Map<Connection, Uint8Array[]>();
@@ -302,7 +308,7 @@ export class Gateway {
       connection.up.close();
       if ('frame' in out) frames.set(connection, [...(frames.get(connection) ?? []), out.frame]);
       else {
-        this.#send(connection, frames.get(connection) ?? []);
+        this.#send(connection, frames.get(connection) ?? [], this.#now());
         closed.push(connection.wire.close('ended', out.close));
       }
     }
@@ -358,8 +364,9 @@ export class Gateway {
     };
     this.#connections.set(link, connection);
     if (wire.tick) this.#timed.add(connection);
-    manager.connect(link, this.#now());
-    this.#carry(manager.tick(this.#now()));
+    const now = this.#now();
+    manager.connect(link, now);
+    this.#carry(manager.tick(now), now);
     this.#wakeInTime();
     return {
       receive: (frame) => this.#receive(connection, frame),
@@ -389,17 +396,19 @@ export class Gateway {
   #deliver(connection: Connection, frame: Uint8Array): void {
     const { manager } = this.#options;
     const { link } = connection;
-    connection.heardAt = this.#now();
-    this.#carry(manager.receive(link, frame, connection.heardAt));
+    const now = this.#now();
+    connection.heardAt = now;
+    this.#carry(manager.receive(link, frame, now), now);
     this.#wakeInTime();
     if (connection.isGreeted || manager.replicaOf(link) === undefined) return;
     connection.isGreeted = true;
     connection.visit.greeted();
   }
 
-  #carry(outgoing: readonly Outgoing[]): void {
+  #carry(outgoing: readonly Outgoing[], now: number): void {
     if (outgoing.length === 0) return;
     const { isQuiet } = this.#options.faults;
+    this.#stepAt = now;
     this.#isCarrying = true;
     for (const out of outgoing) {
       const connection = this.#connections.get(out.link);
@@ -409,7 +418,7 @@ export class Gateway {
         else connection.down.push(out.frame);
         continue;
       }
-      this.#flush(connection);
+      this.#flush(connection, now);
       if (out.close === 'TOKEN_REJECTED') this.#doorkeeper.wrongToken(connection.address);
       this.metrics.ended(out.close);
       connection.wire.close(out.close.startsWith('LINK_TOO_SLOW') ? 'slow' : 'refused', out.close);
@@ -417,13 +426,12 @@ export class Gateway {
     this.#isCarrying = false;
     const written = this.#written;
     this.#written = [];
-    for (const connection of written) this.#flush(connection);
+    for (const connection of written) this.#flush(connection, now);
   }
 
   /** What was held back for so long goes out without what it waited for. */
-  #flushHeld(wait: number): void {
+  #flushHeld(wait: number, now: number): void {
     if (this.#held.length === 0) return;
-    const now = this.#now();
     const held = this.#held;
     this.#held = [];
     for (const connection of held) {
@@ -432,7 +440,7 @@ export class Gateway {
         continue;
       }
       connection.isHeld = false;
-      this.#flush(connection);
+      this.#flush(connection, now);
     }
   }
 
@@ -443,31 +451,31 @@ export class Gateway {
   #queue(connection: Connection, frame: Uint8Array): void {
     const isFirst = connection.outgoing.length === 0;
     connection.outgoing = withFrame(connection.outgoing, frame);
-    if (!this.#isCarrying) this.#flush(connection);
+    if (!this.#isCarrying) this.#flush(connection, this.#now());
     else if (typeNumber(frame) !== MESSAGES.EVENT.id) {
       if (!connection.isDue) this.#written.push(connection);
       connection.isDue = true;
     } else if (isFirst) {
-      connection.heldSince = this.#now();
+      connection.heldSince = this.#stepAt;
       if (!connection.isHeld) this.#held.push(connection);
       connection.isHeld = true;
     }
   }
 
-  #flush(connection: Connection): void {
+  #flush(connection: Connection, now: number): void {
     const frames = connection.outgoing;
     connection.isDue = false;
     if (frames.length === 0) return;
     connection.outgoing = NO_FRAMES;
-    this.#send(connection, frames);
+    this.#send(connection, frames, now);
   }
 
-  #send(connection: Connection, frames: readonly Uint8Array[]): void {
+  #send(connection: Connection, frames: readonly Uint8Array[], now: number): void {
     const { wire } = connection;
     if (!wire.isOpen) return;
     this.metrics.sent(frames);
     wire.send(frames);
-    this.#tellQueued(connection, this.#now());
+    this.#tellQueued(connection, now);
   }
 
   #end(connection: Connection, code: string, what: string): void {

@@ -78,6 +78,8 @@ export class Connections {
 
   /** Refuses those that have not said HELLO after so many nanoseconds. */
   refuseSilent(timeout: number, now: number): void {
+    // Each client has a link of its own: then there is none without.
+    if (this.links.size === this.clients.size) return;
     for (const { id, client, since } of this.links.values()) {
       if (!client && now - since >= timeout) {
         this.refuse(id, protocolError('HELLO_TIMEOUT', 'no HELLO came in time'), []);
