@@ -4,20 +4,18 @@ import { milliseconds } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
 import { type ReplicaId, replicaId } from '../state/index.ts';
 import type { LinkId, SessionDefinition } from '../sync/index.ts';
-import { type TraceHeader, TraceHub, type TraceRecord } from '../trace/index.ts';
+import type { TraceHeader, TraceRecord } from '../trace/index.ts';
 import { type Baseline, baselineOf, type Direction, type Journey, keyOf } from './baseline.ts';
-import { branchHeader, branchTold } from './branch-told.ts';
+import { BranchStage, usualLatency } from './branch-stage.ts';
 import { runnable } from './device-machines.ts';
 import { appDecisions, type Decisions, RecordedDecisions } from './driven.ts';
 import { checkEdits, type Edit } from './edits.ts';
 import { runGroupBranch } from './group-branch.ts';
 import type { GroupDefinition } from './group-machines.ts';
 import type { Input } from './inputs.ts';
-import { InputJournal } from './journal.ts';
 import { editedJourney } from './journey.ts';
 import { frameOf, Machines } from './machines.ts';
 import { isGroup, type RecordedSteps, type Step } from './steps.ts';
-import { Timeline } from './timeline.ts';
 
 export interface BranchOptions {
   readonly definition?: SessionDefinition | undefined;
@@ -36,12 +34,9 @@ export interface Branch {
   readonly records: readonly TraceRecord[];
 }
 
-/** Events of one moment that were not recorded come after those that were. */
-const UNRECORDED = 1e12;
-const DEFAULT_LATENCY = milliseconds(10);
+/** After which one side hears that the other has closed. */
+const CLOSING_TIME = milliseconds(10);
 const RECONNECT_AFTER = milliseconds(1_000);
-const TICK = milliseconds(50);
-const DEFAULT_RUN_ON = milliseconds(10_000);
 /** Numbers of links that the recording does not have. */
 const FIRST_NEW_LINK = 1_000_000_000;
 
@@ -85,66 +80,46 @@ interface Connection {
 
 class BranchRun {
   readonly #recorded: RecordedSteps;
-  readonly #edits: readonly Edit[];
-  readonly #without: ReadonlySet<number>;
-  readonly #runOn: number;
+  readonly #stage: BranchStage;
   readonly #baseline: Baseline;
-  readonly #timeline = new Timeline();
-  readonly #clock = { time: 0, now: () => this.#clock.time };
-  readonly #hub = new TraceHub(this.#clock);
-  readonly #records: TraceRecord[] = [];
-  readonly #journal: InputJournal;
   readonly #machines: Machines;
   readonly #authority: ReplicaId;
-  /** What each endpoint's own clock said last, and when. */
-  readonly #clocks = new Map<ReplicaId, { readonly time: number; readonly now: number }>();
   readonly #connections = new Map<ReplicaId, Connection>();
-  /** When the last frame of a connection arrived that the recording does not have: they keep their order. */
-  readonly #lastArrival = new Map<string, number>();
   readonly #latencies: ReadonlyMap<Direction, number>;
   /** Names by authority or client, to edit frames with. */
   readonly #names = new Map<ReplicaId, NameTable>();
-  #order = UNRECORDED;
   #nextLink = FIRST_NEW_LINK;
-  /** Whether anything has gone otherwise than recorded. */
-  #isOther = false;
 
-  constructor(recorded: RecordedSteps, edits: readonly Edit[], { definition, runOn, without }: BranchOptions) {
+  constructor(recorded: RecordedSteps, edits: readonly Edit[], options: BranchOptions) {
+    const { definition } = options;
     this.#recorded = recorded;
-    this.#edits = edits;
-    this.#without = without ?? new Set();
-    this.#isOther = this.#without.size > 0;
-    this.#runOn = edits.length > 0 ? (runOn ?? DEFAULT_RUN_ON) : 0;
     const decisions = (): Decisions =>
       definition ? appDecisions(definition, recorded.steps) : new RecordedDecisions(recorded.steps);
     this.#baseline = baselineOf(recorded.steps, decisions());
     this.#latencies = usualLatencies(this.#baseline);
     this.#authority = recorded.header.authority ?? replicaId('server');
-    this.#hub.listen((record) => this.#take(record));
-    this.#journal = new InputJournal(this.#hub, this.#authority);
-    this.#machines = new Machines(this.#hub, decisions());
+    this.#stage = new BranchStage(recorded, edits, options, this.#authority);
+    this.#stage.hub.listen((record) => this.#take(record));
+    this.#machines = new Machines(this.#stage.hub, decisions());
     checkEdits(edits, (seq) => this.#baseline.bySeq.has(seq));
   }
 
   run(): Branch {
-    const { header, steps } = this.#recorded;
-    this.#hub.emit(this.#authority, branchTold(header, this.#edits));
-    for (const [order, step] of steps.entries()) {
-      if (this.#without.has(order)) continue;
-      const op = step.input?.op;
-      if ((op === 'arrival' || op === 'delivery') && this.#journeyOf(step)) continue;
-      this.#timeline.add({ time: step.time, order, run: () => this.#carryOut(step) });
-    }
-    const end = steps.at(-1)?.time ?? 0;
-    if (this.#runOn > 0) this.#goOn(end);
-    this.#timeline.runUntil(end + this.#runOn, this.#clock);
-    this.#journal.flush();
-    return { header: branchHeader(header), records: this.#records };
+    const stage = this.#stage;
+    return stage.run(
+      () => {
+        for (const [order, step] of this.#recorded.steps.entries()) {
+          const op = step.input?.op;
+          const isBrought = (op === 'arrival' || op === 'delivery') && this.#journeyOf(step) !== undefined;
+          if (stage.without.has(order) || isBrought) continue;
+          stage.add(step.time, order, () => this.#carryOut(step));
+        }
+      },
+      () => this.#tickAll(),
+    );
   }
 
-  #take(record: TraceRecord): void {
-    this.#records.push(record);
-    const { body, replica } = record;
+  #take({ body, replica }: TraceRecord): void {
     if (body.kind !== 'names' || body.sender !== replica) return;
     const known = body.first === 0 ? undefined : this.#names.get(replica);
     const table = known ?? new NameTable();
@@ -162,11 +137,11 @@ class BranchRun {
 
   #carryOut({ input, records, snapshot }: Step): void {
     if (input === undefined) {
-      for (const { record } of records) this.#hub.emit(record.replica, record.body, [], record.wire);
+      for (const { record } of records) this.#stage.hub.emit(record.replica, record.body, [], record.wire);
       return;
     }
-    const fitted = this.#isOther ? this.#fitted(input) : input;
-    if (fitted) this.#apply(fitted, this.#isOther && input.op === 'delivery' ? [] : records, undefined, snapshot);
+    const fitted = this.#stage.isOther ? this.#fitted(input) : input;
+    if (fitted) this.#apply(fitted, this.#stage.isOther && input.op === 'delivery' ? [] : records, undefined, snapshot);
   }
 
   /** A recorded input as it makes sense where things have gone otherwise; undefined where it makes none. */
@@ -190,7 +165,7 @@ class BranchRun {
   // — the machines —
 
   #apply(input: Input, records: Step['records'], frame?: Uint8Array, snapshot?: Step['snapshot']): void {
-    this.#clocks.set(input.replica, { time: this.#clock.time, now: input.now });
+    this.#stage.heard(input.replica, input.now);
     if (input.op === 'open') this.#connections.set(input.replica, { link: input.link, replica: input.replica });
     if (input.op === 'closed') this.#connections.delete(input.replica);
     if (input.op === 'authorityStands') {
@@ -198,20 +173,16 @@ class BranchRun {
         if (client) this.#connections.set(client.replica, { link: id, replica: client.replica });
       }
     }
-    const { frames, outgoing } = this.#journal.run(input, () => this.#machines.apply(input, records, frame, snapshot));
+    const { frames, outgoing } = this.#stage.journal.run(input, () =>
+      this.#machines.apply(input, records, frame, snapshot),
+    );
     const { link = -1 } = this.#connections.get(input.replica) ?? {};
     for (const one of frames) this.#send(link, 'up', one, input.replica);
     for (const one of outgoing) {
       if ('frame' in one) this.#send(one.link, 'down', one.frame, input.replica);
-      else if (this.#isOther) this.#closedByAuthority(one.link, one.close);
+      else if (this.#stage.isOther) this.#closedByAuthority(one.link, one.close);
     }
-    if (this.#isOther) this.#followClient(input.replica);
-  }
-
-  /** What an endpoint's clock says now: as much later than it said last as the trace is. */
-  #nowOf(replica: ReplicaId): number {
-    const known = this.#clocks.get(replica);
-    return known ? Math.round(known.now + (this.#clock.time - known.time)) : Math.round(this.#clock.time);
+    if (this.#stage.isOther) this.#followClient(input.replica);
   }
 
   // — the network —
@@ -219,11 +190,9 @@ class BranchRun {
   #send(link: LinkId, direction: Direction, frame: Uint8Array, from: ReplicaId): void {
     const journey = this.#baseline.journeys.get(keyOf(link, direction, frame));
     if (!journey) {
-      this.#isOther = true;
-      const latency = this.#latencies.get(direction) ?? DEFAULT_LATENCY;
-      const line = `${link}/${direction}`;
-      const time = Math.max(this.#clock.time + latency, this.#lastArrival.get(line) ?? 0);
-      this.#lastArrival.set(line, time);
+      this.#stage.isOther = true;
+      const latency = this.#latencies.get(direction) ?? CLOSING_TIME;
+      const time = this.#stage.arrivalOn(`${link}/${direction}`, latency);
       this.#deliverAt(time, undefined, link, direction, frame);
       return;
     }
@@ -231,15 +200,15 @@ class BranchRun {
       frame: bytes,
       arrivals,
       isEdited,
-    } = editedJourney(this.#edits, journey, frame, {
+    } = editedJourney(this.#stage.edits, journey, frame, {
       bySeq: (seq) => this.#baseline.bySeq.get(seq),
-      nextOrder: () => this.#order++,
+      nextOrder: () => this.#stage.nextOrder(),
       names: this.#names.get(from) ?? new NameTable(),
     });
-    if (isEdited) this.#isOther = true;
-    const isOnTime = journey.sentAt === this.#clock.time;
+    if (isEdited) this.#stage.isOther = true;
+    const isOnTime = journey.sentAt === this.#stage.clock.time;
     for (const { time, order, now } of arrivals) {
-      const at = isOnTime ? time : time + (this.#clock.time - journey.sentAt);
+      const at = isOnTime ? time : time + (this.#stage.clock.time - journey.sentAt);
       this.#deliverAt(at, isOnTime ? { order, now } : undefined, link, direction, bytes);
     }
   }
@@ -251,22 +220,22 @@ class BranchRun {
     direction: Direction,
     frame: Uint8Array,
   ): void {
-    const order = place?.order ?? this.#order++;
-    this.#timeline.add({ time, order, run: () => this.#deliver(order, place?.now, link, direction, frame) });
+    const order = place?.order ?? this.#stage.nextOrder();
+    this.#stage.add(time, order, () => this.#deliver(order, place?.now, link, direction, frame));
   }
 
   #deliver(order: number, at: number | undefined, link: LinkId, direction: Direction, frame: Uint8Array): void {
     // What was recorded of this very arrival still says what the app's code did, unless something has gone otherwise.
-    const records = this.#isOther ? [] : (this.#recorded.steps[order]?.records ?? []);
+    const records = this.#stage.isOther ? [] : (this.#recorded.steps[order]?.records ?? []);
     if (direction === 'up') {
-      const now = at ?? this.#nowOf(this.#authority);
+      const now = at ?? this.#stage.nowOf(this.#authority);
       this.#apply({ op: 'arrival', replica: this.#authority, now, link }, records, frame);
       return;
     }
     const connection = [...this.#connections.values()].find((one) => one.link === link);
     if (!connection) return;
     const { replica } = connection;
-    this.#apply({ op: 'delivery', replica, now: at ?? this.#nowOf(replica), link }, records, frame);
+    this.#apply({ op: 'delivery', replica, now: at ?? this.#stage.nowOf(replica), link }, records, frame);
   }
 
   // — connections that go otherwise —
@@ -276,9 +245,9 @@ class BranchRun {
     const connection = [...this.#connections.values()].find((one) => one.link === link);
     if (!connection) return;
     const { replica } = connection;
-    this.#after(DEFAULT_LATENCY, () => {
+    this.#stage.after(CLOSING_TIME, () => {
       if (this.#connections.get(replica) !== connection) return;
-      this.#apply({ op: 'closed', replica, now: this.#nowOf(replica), reason: fitText(reason, 500) }, []);
+      this.#apply({ op: 'closed', replica, now: this.#stage.nowOf(replica), reason: fitText(reason, 500) }, []);
       this.#reconnect(replica);
     });
   }
@@ -290,41 +259,30 @@ class BranchRun {
     if (!connection || client?.phase !== 'closed') return;
     this.#connections.delete(replica);
     const { link } = connection;
-    this.#after(DEFAULT_LATENCY, () => {
-      const now = this.#nowOf(this.#authority);
+    this.#stage.after(CLOSING_TIME, () => {
+      const now = this.#stage.nowOf(this.#authority);
       this.#apply({ op: 'disconnect', replica: this.#authority, now, link, reason: 'closed by the client' }, []);
     });
     this.#reconnect(replica);
   }
 
   #reconnect(replica: ReplicaId): void {
-    this.#after(RECONNECT_AFTER, () => {
+    this.#stage.after(RECONNECT_AFTER, () => {
       if (this.#connections.has(replica)) return;
       const link = this.#nextLink++;
-      this.#apply({ op: 'connect', replica: this.#authority, now: this.#nowOf(this.#authority), link }, []);
-      this.#apply({ op: 'open', replica, now: this.#nowOf(replica), link }, []);
+      this.#apply({ op: 'connect', replica: this.#authority, now: this.#stage.nowOf(this.#authority), link }, []);
+      this.#apply({ op: 'open', replica, now: this.#stage.nowOf(replica), link }, []);
     });
   }
 
-  /** After the recording's end, everybody's time goes on. */
-  #goOn(end: number): void {
-    for (let time = end + TICK; time <= end + this.#runOn; time += TICK) {
-      this.#timeline.add({ time, order: this.#order++, run: () => this.#tickAll() });
-    }
-  }
-
   #tickAll(): void {
-    const now = this.#nowOf(this.#authority);
+    const now = this.#stage.nowOf(this.#authority);
     const logged = this.#machines.logged;
     if (logged >= 0) this.#apply({ op: 'durable', replica: this.#authority, now, durable: logged }, []);
     this.#apply({ op: 'tick', replica: this.#authority, now }, []);
     for (const replica of this.#machines.clients.keys()) {
-      this.#apply({ op: 'tick', replica, now: this.#nowOf(replica) }, []);
+      this.#apply({ op: 'tick', replica, now: this.#stage.nowOf(replica) }, []);
     }
-  }
-
-  #after(by: number, run: () => void): void {
-    this.#timeline.add({ time: this.#clock.time + by, order: this.#order++, run });
   }
 }
 
@@ -335,9 +293,8 @@ function usualLatencies({ journeys }: Baseline): Map<Direction, number> {
     const [first] = arrivals;
     if (first) times[direction].push(first.time - sentAt);
   }
-  const middle = (list: number[]): number => list.sort((a, b) => a - b)[list.length >> 1] ?? DEFAULT_LATENCY;
   return new Map([
-    ['up', middle(times.up)],
-    ['down', middle(times.down)],
+    ['up', usualLatency(times.up)],
+    ['down', usualLatency(times.down)],
   ]);
 }
