@@ -8,7 +8,7 @@ import { Cases } from './cases.ts';
 import { Conflicts } from './conflicts.ts';
 import { settleDisputes } from './disputes.ts';
 import type { Finding, Forgotten, NoDivergence, RecordRef } from './finding.ts';
-import { Frames } from './frames.ts';
+import { Frames, isChanged } from './frames.ts';
 import { GroupAudit } from './group-audit.ts';
 import { forgottenOf, Recent } from './recent.ts';
 import { ReplicaAudit } from './replica-audit.ts';
@@ -52,6 +52,8 @@ export class Audit {
   /** Where there is no authority. */
   readonly #group: GroupAudit | undefined;
   readonly #replicas: ReplicaAudit;
+  /** Who tells anything. */
+  readonly #told = new Set<ReplicaId>();
   #end = 0;
 
   constructor(header: Pick<TraceHeader, 'authority' | 'startedAt'>, start?: AuditStart) {
@@ -76,11 +78,14 @@ export class Audit {
     this.#refs.set(record.seq, ref);
     this.#end = record.time;
     this.#cases.settle(position);
+    if (this.#told.size < KEPT_REFS) this.#told.add(replica);
     const trail = this.#trails.of(replica);
     if (body.kind === 'confirmation') {
       const made = trail.pending.get(body.mutation.counter);
       if (made) this.#ages.answered(replica, made.ref);
     }
+    if (body.kind === 'gap') this.#lapse();
+    if (body.kind === 'commit') this.#misread(record, body);
     if (replica === this.#authority?.id) this.#authority.take(record, ref, trail);
     else this.#replicas.take(record, ref, trail);
     this.#group?.take(record, ref, trail);
@@ -111,7 +116,22 @@ export class Audit {
     }
   }
 
+  /** What was predicted is not held against what was made of a command that came other than it was sent. */
+  #misread({ cause }: TraceRecord, { mutation }: TraceBodyOf<'commit'>): void {
+    const receipt = this.#frames.received(cause[0]);
+    if (mutation && receipt && isChanged(receipt))
+      this.#trails.known(mutation.writer)?.pending.delete(mutation.counter);
+  }
+
+  /** Records are missing here: nobody's state, and no frame that is on its way, is known any more. */
+  #lapse(): void {
+    this.#frames.lapse();
+    this.#group?.lapse(this.#trails.all());
+    for (const trail of this.#trails.all()) trail.lapse();
+  }
+
   finish(): AuditResult {
+    this.#replicas.finish((replica) => this.#told.has(replica));
     const authority = this.#authority?.id;
     const findings = [
       ...this.#cases.findings(),
@@ -128,7 +148,8 @@ export class Audit {
     const newest = authority === undefined ? 0 : this.#trails.of(authority).version;
     const others = [...this.#trails.all()].filter(({ id }) => !differing.has(id) && id !== authority);
     findings.push(...stuckFindings(others, authority, newest, this.#end));
-    return { findings: oncePerCause(findings), verdicts: this.#cases.verdicts(), forgotten: this.#forgotten() };
+    const verdicts = [...this.#cases.verdicts(), ...(this.#authority?.verdicts() ?? [])];
+    return { findings: oncePerCause(findings), verdicts, forgotten: this.#forgotten() };
   }
 
   #forgotten(): Forgotten[] {

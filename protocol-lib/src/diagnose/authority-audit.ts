@@ -2,7 +2,7 @@ import { StateRoot } from '../merkle/index.ts';
 import type { ReplicaId, StateHash, Version } from '../state/index.ts';
 import type { MutationId, TraceBodyOf, TraceRecord } from '../trace/index.ts';
 import { tried } from './differences.ts';
-import type { Finding, Forgotten, RecordRef } from './finding.ts';
+import type { Finding, Forgotten, NoDivergence, RecordRef } from './finding.ts';
 import { judgePredictions, Mispredictions } from './predictions.ts';
 import { Recent } from './recent.ts';
 import type { Trail } from './trail.ts';
@@ -73,6 +73,10 @@ export class AuthorityAudit {
 
   findings(): Finding[] {
     return [...this.#twice, ...judgePredictions(this.#mispredictions)];
+  }
+
+  verdicts(): NoDivergence[] {
+    return this.#mispredictions.verdicts();
   }
 
   get forgotten(): Forgotten[] {

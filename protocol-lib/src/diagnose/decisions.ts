@@ -18,13 +18,19 @@ interface Said {
 /** A change that somebody accepted or offers, by what it does. */
 type Offer = string;
 
+interface Promised {
+  /** What it had accepted, and under which ballot; undefined where that was nothing. */
+  readonly accepted: { readonly offer: Offer; readonly ballot: Ballot } | undefined;
+  readonly ref: RecordRef;
+}
+
 /** One round of a proposer, from what it heard itself. */
 interface Round {
   readonly asked: RecordRef;
   /** Whether its own change was shown with the question: who has accepted another shows none. */
   readonly showsOwn: boolean;
   /** Who promised, each with what it had accepted before; undefined where that was nothing. */
-  readonly promised: Map<ReplicaId, { readonly offer: Offer | undefined; readonly ref: RecordRef }>;
+  readonly promised: Map<ReplicaId, Promised>;
   /** Who said yes to the change; undefined where it was not seen to be offered. */
   accepted: Map<ReplicaId, RecordRef> | undefined;
 }
@@ -56,7 +62,6 @@ export class Decisions {
   readonly #rounds = new Recent<string, Round>('operations', KEPT_ROUNDS);
   /** The first of each member: what follows is no finding of its own. */
   readonly #breaches = new Map<ReplicaId, Breach>();
-  #hasGap = false;
 
   constructor(frames: Frames) {
     this.#frames = frames;
@@ -67,9 +72,6 @@ export class Decisions {
     switch (body.kind) {
       case 'replica':
         if (body.role === 'peer') this.#members.add(replica);
-        return;
-      case 'gap':
-        this.#hasGap = true;
         return;
       case 'vote':
         if (body.answer === 'accept') this.#vote(record, body, ref);
@@ -89,6 +91,11 @@ export class Decisions {
         return;
       default:
     }
+  }
+
+  /** Records are missing: who voted in the rounds that are under way is not known. */
+  lapse(): void {
+    this.#rounds.clear();
   }
 
   /** @param split what tells that a version was decided twice, where something does */
@@ -133,7 +140,7 @@ export class Decisions {
     }
     // What it has accepted itself is not in the capture where it goes out to nobody; that it offers its own says that it knows of none.
     if (!round.showsOwn) return;
-    round.promised.set(replica, { offer: undefined, ref });
+    round.promised.set(replica, { accepted: undefined, ref });
     const known = this.#accepted.get(`${replica} ${version}`);
     if (known) this.#hid(replica, replica, version, known, ref, time);
   }
@@ -184,7 +191,7 @@ export class Decisions {
     }
     round.accepted = new Map();
     const offer = offerOf(body.command, body.changes);
-    const others = [...round.promised].filter(([, told]) => told.offer !== undefined && told.offer !== offer);
+    const others = [...round.promised].filter(([, told]) => binds(told, offer, [...round.promised.values()]));
     const first = others[0];
     if (!first || !round.showsOwn || round.promised.size - others.length >= this.#quorum) return;
     this.#broke({
@@ -204,7 +211,8 @@ export class Decisions {
     const known = this.#rounds.get(roundKey(version, { round, proposer }));
     if (phase === 'accept') known?.accepted?.set(sender, ref);
     else if (!known?.accepted) {
-      known?.promised.set(sender, { offer: accepted && offerOf(accepted.command, accepted.changes), ref });
+      const offer = accepted && { offer: offerOf(accepted.command, accepted.changes), ballot: accepted };
+      known?.promised.set(sender, { accepted: offer, ref });
     }
   }
 
@@ -212,7 +220,7 @@ export class Decisions {
   #committed({ replica, time }: TraceRecord, { version }: TraceBodyOf<'commit'>, ref: RecordRef): void {
     const own = this.#accepted.get(`${replica} ${version}`);
     const round = own && this.#rounds.get(roundKey(version, own.ballot));
-    if (this.#hasGap || !own || own.ballot.proposer !== replica || !round?.accepted) return;
+    if (!own || own.ballot.proposer !== replica || !round?.accepted) return;
     const { accepted } = round;
     if (accepted.size >= this.#quorum) return;
     this.#broke({
@@ -251,6 +259,14 @@ function findingOf({ ref, reason, evidence, ...known }: Breach, split: Finding |
     evidence: [...evidence, ...(isBefore ? split.evidence : [])],
     confirm: 'look at how the member keeps its votes, and at what it has on disk when it says them',
   };
+}
+
+/** Whether a promise is to something else than what is offered, and nobody told of that under as high a ballot. */
+function binds({ accepted }: Promised, offered: Offer, all: readonly Promised[]): boolean {
+  if (!accepted || accepted.offer === offered) return false;
+  return !all.some(
+    (one) => one.accepted?.offer === offered && compareBallots(one.accepted.ballot, accepted.ballot) > 0,
+  );
 }
 
 function offerOf(command: string, changes: readonly Change[]): Offer {

@@ -16,6 +16,8 @@ const KEPT_RECEIPTS = 4_096;
 export class Frames {
   readonly #names: NameTables;
   readonly #channels = new Map<ReplicaId, Recent<ReplicaId, Channel>>();
+  /** How often each was heard, by receiver and name. */
+  readonly #strangers = new Recent<string, number>('frames', KEPT_CHANNELS);
   readonly #received = new Recent<number, ReceivedFrame>('frames', KEPT_RECEIPTS);
 
   constructor(names = new NameTables()) {
@@ -40,14 +42,43 @@ export class Frames {
   receive(record: TraceRecord, body: TraceBodyOf<'receive'>, ref: RecordRef, trail: Trail): ReceivedFrame {
     const { type, sequence, sender } = body;
     const channel = this.#known(sender, record.replica);
-    const sent = channel
-      ? channel.match(type, sequence, record.wire)
-      : record.wire && this.#misnamed(record.replica, type, sequence, record.wire);
+    if (!channel) return this.#ofStranger(record, body, ref, trail);
+    const sent = channel.match(type, sequence, record.wire);
     const isRepeated = (sent?.receipts.length ?? 0) > 0;
     const highest = trail.highest.get(sender) ?? 0;
     trail.highest.set(sender, Math.max(highest, sequence));
     sent?.receipts.push(ref);
     const frame = { ref, type, sequence, wire: record.wire, sent, isRepeated, isLate: sequence < highest };
+    this.#received.set(ref.seq, frame);
+    return frame;
+  }
+
+  /** Records are missing: what was sent and received meanwhile is not known. */
+  lapse(): void {
+    this.#channels.clear();
+    this.#received.clear();
+  }
+
+  /** How often a replica heard somebody of whom no sending is told. */
+  heardOfStranger(receiver: ReplicaId, sender: ReplicaId): number {
+    return this.#strangers.get(`${receiver} ${sender}`) ?? 0;
+  }
+
+  /** A frame in a name that nobody sent under: of a process that is not in the capture, or another's, whose name was changed on the way. */
+  #ofStranger(
+    record: TraceRecord,
+    { type, sequence, sender }: TraceBodyOf<'receive'>,
+    ref: RecordRef,
+    trail: Trail,
+  ): ReceivedFrame {
+    const name = `${record.replica} ${sender}`;
+    const heard = (this.#strangers.get(name) ?? 0) + 1;
+    this.#strangers.set(name, heard);
+    const sent = record.wire && heard === 1 ? this.#misnamed(record.replica, type, sequence, record.wire) : undefined;
+    const highest = trail.highest.get(sender) ?? 0;
+    trail.highest.set(sender, Math.max(highest, sequence));
+    const known = { ref, type, sequence, wire: record.wire, sent, isRepeated: false, isLate: sequence < highest };
+    const frame = sent ? { ...known, isMisnamed: true } : known;
     this.#received.set(ref.seq, frame);
     return frame;
   }

@@ -75,6 +75,16 @@ export class GroupAudit {
     }
   }
 
+  /** Records are missing. */
+  lapse(trails: Iterable<Trail>): void {
+    this.#decisions.lapse();
+    this.#intakes.lapse();
+    for (const { id } of trails) {
+      this.#operations.reset(id, false);
+      this.#lastOperation.delete(id);
+    }
+  }
+
   sent(record: TraceRecord, body: TraceBodyOf<'send'>, ref: RecordRef, made: RecordRef | undefined): void {
     this.#stamps.sent(record, body, ref, made);
   }
@@ -121,9 +131,9 @@ export class GroupAudit {
     const isOf = operation && operation.seq === record.cause[0];
     const by = isOf ? `${operation.body.writer}:${operation.body.counter}` : undefined;
     this.#claims.touched(record, ref, trail, by);
-    if (isOf) {
+    if (isOf && this.#operations.isCountedWhole(record.replica, operation.body)) {
       this.#claims.ofVector(operation.body.vector, record, ref, trail, operation.body.crdt);
-    } else if (operation) this.#operations.reset(record.replica, false);
+    } else if (operation && !isOf) this.#operations.reset(record.replica, false);
     if (this.#isDecided) this.#claims.ofVersion(body.kind === 'apply' ? body.to : body.version, record, ref, trail);
   }
 }

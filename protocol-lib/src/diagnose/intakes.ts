@@ -31,6 +31,11 @@ export class Intakes {
     return taken;
   }
 
+  /** Records are missing: what each takes in next is not all that it counts. */
+  lapse(): void {
+    this.#vectors.clear();
+  }
+
   of(replica: ReplicaId, id: string): RecordRef | undefined {
     return this.#taken.get(`${replica} ${id}`);
   }

@@ -16,6 +16,10 @@ export class Operations {
   readonly #lives = new Map<ReplicaId, number>();
   /** What each counted of each writer after its last operation; nothing after it joined a whole state. */
   readonly #counted = new Map<string, Map<ReplicaId, number>>();
+  /** By type and writer, the last operation that anybody took in; and by replica the same. */
+  readonly #highest = new Map<string, Map<ReplicaId, number>>();
+  /** Replicas that joined a whole state: what its sender held without counting it came along. */
+  readonly #joined = new Set<string>();
   readonly #findings: Finding[] = [];
   #lost = 0;
 
@@ -26,7 +30,12 @@ export class Operations {
   /** A replica began anew, or took in more than operations tell. */
   reset(replica: ReplicaId, isNewLife: boolean): void {
     if (isNewLife) this.#lives.set(replica, (this.#lives.get(replica) ?? 0) + 1);
-    for (const key of [...this.#counted.keys()]) if (key.startsWith(`${replica} `)) this.#counted.delete(key);
+    for (const key of [...this.#counted.keys()]) {
+      if (!key.startsWith(`${replica} `)) continue;
+      this.#counted.delete(key);
+      if (isNewLife) this.#highest.delete(key);
+      this.#joined.add(key);
+    }
   }
 
   take(record: TraceRecord, body: TraceBodyOf<'operation'>, ref: RecordRef, trail: Trail): void {
@@ -35,6 +44,11 @@ export class Operations {
     const own = `${place} ${body.writer}:${body.counter}`;
     const before = this.#taken.get(own);
     this.#taken.set(own, ref);
+    for (const name of [`${replica} ${body.crdt}`, body.crdt]) {
+      const highest = this.#highest.get(name) ?? new Map<ReplicaId, number>();
+      highest.set(body.writer, Math.max(body.counter, highest.get(body.writer) ?? 0));
+      this.#highest.set(name, highest);
+    }
     if (before && body.origin === 'remote') this.#add(this.#twice(record, body, ref, trail, before));
     const key = `${replica} ${body.crdt}`;
     const counted = this.#counted.get(key);
@@ -45,6 +59,19 @@ export class Operations {
         this.#missing(record, body, ref, trail, writer, number);
       }
     }
+  }
+
+  /**
+   * Whether a replica's vector says all that its state has in it: an operation that comes before its predecessors takes effect and is
+   * counted once they are there.
+   */
+  isCountedWhole(replica: ReplicaId, { crdt, vector }: TraceBodyOf<'operation'>): boolean {
+    const key = `${replica} ${crdt}`;
+    const counted = new Map(vector.map((entry) => [entry.replica, entry.counter]));
+    const covers = (name: string) =>
+      [...(this.#highest.get(name) ?? [])].every(([writer, counter]) => (counted.get(writer) ?? 0) >= counter);
+    if (covers(crdt)) this.#joined.delete(key);
+    return !this.#joined.has(key) && covers(key);
   }
 
   findings(): readonly Finding[] {

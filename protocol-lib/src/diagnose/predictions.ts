@@ -1,7 +1,8 @@
 import { diffRoots, recordDifference, type StateRoot } from '../merkle/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
+import { alike } from './alike.ts';
 import { differencesBetween, wrongValue } from './differences.ts';
-import type { Finding, Forgotten, RecordRef } from './finding.ts';
+import type { Finding, Forgotten, NoDivergence, RecordRef, VerdictClass } from './finding.ts';
 
 /** A command that a client worked out on the very state that the authority did, and came to something else. */
 export interface Misprediction {
@@ -24,6 +25,8 @@ const KEPT_EVENTS = 1_024;
 export class Mispredictions {
   readonly #samples = new Map<string, Misprediction[]>();
   readonly #right = new Set<string>();
+  /** Of each client and command the first result that was written otherwise and says the same. */
+  readonly #harmless = new Map<string, NoDivergence>();
   #lost = 0;
 
   right(event: string): void {
@@ -31,6 +34,12 @@ export class Mispredictions {
   }
 
   add(one: Misprediction): void {
+    const verdict = harmlessly(one);
+    if (verdict) {
+      const key = `${one.replica} ${one.event} ${verdict}`;
+      if (!this.#harmless.has(key) && this.#harmless.size < KEPT_EVENTS) this.#harmless.set(key, saying(one, verdict));
+      return;
+    }
     const samples = this.#samples.get(one.event) ?? [];
     if (samples.length >= KEPT_SAMPLES || (samples.length === 0 && this.#samples.size >= KEPT_EVENTS)) {
       this.#lost++;
@@ -48,9 +57,27 @@ export class Mispredictions {
     return this.#samples;
   }
 
+  verdicts(): NoDivergence[] {
+    return [...this.#harmless.values()];
+  }
+
   get forgotten(): Forgotten {
     return { memory: 'predictions', kept: KEPT_SAMPLES, forgotten: this.#lost };
   }
+}
+
+/** Why two results say the same though they are written in two ways; undefined where they do not. */
+function harmlessly({ predicted, committed }: Misprediction): VerdictClass | undefined {
+  const verdicts = diffRoots(predicted, committed).map(({ left, right }) => alike(left ?? null, right ?? null));
+  return verdicts.every((one) => one !== undefined) ? verdicts[0] : undefined;
+}
+
+function saying(
+  { replica, authority, event, version, time, commit }: Misprediction,
+  verdict: VerdictClass,
+): NoDivergence {
+  const text = `What ${replica} worked out of ${event} is written in another way than what ${authority} did, and says the same.`;
+  return { verdict, replica, against: authority, version, time, record: commit, text };
 }
 
 /**

@@ -16,11 +16,18 @@ interface Followed extends Pick<TraceBodyOf<'apply'>, 'from' | 'to' | 'changes'>
   readonly root?: string;
 }
 
+/** Frames in names that nobody has. */
+const MAX_MISNAMED = 64;
+
 /** What those say who are compared with an authority, or with each other where there is none. */
 export class ReplicaAudit {
   readonly #authority: AuthorityAudit | undefined;
   readonly #frames: Frames;
   readonly #cases: Cases;
+  readonly #misnamed: {
+    readonly isSure: (isKnown: (replica: ReplicaId) => boolean) => boolean;
+    readonly open: () => void;
+  }[] = [];
 
   constructor(authority: AuthorityAudit | undefined, frames: Frames, cases: Cases) {
     this.#authority = authority;
@@ -66,7 +73,27 @@ export class ReplicaAudit {
 
   /** A frame came other than it was sent. */
   received(record: TraceRecord, ref: RecordRef, trail: Trail, frame: ReceivedFrame): void {
-    if (isChanged(frame)) this.#caseOf(record, ref, trail, frame, { version: trail.version, got: undefined });
+    if (!isChanged(frame)) return;
+    const at = { version: trail.version, got: undefined };
+    if (!frame.isMisnamed || record.body.kind !== 'receive') {
+      this.#caseOf(record, ref, trail, frame, at);
+      return;
+    }
+    const { sender } = record.body;
+    if (this.#misnamed.length >= MAX_MISNAMED) return;
+    this.#misnamed.push({
+      isSure: (isKnown) =>
+        !isKnown(sender) && this.#frames.heardOfStranger(trail.id, sender) === 1 && frame.sent!.receipts.length === 0,
+      open: this.#caseOpener(record, ref, trail, frame, at, frame.sent?.from),
+    });
+  }
+
+  /**
+   * Nothing more comes: a name that was heard once, of nobody who tells anything, was another's, whose frame never arrived.
+   * @param isKnown whether a replica tells anything
+   */
+  finish(isKnown: (replica: ReplicaId) => boolean): void {
+    for (const { isSure, open } of this.#misnamed) if (isSure(isKnown)) open();
   }
 
   /** A frame could not be read, or was not wanted. */
@@ -109,6 +136,7 @@ export class ReplicaAudit {
       this.#follow(record, ref, trail, body);
       return;
     }
+    if (trail.isLapsed) trail.version = body.from;
     const known = this.#authority.stateAt(body.to);
     if (known?.hash === body.root) trail.isOfEarlierLife = false;
     const own = trail.root;
@@ -207,8 +235,10 @@ export class ReplicaAudit {
       return;
     }
     if (!isTold || (!this.#authority && held?.root.hash === body.own)) return;
-    // Said before it was put right, and heard only now.
-    const sent = this.#frames.received(record.cause[0])?.sent;
+    // Said before it was put right, and heard only now; or not what was said at all.
+    const receipt = this.#frames.received(record.cause[0]);
+    const sent = receipt?.sent;
+    if (receipt && isChanged(receipt)) return;
     if (sent && sent.ref.position < trail.agreedAgain) return;
     this.#openAtRest(record, ref, trail, body.version, body.own);
   }
@@ -284,9 +314,22 @@ export class ReplicaAudit {
     at: Pick<DeltaCase, 'version' | 'got'>,
     from: ReplicaId | undefined = receipt.sent?.from,
   ): void {
+    this.#caseOpener(record, detected, trail, receipt, at, from)();
+  }
+
+  /** Opens the case of a frame now or later, from what is known now. */
+  #caseOpener(
+    record: TraceRecord,
+    detected: RecordRef,
+    trail: Trail,
+    receipt: ReceivedFrame,
+    at: Pick<DeltaCase, 'version' | 'got'>,
+    from: ReplicaId | undefined,
+  ): () => void {
     const one = this.#deltaCase(detected, trail, receipt, at, from);
     const version = one.received?.to ?? at.version;
-    this.#cases.open(record, detected, trail, { version, against: this.#against(trail, from) }, () => judgeDelta(one));
+    const where = { version, against: this.#against(trail, from) };
+    return () => this.#cases.open(record, detected, trail, where, () => judgeDelta(one));
   }
 
   #deltaCase(

@@ -25,6 +25,8 @@ export interface ReceivedFrame {
   readonly wire: Uint8Array | undefined;
   readonly sent: SentFrame | undefined;
   readonly isRepeated: boolean;
+  /** Whether `sent` is another's than the one whose name it bears, and only alike. */
+  readonly isMisnamed?: boolean;
   /** A later one of the same sender had been received on this connection. */
   readonly isLate: boolean;
 }
@@ -92,6 +94,8 @@ export class Trail {
   }
 
   #lastCommit = -1;
+  /** Records are missing since its state was known. */
+  isLapsed = false;
 
   /**
    * A newer state was taken in: it gets on. What is still pending is told of right after that, so what was not told of since the last
@@ -104,10 +108,23 @@ export class Trail {
     this.#lastCommit = position;
   }
 
+  /** Records are missing: what it holds, waits for and was told is not known. */
+  lapse(): void {
+    this.root = undefined;
+    this.verified = undefined;
+    this.stalled = undefined;
+    this.isLapsed = true;
+    this.pending.clear();
+    this.highest.clear();
+    this.steps.length = 0;
+    this.predicted.length = 0;
+  }
+
   took(version: Version, root: StateRoot, at: RecordRef): void {
     this.version = version;
     this.root = root;
     this.verified = at;
+    this.isLapsed = false;
     this.steps.push({ version, root, at });
     if (this.steps.length <= KEPT_STEPS) return;
     this.steps.shift();
