@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { isSyncError, type SyncError } from '@syncscope/protocol/errors';
+import { type ErrorPlace, isSyncError, type SyncError } from '@syncscope/protocol/errors';
 import { PLAY_ORDERS } from '@syncscope/protocol/replay';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { blame } from './commands/blame.ts';
@@ -30,6 +30,7 @@ import { verify } from './commands/verify.ts';
 import { whatif } from './commands/whatif.ts';
 import { printDocument } from './json.ts';
 import { escapeText } from './print.ts';
+import { clearProgress } from './progress.ts';
 
 /** The `syncscope` command. Standard output carries the answer and nothing else; what goes wrong is told on stderr. */
 
@@ -287,6 +288,12 @@ program
     process.exitCode = await doctor(file, options);
   });
 
+// Whoever reads the answer, such as `head`, may have had enough of it.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 try {
   await program.parseAsync();
 } catch (error) {
@@ -295,18 +302,26 @@ try {
 
 /** Tells what went wrong, also as JSON where that was asked for, and answers the exit code. */
 function report(error: unknown): number {
+  clearProgress();
   // Usage errors have been printed; help and version are none.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.unreadable;
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    printError('USAGE', error.message.replace(/^error: /, ''), {});
+    return EXIT.unreadable;
+  }
   if (!isSyncError(error)) {
     console.error(escapeStack(error));
+    printError('INTERNAL', error instanceof Error ? error.message : String(error), {});
     return EXIT.internal;
   }
   console.error(`${error.code}: ${escapeText(error.message)}${place(error)}`);
-  if (process.argv.includes('--json')) {
-    const { code, message, place: where } = error;
-    printDocument('error', { error: { code, message, place: where } });
-  }
+  printError(error.code, error.message, error.place);
   return EXIT.unreadable;
+}
+
+/** As JSON, where that was asked for. */
+function printError(code: string, message: string, place: ErrorPlace): void {
+  if (process.argv.includes('--json')) printDocument('error', { error: { code, message, place } });
 }
 
 function place({ place: { file, offset }, message }: SyncError): string {

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { type ErrorOrigin, type ErrorPlace, SyncError } from '@syncscope/protocol/errors';
+import { clearProgress, progress } from './progress.ts';
 import { type ReplayAnswer, type ReplayJob, runJob } from './replay-job.ts';
 
 export interface DefinitionOptions {
@@ -15,7 +16,10 @@ export interface DefinitionOptions {
 
 const DEFAULT_TIMEOUT = 60;
 
+type Progress = (done: number, total: number) => void;
+
 type Told =
+  | { readonly done: number; readonly total: number }
   | { readonly answer: ReplayAnswer }
   | { readonly error: { code: string; message: string; origin: ErrorOrigin; place: ErrorPlace } };
 
@@ -34,10 +38,14 @@ export async function replayJob(
     throw new SyncError('TRUST_REQUIRED', text, { origin: 'setting' });
   }
   const module = pathToFileURL(resolve(definition)).href;
-  const worker = new Worker(workerUrl(), { workerData: { module, job }, stdout: true });
+  const worker = new Worker(workerUrl(), {
+    workerData: { module, job, isWatched: onProgress !== undefined },
+    stdout: true,
+  });
   try {
-    return await answerOf(worker, definition, timeout);
+    return await answerOf(worker, definition, timeout, onProgress);
   } finally {
+    clearProgress();
     await worker.terminate();
   }
 }
@@ -48,7 +56,12 @@ function workerUrl(): URL {
   return new URL(url.endsWith('.ts') ? './replay-worker.ts' : './replay-worker.mjs', url);
 }
 
-function answerOf(worker: Worker, definition: string, seconds: number): Promise<ReplayAnswer> {
+function answerOf(
+  worker: Worker,
+  definition: string,
+  seconds: number,
+  onProgress: Progress | undefined,
+): Promise<ReplayAnswer> {
   return new Promise((resolve, reject) => {
     const late = `${definition} did not come to an end within ${seconds} s: give it longer with --timeout`;
     const timer = setTimeout(
@@ -59,24 +72,19 @@ function answerOf(worker: Worker, definition: string, seconds: number): Promise<
       clearTimeout(timer);
       run();
     };
-    worker.once('message', (told: Told) =>
+    worker.on('message', (told: Told) => {
+      if ('done' in told) return onProgress?.(told.done, told.total);
       end(() => {
         if ('answer' in told) resolve(told.answer);
         else {
           const { code, message, origin, place } = told.error;
           reject(new SyncError(code, message, { origin, place }));
         }
-      }),
-    );
+      });
+    });
     const failed = (message: string): void =>
       end(() => reject(new SyncError('DEFINITION_FAILED', `${definition}: ${message}`, { origin: 'setting' })));
     worker.once('error', (error: unknown) => failed(error instanceof Error ? error.message : String(error)));
     worker.once('exit', (code) => failed(`its thread ended with ${code}`));
   });
-}
-
-/** On a terminal, how far it is. */
-export function progress(): ((done: number, total: number) => void) | undefined {
-  if (!process.stderr.isTTY) return undefined;
-  return (done, total) => process.stderr.write(`\r${Math.floor((100 * done) / Math.max(1, total))} %\r`);
 }

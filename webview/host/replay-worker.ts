@@ -8,12 +8,23 @@ import { type AppCode, type ReplayJob, runJob } from './replay-job.ts';
 interface Order {
   readonly module: string;
   readonly job: ReplayJob;
+  /** Whether somebody wants to know how far it is. */
+  readonly isWatched: boolean;
 }
 
-const { module, job } = workerData as Order;
+const { module, job, isWatched } = workerData as Order;
+
+const EVERY_MS = 100;
+let toldAt = performance.now();
+const tell = (done: number, total: number): void => {
+  const now = performance.now();
+  if (now - toldAt < EVERY_MS) return;
+  toldAt = now;
+  parentPort?.postMessage({ done, total });
+};
 try {
   const code = codeIn(await import(module), module);
-  parentPort?.postMessage({ answer: await runJob(job, code) });
+  parentPort?.postMessage({ answer: await runJob(job, code, isWatched ? tell : undefined) });
 } catch (error) {
   const known = isSyncError(error) ? error : undefined;
   const message = error instanceof Error ? error.message : String(error);

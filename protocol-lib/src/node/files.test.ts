@@ -1,8 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdir, readdir, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { fileSink, fileSource, recordingSink } from './files.ts';
+import type { ByteSink } from '../ports/index.ts';
+import { fileSink, fileSource, recordingSink, wholeFile } from './files.ts';
 import { temporaryFolder } from './testing.ts';
 
 const cleanups: Array<() => Promise<unknown>> = [];
@@ -98,4 +99,37 @@ test('a file that was renamed while it is open leaves its name to the next', asy
   await Promise.all([first.close(), second.close()]);
   expect([...(await readFile(path))]).toEqual([1]);
   expect([...(await readFile(`${path}.new`))]).toEqual([2]);
+});
+
+test('a file that is made whole takes the place of the one before, or leaves it as it was', async () => {
+  const folder = await temporaryFolder(cleanups);
+  const path = join(folder, 'made.mcap');
+  const fill = async (sink: ByteSink, text: string): Promise<string> => {
+    await sink.write(Buffer.from(text));
+    await sink.close();
+    return text;
+  };
+  expect(await wholeFile(path, (sink) => fill(sink, 'first'))).toBe('first');
+  await wholeFile(path, (sink) => fill(sink, 'second'));
+  expect(await readFile(path, 'utf8')).toBe('second');
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  const failing = wholeFile(path, async (sink) => {
+    await fill(sink, 'half');
+    throw new Error('no more');
+  });
+  await expect(failing).rejects.toThrow('no more');
+  expect(await readFile(path, 'utf8')).toBe('second');
+  const link = join(folder, 'link.mcap');
+  await symlink(path, link);
+  await wholeFile(link, (sink) => fill(sink, 'third'));
+  expect(await readFile(path, 'utf8')).toBe('third');
+  const recording = await recordingSink(join(folder, 'busy.mcap'));
+  await expect(wholeFile(join(folder, 'busy.mcap'), (sink) => fill(sink, ''))).rejects.toMatchObject({
+    code: 'FILE_IN_USE',
+  });
+  await recording.close();
+  for (const none of [folder, join(folder, 'none', 'made.mcap')]) {
+    await expect(wholeFile(none, (sink) => fill(sink, ''))).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
+  }
+  expect((await readdir(folder)).sort()).toEqual(['busy.mcap', 'link.mcap', 'made.mcap']);
 });

@@ -1,5 +1,5 @@
 import { constants, readSync } from 'node:fs';
-import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { SyncError } from '../errors/index.ts';
 import type { ByteSink, ByteSource } from '../ports/index.ts';
 
@@ -150,6 +150,30 @@ export async function recordingSink(path: string): Promise<ByteSink> {
   } catch (error) {
     await release();
     throw error;
+  }
+}
+
+/**
+ * Makes a file whole or not at all: what is written stands beside it, and takes its place once `fill` has come to its end and closed the sink. Nobody else
+ * may be recording onto it, and what is no plain file is not replaced.
+ * @throws SyncError `FILE_UNWRITABLE`, `FILE_IN_USE`, and what `fill` throws; the file is as it was then
+ */
+export async function wholeFile<T>(path: string, fill: (sink: ByteSink) => Promise<T>): Promise<T> {
+  // What a link names is replaced, not the link.
+  const target = await realpath(path).catch(() => path);
+  const there = await stat(target).catch(() => undefined);
+  if (there && !there.isFile()) throw fileError('FILE_UNWRITABLE', path, 'is there, and is no plain file');
+  const release = await claim(target);
+  const beside = `${target}.part`;
+  try {
+    const filled = await fill(await fileSink(beside));
+    await rename(beside, target).catch((cause: unknown) => {
+      throw fileError('FILE_UNWRITABLE', path, 'cannot be replaced', cause);
+    });
+    return filled;
+  } finally {
+    await rm(beside, { force: true });
+    await release();
   }
 }
 

@@ -8,14 +8,12 @@ import {
 import { withCapture } from '../capture-file.ts';
 import { printDocument } from '../json.ts';
 import { count, escapeText, facts, seconds, value } from '../print.ts';
+import { progress } from '../progress.ts';
 
 /** `diagnose`: every divergence of a capture with its cause. Answers the exit code: 0 clean, 1 findings; 2 is that of every error. */
 export async function diagnose(file: string, options: { readonly json?: boolean }): Promise<number> {
-  const told = process.stderr.isTTY
-    ? (done: number, total: number) => process.stderr.write(`\r${Math.floor((100 * done) / Math.max(1, total))} %`)
-    : undefined;
-  const result = await withCapture(file, (capture) => diagnoseCapture(capture, told ? { onProgress: told } : {}));
-  if (told) process.stderr.write('\r\u001b[K');
+  const onProgress = progress();
+  const result = await withCapture(file, (capture) => diagnoseCapture(capture, onProgress ? { onProgress } : {}));
   if (options.json) printDocument('diagnose', { file, ...result });
   else console.log(describe(file, result));
   return result.findings.length > 0 ? 1 : 0;

@@ -1,4 +1,4 @@
-import { mkdtemp, open, readFile, realpath, rm, stat } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
@@ -29,11 +29,13 @@ import {
   redactCapture,
   redactedHeader,
 } from '@syncscope/protocol/exchange';
-import { keyedPseudonyms, recordingSink, zstdCompression } from '@syncscope/protocol/node';
+import { keyedPseudonyms, wholeFile, zstdCompression } from '@syncscope/protocol/node';
 import type { TraceHeader } from '@syncscope/protocol/trace';
 import { withCapture } from '../capture-file.ts';
 import { printDocument } from '../json.ts';
+import { refuseInput } from '../output.ts';
 import { count, escapeText } from '../print.ts';
+import { clearProgress, withoutProgress } from '../progress.ts';
 
 /** What a capture can be made into, and out of what one can be made. */
 export const EXPORT_FORMATS = ['json', 'csv', 'shiviz', 'har'] as const;
@@ -72,6 +74,7 @@ const EXPORTS: Readonly<Record<ExportFormat, (capture: OpenCapture, filter?: str
 export async function exportCapture(file: string, options: ExportOptions): Promise<void> {
   const { format, filter, output, unredacted } = options;
   const rules = redactionOf(options);
+  if (output === undefined && process.stdout.isTTY) withoutProgress();
   await withCapture(file, async (capture) => {
     const header = headerOf(await capture.info());
     if (!rules && !unredacted && !isRedacted(header)) {
@@ -84,7 +87,7 @@ export async function exportCapture(file: string, options: ExportOptions): Promi
     const print = async (one: OpenCapture): Promise<void> => {
       const text = Readable.from(EXPORTS[format](one, filter));
       if (output === undefined) await pipeline(text, process.stdout, { end: false }).catch(unlessClosed);
-      else await pipeline(text, await newFile(output));
+      else await intoNewFile(text, output);
     };
     if (rules) await withRedacted(capture, rules, print);
     else await print(capture);
@@ -125,10 +128,21 @@ function unlessClosed(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error;
 }
 
-/** @throws SyncError `OUTPUT_EXISTS` */
+/** @throws SyncError `OUTPUT_EXISTS`, and what the text throws; then nothing is left */
+async function intoNewFile(text: Readable, path: string): Promise<void> {
+  const file = await newFile(path);
+  try {
+    await pipeline(text, file);
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
+  }
+}
+
+/** For the user alone: a capture holds whatever the session held. @throws SyncError `OUTPUT_EXISTS` */
 async function newFile(path: string): Promise<Writable> {
   try {
-    return (await open(path, 'wx')).createWriteStream();
+    return (await open(path, 'wx', 0o600)).createWriteStream();
   } catch (cause) {
     throw new SyncError('OUTPUT_EXISTS', `${path} is there already or cannot be written; name a new file`, {
       origin: 'setting',
@@ -288,38 +302,23 @@ export async function redact(
   });
 }
 
-/** @throws SyncError `OUTPUT_IS_INPUT` */
-async function refuseInput(output: string, inputs: readonly string[]): Promise<void> {
-  const there = await realpath(output).catch(() => undefined);
-  if (there === undefined) return;
-  for (const input of inputs) {
-    if ((await realpath(input).catch(() => undefined)) !== there) continue;
-    throw new SyncError('OUTPUT_IS_INPUT', `${output} is what is being read; write to another file`, {
-      origin: 'setting',
-      place: { file: output },
-    });
-  }
-}
-
-/** Answers how many records were written; a file that could not be finished stays, and is a capture up to there. */
-async function write(
-  output: string,
-  header: TraceHeader,
-  fill: (maker: CaptureMaker) => Promise<unknown>,
-): Promise<number> {
-  const sink = await recordingSink(output);
-  const maker = new CaptureMaker(sink, header, { compression: zstdCompression });
-  try {
-    await fill(maker);
-  } finally {
-    await maker.end();
-  }
-  return maker.records;
+/** Answers how many records were written. Where that fails, a file that was there is as it was. */
+function write(output: string, header: TraceHeader, fill: (maker: CaptureMaker) => Promise<unknown>): Promise<number> {
+  return wholeFile(output, async (sink) => {
+    const maker = new CaptureMaker(sink, header, { compression: zstdCompression });
+    try {
+      await fill(maker);
+    } finally {
+      await maker.end();
+    }
+    return maker.records;
+  });
 }
 
 type Verb = 'import' | 'filter' | 'recover' | 'doctor' | 'merge' | 'redact';
 
 function told(verb: Verb, document: Readonly<Record<string, unknown>>, text: string, json: boolean | undefined): void {
+  clearProgress();
   if (json) printDocument(verb, document);
   else console.log(text.split('\n').map(escapeText).join('\n'));
 }

@@ -4,7 +4,7 @@ import { withCapture } from '../capture-file.ts';
 import { describeDifference } from '../difference.ts';
 import { printDocument } from '../json.ts';
 import { count, escapeText } from '../print.ts';
-import { progress } from '../replay-thread.ts';
+import { clearProgress, progress } from '../progress.ts';
 
 export interface PlayCommandOptions {
   readonly url: string;
@@ -24,7 +24,7 @@ export async function play(file: string, options: PlayCommandOptions): Promise<n
   const script = await withCapture(file, (capture) => readPlay(capture, only));
   const seconds = patience === undefined ? undefined : patience * 1_000;
   const how = { order, speed, patience: seconds, onProgress: progress() };
-  const result = await playLive(script, { url, token, session, ...how });
+  const result = await playLive(script, { url, token, session, ...how }).finally(clearProgress);
   if (json) printDocument('play', { file, url, ...result });
   else console.log(describe(file, result));
   return result.status === 'equal' ? 0 : 1;

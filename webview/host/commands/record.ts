@@ -10,6 +10,7 @@ import {
 } from '@syncscope/protocol/node';
 import { printDocument } from '../json.ts';
 import { count, escapeText, size } from '../print.ts';
+import { clearProgress, showProgress } from '../progress.ts';
 import { findSession, type SessionTarget, targetOfUrl } from '../target.ts';
 
 export interface RecordOptions {
@@ -96,15 +97,15 @@ function endAsked(): AbortSignal {
 
 /** Waits for the end of a recording; where somebody looks on, with its progress. */
 async function shown(recording: Recording): Promise<RecordingResult> {
-  const progress = process.stderr.isTTY ? setInterval(() => showProgress(recording), 500) : undefined;
+  const progress = process.stderr.isTTY ? setInterval(() => showRecording(recording), 500) : undefined;
   try {
     return await recording.done;
   } finally {
     clearInterval(progress);
-    if (progress) process.stderr.write('\n');
+    clearProgress();
   }
 }
 
-function showProgress({ records, size: bytes }: Recording): void {
-  process.stderr.write(`\r${count(records, 'record')}, ${size(bytes)}   `);
+function showRecording({ records, size: bytes }: Recording): void {
+  showProgress(() => `${count(records, 'record')}, ${size(bytes)}`);
 }

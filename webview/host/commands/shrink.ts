@@ -11,6 +11,7 @@ import {
 } from '@syncscope/protocol/shrink';
 import { printDocument } from '../json.ts';
 import { count, escapeText, facts } from '../print.ts';
+import { triedProgress } from '../progress.ts';
 import { type DefinitionOptions, replayJob } from '../replay-thread.ts';
 
 export const TEST_RUNNERS = ['node', 'vitest'] as const satisfies readonly TestRunner[];
@@ -32,12 +33,10 @@ const CHECKS = 2;
 /** `shrink`: the smallest capture that has the same finding, with a test of it. Answers the exit code: 0 shrunk, 1 nothing is found. */
 export async function shrink(file: string, options: ShrinkCommandOptions): Promise<number> {
   const { output, finding = 1, runner, timeout = DEFAULT_TIMEOUT, json } = options;
-  const onProgress = process.stderr.isTTY ? told : undefined;
   const job = { kind: 'shrink', file, finding: finding - 1, seconds: timeout } as const;
-  const answer = await replayJob(job, { ...options, timeout: timeout + GRACE }, onProgress);
+  const answer = await replayJob(job, { ...options, timeout: timeout + GRACE }, triedProgress());
   if (answer.kind !== 'shrink') throw new TypeError('a smaller capture was asked for');
   const { result: shrunk } = answer;
-  if (onProgress) process.stderr.write('\r\u001b[K');
   if (!shrunk) {
     if (json) printDocument('shrink', { file, finding: null });
     else console.log(escapeText(`${file}: nothing is found, so there is nothing to shrink to`));
@@ -48,11 +47,6 @@ export async function shrink(file: string, options: ShrinkCommandOptions): Promi
   if (json) printDocument('shrink', { file, ...facts, ...files, checks: CHECKS });
   else console.log(describe(file, shrunk, files, runner));
   return 0;
-}
-
-function told(tried: number, left: number): void {
-  const smallest = Number.isFinite(left) ? `, ${left} left` : '';
-  process.stderr.write(`\r\u001b[K${tried} tried${smallest}`);
 }
 
 interface WrittenFiles {

@@ -1,8 +1,8 @@
-import { writeFile } from 'node:fs/promises';
 import { SyncError } from '@syncscope/protocol/errors';
 import type { Edit } from '@syncscope/protocol/replay';
 import type { Value } from '@syncscope/protocol/state';
 import { printDocument } from '../json.ts';
+import { refuseInput, writeWhole } from '../output.ts';
 import { escapeText } from '../print.ts';
 import { type DefinitionOptions, replayJob } from '../replay-thread.ts';
 import { comparisonText } from './compare.ts';
@@ -21,10 +21,11 @@ export interface WhatIfOptions extends DefinitionOptions {
 /** `whatif`: runs a capture again with one message otherwise, and tells what comes of it. */
 export async function whatif(file: string, options: WhatIfOptions): Promise<void> {
   const edit = editOf(options);
+  if (options.output !== undefined) await refuseInput(options.output, [file]);
   const answer = await replayJob({ kind: 'whatif', file, edits: [edit] }, options);
   if (answer.kind !== 'whatif') throw new TypeError('a branch was asked for');
   const { comparison, verdicts, capture } = answer.result;
-  if (options.output !== undefined) await writeFile(options.output, capture);
+  if (options.output !== undefined) await writeWhole(options.output, capture);
   if (options.json) {
     printDocument('whatif', { file, edit, ...comparison, verdicts, output: options.output ?? null });
     return;
