@@ -31,7 +31,10 @@ describe('a session that is run again from its recording', () => {
         const result = runAgain(scenario, seed);
         expect(result.level).toBe('app');
         hashes += result.hashes;
-        if (result.difference) differing.push(`seed ${seed}: ${result.difference.sentence}`);
+        for (const { sentence } of result.difference ? [result.difference] : result.leftOut) {
+          differing.push(`seed ${seed}: ${sentence}`);
+        }
+        expect(result.status === 'equal').toBe(result.difference === undefined);
       }
       expect(differing).toEqual([]);
       expect(hashes).toBeGreaterThan(SEEDS[scenario] * 50);

@@ -4,18 +4,15 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type OpenCapture, openCapture } from '../capture/index.ts';
+import { headerOf } from '../replay/captured.test-helper.ts';
 import { AUTHORITY, boxes, House } from '../replay/house.test-helper.ts';
 import { readSteps, reexecute } from '../replay/index.ts';
 import { replicaId } from '../state/index.ts';
-import type { TraceHeader } from '../trace/index.ts';
 import { zstdDecompression } from './compression.ts';
 import { fileSource } from './files.ts';
 import { FlightRecorder } from './flight-recorder.ts';
 
-const HEADER: TraceHeader = {
-  ...{ sessionId: 'boxes', title: 'Boxes', scenario: 'boxes', traceVersion: 1, protocolVersion: 1 },
-  ...{ startedAt: 0, authority: AUTHORITY, build: 'test' },
-};
+const HEADER = headerOf('boxes', { authority: AUTHORITY });
 const ANN = replicaId('ann');
 const BEN = replicaId('ben');
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
 import { CaptureMaker } from '../capture/exchange/made-capture.ts';
 import { redactCapture } from '../capture/exchange/redact.ts';
-import { CaptureWriter, encodeTraceRecord, memorySink, memorySource, openCapture } from '../capture/index.ts';
+import { memorySink, memorySource, openCapture } from '../capture/index.ts';
 import { HybridClock } from '../clock/index.ts';
 import {
   AddWinsSet,
@@ -30,7 +30,8 @@ import {
   type SyncRecord,
   type Value,
 } from '../state/index.ts';
-import { TRACE_VERSION, TraceHub, type TraceRecord } from '../trace/index.ts';
+import { TraceHub, type TraceRecord } from '../trace/index.ts';
+import { captureOf, headerOf } from './captured.test-helper.ts';
 import { type CrdtModel, converge } from './index.ts';
 
 const NAMES = ['ann', 'bob', 'cid'].map(replicaId);
@@ -43,7 +44,7 @@ interface Actor<M> {
 }
 
 /** Replicas that do something by turns and hear of each other late, in any order; what they trace is the capture. */
-async function captureOf<M>(seed: number, begin: (replica: ReplicaId, hub: TraceHub) => Actor<M>) {
+async function sessionOf<M>(seed: number, begin: (replica: ReplicaId, hub: TraceHub) => Actor<M>) {
   const random = seededRandom(seed);
   const clock = { time: 0, now: () => clock.time };
   const hub = new TraceHub(clock);
@@ -67,17 +68,7 @@ async function captureOf<M>(seed: number, begin: (replica: ReplicaId, hub: Trace
     if (message !== undefined)
       for (const [to, queue] of queues.entries()) if (to !== at) queue.push({ from: at, message });
   }
-  return { capture: await written(records, null), records };
-}
-
-async function written(records: readonly TraceRecord[], authority: ReplicaId | null) {
-  const sink = memorySink();
-  const header = { sessionId: 'crdt', title: 'CRDT', scenario: 'crdt', startedAt: 0, build: 'test' };
-  const versions = { traceVersion: TRACE_VERSION, protocolVersion: 1 };
-  const writer = new CaptureWriter(sink, { ...header, ...versions, authority });
-  for (const record of records) writer.append(encodeTraceRecord(record));
-  await writer.end();
-  return openCapture(memorySource(sink.bytes()));
+  return { capture: await captureOf(headerOf('crdt'), records), records };
 }
 
 const pick = <T>(random: Random, list: readonly T[]): T => list[Math.floor(random.next() * list.length)]!;
@@ -185,7 +176,7 @@ const LIBRARY: Readonly<Record<string, (replica: ReplicaId, hub: TraceHub) => Ac
 describe('the operations of a capture', () => {
   test.each(Object.keys(LIBRARY))('come to one root in every order: %s', async (name) => {
     for (const seed of [1, 2, 3]) {
-      const { capture, records } = await captureOf(seed, LIBRARY[name]!);
+      const { capture, records } = await sessionOf(seed, LIBRARY[name]!);
       const made = records.filter(({ body }) => body.kind === 'operation' && body.origin === 'local').length;
       expect(made).toBeGreaterThan(8);
       expect(await converge(capture, { orders: 200, seed })).toMatchObject({
@@ -198,12 +189,12 @@ describe('the operations of a capture', () => {
   });
 
   test('that no type of the library has are asked for by the name of what merges them', async () => {
-    const { capture } = await captureOf(1, wallClock);
+    const { capture } = await sessionOf(1, wallClock);
     await expect(converge(capture)).rejects.toMatchObject({ code: 'CONVERGE_UNKNOWN' });
   });
 
   test('are gone from a redacted capture where they hold what was written', async () => {
-    const { capture } = await captureOf(1, LIBRARY.RGA!);
+    const { capture } = await sessionOf(1, LIBRARY.RGA!);
     const sink = memorySink();
     const maker = new CaptureMaker(sink, (await capture.info()).header);
     await redactCapture(capture, maker, { paths: [], patterns: [], pseudonym: () => 'x' });
@@ -269,7 +260,7 @@ describe('a type that does not commute', () => {
   test('is named by the two operations that show it, with both orders and both results', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(1_000_000), fc.nat(1_000), async (seed, orders) => {
-        const { capture, records } = await captureOf(seed, wallClock);
+        const { capture, records } = await sessionOf(seed, wallClock);
         const result = await converge(capture, { models: { register: registers }, orders: 40, seed: orders });
         const made = localOperations(records);
         // The orders that are farthest from the recorded one, each writer behind all others, are always among those that are run.
@@ -345,7 +336,7 @@ describe('operations told with their data', () => {
   ] as const)('whose type does not commute are told by two of them: %s', async (name, crdt, model) => {
     let differing = 0;
     for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
-      const { capture, records } = await captureOf(seed, LIBRARY[name]!);
+      const { capture, records } = await sessionOf(seed, LIBRARY[name]!);
       const { status, conflict } = await converge(capture, { models: { [crdt]: model }, orders: 200, seed });
       // Where what comes last has seen all others, their order is lost with them.
       if (status === 'converges') continue;
@@ -411,7 +402,7 @@ describe('operations told with their data', () => {
     ] as const) {
       hub.emit(writer, { kind: 'confirmation', mutation: { writer, counter }, version: 2 });
     }
-    const capture = await written(records, server);
+    const capture = await captureOf(headerOf('crdt', { authority: server }), records);
     const result = await converge(capture, { orders: 10 });
     expect(result).toMatchObject({ status: 'converges', kind: 'operations', operations: 2 });
     const [one, two] = [RGA.text(ann), RGA.text(bob)];

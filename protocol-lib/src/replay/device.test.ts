@@ -5,7 +5,8 @@ import { NotesWorld, notesSession } from '../offline/notes.test-helper.ts';
 import { replicaId } from '../state/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
 import { TraceHub, type TraceRecord } from '../trace/index.ts';
-import { journaledDevice, LiveJournal, type ReplayResult, reexecuteSteps, stepsOf } from './index.ts';
+import { stepsIn } from './captured.test-helper.ts';
+import { journaledDevice, LiveJournal, type ReplayResult, reexecuteSteps } from './index.ts';
 
 const NAMES = ['phone', 'tablet'] as const;
 const ACTS = [
@@ -137,7 +138,7 @@ async function recorded(before: readonly Act[], after: readonly Act[]): Promise<
 }
 
 function ran(records: readonly TraceRecord[], definition: SessionDefinition | undefined = notesSession): ReplayResult {
-  return reexecuteSteps(stepsOf(records.map((record, position) => ({ position, record }))), { definition });
+  return reexecuteSteps(stepsIn(records), { definition });
 }
 
 describe('a device that works offline', () => {
@@ -186,7 +187,7 @@ describe('a device that works offline', () => {
         ['edit', 'phone'],
       ],
     );
-    const steps = stepsOf(records.map((record, position) => ({ position, record })));
+    const steps = stepsIn(records);
     const { status, leftOut } = reexecuteSteps(steps);
     expect(status).toBe('partial');
     expect(leftOut.map(({ replica, why }) => [replica, why])).toEqual([

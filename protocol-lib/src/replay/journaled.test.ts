@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { TraceRecord } from '../trace/index.ts';
+import { stepsIn } from './captured.test-helper.ts';
 import { AUTHORITY, boxes, House } from './house.test-helper.ts';
-import { reexecuteSteps, stepsOf } from './index.ts';
+import { reexecuteSteps } from './index.ts';
 
 type Person = 'ann' | 'ben';
 /** What happens in a house, and for how many steps of time it is quiet then. */
@@ -48,7 +49,7 @@ function recorded(before: readonly Happening[], after: readonly Happening[]): Tr
 }
 
 function ran(records: readonly TraceRecord[], definition = boxes()) {
-  return reexecuteSteps(stepsOf(records.map((record, position) => ({ position, record }))), { definition });
+  return reexecuteSteps(stepsIn(records), { definition });
 }
 
 describe('endpoints that write their inputs while somebody listens', () => {

@@ -2,15 +2,15 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type ReplicaId, replicaId } from '../state/index.ts';
 import type { TraceRecord } from '../trace/index.ts';
+import { stepsIn } from './captured.test-helper.ts';
 import { AUTHORITY, boxes, House } from './house.test-helper.ts';
-import { isInputs, type ReplayResult, reexecuteSteps, stepsOf } from './index.ts';
+import { isInputs, type ReplayResult, reexecuteSteps } from './index.ts';
 
 const ANN = replicaId('ann');
 const BEN = replicaId('ben');
 
 function ran(records: readonly TraceRecord[]): ReplayResult {
-  const placed = records.map((record, position) => ({ position, record }));
-  return reexecuteSteps(stepsOf(placed), { definition: boxes() });
+  return reexecuteSteps(stepsIn(records), { definition: boxes() });
 }
 
 /** Two people at a box, recorded from when somebody attached, and described again `attaches` times. */

@@ -2,11 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeTraceRecord, LiveCapture } from '../capture/index.ts';
 import { StateRoot } from '../merkle/index.ts';
-import { PROTOCOL_VERSION } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import { type Change, type RecordKey, recordKey, type SyncRecord, type Value } from '../state/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
-import { TRACE_VERSION } from '../trace/index.ts';
+import { headerOf } from './captured.test-helper.ts';
 import { AUTHORITY, House } from './house.test-helper.ts';
 import { Playing } from './play.ts';
 import { InventedIds } from './play-ids.ts';
@@ -63,10 +62,7 @@ async function recorded(
   act: (people: People, house: House) => void,
 ): Promise<PlayScript> {
   const house = new House(definition);
-  const capture = new LiveCapture({
-    ...{ sessionId: 'boxes', title: 'Parcels', scenario: 'parcels', build: 'test', startedAt: 0, authority: AUTHORITY },
-    ...{ traceVersion: TRACE_VERSION, protocolVersion: PROTOCOL_VERSION },
-  });
+  const capture = new LiveCapture(headerOf('parcels', { sessionId: 'boxes', authority: AUTHORITY }));
   house.hub.listen((record) => capture.append(encodeTraceRecord(record)));
   house.manager.describe();
   const plain = { ...definition, commands: {} };

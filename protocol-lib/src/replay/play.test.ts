@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeTraceRecord, LiveCapture } from '../capture/index.ts';
-import { PROTOCOL_VERSION } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
-import { TRACE_VERSION } from '../trace/index.ts';
+import { headerOf } from './captured.test-helper.ts';
 import { AUTHORITY, BOX, boxes, House, STEP } from './house.test-helper.ts';
 import { Playing } from './play.ts';
 import { type PlayScript, readPlay } from './play-script.ts';
@@ -17,10 +16,7 @@ type Act = readonly [who: 'ann' | 'ben' | 'server', command: 'put' | 'take', ste
 /** What people did in a house, as a capture that begins before they came. */
 async function recorded(acts: readonly Act[], only?: ReadonlySet<string>): Promise<PlayScript> {
   const house = new House(boxes());
-  const capture = new LiveCapture({
-    ...{ sessionId: 'boxes', title: 'Boxes', scenario: 'boxes', build: 'test', startedAt: 0, authority: AUTHORITY },
-    ...{ traceVersion: TRACE_VERSION, protocolVersion: PROTOCOL_VERSION },
-  });
+  const capture = new LiveCapture(headerOf('boxes', { authority: AUTHORITY }));
   house.hub.listen((record) => capture.append(encodeTraceRecord(record)));
   house.manager.describe();
   const people = { ann: house.join('ann'), ben: house.join('ben') };

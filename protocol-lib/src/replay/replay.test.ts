@@ -7,6 +7,7 @@ import { recordSimulation, simulatedDefinition } from '../simulator/index.ts';
 import { type Change, recordKey, replicaId, type SyncRecord } from '../state/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
 import type { TraceRecord } from '../trace/index.ts';
+import { placed } from './captured.test-helper.ts';
 import {
   argumentText,
   blame,
@@ -41,7 +42,6 @@ beforeAll(async () => {
   ({ opened: capture, records, definition } = await recordedSession(SEED));
 });
 
-const placed = (trace: readonly TraceRecord[]) => trace.map((record, position) => ({ position, record }));
 const session = (trace: readonly TraceRecord[]) =>
   trace.filter((record) => !isInputs(record)).map(({ replica, time, body, wire }) => ({ replica, time, body, wire }));
 

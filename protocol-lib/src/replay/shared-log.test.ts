@@ -5,6 +5,7 @@ import { milliseconds, seededRandom } from '../ports/index.ts';
 import { replicaId } from '../state/index.ts';
 import { firstSnapshot, type Outgoing, SyncManager, type SyncManagerOptions } from '../sync/index.ts';
 import { TraceHub, type TraceRecord } from '../trace/index.ts';
+import { headerOf, stepsIn } from './captured.test-helper.ts';
 import { AUTHORITY, boxes, STEP } from './house.test-helper.ts';
 import {
   JournaledClient,
@@ -13,7 +14,6 @@ import {
   type ReplayResult,
   reexecuteSteps,
   runBranch,
-  stepsOf,
 } from './index.ts';
 
 const ANN = replicaId('ann');
@@ -138,10 +138,8 @@ function recorded(before: readonly Act[], after: readonly Act[]): TraceRecord[] 
   return scene.records;
 }
 
-const steps = (records: readonly TraceRecord[]) => stepsOf(records.map((record, position) => ({ position, record })));
-
 function ran(records: readonly TraceRecord[]): ReplayResult {
-  return reexecuteSteps(steps(records), { definition: boxes() });
+  return reexecuteSteps(stepsIn(records), { definition: boxes() });
 }
 
 describe('an authority that shares its log with another', () => {
@@ -171,7 +169,7 @@ describe('an authority that shares its log with another', () => {
     const refused = records.flatMap(({ body }) => (body.kind === 'rejection' ? [body.mutation.writer] : []));
     expect(refused).toEqual([ANN]);
     expect(ran(records).status).toBe('equal');
-    expect(reexecuteSteps(steps(recorded([], ['put', 'append'])), { definition: boxes(2) })).toMatchObject({
+    expect(reexecuteSteps(stepsIn(recorded([], ['put', 'append'])), { definition: boxes(2) })).toMatchObject({
       status: 'differs',
       difference: { replica: AUTHORITY },
     });
@@ -179,13 +177,10 @@ describe('an authority that shares its log with another', () => {
 
   test('asks for its rules, and is not branched', () => {
     const records = recorded([], ['ann puts', 'append', 'step']);
-    expect(() => reexecuteSteps(steps(records))).toThrowError(/shares its log with others/);
-    const header = {
-      ...{ sessionId: 'boxes', title: 'Boxes', scenario: 'boxes', traceVersion: 1, protocolVersion: 1 },
-      ...{ startedAt: 0, authority: AUTHORITY, build: 'test' },
-    };
+    expect(() => reexecuteSteps(stepsIn(records))).toThrowError(/shares its log with others/);
+    const header = headerOf('boxes', { authority: AUTHORITY });
     const seq = records.find(({ body }) => body.kind === 'send')?.seq ?? 0;
-    const whole = { header, steps: steps(records), records: records.length };
+    const whole = { header, steps: stepsIn(records), records: records.length };
     const branch = () => runBranch(whole, [{ kind: 'drop', seq }], { definition: boxes() });
     expect(branch).toThrowError(expect.objectContaining({ code: 'BRANCH_SHARED' }));
   });

@@ -6,12 +6,13 @@ import { type ReplicaId, recordKey } from '../state/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
 import { SnapshotRing } from '../sync/snapshots.ts';
 import type { Tap, TraceBody, TraceBodyOf, TraceRecord, VectorEntries } from '../trace/index.ts';
+import { stepsIn } from './captured.test-helper.ts';
 import { BatchBuilder, unpackBatch } from './compact-inputs.ts';
 import { type RecordDifference, recordDifference } from './difference.ts';
 import { appDecisions } from './driven.ts';
 import type { Input } from './inputs.ts';
 import { Machines } from './machines.ts';
-import { type Placed, type Step, stepsOf } from './steps.ts';
+import type { Placed, Step } from './steps.ts';
 
 /** Compares what machines report with what was recorded, and answers the recorded `seq`. */
 class Comparing implements Tap {
@@ -43,7 +44,7 @@ function recorded(seed: number): { readonly steps: readonly Step[]; readonly def
   simulate({ seed, inputs: true }, (record) => records.push(record));
   const definition = simulatedDefinition({ sessionId: `simulation-${seed}`, build: 'simulator' });
   if (!definition) throw new Error('a simulated session has a definition');
-  return { steps: stepsOf(records.map((record, position) => ({ position, record }))), definition };
+  return { steps: stepsIn(records), definition };
 }
 
 function snapshotOf(version: number, root: StateRoot, vector: VectorEntries): TraceBodyOf<'snapshot'> {

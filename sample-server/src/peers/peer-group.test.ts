@@ -1,7 +1,8 @@
-import { CaptureWriter, encodeTraceRecord, memorySink, memorySource, openCapture } from '@syncscope/protocol/capture';
+import { memorySource, openCapture } from '@syncscope/protocol/capture';
+import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
 import { monotonicClock } from '@syncscope/protocol/node';
 import { randomOf } from '@syncscope/protocol/ports';
-import { InputJournal, reexecute, whatIf } from '@syncscope/protocol/replay';
+import { branchCapture, InputJournal, reexecute, whatIf } from '@syncscope/protocol/replay';
 import { type ReplicaId, replicaId } from '@syncscope/protocol/state';
 import { type FaultSpec, TRACE_VERSION, TraceHub, type TraceRecord } from '@syncscope/protocol/trace';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -63,21 +64,9 @@ async function recorded(
 }
 
 async function captureOf(name: string, records: readonly TraceRecord[]) {
-  const sink = memorySink();
-  const header = {
-    sessionId: name,
-    title: name,
-    scenario: name,
-    traceVersion: TRACE_VERSION,
-    protocolVersion: 1,
-    startedAt: 0,
-    authority: null,
-    build: 'test',
-  };
-  const writer = new CaptureWriter(sink, header);
-  for (const record of records) writer.append(encodeTraceRecord(record));
-  await writer.end();
-  return openCapture(memorySource(sink.bytes()));
+  const versions = { traceVersion: TRACE_VERSION, protocolVersion: PROTOCOL_VERSION };
+  const header = { sessionId: name, title: name, scenario: name, startedAt: 0, authority: null, build: 'test' };
+  return openCapture(memorySource(await branchCapture({ header: { ...header, ...versions }, records })));
 }
 
 const counted = (records: readonly TraceRecord[], kind: string, replica: ReplicaId): number =>
