@@ -98,6 +98,7 @@ export class Columns {
   /** The page that is being filled. */
   #last: GrowingPage | undefined;
   #load: PageLoader = missing;
+  #spare: GrowingPage | undefined;
 
   /** Bytes of the records kept, about. */
   get bytes(): number {
@@ -116,7 +117,8 @@ export class Columns {
     const at = this.end & PAGE_MASK;
     let page = this.#last;
     if (!page || at === 0) {
-      page = new GrowingPage(number === 0 ? FIRST_CAPACITY : PAGE_RECORDS);
+      page = this.#spare ?? new GrowingPage(number === 0 ? FIRST_CAPACITY : PAGE_RECORDS);
+      this.#spare = undefined;
       this.#pages[number] = page;
       this.#last = page;
     } else if (at === page.capacity) page.resize(Math.min(PAGE_RECORDS, page.capacity * 2));
@@ -138,6 +140,13 @@ export class Columns {
   /** Lets go of a page, which comes back by the loader if there is one. */
   release(page: number): void {
     this.#pages[page] = undefined;
+  }
+
+  /** As {@link release}, where nobody else has the page: its memory is filled again by a later one. */
+  recycle(page: number): void {
+    const there = this.#pages[page];
+    if (there instanceof GrowingPage && there !== this.#last && there.capacity === PAGE_RECORDS) this.#spare = there;
+    this.release(page);
   }
 
   /** Forgets the records before `position`. */

@@ -14,6 +14,10 @@ const IS_STATE = new Uint8Array(TRACE_KINDS.length);
 for (const kind of [KIND.commit, KIND.apply, KIND.snapshot, KIND.hash, KIND.mismatch, KIND.divergence, KIND.repair])
   IS_STATE[kind] = 1;
 
+/** Kinds that change nothing of how a replica stands that is there already. */
+const IS_PASSING = new Uint8Array(TRACE_KINDS.length);
+for (const kind of [KIND.send, KIND.receive, KIND.delta, KIND.vector, KIND.names, KIND.log]) IS_PASSING[kind] = 1;
+
 /** Puts records into an index, one after the other, from their bytes alone. */
 export class IndexBuilder {
   readonly index: CaptureIndex;
@@ -308,10 +312,16 @@ export class IndexBuilder {
   #takeStanding(replica: ReplicaIndex, position: number): void {
     const { index } = this;
     const { kind, replica: number } = this.#envelope;
+    if (IS_PASSING[kind] === 1 && replica.standing.isConnected && replica.turns.length > 0) {
+      const { agreement } = replica;
+      index.blocks.take(this.#lastTime, number, kind, GROUP_OF_KIND[kind]!, agreement, agreement);
+      return;
+    }
     const before = agreementOf(replica.standing);
     const wasDiffering = replica.standing.differsPosition;
     stepStanding(replica.standing, index.columns, position, index.authority, index.roots);
     const after = agreementOf(replica.standing);
+    replica.agreement = after;
     if (before !== after || replica.turns.length === 0) {
       replica.turns.push(position);
       replica.turnsTo.push(after);

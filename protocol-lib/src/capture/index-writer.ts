@@ -173,7 +173,7 @@ export class IndexWriter {
     const { columns } = this.#index;
     const count = Math.min(PAGE_RECORDS, columns.end - first);
     this.#wait(encodeColumnPage(columns.page(first), count, first), this.#pages);
-    columns.release(this.#sealed);
+    columns.recycle(this.#sealed);
     this.#sealed++;
   }
 

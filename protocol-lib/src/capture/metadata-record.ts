@@ -1,45 +1,55 @@
 import { Opcode } from '@mcap/core';
 
+/** Opcode and length of the record. */
+const HEAD_BYTES = 9;
+
+let bytes = new Uint8Array(1_024);
+let view = new DataView(bytes.buffer);
+
 /**
  * An MCAP Metadata record, whole. One follows each chunk, and its texts are short and plain: written here, it costs a tenth of what
  * an encoder's calls for each text do.
  */
 export function metadataRecord(name: string, fields: Readonly<Record<string, string>>): Uint8Array {
-  const texts = Object.entries(fields).flat();
-  const pairsLength = texts.reduce((sum, text) => sum + 4 + utf8Length(text), 0);
-  const length = 4 + utf8Length(name) + 4 + pairsLength;
-  const bytes = new Uint8Array(9 + length);
-  const view = new DataView(bytes.buffer);
+  const pairsAt = writeText(HEAD_BYTES, name);
+  let at = pairsAt + 4;
+  for (const field in fields) at = writeText(writeText(at, field), fields[field]!);
+  reserve(at);
+  bytes.fill(0, 0, HEAD_BYTES);
   view.setUint8(0, Opcode.METADATA);
-  view.setUint32(1, length, true);
-  let at = writeText(bytes, view, 9, name);
-  view.setUint32(at, pairsLength, true);
-  at += 4;
-  for (const text of texts) at = writeText(bytes, view, at, text);
-  return bytes;
+  view.setUint32(1, at - HEAD_BYTES, true);
+  view.setUint32(pairsAt, at - pairsAt - 4, true);
+  return bytes.slice(0, at);
 }
 
 const encoder = new TextEncoder();
 
-function isPlain(text: string): boolean {
-  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0x7f) return false;
-  return true;
-}
-
-function utf8Length(text: string): number {
-  return isPlain(text) ? text.length : encoder.encode(text).length;
+function reserve(length: number): void {
+  if (length <= bytes.length) return;
+  const grown = new Uint8Array(Math.max(length, bytes.length * 2));
+  grown.set(bytes);
+  bytes = grown;
+  view = new DataView(grown.buffer);
 }
 
 /** Returns where the text ends, which has its length before it. */
-function writeText(bytes: Uint8Array, view: DataView, start: number, text: string): number {
+function writeText(start: number, text: string): number {
   const at = start + 4;
-  let { length } = text;
-  if (isPlain(text)) for (let index = 0; index < length; index++) bytes[at + index] = text.charCodeAt(index);
-  else {
-    const encoded = encoder.encode(text);
-    bytes.set(encoded, at);
-    length = encoded.length;
+  const { length } = text;
+  reserve(at + length + 4);
+  for (let index = 0; index < length; index++) {
+    const code = text.charCodeAt(index);
+    if (code > 0x7f) return writeEncoded(start, encoder.encode(text));
+    bytes[at + index] = code;
   }
   view.setUint32(start, length, true);
   return at + length;
+}
+
+function writeEncoded(start: number, encoded: Uint8Array): number {
+  const at = start + 4;
+  reserve(at + encoded.length + 4);
+  bytes.set(encoded, at);
+  view.setUint32(start, encoded.length, true);
+  return at + encoded.length;
 }

@@ -1,6 +1,7 @@
 import type { ReplicaId } from '../state/index.ts';
 import type { VectorEntries } from '../trace/index.ts';
 import { IntegerList } from './integer-list.ts';
+import { AGREEMENT, type Agreement } from './query.ts';
 import { freshStanding, type Standing } from './standing.ts';
 
 /** A time in which a replica held other values than its records give: found out at `start`, over at `end`. */
@@ -37,6 +38,8 @@ export class ReplicaIndex {
   readonly drifts: Drift[] = [];
   /** How it stands after the last record taken; of a growing capture only. */
   readonly standing: Standing = freshStanding();
+  /** What is drawn of {@link standing}. */
+  agreement: Agreement = AGREEMENT.unknown;
   /** What it had seen before the first record kept, where older ones were dropped. */
   vectorAtStart: VectorEntries | undefined;
 
