@@ -54,6 +54,10 @@ const REGRESSIONS: readonly Regression[] = [
     options: { seed: 400_001_075, scenario: 'partition' },
   },
   {
+    name: 'a proposer that died with its decision on the disk, and had told nobody, was taken for one without a majority',
+    options: { seed: 500_015_657, scenario: 'consensus' },
+  },
+  {
     // Planted again as `nobody-gives-way`.
     name: "members that all had much to propose undid each other's rounds, and needed three times as long for each version",
     options: { seed: 1_220_144_865, scenario: 'consensus' },

@@ -246,11 +246,17 @@ export class ConsensusReferee {
     }
     // What was decided and written, but shown to nobody before the crash, is decided all the same.
     for (const proposal of member.decidedSince(this.version) ?? []) {
-      // Alone, it has counted its own vote before anybody could see it.
-      if (this.#quorum === 1) this.#counted.add(proposal.version);
+      if (this.#isAccepted(proposal.version)) this.#counted.add(proposal.version);
       this.#onDecided(member.replica, proposal);
     }
     this.look(member, true);
+  }
+
+  /** Whether a majority has accepted one change for it. Alone, a member counts its own vote before anybody can see it. */
+  #isAccepted(version: number): boolean {
+    if (this.#quorum === 1) return true;
+    const votes = [...this.#accepts].filter(([key]) => key.startsWith(`${version} `));
+    return votes.some(([, members]) => members.size >= this.#quorum);
   }
 
   /** At the very end. */

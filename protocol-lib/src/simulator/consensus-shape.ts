@@ -3,7 +3,7 @@ import { milliseconds } from '../ports/index.ts';
 import { Stream } from './choices.ts';
 import { type ClockShape, FAULT_CLASSES, type FaultClass, type LinkShape, type SimulationOptions } from './shape.ts';
 
-/** Faults that strike a group at a moment. `stall`: a member has no room; `corrupt`: a stranger speaks on the bus. */
+/** Faults that strike a group at a moment. `stall`: a member has no room; `corrupt`: a stranger speaks on the bus, and a state is damaged for a while. */
 export const CONSENSUS_STRIKING = [
   'partition',
   'pause',

@@ -161,7 +161,9 @@ class ConsensusSimulation {
     const { queue, referee, members } = this.#world;
     while (queue.step(until)) {
       this.#steps++;
-      if (this.#steps % DEEP_EVERY === 0) for (const { peer } of members) if (peer) referee.look(peer, true);
+      if (this.#steps % DEEP_EVERY === 0) {
+        for (const { peer, damaged } of members) if (peer && peer !== damaged) referee.look(peer, true);
+      }
       if (referee.violation) throw new Broken();
     }
     if (referee.violation) throw new Broken();

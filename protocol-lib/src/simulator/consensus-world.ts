@@ -4,7 +4,7 @@ import { FrameEncoder, type MessageBody, messageType } from '../messages/index.t
 import { ConsensusPeer } from '../peers/index.ts';
 import { milliseconds, type Transport } from '../ports/index.ts';
 import { type Input, InputJournal, memberMade, proposeInput, roomInput } from '../replay/index.ts';
-import { type ReplicaId, replicaId } from '../state/index.ts';
+import { type Change, type ReplicaId, recordKey, replicaId } from '../state/index.ts';
 import { TraceHub, type TraceRecord } from '../trace/index.ts';
 import { Choices, Stream } from './choices.ts';
 import { drawGroupIntent, GROUP_INITIAL, groupRules } from './consensus-domain.ts';
@@ -22,6 +22,7 @@ const MAX_EFFECTS = 5_000;
 const MAX_IN_FLIGHT = 3_000;
 const STRANGER = replicaId('mallory');
 const SESSION = 'group';
+const DAMAGED = recordKey('damaged/here');
 
 /** One way from one member to another. */
 interface Way {
@@ -45,6 +46,8 @@ export class MemberNode extends Node {
   fullUntil = 0;
   /** What the journal was told last of its room. */
   journaledRoom = '';
+  /** The process whose state is damaged just now. */
+  damaged: ConsensusPeer | undefined;
   /** The operations of this life that are not settled. */
   open = new Set<Operation>();
 
@@ -352,6 +355,7 @@ export class ConsensusWorld {
         return;
       case 'corrupt':
         this.#speakAsStranger(member, stream);
+        this.#damage(member, milliseconds(stream.pick([0, 100, 1_000])));
         return;
     }
   }
@@ -407,6 +411,38 @@ export class ConsensusWorld {
     if (error?.code !== 'MEMBER_UNKNOWN') {
       this.referee.report('domain', `${peer.replica} took a frame of a stranger: ${error?.message}`);
     }
+  }
+
+  /** The state of a member is another for a while, as that of one whose memory was damaged. Alone it would go on with that. */
+  #damage(member: MemberNode, duration: number): void {
+    const { peer } = member;
+    if (!peer || member.isPaused || peer.failure || this.members.length === 1 || peer.backlog.effects > 0) return;
+    if (member.damaged === peer) return;
+    member.damaged = peer;
+    this.#corrupt(member, peer, { op: 'put', key: DAMAGED, record: { by: member.replica } });
+    this.#mend(member, peer, peer.root.hash, duration);
+  }
+
+  #mend(member: MemberNode, peer: ConsensusPeer, damaged: string, duration: number): void {
+    this.queue.after(duration, () => {
+      member.handle(() => {
+        if (member.peer === peer && !peer.failure && peer.root.hash === damaged) {
+          if (peer.backlog.effects > 0) {
+            this.#mend(member, peer, damaged, TICK);
+            return;
+          }
+          this.#corrupt(member, peer, { op: 'remove', key: DAMAGED });
+        }
+        // Else it has ended, or has taken over a whole state meanwhile.
+        if (member.damaged === peer) member.damaged = undefined;
+      });
+    });
+  }
+
+  #corrupt(member: MemberNode, peer: ConsensusPeer, change: Change): void {
+    const { replica } = member;
+    const input = (now: number): Input => ({ op: 'corrupt', replica, now, changes: [change] });
+    this.#hand(member, input, () => peer.corrupt([change]));
   }
 
   // — healing —

@@ -128,8 +128,8 @@ export class Acceptor {
     if (version !== standing.version + 1) {
       return { answer: 'state-conflict', reason: `at version ${standing.version}, asked for ${version}` };
     }
-    if (this.#core.isReplaced) {
-      return { answer: 'state-conflict', reason: `another state was put in place of version ${standing.version}` };
+    if (this.#core.isDamaged) {
+      return { answer: 'state-conflict', reason: `the state of version ${standing.version} is damaged here` };
     }
     if (base === standing.root.hash) return undefined;
     return { answer: 'state-conflict', reason: `version ${standing.version} is ${standing.root.hash}, not ${base}` };

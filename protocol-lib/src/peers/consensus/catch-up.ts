@@ -125,8 +125,9 @@ export class CatchUp {
 
   /** What a member lacks: the changes since its version, or the whole state where there are too many, or its state is another. */
   answer(from: ReplicaId, { version, root, reason }: BodyOf<'SYNC_REQUEST'>): void {
-    const { standing, settings } = this.#core;
-    if (version >= standing.version) return;
+    const { standing, settings, isDamaged } = this.#core;
+    // Another member has the state that was decided.
+    if (version >= standing.version || isDamaged) return;
     const first = standing.recent.findIndex((one) => one.version === version + 1);
     const missing = first < 0 ? undefined : standing.recent.slice(first, first + settings.perAnswer);
     const fits = missing?.[0]?.base === root && reason !== 'root';

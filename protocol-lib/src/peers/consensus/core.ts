@@ -1,7 +1,7 @@
 import type { StateRoot } from '../../merkle/index.ts';
 import type { MessageBody } from '../../messages/index.ts';
 import type { Random } from '../../ports/index.ts';
-import type { ReplicaId } from '../../state/index.ts';
+import type { ReplicaId, StateHash, Version } from '../../state/index.ts';
 import type { TraceBody } from '../../trace/index.ts';
 import { quorumOf } from './ballot.ts';
 import type { Effect } from './effects.ts';
@@ -32,6 +32,8 @@ export class Core {
   readonly random: Random;
   standing: Standing;
   #effects: Effect[] = [];
+  /** What the state of the present version was before it was damaged. */
+  #sound: { readonly version: Version; readonly root: StateHash } | undefined;
 
   constructor(
     replica: ReplicaId,
@@ -50,12 +52,26 @@ export class Core {
   }
 
   /**
-   * Whether something was accepted here on another state of the present version, which a fault has put this one in place of: as much as
-   * forgetting a vote, saying anything about the next version now could undo what was decided.
+   * Whether the state is not the one that was decided, or begun with, as a fault has put another in its place. What this member votes, and
+   * has voted, is about that one.
    */
-  get isReplaced(): boolean {
-    const { accepted, root } = this.standing;
-    return accepted !== undefined && accepted.proposal.base !== root.hash;
+  get isDamaged(): boolean {
+    const { version, root } = this.standing;
+    return this.#sound?.version === version && this.#sound.root !== root.hash;
+  }
+
+  /** Puts another state in the place of that of the present version. */
+  damage(root: StateRoot): void {
+    const { version, root: before } = this.standing;
+    if (this.#sound?.version !== version) this.#sound = { version, root: before.hash };
+    this.standing = { ...this.standing, root };
+  }
+
+  /** Puts the state that the group has of the present version in place. What was accepted on another one could never be decided. */
+  mend(root: StateRoot): void {
+    const { accepted } = this.standing;
+    this.#sound = undefined;
+    this.standing = { ...this.standing, root, accepted: accepted?.proposal.base === root.hash ? accepted : undefined };
   }
 
   emit(effect: Effect): void {

@@ -148,11 +148,16 @@ export class ConsensusEngine {
   }
 
   /**
-   * Puts another state in place of that of the present version: for faults, and for their repair. What was accepted stays, as it may have
-   * been decided; until the state is the one that it is based on, this member votes for nothing.
+   * Puts another state in place of that of the present version, as a fault does. What was accepted stays, as it may have been decided; until
+   * the state is what it was, this member votes for nothing and proposes nothing.
    */
-  replaceState(root: StateRoot): void {
-    this.#core.standing = { ...this.#core.standing, root };
+  damage(root: StateRoot): void {
+    this.#core.damage(root);
+  }
+
+  /** Puts the group's state of the present version in place of this member's, which was found to be another. */
+  mend(root: StateRoot): void {
+    this.#core.mend(root);
   }
 
   /** The time that has passed as this member saw it: a clock that is put back holds nothing up. */

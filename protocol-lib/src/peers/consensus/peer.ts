@@ -255,7 +255,9 @@ export class ConsensusPeer {
 
   /** Changes the state of this member behind the protocol's back; its log still has what was decided. For faults. */
   corrupt(changes: readonly Change[]): void {
-    this.#replace(this.#root.apply(changes));
+    this.#root = this.#root.apply(changes);
+    this.#engine.damage(this.#engine.standing.root.apply(changes));
+    this.#isMended = true;
   }
 
   /**
@@ -263,11 +265,8 @@ export class ConsensusPeer {
    * it. Where a later version is about to be durable there is nothing to mend.
    */
   mend(root: StateRoot): void {
-    if (this.#engine.standing.version === this.#version) this.#replace(root);
-  }
-
-  #replace(root: StateRoot): void {
-    this.#engine.replaceState(root);
+    if (this.#engine.standing.version !== this.#version) return;
+    this.#engine.mend(root);
     this.#root = root;
     this.#isMended = true;
   }
@@ -350,15 +349,13 @@ export class ConsensusPeer {
         return;
       case 'decided':
         this.#version = effect.proposal.version;
-        this.#root = effect.root;
-        this.#isMended = this.#isMended && this.#engine.standing.root !== effect.root;
+        this.#show(effect.root);
         this.#traceDecided(effect.proposal, effect.isCounted, cause);
         for (const listener of this.#listeners) listener(effect.proposal);
         return;
       case 'installed':
         this.#version = effect.version;
-        this.#root = effect.root;
-        this.#isMended = this.#isMended && this.#engine.standing.root !== effect.root;
+        this.#show(effect.root);
         this.#traceSnapshot('full-sync', cause);
         for (const listener of this.#listeners) listener(undefined);
         return;
@@ -366,6 +363,13 @@ export class ConsensusPeer {
         effect.receipt.tell(effect.outcome);
         return;
     }
+  }
+
+  /** The state of {@link version}, which may have been damaged while its decision was being written. */
+  #show(decided: StateRoot): void {
+    const { version, root } = this.#engine.standing;
+    this.#root = version === this.#version ? root : decided;
+    this.#isMended = this.#isMended && root !== decided;
   }
 
   #send(to: readonly ReplicaId[], body: MessageBody, cause: readonly number[]): void {

@@ -216,7 +216,7 @@ export class Proposer {
 
   /** False where there is nothing to do. */
   #startNext(now: number): boolean {
-    if (this.#core.isReplaced) return false;
+    if (this.#core.isDamaged) return false;
     const [job] = this.#jobs;
     // Whoever waits to know what became of a change finishes it before anything else can be proposed.
     if (!job || job.isSpent) return this.#finishWhatIsLeft(now);

@@ -56,8 +56,8 @@ describe('what a member has accepted', () => {
 
   test('is still told of after its state was damaged and mended: bob may have counted its vote', () => {
     const engine = accepted();
-    engine.replaceState(wrong);
-    engine.replaceState(StateRoot.empty);
+    engine.damage(wrong);
+    engine.mend(StateRoot.empty);
     engine.receive(carol, prepare(2), 0);
     expect(saidBy(engine)).toMatchObject([
       { type: 'VOTE', answer: 'accept', accepted: { writer: bob, counter: 1, round: 1 } },
@@ -66,7 +66,7 @@ describe('what a member has accepted', () => {
 
   test('keeps it from voting while its state is another, whatever it is asked', () => {
     const engine = accepted();
-    engine.replaceState(wrong);
+    engine.damage(wrong);
     const { standing } = engine;
     engine.receive(carol, { ...prepare(2), base: wrong.hash } as MessageBody, 0);
     engine.receive(carol, { type: 'ACCEPT', round: 2, ...proposalOf(carol, 1, 2, wrong) }, 0);
@@ -80,7 +80,7 @@ describe('what a member has accepted', () => {
 
   test('is decided by whoever knows of it, also by a member whose state is another', () => {
     const engine = accepted();
-    engine.replaceState(wrong);
+    engine.damage(wrong);
     engine.receive(bob, { type: 'DECIDED', ...proposal }, 0);
     expect(engine.standing.version).toBe(0);
     expect(saidBy(engine)).toMatchObject([{ type: 'SYNC_REQUEST', reason: 'root' }]);
@@ -158,47 +158,97 @@ describe('promises', () => {
   });
 });
 
-/** A disk that is done at once. */
+/** A disk that is done when it is told. */
 class Disk implements LogDisk {
   contents: Uint8Array = new Uint8Array();
+  #done: (() => void)[] = [];
 
   append(bytes: Uint8Array): void {
     this.contents = joinBytes([this.contents, bytes]);
   }
 
   flush(done: () => void): void {
-    done();
+    this.#done.push(done);
   }
 
   replace(bytes: Uint8Array, done: () => void): void {
     this.contents = bytes;
-    done();
+    this.#done.push(done);
+  }
+
+  complete(): void {
+    for (let done = this.#done.shift(); done; done = this.#done.shift()) done();
   }
 }
 
-describe('a log that is written anew', () => {
-  test('does not take a damaged state for the one that was decided', () => {
-    let now = 0;
+describe('a damaged state', () => {
+  test('is nothing that another member is told', () => {
+    const { proposal, after } = { proposal: proposalOf(bob, 1, 1), after: StateRoot.empty.apply([write(1)]) };
+    const engine = engineOf([alice, bob, carol]);
+    engine.receive(bob, { type: 'DECIDED', ...proposal }, 0);
+    engine.damage(wrong);
+    const asked = { version: 0, progress: 0, root: StateRoot.empty.hash } as const;
+    engine.receive(carol, { type: 'SYNC_REQUEST', ...asked, reason: 'root' }, 0);
+    engine.receive(carol, { type: 'SYNC_REQUEST', ...asked, reason: 'base' }, 0);
+    expect(saidBy(engine)).toEqual([]);
+    engine.mend(after);
+    engine.receive(carol, { type: 'SYNC_REQUEST', ...asked, reason: 'base' }, 0);
+    expect(saidBy(engine)).toMatchObject([{ type: 'DECIDED', version: 1 }]);
+  });
+
+  test('is not what a log is written anew as', () => {
     const disk = new Disk();
     const members = [alice, bob, carol];
-    const options = { replica: alice, members, clock: { now: () => now }, random: seededRandom(1) };
+    const options = { replica: alice, members, clock: { now: () => 0 }, random: seededRandom(1) };
     let peer: ConsensusPeer | undefined;
-    const settings = { compactBytes: 1_000, maxAttempts: 100 };
+    const settings = { compactBytes: 500, kept: 1 };
     ConsensusPeer.open({ ...options, settings }, { disk, contents: disk.contents }, StateRoot.empty, (opened) => {
       if (opened instanceof ConsensusPeer) peer = opened;
     });
-    peer!.corrupt([write(-1)]);
-    // It promises to itself under ever higher ballots, and nobody answers.
-    peer!.propose({ command: 'lost', changes: [write(-2)] });
-    for (; now < milliseconds(600_000); now += milliseconds(50)) peer!.tick();
-    // More than it takes to be written anew.
-    expect(disk.contents.length).toBeGreaterThan(1_200);
-    peer!.mend(StateRoot.empty);
+    disk.complete();
     const encoder = new FrameEncoder(bob);
     encoder.names.seal();
-    const proposal = proposalOf(bob, 1, 1);
-    peer!.receiveFrame(encoder.encode({ type: 'DECIDED', ...proposal }).at(-1)!.frame, bob);
+    const take = (body: MessageBody) => peer!.receiveFrame(encoder.encode(body).at(-1)!.frame, bob);
+    const first = proposalOf(bob, 1, 1);
+    const after = StateRoot.empty.apply([write(1)]);
+    take({ type: 'DECIDED', ...first });
+    disk.complete();
+    // Promises that wait while another is being written: only after it is the file as large as it may be.
+    for (let round = 1; round <= 20; round++) take({ ...prepare(round), version: 2, base: after.hash } as MessageBody);
+    peer!.corrupt([write(-1)]);
+    disk.complete();
+    peer!.tick();
+    disk.complete();
+    expect(disk.contents.length).toBeGreaterThan(settings.compactBytes);
+    peer!.mend(after);
+    const second = proposalOf(bob, 2, 2, after, 2);
+    take({ type: 'DECIDED', ...second });
+    disk.complete();
     const { standing } = readConsensusLog(disk.contents, 100, { replica: alice, members });
-    expect(standing).toMatchObject({ version: 1, root: { hash: proposal.root } });
+    expect(standing).toMatchObject({ version: 2, root: { hash: second.root } });
+  });
+
+  test('that strikes while a decision is being written is one of the version to come', () => {
+    const disk = new Disk();
+    const options = { replica: alice, members: [alice, bob, carol], clock: { now: () => 0 }, random: seededRandom(1) };
+    let peer: ConsensusPeer | undefined;
+    ConsensusPeer.open(options, { disk, contents: disk.contents }, StateRoot.empty, (opened) => {
+      if (opened instanceof ConsensusPeer) peer = opened;
+    });
+    disk.complete();
+    const encoder = new FrameEncoder(bob);
+    encoder.names.seal();
+    const take = (body: MessageBody) => peer!.receiveFrame(encoder.encode(body).at(-1)!.frame, bob);
+    take({ type: 'DECIDED', ...proposalOf(bob, 1, 1) });
+    const other: Change = { op: 'put', key: recordKey('note/2'), record: { value: -1 } };
+    peer!.corrupt([other]);
+    expect(peer).toMatchObject({ version: 0, root: { hash: StateRoot.empty.apply([other]).hash } });
+    peer!.mend(StateRoot.empty);
+    disk.complete();
+    expect(peer).toMatchObject({ version: 1, root: { hash: StateRoot.empty.apply([write(1), other]).hash } });
+    peer!.mend(StateRoot.empty.apply([write(1)]));
+    take({ type: 'DECIDED', ...proposalOf(bob, 2, 2, StateRoot.empty.apply([write(1)]), 2) });
+    disk.complete();
+    expect(peer).toMatchObject({ version: 2, root: { hash: StateRoot.empty.apply([write(2)]).hash } });
   });
 });
