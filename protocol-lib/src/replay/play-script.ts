@@ -191,7 +191,8 @@ class ScriptReader {
     const left = [...this.#here.values()].filter((one) => one !== undefined);
     const actions = withLeaving(this.#actions, left);
     if (!actions.some(({ kind }) => kind === 'intent')) {
-      throw nothing('no client that is asked for sent a command of which it is known how it ended');
+      const redacted = this.#header.redaction === undefined ? '' : ', or redaction left out its frame';
+      throw nothing(`no client that is asked for sent a command of which it is known how it ended${redacted}`);
     }
     return {
       header: this.#header,

@@ -1,4 +1,4 @@
-import { mkdtemp, open, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
@@ -29,7 +29,7 @@ import {
   redactCapture,
   redactedHeader,
 } from '@syncscope/protocol/exchange';
-import { keyedPseudonyms, wholeFile, zstdCompression } from '@syncscope/protocol/node';
+import { keyedPseudonyms, openToRead, wholeFile, zstdCompression } from '@syncscope/protocol/node';
 import type { TraceHeader } from '@syncscope/protocol/trace';
 import { withCapture } from '../capture-file.ts';
 import { printDocument } from '../json.ts';
@@ -160,25 +160,25 @@ export interface ImportOptions extends Output {
 /** `import`: a capture made of a log with vector clocks, or of an HTTP archive. */
 export async function importCapture(file: string, { format, pattern, output, json }: ImportOptions): Promise<void> {
   await refuseInput(output, [file]);
-  const { size, mtimeMs } = await stat(file).catch((cause: unknown) => {
-    throw new SyncError('FILE_UNREADABLE', `${file} cannot be read`, { origin: 'capture', place: { file }, cause });
-  });
-  if (size > IMPORT_MAX) {
-    throw new SyncError(
-      'IMPORT_TOO_LARGE',
-      `${file} has ${size} bytes, at most ${IMPORT_MAX} are imported; cut it first`,
-      {
-        origin: 'capture',
-        place: { file },
-      },
-    );
-  }
-  const text = await readFile(file, 'utf8');
+  const { text, mtimeMs } = await textOf(file);
   const header = importedHeader(file, format === 'har' ? harStart(text) : Math.floor(mtimeMs));
   const records = await write(output, header, (maker) =>
     format === 'har' ? importHar(text, maker) : importShiViz(text, maker, pattern),
   );
   told('import', { file, output, records }, `${output}: ${count(records, 'record')}`, json);
+}
+
+/** @throws SyncError `FILE_UNREADABLE`, `IMPORT_TOO_LARGE` */
+async function textOf(file: string): Promise<{ readonly text: string; readonly mtimeMs: number }> {
+  const handle = await openToRead(file);
+  try {
+    const { size, mtimeMs } = await handle.stat();
+    if (size <= IMPORT_MAX) return { text: await handle.readFile('utf8'), mtimeMs };
+    const told = `${file} has ${size} bytes, at most ${IMPORT_MAX} are imported; cut it first`;
+    throw new SyncError('IMPORT_TOO_LARGE', told, { origin: 'capture', place: { file } });
+  } finally {
+    await handle.close();
+  }
 }
 
 export interface FilterCommandOptions extends Output {
