@@ -133,3 +133,48 @@ test('a file that is made whole takes the place of the one before, or leaves it 
   }
   expect((await readdir(folder)).sort()).toEqual(['busy.mcap', 'link.mcap', 'made.mcap']);
 });
+
+test('what was written is written anew whole, or stays as it was; the new one is the user’s alone, and nothing is left beside it', async () => {
+  const folder = await temporaryFolder(cleanups);
+  const path = join(folder, 'bytes');
+  const sink = await recordingSink(path);
+  await sink.write(Buffer.from('first'));
+  await sink.rewrite!(async (written) => {
+    expect(Buffer.from(await written.read(0, await written.size())).toString()).toBe('first');
+  });
+  expect(await readFile(path, 'utf8')).toBe('first');
+  const broken = sink.rewrite!(async (_, instead) => {
+    await (await instead()).write(Buffer.from('half'));
+    throw new Error('no room');
+  });
+  await expect(broken).rejects.toThrow('no room');
+  expect(await readFile(path, 'utf8')).toBe('first');
+  await writeAnew(sink, 'second');
+  expect((await readdir(folder)).sort()).toEqual(['bytes', 'bytes.recording']);
+  await sink.close();
+  expect(await readdir(folder)).toEqual(['bytes']);
+  expect(await readFile(path, 'utf8')).toBe('second');
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+});
+
+test('a file that was renamed while it is open is written anew where it is, and what has its name now stays', async () => {
+  const folder = await temporaryFolder(cleanups);
+  const [path, moved] = [join(folder, 'bytes'), join(folder, 'moved')];
+  const sink = await fileSink(path);
+  await sink.write(Buffer.from('a longer first one'));
+  await rename(path, moved);
+  await writeFile(path, 'of somebody else');
+  await writeAnew(sink, 'second');
+  await sink.close();
+  expect(await readFile(moved, 'utf8')).toBe('second');
+  expect(await readFile(path, 'utf8')).toBe('of somebody else');
+});
+
+async function writeAnew(sink: ByteSink, text: string): Promise<void> {
+  await sink.rewrite!(async (_, instead) => {
+    const other = await instead();
+    await other.write(Buffer.from(text));
+    await other.flush();
+    await other.close();
+  });
+}

@@ -77,6 +77,23 @@ describe('a text', () => {
   });
 });
 
+describe('bytes', () => {
+  test.each([
+    ['text', utf8.encode(`{"password":"${WORD}"}`)],
+    ['msgpack', packMsgpack({ user: 'a', password: WORD })],
+    ['msgpack in msgpack', packMsgpack([{ at: packMsgpack({ list: [{ token: WORD }] }) }])],
+  ])('of a record do not tell it: %s', async (_, data) => {
+    const { bytes, records } = await recorded((session) => {
+      session.hub.emit(server, snapshotOf({ data, other: packMsgpack({ name: 'a' }) }));
+      log(session, `said ${WORD}`);
+    });
+    expect(isIn(unpacked(bytes), WORD)).toBe(false);
+    const { body } = records.find((one) => one.body.kind === 'snapshot')!;
+    const { record } = (body as TraceBody & { kind: 'snapshot' }).records[0]!;
+    expect(record).toEqual({ data: expect.stringMatching(/^redacted-/), other: packMsgpack({ name: 'a' }) });
+  });
+});
+
 describe('what is known to be secret', () => {
   test.each([
     ['in base64', Buffer.from(`user:${SECRET}!`).toString('base64')],

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { packMsgpack } from '../../bytes/index.ts';
 import { verifyCapture } from '../../diagnose/index.ts';
 import { StateRoot } from '../../merkle/index.ts';
 import { keyedPseudonyms } from '../../node/pseudonyms.ts';
@@ -44,6 +45,7 @@ const FIELDS: readonly ((word: string) => Readonly<Record<string, Value>>)[] = [
   (word) => ({ bytes: utf8.encode(`in ${word}`) }),
   (word) => ({ password: word }),
   (word) => ({ deep: { tokens: [word] } }),
+  (word) => ({ bytes: packMsgpack({ list: [{ password: word }] }) }),
   () => ({ tokens: 100 }),
 ];
 
@@ -100,7 +102,14 @@ function told(steps: readonly Step[]): TraceRecord[] {
         const changes =
           one.tell === 'put'
             ? [{ op: 'put' as const, key, record: fields }]
-            : [{ op: 'patch' as const, key, fields, removed: [] }];
+            : [
+                {
+                  op: 'patch' as const,
+                  key,
+                  fields,
+                  removed: Object.keys(state.get(key) ?? {}).filter((name) => !(name in fields)),
+                },
+              ];
         state = state.apply(changes);
         const event = { type: 'SET', player: 'alice', detail: '' };
         const root = one.tell === 'rootless' ? {} : { root: state.hash };
@@ -117,7 +126,7 @@ function told(steps: readonly Step[]): TraceRecord[] {
 function namesIt({ tell, which, isSecret }: Step): boolean {
   const isField = tell === 'put' || tell === 'patch' || tell === 'rootless';
   const isText = tell === 'text' || tell === 'frame' || tell === 'inputs';
-  return isSecret && ((isField && [4, 5].includes(which % FIELDS.length)) || (isText && which % TEXTS.length === 2));
+  return isSecret && ((isField && [4, 5, 6].includes(which % FIELDS.length)) || (isText && which % TEXTS.length === 2));
 }
 
 async function recordsOf(file: Uint8Array): Promise<Uint8Array[]> {

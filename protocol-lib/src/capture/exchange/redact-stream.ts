@@ -168,7 +168,7 @@ export class RecordRedactor {
     if (!wire) return { record, isMasked: false, isUnreadable: false };
     const masked = maskedFrame(wire);
     if (!masked) return { record, isMasked: false, isUnreadable: true };
-    for (const secret of masked.secrets) this.#redaction.hide(secret);
+    for (const secret of masked.secrets) this.#redaction.known.learn(secret);
     const isMasked = masked.frame !== wire;
     return { record: isMasked ? { ...record, wire: masked.frame } : record, isMasked, isUnreadable: false };
   }

@@ -237,3 +237,20 @@ test('captures of which one was not redacted are not taken for redacted together
   expect(isRedacted(await mergedHeader([clean, other]))).toBe(false);
   expect(isRedacted(await mergedHeader([other, clean]))).toBe(false);
 });
+
+test('captures that are merged keep the marks of all', async () => {
+  const fill = (maker: CaptureMaker): Promise<number> =>
+    maker.add(server, 0, { kind: 'log', level: 'info', text: 'x' });
+  const parts = [['a/*.b'], ['c/*.d', 'a/*.b'], undefined].map(async (secrets, at) => ({
+    name: `${at}`,
+    capture: (await made(fill, secrets ? { ...header, secrets } : header)).capture,
+  }));
+  expect(await mergedHeader(await Promise.all(parts))).toMatchObject({ secrets: ['a/*.b', 'c/*.d'] });
+});
+
+test.each(['email', 'a.', ''])('a mark that is no path of a field, %j, is refused', async (mark) => {
+  await expect(made(async () => undefined, { ...header, secrets: [mark] })).rejects.toMatchObject({
+    code: 'SCHEMA_MISMATCH',
+    place: { path: 'header/secrets/0' },
+  });
+});

@@ -134,12 +134,6 @@ export class Redaction {
     });
   }
 
-  /** Takes in what was masked, and counts it. */
-  hide(secret: string | Uint8Array): void {
-    this.known.learn(secret);
-    this.values++;
-  }
-
   #learning(look: () => void): void {
     const before = this.values;
     this.#isLearning = true;
@@ -184,11 +178,24 @@ export class Redaction {
     return isFound;
   }
 
-  /** Bytes in which a secret stands as text give way as a whole. */
+  /** Bytes in which a secret stands, as text or as a field of what they are in msgpack, give way as a whole. */
   #bytes(value: Uint8Array): Value {
     const text = utf8.decode(value);
-    if (this.#isLearning) this.text(text);
-    return this.#isInText(text) ? this.#replaced(value) : value;
+    const packed = this.isSuspicious(text) ? unpacked(value) : undefined;
+    if (this.#isLearning) {
+      this.text(text);
+      if (packed !== undefined) this.#part(packed, undefined, true, '');
+      return value;
+    }
+    return this.#isInText(text) || (packed !== undefined && this.#isInValue(packed)) ? this.#replaced(value) : value;
+  }
+
+  #isInValue(value: Value): boolean {
+    const before = this.values;
+    this.#part(value, undefined, true, '');
+    const isFound = this.values > before;
+    this.values = before;
+    return isFound;
   }
 
   #map(map: { readonly [name: string]: Value }, outer: string | undefined, isOwn: boolean): Value {
@@ -293,6 +300,7 @@ const LIMITS: Readonly<Record<string, number>> = {
   detail: 500,
   names: 256,
   field: 256,
+  removed: 65_536,
   reason: 200,
   title: 200,
   device: 200,
