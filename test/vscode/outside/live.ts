@@ -80,6 +80,28 @@ export function liveSession(
       },
     },
     {
+      title: 'the verdict is whole in a narrow window',
+      async run() {
+        const frame = await workbench.inspector('bot-2');
+        await workbench.page.setViewportSize({ width: 1_000, height: 900 });
+        const verdict = frame.locator('.verdict');
+        await verdict.filter({ hasText: /differs/ }).waitFor();
+        const cutOff = await verdict.evaluate((one) => one.scrollWidth - one.clientWidth);
+        await workbench.screenshot(screenshotPath(`narrow-${theme}`));
+        await workbench.page.setViewportSize({ width: 1_440, height: 900 });
+        expect(cutOff === 0, `${cutOff} px of it are not seen`);
+      },
+    },
+    {
+      title: 'a fault that is about everybody asks for nobody',
+      async run() {
+        await workbench.run('Syncscope: Inject a Fault…');
+        await workbench.filterPicks('Heal every partition');
+        await workbench.pick('Heal every partition');
+        await workbench.page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
+      },
+    },
+    {
       title: 'the recording stops and is offered',
       async run() {
         await workbench.run('Syncscope: Stop Recording');

@@ -65,6 +65,12 @@ export class Workbench {
     return text?.startsWith(title) ?? false;
   }
 
+  /** Narrows the quick pick that is open down to what has this text; of a long one only what is in view exists. */
+  async filterPicks(text: string): Promise<void> {
+    await this.page.locator('.quick-input-list .monaco-list-row').first().waitFor();
+    await this.page.locator('.quick-input-widget input[type="text"]').fill(text);
+  }
+
   /** Chooses an entry of the quick pick that is open. */
   async pick(label: string): Promise<void> {
     const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: label }).first();
