@@ -111,7 +111,8 @@ export interface LookalikeOutcome {
 export async function diagnoseLookalike(one: Lookalike, seed: number, latency: number): Promise<LookalikeOutcome> {
   const random = seededRandom(seed * 7_919 + latency + 2);
   const { recording } = await recordPlanted({ ...one, goesOn: true, chances: 3 }, () => random.next(), seed, latency);
-  const { findings, verdicts } = await diagnose(recording.header, recording.records);
+  const records = one.captured?.(recording.records) ?? recording.records;
+  const { findings, verdicts } = await diagnose(recording.header, records);
   const said = [...new Set(verdicts.map(({ verdict }) => verdict))];
   return { name: one.name, expected: one.verdict, said, findings, seed, latency };
 }

@@ -11,6 +11,8 @@ import type { CorpusRecording } from './session.ts';
 
 const TARGET = 'bot-2';
 const DELTA = 8;
+const ACK = 11;
+const COMMAND = 12;
 /** Two results can be compared where nobody else did anything in between. */
 const QUIET = { pause: 700, length: 30_000, intent: touchMostly } as const;
 
@@ -92,6 +94,32 @@ function onTheWay(name: string, change: (frame: Uint8Array, draw: () => number) 
     class: 'corrupted-in-transit',
     session: (draw) => onDelta(draw, (frame) => [{ frame: change(frame, draw), later: 0, note: 'arrived' }]),
     isCause: receiptNoted,
+  };
+}
+
+/** A bit of a frame to the authority, behind its head. */
+function toServer(name: string, type: number): CorpusFault {
+  return {
+    name,
+    class: 'corrupted-in-transit',
+    session: (draw) => {
+      let wait = 10 + Math.floor(draw() * 20);
+      return {
+        deliver: (frame, from) => {
+          if (from !== TARGET || frame[1] !== type || wait-- !== 0) return [{ frame, later: 0 }];
+          const flipped = frame.slice();
+          flipped[Math.floor(frame.length * (0.5 + draw() / 2))]! ^= 1 << Math.floor(draw() * 8);
+          return [{ frame: flipped, later: 0, note: 'arrived' }];
+        },
+      };
+    },
+    isCause: (recording, index) =>
+      index ===
+      firstAfter(
+        recording,
+        recording.notes.get('arrived') ?? -1,
+        ({ body, replica }) => replica === 'server' && (body.kind === 'receive' || body.kind === 'refused'),
+      ),
   };
 }
 
@@ -192,6 +220,8 @@ export function corpusFaults(random: () => number): readonly CorpusFault[] {
     flip('bit flipped in a value', (length, draw) => length - 10 - Math.floor(draw() * Math.min(20, length / 3))),
     flip('bit flipped anywhere', (length, draw) => 2 + Math.floor(draw() * (length - 2))),
     onTheWay('bytes overwritten', overwritten),
+    toServer('acknowledgement changed on the way', ACK),
+    toServer('command changed on the way', COMMAND),
     onTheWay('frame cut short', (frame, draw) => frame.slice(0, 12 + Math.floor(draw() * (frame.length - 12)))),
     onTheWay('bytes put in', lengthened),
     atRest('value changed in memory', (keys, draw) => ({
@@ -277,7 +307,6 @@ export function corpusFaults(random: () => number): readonly CorpusFault[] {
 
 /** A stall has to last before it is one. */
 const STUCK = { length: 24_000, pause: 250 } as const;
-const COMMAND = 12;
 
 function isStall({ body }: TraceRecord): boolean {
   return body.kind === 'health' && body.target === TARGET && body.state === 'stalled';

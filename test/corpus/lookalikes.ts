@@ -1,17 +1,24 @@
 import type { VerdictClass } from '@syncscope/protocol/diagnose';
 import { type Change, type RecordKey, recordKey } from '@syncscope/protocol/state';
+import type { SessionDefinition } from '@syncscope/protocol/sync';
+import type { TraceRecord } from '@syncscope/protocol/trace';
 import type { PlantedBug } from '../simulation/planted-bugs.ts';
 import { CORPUS_BUGS } from './bugs.ts';
-import { market } from './market.ts';
+import { market, marketReducer } from './market.ts';
+import type { Deliver } from './schedule.ts';
 import type { CorpusSession } from './session.ts';
 
 /** What looks like a divergence and is none: two hashes or values differ, and both are right. */
 export interface Lookalike {
   readonly name: string;
+  /** The kind of session; with an authority where absent. */
+  readonly of?: 'peers' | 'crdt' | 'group';
   /** Absent where nothing is to be said at all. */
   readonly verdict?: VerdictClass;
   readonly bug?: PlantedBug;
   session?(draw: () => number): Partial<CorpusSession>;
+  /** What the capture has of what was told. */
+  captured?(records: readonly TraceRecord[]): readonly TraceRecord[];
 }
 
 const QUIET_ITEM = recordKey('item/quiet');
@@ -54,4 +61,83 @@ export const LOOKALIKES: readonly Lookalike[] = [
     },
   },
   { name: 'part of the state', session: () => ({ definition: market({ hasViews: true }) }) },
+  {
+    name: 'no number predicted for nothing',
+    verdict: 'number',
+    session: () => ({
+      ...{ pause: 700, length: 20_000, definition: seenAs(null) },
+      asPlayed: { replica: 'bot-2', definition: seenAs(Number.NaN) },
+    }),
+  },
+  {
+    name: 'every frame twice',
+    session: () => ({ deliver: (frame) => [0, 37].map((later) => ({ frame: frame.slice(), later })) }),
+  },
+  {
+    name: 'connection comes back, again and again',
+    session: (draw) => ({
+      reconnects: [1_500, 3_000, 4_500].map((at) => ({ at: at + draw() * 500, after: 20 + draw() * 800 })),
+    }),
+  },
+  {
+    name: 'clock set by hours',
+    session: (draw) => ({
+      clock: { at: 2_000, by: Math.round((draw() < 0.5 ? -1 : 1) * (1 + draw() * 5) * 3_600_000) },
+    }),
+  },
+  { name: 'twenty clients', session: () => ({ bots: 20, length: 2_000 }) },
+  { name: 'records missing', captured: withGap },
+  { name: 'records missing, of peers', of: 'peers', captured: withGap },
+  { name: 'records missing, of a group', of: 'group', captured: withGap },
+  {
+    name: 'one client alone in the capture',
+    captured: (records) => records.filter(({ replica }) => replica === 'bot-2'),
+  },
+  { name: 'a peer not in the capture', of: 'peers', captured: withoutTarget },
+  { name: 'a member not in the capture', of: 'group', captured: withoutTarget },
+  { name: 'capture from the middle', captured: (records) => records.slice(Math.floor(records.length / 3)) },
+  {
+    name: 'frames not in the capture, of a group',
+    of: 'group',
+    captured: (records) => records.map(({ wire: _, ...rest }) => rest),
+  },
+  { name: 'loss and doubles, of peers', of: 'peers', session: (draw) => ({ deliver: weather(draw) }) },
+  { name: 'loss and doubles, of operations', of: 'crdt', session: (draw) => ({ deliver: weather(draw) }) },
+  { name: 'loss and doubles, of a group', of: 'group', session: (draw) => ({ deliver: weather(draw) }) },
 ];
+
+function withoutTarget(records: readonly TraceRecord[]): readonly TraceRecord[] {
+  return records.filter(({ replica }) => replica !== 'peer-2');
+}
+
+/** A part in the middle was lost before it reached the capture, which says so. */
+function withGap(records: readonly TraceRecord[]): readonly TraceRecord[] {
+  const from = Math.floor(records.length * 0.4);
+  const { seq, time, replica } = records[from]!;
+  const count = Math.floor(records.length * 0.03);
+  const gap = { seq, time, replica, cause: [], body: { kind: 'gap', count, reason: 'not kept up with' } } as const;
+  return [...records.slice(0, from), gap, ...records.slice(from + count)];
+}
+
+function weather(draw: () => number): Deliver {
+  return (frame) => {
+    const what = draw();
+    if (what < 0.15) return [];
+    if (what < 0.3)
+      return [
+        { frame, later: 0 },
+        { frame: frame.slice(), later: draw() * 300 },
+      ];
+    return [{ frame, later: what < 0.4 ? draw() * 200 : 0 }];
+  };
+}
+
+/** A market in which what was seen last is always this. */
+function seenAs(seen: number | null): SessionDefinition {
+  return market({
+    reduce: (state, event) =>
+      marketReducer(state, event).map((change) =>
+        change.op === 'patch' && 'seen' in change.fields ? { ...change, fields: { ...change.fields, seen } } : change,
+      ),
+  });
+}

@@ -1,5 +1,5 @@
 import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
-import { seededRandom } from '@syncscope/protocol/ports';
+import { milliseconds, seededRandom } from '@syncscope/protocol/ports';
 import { type Change, type ReplicaId, replicaId } from '@syncscope/protocol/state';
 import { ClientState, type Outgoing, type SessionDefinition, SyncManager } from '@syncscope/protocol/sync';
 import { TRACE_VERSION, type TraceHeader } from '@syncscope/protocol/trace';
@@ -19,6 +19,12 @@ export interface CorpusSession {
   intent(draw: () => number): { readonly command: string; readonly args: Parameters<ClientState['predict']>[1] };
   /** What is on the way; the session is as it was when it was sent. */
   readonly deliver?: Deliver;
+  /** Bots; 3 where absent. */
+  readonly bots?: number;
+  /** At this moment the clock of the second bot is set, by so many milliseconds. */
+  readonly clock?: { readonly at: number; readonly by: number };
+  /** At these moments the second bot's connection ends, and comes back after so many milliseconds. */
+  readonly reconnects?: readonly { readonly at: number; readonly after: number }[];
   /** Changes a client's copy at this moment. */
   readonly strikeAt?: { readonly at: number; change(state: ClientState): readonly Change[] };
 }
@@ -27,10 +33,15 @@ export interface CorpusRecording extends Marks {
   readonly header: TraceHeader;
 }
 
+/** Milliseconds. */
+const DAY = 86_400_000;
+/** More than a session has bots. */
+const LINKS = 1_000;
+
 /** Where the wall clock stands at time 0 of every session of the corpus. */
 export const STARTED_AT = 1_767_225_600_000;
 
-/** A session of one authority and three bots on a virtual clock; the same options give the same records. */
+/** A session of one authority and some bots on a virtual clock; the same options give the same records. */
 export function record(options: CorpusSession): CorpusRecording {
   const { seed, definition, latency, deliver } = options;
   const schedule = new Schedule({ random: seededRandom(seed), latency, ...(deliver ? { deliver } : {}) });
@@ -39,34 +50,46 @@ export function record(options: CorpusSession): CorpusRecording {
     ...{ definition, replica: replicaId('server'), session: 'corpus', tap: hub },
     ...{ random: seededRandom(seed + 1), now: 0 },
   });
-  const clients = [1, 2, 3].map((link) => {
+  const clients = Array.from({ length: options.bots ?? 3 }, (_, at) => {
+    const link = at + 1;
     const replica = replicaId(`bot-${link}`);
     const own = options.asPlayed?.replica === replica ? options.asPlayed.definition : definition;
     return { link, client: new ClientState({ definition: own, replica, session: 'corpus', token: '', tap: hub }) };
   });
+  /** A clock of its own began long before. */
+  let step = options.clock ? DAY : 0;
+  /** Where each bot's own clock stands. */
+  const nowOf = ({ client }: (typeof clients)[number]): number =>
+    schedule.now + (client === clients[1]?.client ? milliseconds(step) : 0);
+  /** Connections are numbered anew each time. */
+  let connections = 0;
+  const linkOf = (link: number): number => (link === 2 ? link + connections * LINKS : link);
   const fromManager = (outgoing: readonly Outgoing[]): void => {
     for (const one of outgoing) {
-      const party = clients.find(({ link }) => link === one.link);
+      const party = clients.find(({ link }) => linkOf(link) === one.link);
       if (!party || !('frame' in one)) continue;
-      schedule.send(one.frame, 'server', party.client.replica, (frame) =>
-        fromClient(party, party.client.receive(frame, schedule.now)),
-      );
+      const { link } = one;
+      schedule.send(one.frame, 'server', party.client.replica, (frame) => {
+        // What a connection had on its way ends with it.
+        if (linkOf(party.link) === link) fromClient(party, party.client.receive(frame, nowOf(party)));
+      });
     }
   };
   const fromClient = (party: (typeof clients)[number], frames: readonly Uint8Array[]): void => {
+    const link = linkOf(party.link);
     for (const frame of frames) {
-      schedule.send(frame, party.client.replica, 'server', (bytes) =>
-        fromManager(manager.receive(party.link, bytes, schedule.now)),
-      );
+      schedule.send(frame, party.client.replica, 'server', (bytes) => {
+        if (linkOf(party.link) === link) fromManager(manager.receive(link, bytes, schedule.now));
+      });
     }
   };
   manager.describe();
   for (const party of clients) {
     manager.connect(party.link, schedule.now);
-    fromClient(party, party.client.open(schedule.now));
+    fromClient(party, party.client.open(nowOf(party)));
     const act = (): void => {
       const { command, args } = options.intent(() => random.next());
-      const result = party.client.phase === 'live' ? party.client.predict(command, args, schedule.now) : undefined;
+      const result = party.client.phase === 'live' ? party.client.predict(command, args, nowOf(party)) : undefined;
       if (result && 'frames' in result) fromClient(party, result.frames);
       schedule.after((options.pause ?? 60) * (1 + random.next()), act);
     };
@@ -74,8 +97,27 @@ export function record(options: CorpusSession): CorpusRecording {
   }
   schedule.every(20, () => {
     fromManager(manager.tick(schedule.now));
-    for (const party of clients) fromClient(party, party.client.tick(schedule.now));
+    for (const party of clients) fromClient(party, party.client.tick(nowOf(party)));
   });
+  for (const { at, after } of options.reconnects ?? []) {
+    const party = clients[1]!;
+    schedule.after(at, () => {
+      manager.disconnect(linkOf(party.link), 'cut', schedule.now);
+      party.client.closed('cut', nowOf(party));
+      connections++;
+    });
+    schedule.after(at + after, () => {
+      manager.connect(linkOf(party.link), schedule.now);
+      fromClient(party, party.client.open(nowOf(party)));
+    });
+  }
+  const { clock } = options;
+  if (clock) {
+    schedule.after(clock.at, () => {
+      schedule.note('set');
+      step = DAY + clock.by;
+    });
+  }
   const { strikeAt } = options;
   if (strikeAt) {
     schedule.after(strikeAt.at, () => {

@@ -60,6 +60,8 @@ export class Decisions {
   /** By member, version, phase and ballot. */
   readonly #votes = new Recent<string, RecordRef>('operations', KEPT_VOTES);
   readonly #rounds = new Recent<string, Round>('operations', KEPT_ROUNDS);
+  /** Who was told votes that cannot be read, as in a redacted capture: what it counts is not known. */
+  readonly #unread = new Set<ReplicaId>();
   /** The first of each member: what follows is no finding of its own. */
   readonly #breaches = new Map<ReplicaId, Breach>();
 
@@ -193,7 +195,8 @@ export class Decisions {
     const offer = offerOf(body.command, body.changes);
     const others = [...round.promised].filter(([, told]) => binds(told, offer, [...round.promised.values()]));
     const first = others[0];
-    if (!first || !round.showsOwn || round.promised.size - others.length >= this.#quorum) return;
+    if (!first || this.#unread.has(replica) || !round.showsOwn || round.promised.size - others.length >= this.#quorum)
+      return;
     this.#broke({
       ...{ replica, against: first[0], version, time, ref },
       reason: `it offered its own change for v${version}, though a member of every majority that it had asked had told it of another`,
@@ -206,6 +209,7 @@ export class Decisions {
 
   #heard(record: TraceRecord, ref: RecordRef): void {
     const vote = this.#voteIn(record);
+    if (!vote) this.#unread.add(record.replica);
     if (vote?.answer !== 'accept' || vote.proposer !== record.replica) return;
     const { version, round, proposer, phase, accepted, sender } = vote;
     const known = this.#rounds.get(roundKey(version, { round, proposer }));
@@ -220,7 +224,7 @@ export class Decisions {
   #committed({ replica, time }: TraceRecord, { version }: TraceBodyOf<'commit'>, ref: RecordRef): void {
     const own = this.#accepted.get(`${replica} ${version}`);
     const round = own && this.#rounds.get(roundKey(version, own.ballot));
-    if (!own || own.ballot.proposer !== replica || !round?.accepted) return;
+    if (this.#unread.has(replica) || !own || own.ballot.proposer !== replica || !round?.accepted) return;
     const { accepted } = round;
     if (accepted.size >= this.#quorum) return;
     this.#broke({
