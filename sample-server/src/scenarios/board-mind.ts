@@ -1,11 +1,22 @@
 import type { VectorEntry } from '@syncscope/protocol/clock';
 import { encodeOperation, type RGA, type RgaOperation } from '@syncscope/protocol/crdt';
+import { isSyncError } from '@syncscope/protocol/errors';
 import type { Random } from '@syncscope/protocol/ports';
 import { type RecordKey, type ReplicaId, recordKey, type SyncRecord } from '@syncscope/protocol/state';
 import type { StateView } from '@syncscope/protocol/sync';
 import { conflictOf, roleOf } from './board-conflicts.ts';
 import { documentOf, SEEN } from './board-text.ts';
 import type { Caretaker, Intent, Mind } from './scenario.ts';
+
+/** Undefined where the page of this copy makes no sense, as where a fault has changed it: nobody can write on that until it is mended. */
+function readable(view: StateView, self: ReplicaId): RGA | undefined {
+  try {
+    return documentOf(view, self);
+  } catch (error) {
+    if (isSyncError(error, 'CRDT_STATE_INVALID')) return undefined;
+    throw error;
+  }
+}
 
 const WORDS =
   'we meet at noon and bring the map, then walk along the river to the old mill. tea first; rain or not'.split(' ');
@@ -127,8 +138,9 @@ export class BoardMind implements Mind {
     return undefined;
   }
 
-  #type(view: StateView): Intent {
-    const document = documentOf(view, this.#self);
+  #type(view: StateView): Intent | undefined {
+    const document = readable(view, this.#self);
+    if (!document) return undefined;
     const operation = this.#edit(document);
     const isTold = this.#typed++ % SEEN_EVERY === 0;
     const seen = isTold ? document.vector.entries().map((entry: VectorEntry) => ({ ...entry })) : null;

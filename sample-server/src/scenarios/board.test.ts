@@ -288,3 +288,19 @@ test('people of one seed do the same on the same board', () => {
   expect(play(5)).toBe(play(5));
   expect(play(5)).not.toBe(play(6));
 });
+
+describe('somebody at a board', () => {
+  test('whose copy of the page makes no sense any more does something else, and throws nothing', () => {
+    const page = new Board();
+    const mind = new BoardMind(anna, seededRandom(3));
+    page.run(anna, 'join', { role: 'writer' });
+    page.type(anna, (document) => document.insert(0, 'we meet at noon'));
+    const [key, run] = [...page.state.entries('text/main/')].find(([, record]) => 'counter' in record)!;
+    page.state = page.state.apply([{ op: 'put', key, record: { ...run, counter: Number(run.counter) + 7 } }]);
+    expect(() => documentOf(page.state, anna)).toThrowError(expect.objectContaining({ code: 'CRDT_STATE_INVALID' }));
+    const commands = new Set<string | undefined>();
+    for (let at = 0; at < 200; at++) commands.add(mind.think(page.state, at * 1_000)?.command);
+    expect(commands.has('type')).toBe(false);
+    expect(commands.size).toBeGreaterThan(3);
+  });
+});
