@@ -14,6 +14,7 @@ import type { FaultyLink } from './faults/link.ts';
 import { Alarm } from './gateway-alarm.ts';
 import { Allowance, Doorkeeper, GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits.ts';
 import { GatewayMetrics, typeNumber } from './gateway-metrics.ts';
+import { CLOSING, PATH_UNKNOWN, STRANGE_PAGE, TOKEN_MISSING, TOKEN_REJECTED } from './gateway-refusals.ts';
 import { EventStreams } from './gateway-sse.ts';
 import { CLIENT_FRAME_MAX, WebSocketEntrance } from './gateway-websocket.ts';
 import { type ClientWire, type Entrance, NO_FRAMES, type WireSink, withFrame } from './gateway-wire.ts';
@@ -505,34 +506,3 @@ export class Gateway {
 function isOwnPage({ headers }: IncomingMessage): boolean {
   return headers.origin === undefined || headers.origin === `http://${headers.host}`;
 }
-
-const CLOSING: Refusal = {
-  status: 503,
-  code: 'SERVER_DRAINING',
-  message: 'this server is closing and lets nobody else in',
-  fix: 'Connect to another one, or again later.',
-};
-const STRANGE_PAGE: Refusal = {
-  status: 403,
-  code: 'ORIGIN_REJECTED',
-  message: 'a page of another origin may not synchronise',
-  fix: 'Serve the page from the address that it synchronises with.',
-};
-const PATH_UNKNOWN: Refusal = {
-  status: 404,
-  code: 'PATH_UNKNOWN',
-  message: 'there is no WebSocket at this path',
-  fix: `Synchronise at ${SYNC_PATH}.`,
-};
-const TOKEN_MISSING: Refusal = {
-  status: 401,
-  code: 'TOKEN_MISSING',
-  message: 'a token is needed',
-  fix: 'Send it as Authorization: Bearer; a token in a query is not read.',
-};
-const TOKEN_REJECTED: Refusal = {
-  status: 401,
-  code: 'TOKEN_REJECTED',
-  message: 'the token does not let you in',
-  fix: 'Use the one that the server printed when it started.',
-};
