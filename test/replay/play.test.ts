@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { cli, cliJson, startCli } from '../cli/cli.ts';
 import { type Program, startNode } from '../support/processes.ts';
-import { playHouse, stampTicket } from './players.ts';
+import { playHouse, playText, stampTicket } from './players.ts';
 
 /** Recorded clients played against servers that run, as processes of their own. */
 
@@ -13,6 +13,8 @@ const env = { SYNCSCOPE_SESSIONS_DIR: join(folder, 'sessions') };
 const capture = join(folder, 'house.mcap');
 const TOKEN = 'a token that everybody here knows';
 const PLAYERS = ['ann', 'ben', 'cy'];
+/** Several servers are started, one behind the other. */
+const SEVERAL_SERVERS_MS = 180_000;
 const running: Program[] = [];
 
 interface Address {
@@ -82,43 +84,68 @@ describe('recorded clients against a live server', () => {
     }
   });
 
-  it('are answered alike over event streams, and one after the other', async () => {
-    const { url } = await start();
-    const streams = new URL(url.replace(/^ws/, 'http')).origin;
-    expect(await played(streams)).toMatchObject({ code: 0, document: { status: 'equal', order: 'seen' } });
-    const other = await start();
-    const { code, document } = await played(other.url, '--order', 'recorded');
-    expect(document).toMatchObject({ status: 'equal', order: 'recorded', reordered: 0 });
-    expect(code).toBe(0);
-  });
+  it(
+    'are answered alike over event streams, and one after the other',
+    async () => {
+      const { url } = await start();
+      const streams = new URL(url.replace(/^ws/, 'http')).origin;
+      expect(await played(streams)).toMatchObject({ code: 0, document: { status: 'equal', order: 'seen' } });
+      const other = await start();
+      const { code, document } = await played(other.url, '--order', 'recorded');
+      expect(document).toMatchObject({ status: 'equal', order: 'recorded', reordered: 0 });
+      expect(code).toBe(0);
+    },
+    SEVERAL_SERVERS_MS,
+  );
 
-  it('see what they saw where each sees a part of the state', async () => {
-    const rooms = join(folder, 'rooms.mcap');
-    const server = await start({ view: 'room' });
-    await record(rooms, server, () => playHouse(server.url, 'house', TOKEN, PLAYERS));
-    const same = await playedFrom(rooms, (await start({ view: 'room' })).url);
-    expect(same).toMatchObject({ code: 0, document: { status: 'equal' } });
-    expect(same.document.hashes).toBeGreaterThan(10);
-    const { code, document } = await playedFrom(rooms, (await start({ view: 'room' }, 'tiring')).url);
-    expect(code).toBe(1);
-    expect(document.first).toMatchObject({ what: 'state', field: 'energy', key: expect.stringMatching(/^player\//) });
-  });
+  it(
+    'see what they saw where each sees a part of the state',
+    async () => {
+      const rooms = join(folder, 'rooms.mcap');
+      const server = await start({ view: 'room' });
+      await record(rooms, server, () => playHouse(server.url, 'house', TOKEN, PLAYERS));
+      const same = await playedFrom(rooms, (await start({ view: 'room' })).url);
+      expect(same).toMatchObject({ code: 0, document: { status: 'equal' } });
+      expect(same.document.hashes).toBeGreaterThan(10);
+      const { code, document } = await playedFrom(rooms, (await start({ view: 'room' }, 'tiring')).url);
+      expect(code).toBe(1);
+      expect(document.first).toMatchObject({ what: 'state', field: 'energy', key: expect.stringMatching(/^player\//) });
+    },
+    SEVERAL_SERVERS_MS,
+  );
 
-  it('name records as the server names them now, in what they send and in what is compared', async () => {
-    const tickets = join(folder, 'tickets.mcap');
-    const server = await start({}, 'ticketed');
-    await record(tickets, server, async () => {
-      for (const name of PLAYERS) await stampTicket(server.url, 'house', TOKEN, name);
-    });
-    const { code, document } = await playedFrom(tickets, (await start({}, 'ticketed')).url);
-    expect(document).toMatchObject({ status: 'equal', intents: 9, ids: { unmapped: [] } });
-    expect(code).toBe(0);
-    const { mapped } = document.ids as { mapped: { recorded: string; live: string }[] };
-    expect(mapped).toHaveLength(PLAYERS.length);
-    for (const { recorded, live } of mapped) expect(live).not.toBe(recorded);
-    const clients = document.clients as { accepted: number; refused: number }[];
-    for (const client of clients) expect(client).toMatchObject({ accepted: 2, refused: 1 });
-  });
+  it(
+    'say in frames what they said in text',
+    async () => {
+      const texts = join(folder, 'texts.mcap');
+      const server = await start();
+      await record(texts, server, () => playText(server.url, 'house', TOKEN, 'ann'));
+      const { code, document } = await playedFrom(texts, (await start()).url);
+      expect(document).toMatchObject({ status: 'equal', clients: [{ replica: 'ann', accepted: 1, refused: 1 }] });
+      expect(code).toBe(0);
+    },
+    SEVERAL_SERVERS_MS,
+  );
+
+  it(
+    'name records as the server names them now, in what they send and in what is compared',
+    async () => {
+      const tickets = join(folder, 'tickets.mcap');
+      const server = await start({}, 'ticketed');
+      await record(tickets, server, async () => {
+        for (const name of PLAYERS) await stampTicket(server.url, 'house', TOKEN, name);
+      });
+      const { code, document } = await playedFrom(tickets, (await start({}, 'ticketed')).url);
+      expect(document).toMatchObject({ status: 'equal', intents: 9, ids: { unmapped: [] } });
+      expect(code).toBe(0);
+      const { mapped } = document.ids as { mapped: { recorded: string; live: string }[] };
+      expect(mapped).toHaveLength(PLAYERS.length);
+      for (const { recorded, live } of mapped) expect(live).not.toBe(recorded);
+      const clients = document.clients as { accepted: number; refused: number }[];
+      for (const client of clients) expect(client).toMatchObject({ accepted: 2, refused: 1 });
+    },
+    SEVERAL_SERVERS_MS,
+  );
 
   it('name the first state that a server with another rule comes to', async () => {
     const { url } = await start({}, 'tiring');

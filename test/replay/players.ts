@@ -35,6 +35,36 @@ function ticketOf({ replica, committed }: ClientState): string | undefined {
   return undefined;
 }
 
+/** Comes in, and tries what is refused, in lines of text. */
+export async function playText(url: string, session: string, token: string, name: string): Promise<void> {
+  const socket = new WebSocket(url, 'syncscope.text.v1');
+  const said: string[] = [];
+  let look = (): void => undefined;
+  socket.onmessage = ({ data }) => {
+    said.push(String(data));
+    look();
+  };
+  socket.onclose = () => look();
+  const until = (line: RegExp): Promise<void> =>
+    new Promise((resolve, reject) => {
+      look = () => {
+        if (said.some((text) => line.test(text))) resolve();
+        else if (socket.readyState === WebSocket.CLOSED) reject(new Error(`closed behind ${said.join('')}`));
+      };
+      look();
+    });
+  await new Promise((resolve, reject) => {
+    socket.onopen = resolve;
+    socket.onerror = reject;
+  });
+  socket.send(`HELLO:1:1:${JSON.stringify({ session, replica: name, token, features: ['events'], next: 1 })}\n`);
+  await until(/SNAPSHOT/);
+  socket.send('CMD:join:1:{}\n');
+  socket.send('CMD:take:2:{"item":"nothing"}\n');
+  await until(/REJECT:2/);
+  socket.close();
+}
+
 /** Plays with minds of bots, all at once in each round, so that they get in each other's way; every third tries what is refused. */
 export async function playHouse(url: string, session: string, token: string, names: readonly string[]): Promise<void> {
   const { adventure } = SCENARIOS;
