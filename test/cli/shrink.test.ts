@@ -1,12 +1,15 @@
 import { execFile } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CaptureWriter, encodeTraceRecord, memorySink, memorySource, openCapture } from '@syncscope/protocol/capture';
 import { recordSimulation } from '@syncscope/protocol/simulator';
+import { replicaId } from '@syncscope/protocol/state';
+import { isPeers, startSession } from '@syncscope/sample-server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { root, startNode } from '../support/processes.ts';
-import { cli, cliJson } from './cli.ts';
+import { cli, cliJson, startCli } from './cli.ts';
 
 /** In the repository, so that the written tests find the library as those of a project do; git does not see it. */
 const cache = join(root, 'test', '.cache');
@@ -44,6 +47,24 @@ async function asAnotherApp(bytes: Uint8Array): Promise<Uint8Array> {
   await writer.end();
   await capture.close();
   return sink.bytes();
+}
+
+/** Records peers that run already, and changes what one of them holds; ends once that was found and mended. */
+async function recordDamage(scenario: string, file: string): Promise<void> {
+  const running = await startSession({ scenario, seed: 5, sessionsFolder: path('sessions') });
+  if (!isPeers(running)) throw new Error(`${scenario} is no session of peers`);
+  const held = () => JSON.stringify([...(running.world.peer(replicaId('peer-3'))?.state.entries('') ?? [])]);
+  const begun = held();
+  await expect.poll(held, { timeout: 20_000 }).not.toBe(begun);
+  const { url, token } = running.inspect;
+  const recorder = startCli(['record', '--url', url, '--token', token, '--seconds', '60', '-o', file]);
+  await recorder.printed(/recording/);
+  await expect.poll(() => running.inspect.observers, { timeout: 20_000 }).toBe(1);
+  await running.world.faults.inject({ fault: 'corrupt', target: replicaId('peer-3') });
+  const damaged = held();
+  await expect.poll(held, { timeout: 20_000 }).not.toBe(damaged);
+  await running.close('what is to be shrunk has happened');
+  expect(await recorder.exited).toMatchObject({ code: 0 });
 }
 
 interface Told {
@@ -107,6 +128,25 @@ describe('shrink', { timeout: 180_000 }, () => {
     });
   });
 
+  it.each(['craps', 'call'])(
+    'makes a test of a fault of peers that somebody attached to while they ran, and a session of it: %s',
+    async (scenario) => {
+      const file = path(`${scenario}.mcap`);
+      await recordDamage(scenario, file);
+      const { code, document } = await cliJson(['shrink', file, '-o', path(scenario), '--timeout', '20']);
+      expect(document).toMatchObject({ schema: 'syncscope/shrink@1', checks: 2 });
+      expect(document.finding).toMatchObject({ class: 'corrupted-at-rest', replica: 'peer-3' });
+      expect(code).toBe(0);
+      const { before, after, test } = document as unknown as Told;
+      expect(after.records).toBeLessThan(before.records);
+      expect(await runTest(test)).toBe(0);
+      // The peers go on from where they said that they stood; one that had not yet is left out.
+      const again = await cliJson(['replay', String(document.session)]);
+      expect(again.document).toMatchObject({ level: 'app' });
+      expect(again.document.status).not.toBe('differs');
+    },
+  );
+
   it('runs a session of another app again with the definition that is given and trusted', async () => {
     const file = path('shop.mcap');
     writeFileSync(file, await asAnotherApp((await recordSimulation({ seed: 5 })).capture));
@@ -153,4 +193,17 @@ export const definition = simulatedDefinition({ sessionId: 'simulation-5', build
     expect(document).toMatchObject({ error: { code: 'OUTPUT_EXISTS' } });
     expect(existsSync(path('full/finding.mcap'))).toBe(false);
   });
+});
+
+it('says in which project the written test runs, where it would not find the library', async () => {
+  const outside = mkdtempSync(join(tmpdir(), 'syncscope-shrunk-'));
+  const texts = await Promise.all(
+    [join(outside, 'found'), path('inside')].map(async (to) => {
+      const { code, stdout } = await cli(['shrink', sample, '-o', to, '--timeout', '1']);
+      expect(code).toBe(0);
+      return stdout;
+    }),
+  );
+  expect(texts.map((text) => text.includes('in a project with @syncscope/protocol'))).toEqual([true, false]);
+  rmSync(outside, { recursive: true, force: true });
 });
