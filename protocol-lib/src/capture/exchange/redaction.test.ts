@@ -82,3 +82,31 @@ test('a number of tokens is a count, and a list of them is secret', () => {
     result: { tokens: 100, token: 'gone', authTokens: 'gone', args: '{"tokens":100,"token":"gone"}' },
   });
 });
+
+test('a marked field may be called anything', () => {
+  const names = fc
+    .oneof(fc.string({ minLength: 1, maxLength: 6 }), fc.string({ minLength: 1, maxLength: 6, unit: 'binary' }))
+    .filter((name) => !name.includes('.'));
+  const fields = fc.oneof(names, fc.constantFrom('my-pin', 'a|b', '(', '\\', '[x', 'k/v', '\\E', '$&', '*'));
+  fc.assert(
+    fc.property(fields, (name) => {
+      const redaction = new Redaction({ pseudonym: () => 'gone', marks: [`player/*.${name}`] });
+      const body = {
+        kind: 'conflict',
+        key: 'player/a',
+        result: Object.fromEntries([
+          [name, 'x'],
+          ['other', 1],
+        ]),
+      } as const;
+      redaction.learn(body as never);
+      const { result } = redaction.body(body as never) as unknown as typeof body;
+      expect(Object.getOwnPropertyDescriptor(result, name)?.value).toBe('gone');
+      const json = `{${JSON.stringify(name)}:"HUSHhush12"}`;
+      if (JSON.stringify(name) === `"${name}"` && name.isWellFormed())
+        expect(redaction.text(json)).not.toContain('HUSH');
+      expect(redaction.isInBytes(new TextEncoder().encode(`\u00a3${name}x`))).toBe(name.isWellFormed());
+    }),
+    { numRuns: 60 },
+  );
+}, 60_000);

@@ -148,7 +148,7 @@ export class SecretTexts {
   /** `marked`: names of fields that are secret beside those that are called so. */
   constructor(marked: readonly string[] = []) {
     this.#isCountSecret = marked.some((name) => COUNT_NAME.test(name));
-    const names = [...new Set(marked)].map((name) => name.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'));
+    const names = [...new Set(marked)].map((name) => name.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
     const more = names.map((name) => `|${name}`).join('');
     this.#suspicious = new RegExp(SUSPICIOUS + more, 'iu');
     // A name may follow a length, and is followed by anything; those of counts stand in frames without what follows them being known.
