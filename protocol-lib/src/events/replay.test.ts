@@ -3,14 +3,18 @@ import { describe, expect, test } from 'vitest';
 import { canonicalBytes } from '../bytes/index.ts';
 import { isSyncError, type SyncError } from '../errors/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
-import { recordKey } from '../state/index.ts';
+import { type Change, recordKey } from '../state/index.ts';
+import type { DomainEvent } from './index.ts';
 import {
   backupLog,
   compactLog,
   findNondeterminism,
+  firstDifference,
   type LogEntry,
   MemoryEventLog,
+  type Nondeterminism,
   nondeterminismText,
+  type Reduced,
   type Reducer,
   reduceEvents,
   rehydrate,
@@ -193,7 +197,69 @@ describe('a state that is not as it was', () => {
   });
 });
 
+/** As `findNondeterminism`, from scratch: every event again, each list of changes applied to the state before it. */
+function suspected(reduce: Reducer, events: readonly DomainEvent[], expected: Reduced): Nondeterminism | undefined {
+  const after = (root: StateRoot, changes: readonly Change[]): StateRoot | undefined => {
+    try {
+      return root.apply(changes);
+    } catch {
+      return undefined;
+    }
+  };
+  let [root, rest] = [FIRST, expected.changes];
+  for (const event of events) {
+    const made = reduce(root, event);
+    const again = after(root, made);
+    if (!again) return { event, difference: undefined };
+    const before = rest.slice(0, made.length);
+    const wanted = after(root, before);
+    if (JSON.stringify(before) !== JSON.stringify(made))
+      return { event, difference: wanted && firstDifference(wanted, again) };
+    rest = rest.slice(made.length);
+    root = again;
+  }
+  const last = events.at(-1);
+  return rest.length === 0 || !last ? undefined : { event: last, difference: firstDifference(expected.root, root) };
+}
+
+/** What a second run may do to the changes of an event. */
+const STRAYING: Readonly<Record<string, (made: readonly Change[]) => readonly Change[]>> = {
+  nothing: (made) => made,
+  loses: (made) => made.slice(1),
+  doubles: (made) => [...made, ...made],
+  adds: (made) => [...made, { op: 'put', key: recordKey('box/z'), record: { sum: 1 } }],
+  misses: (made) => [...made, { op: 'patch', key: recordKey('box/none'), fields: { sum: 1 }, removed: [] }],
+  turns: (made) => made.map((one) => ({ op: 'remove', key: one.key })),
+};
+
 describe('determinism', () => {
+  test('what is suspected is what running everything again from scratch finds', () => {
+    fc.assert(
+      fc.property(
+        fc.array(boxEvent, { maxLength: 5 }),
+        fc.nat(5),
+        fc.constantFrom(...Object.keys(STRAYING)),
+        (events, odd, how) => {
+          const straying = (): Reducer => {
+            let calls = 0;
+            return (state, event) => {
+              const made = boxes(state, event);
+              return calls++ === odd ? STRAYING[how]!(made) : made;
+            };
+          };
+          let run: Reduced;
+          try {
+            run = reduceEvents(boxes, FIRST, events);
+          } catch (error) {
+            expect(isSyncError(error, 'RECORD_MISSING')).toBe(true);
+            return;
+          }
+          expect(findNondeterminism(straying(), FIRST, events, run)).toEqual(suspected(straying(), events, run));
+        },
+      ),
+    );
+  });
+
   test('no pure reducer is ever suspected', () => {
     fc.assert(
       fc.property(fc.array(boxEvent, { maxLength: 5 }), (events) => {
