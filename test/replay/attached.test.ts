@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type OpenCapture, openCapture } from '@syncscope/protocol/capture';
+import { memorySource, type OpenCapture, openCapture } from '@syncscope/protocol/capture';
 import { fileSource } from '@syncscope/protocol/node';
 import { type ReplayResult, reexecute, whatIf } from '@syncscope/protocol/replay';
 import type { SessionDefinition } from '@syncscope/protocol/sync';
@@ -65,12 +65,14 @@ describe('a recording of a session that ran already', () => {
     expect(plain.replicas).toEqual(['bot-1', 'bot-2', 'bot-3', 'bot-4', 'server']);
     expect(plain.hashes).toBeGreaterThan(20);
     expect(await replayed(file, rulesOf('adventure'))).toMatchObject({ status: 'equal', level: 'app' });
-    const { comparison } = await withCapture(file, async (capture) => {
+    const definition = rulesOf('adventure');
+    const { comparison, capture: branch } = await withCapture(file, async (capture) => {
       const { rows } = await capture.rows('kind:receive type:DELTA_SYNC', 0, 1);
       const seq = (await capture.record(rows[0]?.position ?? 0)).record.seq;
-      return whatIf(capture, [{ kind: 'drop', seq }]);
+      return whatIf(capture, [{ kind: 'drop', seq }], { definition });
     });
     expect(comparison.isEqual).toBe(false);
+    expect(await reexecute(await openCapture(memorySource(branch)), { definition })).toMatchObject({ status: 'equal' });
   });
 
   it('of the board, with devices that come and go, is too', async () => {
@@ -79,6 +81,8 @@ describe('a recording of a session that ran already', () => {
     expect(result).toMatchObject({ status: 'equal', level: 'app' });
     expect(result.replicas).toEqual(['bot-1', 'device-2', 'device-3', 'device-4', 'server']);
     expect(result.hashes).toBeGreaterThan(2);
+    const same = await withCapture(file, (capture) => whatIf(capture, [], { definition: rulesOf('board') }));
+    expect(same.comparison.first).toBeUndefined();
     const plain = await replayed(file);
     expect(plain).toMatchObject({ status: 'partial', level: 'protocol', replicas: ['bot-1', 'server'] });
     expect(new Set(plain.leftOut.map(({ why }) => why))).toContain('needs-definition');

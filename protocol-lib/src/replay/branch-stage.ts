@@ -5,7 +5,8 @@ import type { Branch, BranchOptions } from './branch.ts';
 import { branchHeader, branchTold } from './branch-told.ts';
 import type { Edit } from './edits.ts';
 import { InputJournal } from './journal.ts';
-import type { RecordedSteps } from './steps.ts';
+import { isBeside } from './left-out.ts';
+import type { Placed, RecordedSteps } from './steps.ts';
 import { Timeline } from './timeline.ts';
 
 /** Events of one moment that were not recorded come after those that were. */
@@ -62,6 +63,17 @@ export class BranchStage {
     this.#timeline.runUntil(end + this.#runOn, this.clock);
     this.journal.flush();
     return { header: branchHeader(header), records: this.#records };
+  }
+
+  /**
+   * Records that no input has made, at their time. Where things have gone otherwise, what those who are run here did by inputs that the recording does not
+   * have is left out: they do something else now.
+   */
+  tell(records: readonly Placed[], isRun: (replica: ReplicaId) => boolean): void {
+    for (const { record } of records) {
+      if (this.isOther && isRun(record.replica) && !isBeside(record)) continue;
+      this.hub.emit(record.replica, record.body, [], record.wire);
+    }
   }
 
   /** A place behind all that was recorded of a moment. */

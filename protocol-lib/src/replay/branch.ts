@@ -6,6 +6,7 @@ import { type ReplicaId, replicaId } from '../state/index.ts';
 import type { LinkId, SessionDefinition } from '../sync/index.ts';
 import type { TraceHeader, TraceRecord } from '../trace/index.ts';
 import { type Baseline, baselineOf, type Direction, type Journey, keyOf } from './baseline.ts';
+import { BesideTap } from './beside-tap.ts';
 import { BranchStage, usualLatency } from './branch-stage.ts';
 import { runnable } from './device-machines.ts';
 import { appDecisions, type Decisions, RecordedDecisions } from './driven.ts';
@@ -82,6 +83,7 @@ class BranchRun {
   readonly #recorded: RecordedSteps;
   readonly #stage: BranchStage;
   readonly #baseline: Baseline;
+  readonly #tap: BesideTap;
   readonly #machines: Machines;
   readonly #authority: ReplicaId;
   readonly #connections = new Map<ReplicaId, Connection>();
@@ -100,7 +102,8 @@ class BranchRun {
     this.#authority = recorded.header.authority ?? replicaId('server');
     this.#stage = new BranchStage(recorded, edits, options, this.#authority);
     this.#stage.hub.listen((record) => this.#take(record));
-    this.#machines = new Machines(this.#stage.hub, decisions());
+    this.#tap = new BesideTap(this.#stage.hub);
+    this.#machines = new Machines(this.#tap, decisions());
     checkEdits(edits, (seq) => this.#baseline.bySeq.has(seq));
   }
 
@@ -137,7 +140,7 @@ class BranchRun {
 
   #carryOut({ input, records, snapshot }: Step): void {
     if (input === undefined) {
-      for (const { record } of records) this.#stage.hub.emit(record.replica, record.body, [], record.wire);
+      this.#stage.tell(records, (replica) => this.#machines.has(replica));
       return;
     }
     const fitted = this.#stage.isOther ? this.#fitted(input) : input;
@@ -173,9 +176,12 @@ class BranchRun {
         if (client) this.#connections.set(client.replica, { link: id, replica: client.replica });
       }
     }
-    const { frames, outgoing } = this.#stage.journal.run(input, () =>
-      this.#machines.apply(input, records, frame, snapshot),
-    );
+    this.#tap.expect(this.#stage.isOther ? [] : records);
+    const { frames, outgoing } = this.#stage.journal.run(input, () => {
+      const effects = this.#machines.apply(input, records, frame, snapshot);
+      this.#tap.tellBeside();
+      return effects;
+    });
     const { link = -1 } = this.#connections.get(input.replica) ?? {};
     for (const one of frames) this.#send(link, 'up', one, input.replica);
     for (const one of outgoing) {

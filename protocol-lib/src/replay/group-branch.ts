@@ -73,7 +73,7 @@ class GroupBranchRun {
     const frame = journey && frameOf(records);
     if (input?.op === 'take' && journey && frame && this.#intrude(input, journey, frame)) return;
     if (input === undefined) {
-      for (const { record } of records) this.#stage.hub.emit(record.replica, record.body, [], record.wire);
+      this.#stage.tell(records, (replica) => this.#machines.has(replica));
       return;
     }
     const fitted = this.#stage.isOther ? this.#fitted(input) : input;

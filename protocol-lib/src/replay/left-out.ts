@@ -75,6 +75,11 @@ export function isBeginningOp(op: InputOp): boolean {
 /** What drivers, faults and observers of a session say beside its endpoints: no state machine makes it. */
 const BESIDE: readonly TraceKind[] = ['operation', 'conflict', 'presence', 'fault', 'log', 'replica', 'gap'];
 
+/** Whether a record is one that no endpoint makes. */
+export function isBeside({ body }: TraceRecord): boolean {
+  return BESIDE.includes(body.kind);
+}
+
 /** What an endpoint says of itself where somebody begins to listen. */
 const DESCRIBING: readonly TraceKind[] = [
   'names',
@@ -164,7 +169,7 @@ class Accounting {
       this.#running.delete(replica);
       return;
     }
-    if (BESIDE.includes(body.kind)) {
+    if (isBeside(record)) {
       this.#beside++;
       if (body.kind === 'log' && body.text === INPUTS_LEFT_OUT) this.#isRedacted = true;
       return;

@@ -61,6 +61,10 @@ export class Machines {
     return this.#decisions.asPlayed ?? this.#decisions.definition;
   }
 
+  has(replica: ReplicaId): boolean {
+    return replica === this.#authority || this.clients.has(replica) || this.#devices.has(replica);
+  }
+
   get authority(): SyncManager | undefined {
     return this.#manager;
   }
