@@ -22,7 +22,7 @@ const SYNC_MS = 100;
  * a server of its own as in a turn: the engine has compiled for the objects of one server, and throws much of that away when it meets a second.
  */
 const RUN_IN = { clients: 100, rounds: 1_000, every: 5 } as const;
-const RUN_INS = 5;
+const RUN_INS = 8;
 /** Ours and the peer take turns so often, and the middle one of the ratios counts: the machine is not the same from one second to the next. */
 const TURNS_TAKEN = 7;
 
