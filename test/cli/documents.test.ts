@@ -110,6 +110,8 @@ describe('what cannot be done', () => {
     ['an unknown option', ['info', capture, '--nonsense']],
     ['an option without its value', ['state', capture]],
     ['a number that is none', ['replay', capture, '--from', '-1']],
+    ['a count of none', ['converge', capture, '--orders', '0']],
+    ['the finding before the first', ['shrink', capture, '-o', path('none'), '--finding', '0']],
     ['a choice that there is not', ['play', capture, '--url', 'ws://127.0.0.1:1', '--token', 'x', '--order', 'any']],
   ])('%s is told as USAGE, with help on standard error', async (_, args) => {
     const { code, document, stderr } = await cliJson(args, env);

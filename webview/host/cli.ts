@@ -187,7 +187,7 @@ withDefinition(
     .command('converge')
     .description('the operations of a capture in many orders that causes allow; exit 0 one state, 1 the order matters')
     .argument('<file>')
-    .option('--orders <n>', 'how many; 50 by default', whole)
+    .option('--orders <n>', 'how many; 50 by default', counting)
     .option('--seed <n>', 'from which the orders are drawn', whole)
     .addOption(new Option('--kind <kind>', 'of a capture with several').choices(CONVERGENCE_KINDS)),
 ).action(async (file, options) => {
@@ -200,7 +200,7 @@ withDefinition(
     .description('the smallest capture with the same finding, and a test of it; exit 0 shrunk, 1 nothing is found')
     .argument('<file>')
     .requiredOption('-o, --output <folder>', 'where the test and its captures are written')
-    .option('--finding <n>', 'which of those that diagnose tells; the first, 1, by default', whole)
+    .option('--finding <n>', 'which of those that diagnose tells; the first, 1, by default', counting)
     .addOption(new Option('--runner <runner>', 'what runs the test').choices(TEST_RUNNERS).default('node')),
   'when to stop with what is smallest then; 60 by default',
 ).action(async (file, options) => {
@@ -353,6 +353,12 @@ function withDefinition<T extends Command>(command: T, timeout = 'how long it ma
 function whole(text: string): number {
   const number = Number(text);
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 0 on.');
+  return number;
+}
+
+function counting(text: string): number {
+  const number = Number(text);
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1 to 9999999.');
   return number;
 }
 
