@@ -18,7 +18,13 @@ export function comparisonText({ first, differences, counts, ends }: Comparison,
   else {
     const path = first.path === undefined ? '' : `, in ${first.path}`;
     lines.push(escapeText(`${left} and ${right} part on ${first.replica}${path}`), '');
-    const rows = differences.map((one) => [one.replica, one.differs, recordText(one.left), recordText(one.right)]);
+    const only = { left: `only ${left}`, right: `only ${right}`, content: 'content', structure: 'structure' } as const;
+    const rows = differences.map((one) => [
+      one.replica,
+      only[one.differs],
+      recordText(one.left),
+      recordText(one.right),
+    ]);
     lines.push(table(['replica', 'differs', left, right], rows));
   }
   lines.push(

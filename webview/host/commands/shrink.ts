@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { createRequire } from 'node:module';
+import { basename, join, resolve } from 'node:path';
 import { SyncError } from '@syncscope/protocol/errors';
 import {
   type FindingIdentity,
@@ -140,5 +141,18 @@ function describe(file: string, shrunk: Shrunk, { capture, test, session }: Writ
     ...(session ? ([['session', `${session}, which can be run again`]] as const) : []),
   ]);
   const run = runner === 'node' ? `node --test ${test}` : `vitest run ${test}`;
-  return `${escapeText(head)}\n\n${lines}\n\n${escapeText(run)}`;
+  const hint = findsLibrary(test) ? '' : `\n(in a project with ${LIBRARY}: from this folder the test does not find it)`;
+  return `${escapeText(head)}\n\n${lines}\n\n${escapeText(run)}${hint}`;
+}
+
+const LIBRARY = '@syncscope/protocol';
+
+/** Whether the written test can import what it needs from where it is. */
+function findsLibrary(test: string): boolean {
+  try {
+    createRequire(resolve(test)).resolve(`${LIBRARY}/capture`);
+    return true;
+  } catch {
+    return false;
+  }
 }
