@@ -1,3 +1,5 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { packMsgpack } from '../bytes/index.ts';
 import { headerOf, isRedacted } from '../capture/exchange/index.ts';
@@ -10,6 +12,8 @@ import type { ByteSink } from '../ports/index.ts';
 import { recordKey, replicaId, type SyncRecord } from '../state/index.ts';
 import type { TraceBody } from '../trace/index.ts';
 import { type AttachConnection, attach } from './attach-client.ts';
+import { zstdCompression } from './compression.ts';
+import { recordingSink } from './files.ts';
 import { recordSession } from './record-session.ts';
 import {
   alice,
@@ -22,7 +26,7 @@ import {
   snapshotOf,
   utf8,
 } from './recorded.test-helper.ts';
-import { header, server, startSession, type TestSession } from './testing.ts';
+import { header, server, startSession, type TestSession, temporaryFolder } from './testing.ts';
 
 /** Ways in which a secret could get into a recording all the same. */
 
@@ -191,6 +195,25 @@ describe('what was told before it was known to be secret', () => {
     const info = await capture.info();
     expect(info).toMatchObject({ header: { redaction: 'names' }, cut: expect.anything() });
     expect(isRedacted(headerOf(info))).toBe(false);
+  });
+
+  test('is gone from a file on a disk, which is packed, and from its folder', async () => {
+    const folder = await temporaryFolder(cleanups);
+    const path = join(folder, 'session.mcap');
+    const session = await startSession(cleanups);
+    const options = { compression: zstdCompression };
+    const recording = recordSession(await attach(session), await recordingSink(path), options);
+    before(session, { note: WORD });
+    known(session, { password: WORD });
+    await session.close('enough');
+    const { size, records } = await recording.done;
+    expect(await readdir(folder)).toEqual(['session.mcap']);
+    const bytes = new Uint8Array(await readFile(path));
+    expect(bytes).toHaveLength(size);
+    expect(isIn(unpacked(bytes), WORD)).toBe(false);
+    const read = await opened(bytes);
+    expect(read.records).toHaveLength(records);
+    expect(await verifyCapture(read.capture)).toMatchObject({ status: 'agrees' });
   });
 
   test('what is not told before is not written twice', async () => {
