@@ -50,7 +50,7 @@ export class Conflicts {
     }
     if (answers.some((one) => one.replica === replica && one.result === answer.result)) return;
     if (answers.length < MAX_ANSWERS) answers.push(answer);
-    const isDisputed = answers.some((one) => one.replica !== replica && one.result !== answer.result);
+    const isDisputed = answers.some((one) => areAtOdds(one, answer));
     if (!isDisputed || this.#disputed.has(question)) return;
     if (this.#disputed.size < MAX_FINDINGS) this.#disputed.set(question, answers);
     else this.#lost++;
@@ -71,7 +71,7 @@ export class Conflicts {
       pairs: answers.flatMap((one, at) =>
         answers
           .slice(at + 1)
-          .filter((other) => other.replica !== one.replica && other.result !== one.result)
+          .filter((other) => areAtOdds(one, other))
           .map((other) => [one.replica, other.replica] as const),
       ),
       finding: (wrong) => differently(answers, wrong),
@@ -108,15 +108,21 @@ function textOf(value: Parameters<typeof canonicalBytes>[0]): string {
   return String(canonicalBytes(value));
 }
 
+function areAtOdds(left: Answer, right: Answer): boolean {
+  return left.replica !== right.replica && left.result !== right.result;
+}
+
 /** Most are right; of as many on both sides those that were first. */
 function differently(answers: readonly Answer[], blamed: ReplicaId | undefined): Finding {
   const byResult = [...Map.groupBy(answers, ({ result }) => result).values()];
   const most = byResult.reduce((best, one) => (one.length > best.length ? one : best));
-  const isBlamed = ({ replica }: Answer) => replica === blamed;
-  const wrong = answers.find(isBlamed) ?? answers.find(({ result }) => result !== most[0]!.result)!;
-  const others = answers.filter(({ result, replica }) => result !== wrong.result && replica !== wrong.replica);
-  const right = byResult.find((one) => one.includes(others[0]!))!;
-  const other = others[0]!;
+  const against = (one: Answer) => answers.find((other) => areAtOdds(one, other));
+  const wrong =
+    answers.find((one) => one.replica === blamed && against(one)) ??
+    answers.find((one) => one.result !== most[0]!.result && against(one)) ??
+    answers.find((one) => against(one))!;
+  const other = against(wrong)!;
+  const right = byResult.find((one) => one.includes(other))!;
   const { body, replica, ref } = wrong;
   const later = ref.position > other.ref.position ? wrong : other;
   const differences = [differenceIn(body.key, body.result, other.body.result)];

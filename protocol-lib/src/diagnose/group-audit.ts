@@ -14,6 +14,7 @@ import type { Trails } from './trails.ts';
 
 /** A session without an authority: peers that merge, groups that decide, replicated data types. */
 export class GroupAudit {
+  readonly #frames: Frames;
   readonly #stamps: Stamps;
   readonly #operations: Operations;
   readonly #claims: Claims;
@@ -28,6 +29,7 @@ export class GroupAudit {
   constructor(header: Pick<TraceHeader, 'startedAt'>, trails: Trails, frames: Frames) {
     this.#stamps = new Stamps(header, trails, frames);
     this.#operations = new Operations(frames);
+    this.#frames = frames;
     this.#decisions = new Decisions(frames);
     this.#claims = new Claims(this.#stamps);
     this.#partings = new Partings(frames, this.#stamps, trails, this.#intakes);
@@ -56,6 +58,9 @@ export class GroupAudit {
       case 'vector':
         this.#counted(replica, body.vector, trail);
         this.#claims.ofVector(body.vector, record, ref, trail);
+        return;
+      case 'receive':
+        if (body.type === 'PRESENCE') this.#heard(record, body);
         return;
       case 'operation':
         this.#operations.take(record, body, ref, trail);
@@ -114,6 +119,11 @@ export class GroupAudit {
       this.#partings.forgotten,
       this.#intakes.forgotten,
     ];
+  }
+
+  #heard({ replica, wire }: TraceRecord, { sender }: TraceBodyOf<'receive'>): void {
+    const message = this.#frames.message(wire, sender);
+    if (message?.type === 'PRESENCE') this.#operations.heard(replica, message.vector);
   }
 
   /** A mutation that was taken in has to do with what it changes, though nothing may have come of it. */

@@ -1,5 +1,5 @@
 import type { ReplicaId } from '../state/index.ts';
-import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
+import type { TraceBodyOf, TraceRecord, VectorEntries } from '../trace/index.ts';
 import type { Finding, Forgotten, RecordRef } from './finding.ts';
 import type { Frames } from './frames.ts';
 import { Recent } from './recent.ts';
@@ -18,6 +18,8 @@ export class Operations {
   readonly #counted = new Map<string, Map<ReplicaId, number>>();
   /** By type and writer, the last operation that anybody took in; and by replica the same. */
   readonly #highest = new Map<string, Map<ReplicaId, number>>();
+  /** What each was told that others count: who says so and has the same state is believed. */
+  readonly #heard = new Map<ReplicaId, Map<ReplicaId, number>>();
   /** Replicas that joined a whole state: what its sender held without counting it came along. */
   readonly #joined = new Set<string>();
   readonly #findings: Finding[] = [];
@@ -56,9 +58,17 @@ export class Operations {
     for (const { replica: writer, counter } of counted ? body.vector : []) {
       for (let number = (counted!.get(writer) ?? 0) + 1; number <= counter; number++) {
         if (writer === replica || this.#taken.get(`${place} ${writer}:${number}`)) continue;
+        if ((this.#heard.get(replica)?.get(writer) ?? 0) >= number) continue;
         this.#missing(record, body, ref, trail, writer, number);
       }
     }
+  }
+
+  /** A replica was told what another counts. */
+  heard(replica: ReplicaId, vector: VectorEntries): void {
+    const heard = this.#heard.get(replica) ?? new Map<ReplicaId, number>();
+    for (const { replica: writer, counter } of vector) heard.set(writer, Math.max(counter, heard.get(writer) ?? 0));
+    this.#heard.set(replica, heard);
   }
 
   /**
