@@ -1,4 +1,4 @@
-import { encodeEntry } from '../events/index.ts';
+import { type EventLog, encodeEntry } from '../events/index.ts';
 import { fitText } from '../schema/index.ts';
 import type { Change, ReplicaId, Value, Version } from '../state/index.ts';
 import {
@@ -192,7 +192,7 @@ export class JournaledManager extends SyncManager {
     const failure = log.failure ? { failure: fitText(log.failure.message, 2_000) } : {};
     const head = { replica: this.replica, now, ...failure };
     const input: Input = log.isShared
-      ? { op: 'agreed', ...head, entries: log.read(before, log.durable - before).map(encodeEntry) }
+      ? { op: 'agreed', ...head, entries: agreedSince(log, before) }
       : { op: 'durable', ...head, durable: log.durable };
     this.#journal.run(input, () => undefined);
   }
@@ -256,6 +256,12 @@ export class JournaledManager extends SyncManager {
       },
     };
   }
+}
+
+/** Entries that a log has let go of meanwhile are missed when it is run again: being recorded never harms a session. */
+function agreedSince(log: EventLog, before: number): Uint8Array[] {
+  const after = Math.max(before, log.base);
+  return log.read(after, log.durable - after).map(encodeEntry);
 }
 
 /** A client whose inputs are written into the trace while somebody listens, as those of a {@link JournaledManager} are. */
