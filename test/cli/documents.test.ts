@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -151,6 +152,17 @@ describe('what cannot be done', () => {
     }
     expect(readFileSync(capture).equals(bytes)).toBe(true);
   });
+});
+
+it('an answer that cannot be written is told, without a word of our own code', async () => {
+  const program = [process.execPath, new URL('../../webview/host/cli.ts', import.meta.url).pathname];
+  const command = [...program, 'export', capture, '--format', 'json', '--unredacted'];
+  const { status, stderr } = spawnSync('sh', ['-c', '"$@" > /dev/full', 'sh', ...command], {
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  });
+  expect(stderr).toMatch(/^OUTPUT_FAILED: [^\n]*ENOSPC[^\n]*\n$/);
+  expect(status).toBe(2);
 });
 
 it('every verb is in the table of its page, and every page that is named is there', async () => {

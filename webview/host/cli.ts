@@ -290,8 +290,9 @@ program
 
 // Whoever reads the answer, such as `head`, may have had enough of it.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit();
+  if (error.code === 'EPIPE') process.exit();
+  console.error(`OUTPUT_FAILED: standard output cannot be written: ${error.message}`);
+  process.exit(EXIT.unreadable);
 });
 
 try {
@@ -309,6 +310,12 @@ function report(error: unknown): number {
     printError('USAGE', error.message.replace(/^error: /, ''), {});
     return EXIT.unreadable;
   }
+  if (isSystemError(error)) {
+    // A disk that is full, a file that went away: no fault of this program.
+    console.error(`SYSTEM_FAILED: ${escapeText(error.message)}`);
+    printError('SYSTEM_FAILED', error.message, error.path === undefined ? {} : { file: error.path });
+    return EXIT.unreadable;
+  }
   if (!isSyncError(error)) {
     console.error(escapeStack(error));
     printError('INTERNAL', error instanceof Error ? error.message : String(error), {});
@@ -317,6 +324,11 @@ function report(error: unknown): number {
   console.error(`${error.code}: ${escapeText(error.message)}${place(error)}`);
   printError(error.code, error.message, error.place);
   return EXIT.unreadable;
+}
+
+/** What the operating system refused. */
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return !isSyncError(error) && error instanceof Error && 'syscall' in error && 'errno' in error;
 }
 
 /** As JSON, where that was asked for. */
