@@ -5,8 +5,15 @@ import { StateRoot } from '../merkle/index.ts';
 import { AUTHORITY, House } from '../replay/house.test-helper.ts';
 import { reexecuteSteps, stepsOf } from '../replay/index.ts';
 import { type RecordKey, recordKey, type SyncRecord } from '../state/index.ts';
-import type { SessionDefinition } from '../sync/index.ts';
-import { TRACE_VERSION, type TraceBodyOf, type TraceHeader, type TraceRecord, toldRoot } from '../trace/index.ts';
+import { type AuthorityStanding, type SessionDefinition, SyncManager } from '../sync/index.ts';
+import {
+  TRACE_VERSION,
+  type TraceBodyOf,
+  type TraceHeader,
+  TraceHub,
+  type TraceRecord,
+  toldRoot,
+} from '../trace/index.ts';
 import { RecordRedactor } from './exchange/index.ts';
 import { memorySink, memorySource } from './memory-bytes.ts';
 import { openCapture } from './reader.ts';
@@ -141,6 +148,36 @@ describe('what an authority tells of its roots', () => {
       else if (body.kind === 'apply') expect(told).toContain(body.to);
     }
     expect(records.some(({ body }) => body.kind === 'apply')).toBe(true);
+  });
+});
+
+describe('an authority that goes on from where another stood', () => {
+  const after = (change: (state: AuthorityStanding['state']) => AuthorityStanding['state']): boolean[] => {
+    const house = new House(shelf());
+    house.hub.listen(() => undefined);
+    house.manager.describe();
+    for (let id = 0; id < 3; id++) house.manager.mutate('set', { id }, house.now);
+    const { root, standing } = house.manager;
+    const told: boolean[] = [];
+    const hub = new TraceHub({ now: () => house.now });
+    hub.listen(({ body }) => {
+      if (body.kind === 'commit') told.push(body.root !== undefined);
+    });
+    const manager = new SyncManager({
+      ...{ definition: shelf(), replica: AUTHORITY, session: 'boxes', random: { next: () => 0.5 }, now: house.now },
+      tap: hub,
+      resume: { root, standing: { ...standing!, state: change(standing!.state) } },
+    });
+    for (let id = 0; id < 12; id++) manager.mutate('set', { id }, house.now);
+    return told;
+  };
+
+  test('counts on', () => {
+    expect(after((state) => state)).toEqual(Array.from({ length: 12 }, (_, at) => at < TOLD - 3));
+  });
+
+  test('of a recording from before roots could be left out tells them all', () => {
+    expect(after(({ sinceRoot: _, ...state }) => state)).toEqual(Array(12).fill(true));
   });
 });
 
