@@ -1,6 +1,7 @@
 import type { CaptureQuery, Marker } from '@syncscope/protocol/capture';
 import { SyncError } from '@syncscope/protocol/errors';
 import type { ReplicaId } from '@syncscope/protocol/state';
+import { peerToCompare } from '../tabs/same-version.ts';
 import { findRows } from './rows.ts';
 import { follow, getState, goTo, notify, setPair, setTab } from './store.ts';
 
@@ -72,7 +73,7 @@ export async function showDivergence(query: CaptureQuery, position: number): Pro
   goTo(position);
   setTab('cause');
   const explanation = await query.explain(position);
-  if (explanation) setPair(explanation.replica, explanation.against);
+  if (explanation) setPair(explanation.replica, await peerToCompare(query, explanation, explanation.detected));
 }
 
 export function goToVerdict(query: CaptureQuery, position: number): Promise<void> {

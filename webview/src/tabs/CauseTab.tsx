@@ -20,6 +20,7 @@ import { Answer, Empty } from '../ui/states.tsx';
 import { BodyFields } from './BodyFields.tsx';
 import { Differences } from './differences.tsx';
 import { RecordLink } from './RecordLink.tsx';
+import { peerToCompare } from './same-version.ts';
 
 const CLASS_WORDS: Readonly<Record<FindingClass, string>> = {
   lost: 'a message was lost',
@@ -135,9 +136,12 @@ function Following() {
 
 function Divergence({ explanation, position }: { readonly explanation: Explanation; readonly position: number }) {
   const host = useHost();
+  const remote = useRemote();
   const { replica, against, differences, evidence, firstDifference, detected, repaired, source } = explanation;
-  const show = (tab: TabName) => {
-    setPair(replica, against);
+  // In a group without an authority a replica may stand against what it held itself.
+  const other = against === replica ? `${replica} before` : against;
+  const show = async (tab: TabName) => {
+    setPair(replica, await peerToCompare(remote, explanation, detected));
     // Where they are known to differ: before the repair made them equal again.
     movePlayhead(detected);
     update((draft) => {
@@ -151,7 +155,7 @@ function Divergence({ explanation, position }: { readonly explanation: Explanati
     update((draft) => {
       draft.view.stateSearch = key;
     });
-    show('state');
+    void ask(() => show('state'));
   };
   return (
     <section className="divergence" aria-label="Divergence">
@@ -167,19 +171,17 @@ function Divergence({ explanation, position }: { readonly explanation: Explanati
       </p>
       <p className="muted">
         noticed at {formatTime(explanation.time)}, v{explanation.sinceVersion} · {visible(replica)} against{' '}
-        {visible(against)}
+        {visible(other)}
       </p>
-      {differences.length > 0 && (
-        <Differences differences={differences} left={replica} right={against} onKey={openKey} />
-      )}
+      {differences.length > 0 && <Differences differences={differences} left={replica} right={other} onKey={openKey} />}
       <div className="actions">
         {firstDifference !== position && (
           <Button kind="primary" label="First difference" onPress={() => goTo(firstDifference)} />
         )}
         {detected !== position && <Button label="Where it was noticed" onPress={() => goTo(detected)} />}
         {repaired !== undefined && repaired !== position && <Button label="Repair" onPress={() => goTo(repaired)} />}
-        <Button label="Merkle path" onPress={() => show('merkle')} />
-        <Button label="Diff" onPress={() => show('diff')} />
+        <Button label="Merkle path" onPress={() => void ask(() => show('merkle'))} />
+        <Button label="Diff" onPress={() => void ask(() => show('diff'))} />
         {source && (
           <Button
             label="Source"

@@ -1,7 +1,7 @@
 import type { CaptureQuery, CaptureStatus, Row, RowsSoFar } from '@syncscope/protocol/capture';
 import { replicaId } from '@syncscope/protocol/state';
 import { expect, it } from 'vitest';
-import { pairAtSameVersion } from './same-version.ts';
+import { pairAtSameVersion, peerToCompare } from './same-version.ts';
 
 const [server, bot] = [replicaId('server'), replicaId('bot-1')];
 
@@ -56,4 +56,27 @@ it('compares them as they are where that moment is not in the capture', async ()
     rowsSoFar: async () => ({ rows: [], offset: 0, total: 0, looked: 9, of: 9 }),
   } as CaptureQuery;
   expect(await pairAtSameVersion(cut, bot, server, 32)).not.toHaveProperty('aligned');
+});
+
+it('compares one that went wrong by its own account with a sound one, at its version where there is one', async () => {
+  const wrong = { since: 4, position: 1 };
+  type Told = readonly [name: string, version: number, differs?: typeof wrong];
+  const choose = (...rows: readonly Told[]) => {
+    const replicas = rows.map(([name, version, differs]) => {
+      const status = { replica: replicaId(name), version, ...(differs ? { differs } : {}) };
+      return status as CaptureStatus['replicas'][number];
+    });
+    const status = async (position: number): Promise<CaptureStatus> => ({
+      position,
+      replicas,
+      verdict: { level: 'quiet', text: '' },
+    });
+    return peerToCompare({ status }, { replica: replicaId('p2'), against: replicaId('p2') }, 9);
+  };
+  const own: Told = ['p2', 4, wrong];
+  expect(await choose(['p1', 3], own, ['p3', 4, wrong], ['p4', 4])).toBe('p4');
+  expect(await choose(['p1', 4, wrong], own, ['p3', 3])).toBe('p3');
+  expect(await choose(own, ['p3', 4, wrong])).toBe('p3');
+  expect(await choose(own)).toBe('p2');
+  expect(await peerToCompare(query, { replica: bot, against: server }, 9)).toBe(server);
 });

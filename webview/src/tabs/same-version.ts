@@ -39,3 +39,21 @@ export async function pairAtSameVersion(
   if (there !== to) return asIs;
   return { ...asIs, [ahead === left ? 'left' : 'right']: earlier, aligned: { replica: ahead, from, to } };
 }
+
+/**
+ * Whom to compare a replica with: what it is held against. Where that is what it held itself, as in a group without an authority, another
+ * one that is at its version and does not differ, or else one that does not differ. Itself where it is alone.
+ */
+export async function peerToCompare(
+  query: Pick<CaptureQuery, 'status'>,
+  { replica, against }: { readonly replica: ReplicaId; readonly against: ReplicaId },
+  position: number,
+): Promise<ReplicaId> {
+  if (against !== replica) return against;
+  const { replicas } = await query.status(position);
+  const own = replicas.find((one) => one.replica === replica);
+  const others = replicas.filter((one) => one.replica !== replica);
+  const sound = others.filter((one) => one.differs === undefined);
+  const peer = sound.find((one) => one.version === own?.version) ?? sound[0] ?? others[0];
+  return peer?.replica ?? replica;
+}
