@@ -43,7 +43,7 @@ describe('a session that is run again from its recording', () => {
 
   test('does so from the capture file, too', async () => {
     const { records } = await recordSimulation({ seed: 3 });
-    expect(records.some(({ body }) => body.kind === 'log' && body.text.startsWith('inputs '))).toBe(true);
+    expect(records.some(({ body }) => body.kind === 'log' && body.text.startsWith('inputs= '))).toBe(true);
   });
 
   test.each(['consensus', 'partition'] as const)('is the same session as without the inputs: %s', (scenario) => {

@@ -1,8 +1,7 @@
-import { fromHex, packMsgpack, toHex, unpackMsgpack } from '../bytes/index.ts';
+import { fromHex, unpackMsgpack } from '../bytes/index.ts';
 import { fromBase64 } from '../capture/exchange/base64.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import { array, type Infer, object, uint } from '../schema/index.ts';
-import type { Value } from '../state/index.ts';
 import type { TraceRecord } from '../trace/index.ts';
 import { type CompactBatch, unpackBatch } from './compact-inputs.ts';
 import { inputSchema } from './inputs.ts';
@@ -12,30 +11,21 @@ const batchSchema = object({ count: uint, inputs: array(inputSchema, 10_000) });
 export type InputBatch = Infer<typeof batchSchema>;
 
 /** Text of a `log` record that carries a batch, or a part of one that is continued in the next such record. */
-const PREFIX = 'inputs ';
-const CONTINUED = 'inputs+ ';
-/** The same of a compact batch. */
 const COMPACT = 'inputs= ';
+const CONTINUED = 'inputs+ ';
+/** The same of a batch in hex digits, as earlier recordings have them. */
+const PREFIX = 'inputs ';
 const PREFIXES = [PREFIX, CONTINUED, COMPACT];
 /** Text of a `log` record in the place of one that carried inputs which may hold a secret. */
 export const INPUTS_LEFT_OUT = 'left out: inputs, which may hold a secret';
 /** A log's text may have 10,000 units. */
 const PART_LENGTH = 9_900;
 
-/** The texts of the `log` records that carry a batch. */
-export function batchTexts(batch: InputBatch): string[] {
-  return partsOf(PREFIX, toHex(packMsgpack(batch as unknown as Value)));
-}
-
-/** The texts of the `log` records that carry a compact batch, as `packBatch` writes it. */
+/** The texts of the `log` records that carry a batch, as `BatchBuilder` writes it. */
 export function compactTexts(packed: string): string[] {
-  return partsOf(COMPACT, packed);
-}
-
-function partsOf(prefix: string, text: string): string[] {
   const parts: string[] = [];
-  for (let at = 0; at < text.length; at += PART_LENGTH) parts.push(text.slice(at, at + PART_LENGTH));
-  return parts.map((part, at) => `${at === parts.length - 1 ? prefix : CONTINUED}${part}`);
+  for (let at = 0; at < packed.length; at += PART_LENGTH) parts.push(packed.slice(at, at + PART_LENGTH));
+  return parts.map((part, at) => `${at === parts.length - 1 ? COMPACT : CONTINUED}${part}`);
 }
 
 /** Puts the texts of batches together from the records of a trace. */

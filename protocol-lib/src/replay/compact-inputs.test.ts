@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { packMsgpack } from '../bytes/index.ts';
+import { packMsgpack, toHex } from '../bytes/index.ts';
 import { toBase64 } from '../capture/exchange/base64.ts';
-import { replicaId } from '../state/index.ts';
+import { replicaId, type Value } from '../state/index.ts';
 import { closedTap } from '../trace/index.ts';
-import { BatchReader, batchTexts, compactTexts } from './batches.ts';
+import { BatchReader, compactTexts } from './batches.ts';
 import { BatchBuilder, unpackBatch } from './compact-inputs.ts';
 import { appDecisions } from './driven.ts';
 import type { Input } from './inputs.ts';
@@ -104,6 +104,20 @@ describe('a compact batch', () => {
         }
       }),
     );
-    expect(batchTexts({ count: 0, inputs: [] })).toHaveLength(1);
+  });
+
+  test('of an earlier recording, in hex digits, is read as well', () => {
+    fc.assert(
+      fc.property(fc.array(inputs, { maxLength: 5 }), fc.nat(9), fc.nat(30), (some, count, cut) => {
+        const digits = toHex(packMsgpack({ count, inputs: some } as unknown as Value));
+        const texts = [`inputs+ ${digits.slice(0, cut)}`, `inputs ${digits.slice(cut)}`];
+        const reader = new BatchReader();
+        const read = texts.map((text) => {
+          const body = { kind: 'log', level: 'debug', text } as const;
+          return reader.take({ seq: 1, time: 0, replica: replicaId('server'), cause: [], body });
+        });
+        expect(read).toEqual(['part', { count, inputs: some }]);
+      }),
+    );
   });
 });

@@ -1,7 +1,8 @@
 import type { Clock, Random } from '../ports/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import type { TraceHub } from '../trace/index.ts';
-import { batchTexts } from './batches.ts';
+import { compactTexts } from './batches.ts';
+import { BatchBuilder } from './compact-inputs.ts';
 import type { Input } from './inputs.ts';
 
 /** Silent inputs that are kept before they are written without waiting for one that is not. */
@@ -76,9 +77,10 @@ export class InputJournal {
   }
 
   #write(count: number): void {
-    const inputs = this.#waiting;
+    const batch = new BatchBuilder();
+    for (const [at, input] of this.#waiting.entries()) batch.add(input, 0, at === this.#waiting.length - 1 ? count : 0);
     this.#waiting = [];
-    for (const text of batchTexts({ count, inputs })) {
+    for (const text of compactTexts(batch.take(0))) {
       this.#hub.emit(this.#witness, { kind: 'log', level: 'debug', text });
     }
   }

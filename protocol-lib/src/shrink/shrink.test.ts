@@ -45,7 +45,7 @@ async function found(bytes: Uint8Array) {
   return findingsOf(await openCapture(memorySource(bytes)));
 }
 
-describe('a capture with a finding', () => {
+describe('a capture with a finding', { timeout: 120_000 }, () => {
   test.each(CORRUPTED)('of seed %i shrinks to a quarter at most, and every step keeps the finding', async (seed) => {
     const { capture } = await recordSimulation({ seed });
     const wanted = targetsOf(await found(capture))[0]!.identity;
