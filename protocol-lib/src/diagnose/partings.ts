@@ -1,6 +1,6 @@
 import { areConcurrent, idOf, type Mutation } from '../conflict/index.ts';
 import type { MessageOf } from '../messages/index.ts';
-import type { ReplicaId } from '../state/index.ts';
+import type { ReplicaId, Version } from '../state/index.ts';
 import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
 import type { Dispute } from './disputes.ts';
 import type { Finding, Forgotten, RecordRef } from './finding.ts';
@@ -69,7 +69,7 @@ export class Partings {
       ],
       confirm: 'merge these mutations on each build, and compare their policies',
     };
-    const reached = this.#reached(message, rivals);
+    const reached = this.#reached(message, body.to, rivals);
     this.#disputes.push({
       isOfAnswers: false,
       position: ref.position,
@@ -81,9 +81,12 @@ export class Partings {
   /** Where the sender had both that were made without knowledge of each other; else where it came to the root that it said. */
   #reached(
     { sender, root }: MessageOf<'PEER_CHANGES'>,
+    version: Version,
     rivals: readonly ToldMutation[] | undefined,
   ): RecordRef | undefined {
-    const came = this.#trails.of(sender).steps.find((step) => step.root.hash === root)?.at;
+    const states = this.#trails.of(sender).steps.filter((step) => step.root.hash === root);
+    // What should have changed something and did not leaves the root as it was.
+    const came = (states.find((step) => step.version === version) ?? states.at(-1))?.at;
     const had = rivals?.map(({ mutation }) => this.#intakes.of(sender, idOf(mutation)));
     const both = had?.reduce((last, one) => (last && one && (one.position > last.position ? one : last)) || undefined);
     return both && came && both.position < came.position ? both : came;
