@@ -216,7 +216,7 @@ describe('a recording in which not every root is told', () => {
         }
         await capture.close();
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 
@@ -227,7 +227,7 @@ describe('a recording in which not every root is told', () => {
         const steps = stepsOf(records.map((record, position) => ({ position, record })));
         expect(reexecuteSteps(steps, { definition: shelf() }).difference).toBeUndefined();
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 
