@@ -65,7 +65,7 @@ export const LOOKALIKES: readonly Lookalike[] = [
     name: 'no number predicted for nothing',
     verdict: 'number',
     session: () => ({
-      ...{ pause: 700, length: 20_000, definition: seenAs(null) },
+      ...{ pause: 1_500, length: 30_000, definition: seenAs(null), intent: touch },
       asPlayed: { replica: 'bot-2', definition: seenAs(Number.NaN) },
     }),
   },
@@ -130,6 +130,11 @@ function weather(draw: () => number): Deliver {
       ];
     return [{ frame, later: what < 0.4 ? draw() * 200 : 0 }];
   };
+}
+
+/** Few things, each with a result that can be compared. */
+function touch(draw: () => number): ReturnType<CorpusSession['intent']> {
+  return { command: 'touch', args: { key: `item/${Math.floor(draw() * 24)}`, seen: 1 } };
 }
 
 /** A market in which what was seen last is always this. */
