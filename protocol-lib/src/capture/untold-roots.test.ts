@@ -114,12 +114,13 @@ const rounds = fc.array(fc.oneof(fc.nat(4), fc.integer({ min: 8, max: 40 })), { 
 
 describe('what an authority tells of its roots', () => {
   test('is every one where few come in a round, else those of the first and of the last', () => {
-    const { records, held } = session([3, 20, 2]);
+    const { records, held } = session([3, 20, 2, 2]);
     const own = records.filter(({ replica }) => replica === AUTHORITY);
     const commits = commitsOf(own);
-    // Of each round with no more than that, and of the first in the one with more; ann adds one to the first and to none of the others.
-    expect(commits.filter(({ body }) => body.root !== undefined)).toHaveLength(4 + TOLD + 2);
-    expect(commits.filter(({ body }) => body.root === undefined)).toHaveLength(20 - TOLD);
+    // Of each round with no more than that, of the first in the one with more, and none in the round after it; ann adds one to the first and the last.
+    expect(commits.map(({ body }) => body.root !== undefined)).toEqual(
+      [Array(4 + TOLD).fill(true), Array(20 - TOLD + 2).fill(false), Array(3).fill(true)].flat(),
+    );
     const last = commits.findLast(({ body }) => body.root === undefined)!.body;
     const after = own.flatMap(({ body }) => (body.kind === 'hash' ? [toldRoot(body)] : []));
     expect(after).toContainEqual({ version: last.version, root: held.get(last.version) });
@@ -174,6 +175,12 @@ describe('an authority that goes on from where another stood', () => {
 
   test('counts on', () => {
     expect(after((state) => state)).toEqual(Array.from({ length: 12 }, (_, at) => at < TOLD - 3));
+  });
+
+  test('of a busy round tells none, and tells the first of each of a recording from before that was so', () => {
+    expect(after((state) => ({ ...state, sinceRoot: 0, wasBusy: true }))).toEqual(Array(12).fill(false));
+    const before = after(({ wasBusy: _, ...state }) => ({ ...state, sinceRoot: 0 }));
+    expect(before).toEqual(Array.from({ length: 12 }, (_, at) => at < TOLD));
   });
 
   test('of a recording from before roots could be left out tells them all', () => {

@@ -357,8 +357,13 @@ export class AuthorityState {
   }
 
   /** A round ends: the root of the newest version is told, where its commit did not tell it. */
-  tellRoot(): void {
+  endRound(): void {
     this.#trace.endRound(this);
+  }
+
+  /** The same for one who asks within a round. */
+  tellRoot(): void {
+    this.#trace.tellRoot(this);
   }
 
   /** Its whole state was told to somebody who begins to listen. */

@@ -5,7 +5,10 @@ import type { Decision } from './decide.ts';
 import { shortEvent } from './settlement.ts';
 import type { AuthorityStanding } from './standing.ts';
 
-/** Versions of one round that are told with their root hash. Where more come, a round works out one hash for all of them, at its end. */
+/**
+ * Versions of one round that are told with their root hash. Where more come, a round works out one hash for all of them, at its end; and
+ * the round after such a one tells none but that.
+ */
 export const ROOTS_A_ROUND = 8;
 /** Commits remembered by `seq`, as causes of the deltas that carry them. A trace record names at most 1,000 causes. */
 const MAX_CAUSES = 1_000;
@@ -16,7 +19,7 @@ interface Traced {
   readonly seq: number;
 }
 
-type CommitTraceStanding = Pick<AuthorityStanding['state'], 'commits' | 'sinceRoot'>;
+type CommitTraceStanding = Pick<AuthorityStanding['state'], 'commits' | 'sinceRoot' | 'wasBusy'>;
 
 /** What an authority reports of settlements into its tap, and which of its records made which version. Answers `seq` of a record, 0 where nobody listens. */
 export class CommitTrace {
@@ -26,6 +29,8 @@ export class CommitTrace {
   #commits: Traced[] = [];
   /** Commits since a root was told at the end of a round; undefined where each tells its own. */
   #sinceRoot: number | undefined;
+  /** Whether more came in the round before than tell their root; undefined where that changes nothing. */
+  #wasBusy: boolean | undefined;
 
   /** `isHashed` where every version's root hash is worked out anyway. */
   constructor(replica: ReplicaId, tap: Tap, isHashed: boolean) {
@@ -33,17 +38,21 @@ export class CommitTrace {
     this.#tap = tap;
     this.#isHashed = isHashed;
     this.#sinceRoot = isHashed ? undefined : 0;
+    this.#wasBusy = isHashed ? undefined : false;
   }
 
   get standing(): CommitTraceStanding {
     const commits = [...this.#commits];
-    return this.#sinceRoot === undefined ? { commits } : { commits, sinceRoot: this.#sinceRoot };
+    if (this.#sinceRoot === undefined) return { commits };
+    const standing = { commits, sinceRoot: this.#sinceRoot };
+    return this.#wasBusy === undefined ? standing : { ...standing, wasBusy: this.#wasBusy };
   }
 
-  /** Recordings from before there was `sinceRoot` tell every root. */
-  resume({ commits, sinceRoot }: CommitTraceStanding): void {
+  /** Recordings from before there was `sinceRoot` tell every root, those from before there was `wasBusy` the first of each round. */
+  resume({ commits, sinceRoot, wasBusy }: CommitTraceStanding): void {
     this.#commits = [...commits];
     this.#sinceRoot = this.#isHashed ? undefined : sinceRoot;
+    this.#wasBusy = this.#isHashed ? undefined : wasBusy;
   }
 
   /** The whole state is told. */
@@ -52,9 +61,17 @@ export class CommitTrace {
   }
 
   /** A round ends: where the root of the newest version was not told, it is now. */
-  endRound({ version, root }: { readonly version: Version; readonly root: StateRoot }): void {
-    if (this.#sinceRoot === undefined) return;
-    const isUntold = this.#sinceRoot > ROOTS_A_ROUND;
+  endRound(newest: { readonly version: Version; readonly root: StateRoot }): void {
+    const commits = this.#sinceRoot;
+    this.tellRoot(newest);
+    if (commits === 0 && this.#wasBusy) this.#wasBusy = false;
+  }
+
+  /** As at the end of a round; where nothing was done since the last, none has ended. */
+  tellRoot({ version, root }: { readonly version: Version; readonly root: StateRoot }): void {
+    if (this.#sinceRoot === undefined || this.#sinceRoot === 0) return;
+    const isUntold = this.#sinceRoot > this.#rootsTold;
+    if (this.#wasBusy !== undefined) this.#wasBusy = this.#sinceRoot > ROOTS_A_ROUND;
     this.#sinceRoot = 0;
     const newest = this.#commits.at(-1);
     if (!isUntold || !newest || !this.#tap.isOpen) return;
@@ -83,15 +100,15 @@ export class CommitTrace {
     if (!this.#tap.isOpen) return 0;
     const { version, root } = after;
     const [first] = events;
-    const event = {
+    const event = shortEvent({
       type: first?.type ?? 'nothing',
       player: first?.player ?? mutation.writer,
-      detail: events.map((one) => one.detail).join('; '),
-    };
+      detail: events.length === 1 ? first!.detail : events.map((one) => one.detail).join('; '),
+    });
     const { writer, counter } = mutation;
-    const body = { kind: 'commit' as const, version, event: shortEvent(event), mutation: { writer, counter } };
-    const told = this.#isTelling() ? { root: root.hash } : undefined;
-    const seq = this.#tap.emit(this.#replica, { ...body, changes: [...changes], ...told }, cause);
+    const body = { kind: 'commit' as const, version, event, mutation: { writer, counter }, changes: [...changes] };
+    const told = this.#isTelling() ? { ...body, root: root.hash } : body;
+    const seq = this.#tap.emit(this.#replica, told, cause);
     this.#commits.push({ version, seq });
     if (this.#commits.length > 2 * MAX_CAUSES) this.#commits.splice(0, MAX_CAUSES);
     return seq;
@@ -100,6 +117,11 @@ export class CommitTrace {
   #isTelling(): boolean {
     if (this.#sinceRoot === undefined) return true;
     this.#sinceRoot++;
-    return this.#sinceRoot <= ROOTS_A_ROUND;
+    return this.#sinceRoot <= this.#rootsTold;
+  }
+
+  /** How many commits of this round tell their root. */
+  get #rootsTold(): number {
+    return this.#wasBusy ? 0 : ROOTS_A_ROUND;
   }
 }

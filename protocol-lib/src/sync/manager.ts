@@ -372,7 +372,7 @@ export class SyncManager {
     if (this.#connections.followQueues(now)) this.#isDue = true;
     if (now >= this.#nextSync) {
       this.#nextSync = nextTime(this.#nextSync, this.#settings.syncInterval, now);
-      if (this.#connections.clients.size > 0) this.#state.tellRoot();
+      if (this.#connections.clients.size > 0) this.#state.endRound();
       this.#synchronizer.sync(this.#connections.clients.values(), now);
       this.#told = this.#state.point;
       this.#isDue = false;

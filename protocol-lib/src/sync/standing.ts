@@ -210,6 +210,8 @@ export const authorityStandingSchema = object({
     commits: array(object({ version: uint, seq: uint }), 10_000),
     /** Commits since a root was told at the end of a round; absent where each tells its own. */
     sinceRoot: optional(uint),
+    /** Whether the round before had more commits than tell their root; absent where that changes nothing. */
+    wasBusy: optional(boolean),
     log: nullable(commitLogStandingSchema),
   }),
   durability: nullable(literal('memory', 'broker', 'process', 'log')),
