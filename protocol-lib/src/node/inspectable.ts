@@ -186,10 +186,10 @@ class AttachEndpoint {
       refuseUpgrade(socket, TOO_MANY);
       return;
     }
-    this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#attach(opened, role));
+    this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#attach(opened, socket, role));
   }
 
-  #attach(socket: WebSocket, role: AccessRole): void {
+  #attach(socket: WebSocket, stream: Duplex, role: AccessRole): void {
     const { header, targets, injectFault } = this.#options;
     socket.on('error', () => undefined); // A close event follows each error.
     socket.on('message', (data: Buffer, isBinary) => this.#receive(socket, role, data, isBinary));
@@ -199,7 +199,7 @@ class AttachEndpoint {
       mayInject: role === 'inject' && injectFault !== undefined,
       targets: [...(targets?.() ?? [])],
     });
-    this.#observers.add({ socket, role }, greeting);
+    this.#observers.add({ socket, stream, role }, greeting);
   }
 
   #receive(socket: WebSocket, role: AccessRole, data: Uint8Array, isBinary: boolean): void {

@@ -29,6 +29,19 @@ export function encodeAttachFrame(message: AttachServerMessage | AttachClientMes
   return new Uint8Array(packr.pack(message));
 }
 
+const RECORDS_HEAD = packr.pack({ type: 'records', batch: new Uint8Array(0) }).slice(0, -2);
+const BIN_8 = 0xc4;
+
+/** What stands before the bytes of a batch in the frame that {@link encodeAttachFrame} makes of it, for one who puts it there itself. */
+export function recordsHead(batchLength: number): Uint8Array {
+  const width = batchLength < 0x100 ? 0 : batchLength < 0x10000 ? 1 : 2;
+  const head = new Uint8Array(RECORDS_HEAD.length + 1 + (1 << width));
+  head.set(RECORDS_HEAD);
+  head[RECORDS_HEAD.length] = BIN_8 + width;
+  for (let at = head.length - 1, rest = batchLength; at > RECORDS_HEAD.length; at--, rest >>>= 8) head[at] = rest;
+  return head;
+}
+
 /** @throws SyncError `ATTACH_FRAME_INVALID` */
 export function decodeServerFrame(frame: Uint8Array): AttachServerMessage {
   return decode(frame, attachServerMessageSchema);

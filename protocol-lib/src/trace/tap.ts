@@ -36,7 +36,7 @@ function sendBody({ sender, type, sequence }: FrameSends, to: ReplicaId): TraceB
   return { kind: 'send', to, type, sender, sequence };
 }
 
-/** Takes facts as they are told, without a {@link TraceRecord} being made of each. What is handed over is not to be kept. */
+/** Takes facts as they are told, without a {@link TraceRecord} being made of each. What is handed over does not change any more, nor is it to be changed. */
 export interface TraceSink {
   record(record: TraceRecord): void;
   /** So many `send` records at once, of which the first has this `seq` and each next one more. */
@@ -53,6 +53,7 @@ export class TraceHub implements Tap {
   readonly #listeners = new Set<(record: TraceRecord) => void>();
   readonly #sinks = new Set<TraceSink>();
   #seq = 0;
+  #lastTime = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -68,6 +69,11 @@ export class TraceHub implements Tap {
     return this.#seq;
   }
 
+  /** Time of the newest record, 0 before the first. */
+  get lastTime(): number {
+    return this.#lastTime;
+  }
+
   /** Nanoseconds since the hub was made. */
   now(): number {
     return this.#clock.now() - this.#start;
@@ -81,7 +87,8 @@ export class TraceHub implements Tap {
     source?: SourceLocation,
   ): number {
     if (!this.isOpen) return 0;
-    const fact = { seq: ++this.#seq, time: this.now(), replica, cause: known(cause), body };
+    this.#lastTime = this.now();
+    const fact = { seq: ++this.#seq, time: this.#lastTime, replica, cause: known(cause), body };
     const record: TraceRecord =
       wire || source ? { ...fact, ...(wire ? { wire } : {}), ...(source ? { source } : {}) } : fact;
     for (const listener of this.#listeners) listener(record);
@@ -94,6 +101,7 @@ export class TraceHub implements Tap {
     const first = this.#seq + 1;
     this.#seq += sends.to.length;
     const time = this.now();
+    this.#lastTime = time;
     const because = known(cause);
     for (const sink of this.#sinks) sink.sends(first, time, sends, because, wire);
     if (this.#listeners.size === 0) return;

@@ -1,0 +1,175 @@
+import { EventEmitter } from 'node:events';
+import { PassThrough } from 'node:stream';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { decodeTraceRecord, recordsOfBatch } from '../capture/index.ts';
+import { recordKey, replicaId } from '../state/index.ts';
+import {
+  decodeServerFrame,
+  emitSends,
+  encodeAttachFrame,
+  recordsHead,
+  TraceHub,
+  type TraceRecord,
+} from '../trace/index.ts';
+import { encodeOrGap } from './encode-or-gap.ts';
+import { Observers } from './observers.ts';
+import { messageHead } from './websocket-head.ts';
+
+const server = replicaId('server');
+const peers = Array.from({ length: 12 }, (_, at) => replicaId(`client-${at}`));
+
+/** A socket that keeps what is written to it. */
+function keeping(): { readonly socket: WebSocket; readonly stream: PassThrough; readonly messages: Uint8Array[] } {
+  const messages: Uint8Array[] = [];
+  const stream = new PassThrough();
+  stream.write = (bytes: Uint8Array) => {
+    messages.push(bytes);
+    return true;
+  };
+  const events = new EventEmitter();
+  const close = (): boolean => events.emit('close');
+  const socket = Object.assign(events, { readyState: WebSocket.OPEN, bufferedAmount: 0, send: () => {}, close });
+  return { socket: socket as unknown as WebSocket, stream, messages };
+}
+
+/** The payloads of whole, unmasked messages. */
+function payloadOf(message: Uint8Array): Uint8Array {
+  const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
+  expect(message[0]).toBe(0x82);
+  const short = message[1]!;
+  const [start, length] =
+    short < 126 ? [2, short] : short === 126 ? [4, view.getUint16(2)] : [10, Number(view.getBigUint64(2))];
+  expect(message.length).toBe(start + length);
+  return new Uint8Array(message.subarray(start));
+}
+
+function recordsIn(messages: readonly Uint8Array[]): Uint8Array[] {
+  return messages.flatMap((message) => {
+    const told = decodeServerFrame(payloadOf(message));
+    return told.type === 'records' ? recordsOfBatch(told.batch) : [];
+  });
+}
+
+function expectSame(records: readonly Uint8Array[], expected: readonly Uint8Array[]): void {
+  expect(records.map(({ length }) => length)).toEqual(expected.map(({ length }) => length));
+  // Both at once: to compare them byte by byte takes the test runner seconds.
+  expect(Buffer.concat(records).equals(Buffer.concat(expected))).toBe(true);
+}
+
+type Fact =
+  | { readonly kind: 'commit'; readonly changes: number; readonly text: string }
+  | { readonly kind: 'sends'; readonly to: number; readonly bytes: number }
+  | { readonly kind: 'log' }
+  | { readonly kind: 'broken' };
+
+const factArbitrary: fc.Arbitrary<Fact> = fc.oneof(
+  fc.record({
+    kind: fc.constant('commit' as const),
+    changes: fc.nat(10),
+    text: fc.oneof(fc.string(), fc.constant('long '.repeat(4_000))),
+  }),
+  fc.record({
+    kind: fc.constant('sends' as const),
+    to: fc.nat(12),
+    bytes: fc.constantFrom(0, 30, 1_024, 1_025, 70_000),
+  }),
+  fc.constant({ kind: 'log' as const }),
+  fc.constant({ kind: 'broken' as const }),
+);
+
+function tell(hub: TraceHub, fact: Fact, at: number): void {
+  if (fact.kind === 'sends') {
+    const sends = { sender: server, to: peers.slice(0, fact.to), type: 'EVENT', sequence: at };
+    emitSends(hub, sends, [at], new Uint8Array(fact.bytes).fill(at));
+  } else if (fact.kind === 'log') {
+    hub.emit(server, { kind: 'log', level: 'info', text: `line ${at}` });
+  } else {
+    // No encoder takes half a character.
+    const { text, changes: count } = fact.kind === 'broken' ? { text: '\ud800', changes: 1 } : fact;
+    const changes = Array.from({ length: count }, (_, which) => {
+      return { op: 'patch' as const, key: recordKey(`thing/${which}`), fields: { text }, removed: [] };
+    });
+    const event = { type: 'SET', player: 'server', detail: '' };
+    const mutation = { writer: server, counter: at + 1 };
+    hub.emit(server, { kind: 'commit', version: at + 1, event, mutation, changes });
+  }
+}
+
+describe('an observer', () => {
+  test('is told the same records in the same order, whether they were encoded at once or waited', () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(factArbitrary, { maxLength: 50 }), { maxLength: 3 }), (parts) => {
+        let now = 0;
+        const hub = new TraceHub({ now: () => now++ });
+        const told: TraceRecord[] = [];
+        hub.listen((record) => told.push(record));
+        const observers = new Observers(hub, () => {});
+        const [first, second] = [keeping(), keeping()];
+        observers.add({ ...first, role: 'observe' }, new Uint8Array(0));
+        let before = 0;
+        for (const [which, part] of parts.entries()) {
+          for (const [at, fact] of part.entries()) tell(hub, fact, at);
+          if (which > 0) continue;
+          before = told.length;
+          observers.add({ ...second, role: 'observe' }, new Uint8Array(0));
+        }
+        observers.closeAll('over');
+        const expected = told.map(encodeOrGap);
+        expectSame(recordsIn(first.messages), expected);
+        expectSame(recordsIn(second.messages), parts.length === 0 ? [] : expected.slice(before));
+        for (const { socket } of [first, second]) socket.emit('close');
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  test('is told of many small ones without any of them waiting for all', () => {
+    const hub = new TraceHub({ now: () => 1 });
+    const observers = new Observers(hub, () => {});
+    const { socket, stream, messages } = keeping();
+    observers.add({ socket, stream, role: 'observe' }, new Uint8Array(0));
+    for (let at = 0; at < 2_000; at++) tell(hub, { kind: 'commit', changes: 1, text: `${at}` }, at);
+    expect(messages.length).toBeGreaterThan(1);
+    for (const message of messages) expect(message.length).toBeLessThan(70_000);
+    observers.closeAll('over');
+    expect(recordsIn(messages).map((bytes) => decodeTraceRecord(bytes).seq)).toEqual(
+      Array.from({ length: 2_000 }, (_, at) => at + 1),
+    );
+    socket.emit('close');
+    expect(hub.isOpen).toBe(false);
+  });
+
+  test('has what was sent stay as it was', () => {
+    const hub = new TraceHub({ now: () => 1 });
+    const observers = new Observers(hub, () => {});
+    const { socket, stream, messages } = keeping();
+    observers.add({ socket, stream, role: 'observe' }, new Uint8Array(0));
+    const logs = (text: string): void => {
+      for (let at = 0; at < 200; at++) hub.emit(server, { kind: 'log', level: 'info', text: text.repeat(500) });
+    };
+    logs('a');
+    // Not `slice`: a Node Buffer answers that with a view of itself.
+    const copies = (): Uint8Array[] => messages.map((message) => new Uint8Array(message));
+    const sent = copies();
+    expect(sent).not.toHaveLength(0);
+    logs('b');
+    expect(copies().slice(0, sent.length)).toEqual(sent);
+    socket.emit('close');
+  });
+});
+
+test.each([0, 1, 100, 255, 256, 65_535, 65_536, 300_000])(
+  'the head of a frame of %i bytes is that of its encoder',
+  (length) => {
+    const batch = new Uint8Array(length).fill(7);
+    const frame = encodeAttachFrame({ type: 'records', batch });
+    expect(recordsHead(length)).toEqual(frame.slice(0, frame.length - length));
+  },
+);
+
+test.each([0, 1, 125, 126, 127, 65_535, 65_536])('a message of %i bytes has a head that says so', (length) => {
+  const message = new Uint8Array([...messageHead(length), ...new Uint8Array(length)]);
+  expect(payloadOf(message)).toHaveLength(length);
+});
