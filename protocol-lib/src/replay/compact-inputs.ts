@@ -45,11 +45,13 @@ export class BatchBuilder {
       this.#begun = now;
       this.#before = now;
     }
-    this.#values.push(numberIn(this.#ops, op), numberIn(this.#replicas, replica), now - this.#before, free, count);
+    const values = this.#values;
+    values.push(numberIn(this.#ops, op), numberIn(this.#replicas, replica), now - this.#before, free, count);
     this.#before = now;
     this.#length++;
-    for (const [name] of fieldsOf(op)) {
-      this.#values.push((input as unknown as Readonly<Record<string, Value>>)[name] ?? null);
+    const fields = fieldsOf(op);
+    for (let at = 0; at < fields.length; at++) {
+      values.push((input as unknown as Readonly<Record<string, Value>>)[fields[at]![0]] ?? null);
     }
   }
 

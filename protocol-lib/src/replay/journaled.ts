@@ -125,7 +125,8 @@ export class JournaledManager extends SyncManager {
 
   override receive(link: LinkId, frame: Uint8Array, now: number): Outgoing[] {
     if (!this.#journal.isOpen) return super.receive(link, frame, now);
-    return this.#write({ op: 'arrival', ...this.#head(now), link }, () => super.receive(link, frame, now));
+    this.#came(now);
+    return this.#write({ op: 'arrival', replica: this.replica, now, link }, () => super.receive(link, frame, now));
   }
 
   override queued(link: LinkId, bytes: number, now: number): void {
@@ -145,7 +146,8 @@ export class JournaledManager extends SyncManager {
 
   override mutate(command: string, args: Value, now: number): ReturnType<SyncManager['mutate']> {
     if (!this.#journal.isOpen) return super.mutate(command, args, now);
-    const input: Input = { op: 'mutate', ...this.#head(now), command, args: argumentText(args) };
+    this.#came(now);
+    const input: Input = { op: 'mutate', replica: this.replica, now, command, args: argumentText(args) };
     return this.#write(input, () => super.mutate(command, args, now));
   }
 
@@ -167,9 +169,14 @@ export class JournaledManager extends SyncManager {
   }
 
   #head(now: number): { readonly replica: ReplicaId; readonly now: number } {
+    this.#came(now);
+    return { replica: this.replica, now };
+  }
+
+  /** An input comes. */
+  #came(now: number): void {
     this.#tellQueues();
     this.#told = now;
-    return { replica: this.replica, now };
   }
 
   #write<T>(input: Input, work: () => T): T {

@@ -91,7 +91,9 @@ export class LiveJournal {
     const after = this.#hub.lastSeq;
     this.#batch.add(input, before - this.#told, after - before);
     this.#told = after;
-    if (this.#batch.length >= MAX_INPUTS || this.#hub.now() - this.#writtenAt >= MAX_WAIT) this.flush();
+    // What it did was told just now: the clock need not be asked once more.
+    const now = after > before ? this.#hub.lastTime : this.#hub.now();
+    if (this.#batch.length >= MAX_INPUTS || now - this.#writtenAt >= MAX_WAIT) this.flush();
   }
 
   /** Writes what waits, which is done ten times a second where inputs come. What waits when a recording ends is not in it. */
