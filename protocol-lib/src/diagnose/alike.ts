@@ -12,6 +12,17 @@ export function alike(left: SyncRecord | null, right: SyncRecord | null): Verdic
   return reasons.has('missing-or-default') ? 'missing-or-default' : reasons.has('number') ? 'number' : 'ordering';
 }
 
+/** Whether two values are the same to the last bit, their fields in the same order. */
+export function isIdentical(left: Value | SyncRecord, right: Value | SyncRecord): boolean {
+  if (Object.is(left, right)) return true;
+  if (!isRecord(left) || !isRecord(right) || left.constructor !== right.constructor) return false;
+  const [names, others] = [Object.keys(left), Object.keys(right)];
+  return (
+    names.length === others.length &&
+    names.every((name, at) => name === others[at] && isIdentical(left[name]!, right[name]!))
+  );
+}
+
 function isAlike(left: Value | SyncRecord, right: Value | SyncRecord, reasons: Set<VerdictClass>): boolean {
   if (Object.is(left, right)) return true;
   if (isNumberLike(left) && isNumberLike(right)) {

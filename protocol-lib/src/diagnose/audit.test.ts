@@ -93,6 +93,24 @@ describe('no divergence are values that say the same:', () => {
     expect([findings, verdicts.map((one) => one.verdict)]).toEqual([[], [verdict]]);
   });
 
+  test('but not what a replica held before another took it over', () => {
+    const told = (theirs: SyncRecord): TraceBody => ({
+      ...{ kind: 'divergence', against: server, version: 1, differences: [{ key, own: { worth: 8 }, theirs }] },
+      ...{ rounds: 1, hashes: 1, bytes: 1 },
+    });
+    const wrong = second.hash;
+    const { findings, verdicts } = audited(
+      traced(
+        ...start,
+        [client, { kind: 'mismatch', reason: 'heartbeat', version: 1, from: 1, to: 1, own: wrong }],
+        [client, told({ worth: 1 })],
+        [client, told({ worth: 8 })],
+      ),
+    );
+    expect(findings).toMatchObject([{ class: 'corrupted-at-rest', replica: client, detected: { seq: 3 } }]);
+    expect(verdicts).toEqual([]);
+  });
+
   test('but another value is one', () => {
     const { findings } = audited(
       traced(...start, [

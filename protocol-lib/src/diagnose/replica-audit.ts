@@ -1,7 +1,7 @@
 import { StateRoot } from '../merkle/index.ts';
 import type { ReplicaId, Version } from '../state/index.ts';
 import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
-import { alike } from './alike.ts';
+import { alike, isIdentical } from './alike.ts';
 import type { AuthorityAudit } from './authority-audit.ts';
 import type { Cases, Judged } from './cases.ts';
 import { type DeltaCase, judgeDelta, whyNotFitting } from './delta-cause.ts';
@@ -262,12 +262,15 @@ export class ReplicaAudit {
   }
 
   /** The replica tells what it holds where it differs. */
-  #divergence(record: TraceRecord, body: TraceBodyOf<'divergence'>, ref: RecordRef, trail: Trail): void {
+  #divergence(record: TraceRecord, told: TraceBodyOf<'divergence'>, ref: RecordRef, trail: Trail): void {
+    // What both have by now, since one has taken it from the other, says nothing of what they had.
+    const body = { ...told, differences: told.differences.filter(({ own, theirs }) => !isIdentical(own, theirs)) };
+    if (told.differences.length > 0 && body.differences.length === 0) return;
     const harmless = body.differences.map(({ own, theirs }) => alike(own, theirs));
     if (harmless.length > 0 && harmless.every((one) => one !== undefined)) {
       const text = `${body.differences[0]!.key} is written in two ways that say the same.`;
-      const told = { verdict: harmless[0]!, version: body.version, time: record.time, record: ref, text };
-      this.#cases.verdict({ ...told, replica: trail.id, against: this.#against(trail) });
+      const verdict = { verdict: harmless[0]!, version: body.version, time: record.time, record: ref, text };
+      this.#cases.verdict({ ...verdict, replica: trail.id, against: this.#against(trail) });
       this.#cases.dismiss(trail);
       return;
     }
@@ -280,12 +283,12 @@ export class ReplicaAudit {
     const differences = (wrong.length > 0 ? wrong : all).slice(0, MAX_DIFFERENCES);
     if (differences.length === 0) return;
     const missed = trail.isPartial ? this.#missedExit(body, trail) : undefined;
-    const told: Proof = { text: 'The replica told what it held.', record: ref };
+    const proof: Proof = { text: 'The replica told what it held.', record: ref };
     this.#cases.amend(trail, (judged) => ({
       ...judged,
       ...(missed && judged.class === 'unknown' ? missed : {}),
       differences: missed ? missed.differences : judged.differences.length > 0 ? judged.differences : differences,
-      evidence: [...judged.evidence, told],
+      evidence: [...judged.evidence, proof],
     }));
   }
 
