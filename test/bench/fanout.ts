@@ -1,30 +1,24 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
-import { startServer } from '@syncscope/sample-server';
-import { WebSocketServer } from 'ws';
-import { walker } from './steps.ts';
+import type { ServerMessage, ServerOrder } from './fanout-servers/main.ts';
 import type { Bench, Figure } from './types.ts';
 
 /**
  * CPU time of the server's process for each message that a client gets: a whole session with its handshakes, health and ACKs, one
- * change in every sync, beside bare `ws` sockets to which the very same messages are sent, round by round. Clients are in another process.
+ * change in every sync, beside bare `ws` sockets to which the very same messages are sent, round by round. Each server is a process of its own
+ * that stays, and so are the clients of each.
  */
 const CLIENTS = [100, 1_000];
 const SYNCS = 40;
-const WARM = 40;
+const WARM = 300;
 const SYNC_MS = 100;
 /**
- * Before anything is measured, each side runs so many rounds twenty times as fast: at ten rounds a second, what is called once a round would be
- * compiled for minutes, and its compilation measured. A server that has run for a while has that behind it. Both sides run in so often, each time on
- * a server of its own as in a turn: the engine has compiled for the objects of one server, and throws much of that away when it meets a second.
+ * Before anything is measured, each side runs so many rounds twenty times as fast, and then {@link WARM} as fast as they are measured: at ten rounds a
+ * second, what is called once a round would be compiled for minutes, and its compilation measured. A server that has run for a while has that behind it.
  */
-const RUN_IN = { clients: 100, rounds: 1_000, every: 5 } as const;
-const RUN_INS = 8;
-/** Ours and the peer take turns so often, and the middle one of the ratios counts: the machine is not the same from one second to the next. */
-const TURNS_TAKEN = 7;
+const RUN_IN = { clients: 100, rounds: 4_000, every: 5 } as const;
+/** Both are read so often, at the same time, and the middle one of the ratios counts: the machine is not the same from one second to the next. */
+const READINGS = 9;
 
 /** What the documents allow: bytes a second to a client of a typical session, and bytes of a delta. */
 const BUDGET = { typical: 1_000, delta: 500 } as const;
@@ -34,9 +28,11 @@ export type FanoutOrder =
   | {
       readonly type: 'connect';
       readonly url: string;
+      /** Number of the first client; 1 by default. */
+      readonly first?: number;
       readonly count: number;
-      readonly session?: string;
-      readonly token?: string;
+      readonly session?: string | undefined;
+      readonly token?: string | undefined;
     }
   | { readonly type: 'reset' }
   | { readonly type: 'count' };
@@ -54,7 +50,7 @@ export type FanoutMessage =
 type Counted = Extract<FanoutMessage, { type: 'counted' }>;
 
 interface Reading extends Counted {
-  /** CPU time of this process in microseconds. */
+  /** CPU time of the server's process in microseconds. */
   readonly time: number;
 }
 
@@ -63,36 +59,46 @@ export const benches: readonly Bench[] = CLIENTS.map((clients) => ({
   run: () => measureFanout(clients),
 }));
 
-/** How many clients, and how many rounds of which length, of which the first are not measured. */
-interface Course {
-  readonly clients: number;
-  readonly warm: number;
-  readonly rounds: number;
-  /** Milliseconds between two rounds. */
-  readonly every: number;
-}
-
-async function runIn(): Promise<void> {
-  const course = { ...RUN_IN, warm: 0 };
-  for (let times = 0; times < RUN_INS; times++) {
-    const { sample } = await measureSession(course);
-    await measureBare(course, framesOf(sample));
-  }
-}
-
-function framesOf(sample: Counted['sample']): Uint8Array[] {
-  return sample.map((frame) => Uint8Array.from(frame));
-}
-
 async function measureFanout(clients: number): Promise<Figure[]> {
-  await runIn();
-  const course = { clients, warm: WARM, rounds: SYNCS, every: SYNC_MS };
-  const pairs: { readonly own: Reading; readonly cost: number; readonly peer: number }[] = [];
-  for (let taken = 0; taken < TURNS_TAKEN; taken++) {
-    const own = await measureSession(course);
-    const bare = await measureBare(course, framesOf(own.sample));
-    pairs.push({ own, cost: own.time / own.frames, peer: bare.time / bare.frames });
+  const own = await openSide('session');
+  const bare = await openSide('bare');
+  try {
+    const both = [own, bare];
+    for (const side of both) await side.connect(1, Math.min(clients, RUN_IN.clients));
+    const { sample } = await own.read(SYNCS, SYNC_MS);
+    await bare.send(sample, SYNCS);
+    await Promise.all(both.map((side) => side.read(RUN_IN.rounds, RUN_IN.every)));
+    if (clients > RUN_IN.clients) {
+      for (const side of both) await side.connect(RUN_IN.clients + 1, clients - RUN_IN.clients);
+    }
+    // Whatever connecting left behind passes by.
+    await Promise.all(both.map((side) => side.read(WARM, SYNC_MS)));
+    const pairs: Pair[] = [];
+    for (let reading = 0; reading < READINGS; reading++) pairs.push(await readBoth(own, bare, clients));
+    return figures(clients, pairs);
+  } finally {
+    own.close();
+    bare.close();
   }
+}
+
+interface Pair {
+  readonly own: Reading;
+  /** Microseconds a message. */
+  readonly cost: number;
+  readonly peer: number;
+}
+
+async function readBoth(own: Side, bare: Side, clients: number): Promise<Pair> {
+  const readings = await Promise.all([own, bare].map((side) => side.read(SYNCS, SYNC_MS)));
+  for (const { frames } of readings) {
+    if (frames < clients * SYNCS * 0.9) throw new Error(`only ${frames} frames of ${clients * SYNCS} came`);
+  }
+  const [ours, peers] = readings as [Reading, Reading];
+  return { own: ours, cost: ours.time / ours.frames, peer: peers.time / peers.frames };
+}
+
+function figures(clients: number, pairs: Pair[]): Figure[] {
   pairs.sort((left, right) => left.cost / left.peer - right.cost / right.peer);
   const { own, cost, peer } = pairs[Math.floor(pairs.length / 2)]!;
   const { sample } = own;
@@ -132,70 +138,55 @@ function verdict(value: number, budget: number, unit: string): string {
   return `budget < ${budget.toLocaleString('en-US')} ${unit}: ${value < budget ? 'pass' : 'fail'}`;
 }
 
-async function measureSession(course: Course): Promise<Reading> {
-  const server = await startServer({ bots: 0, seed: 1, syncInterval: course.every });
-  const { url, session, token } = server;
-  try {
-    return await withClients({ type: 'connect', url, session, token, count: course.clients }, course, walker(server));
-  } finally {
-    await server.close();
-  }
+/** A server and its clients. */
+interface Side {
+  connect(first: number, count: number): Promise<void>;
+  /** What a bare one is to send, shared out among so many rounds. */
+  send(frames: Counted['sample'], rounds: number): Promise<void>;
+  /** Makes rounds; CPU time of the server, and what arrived meanwhile. */
+  read(rounds: number, every: number): Promise<Reading>;
+  close(): void;
 }
 
-async function measureBare(course: Course, frames: readonly Uint8Array[]): Promise<Reading> {
-  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
-  await once(server, 'listening');
-  try {
-    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    return await withClients({ type: 'connect', url, count: course.clients }, course, (round) => {
-      const at = (share: number): number => Math.round((frames.length * share) / course.rounds);
-      const turn = round % course.rounds;
-      for (const frame of frames.slice(at(turn), at(turn + 1))) {
-        for (const socket of server.clients) socket.send(frame);
-      }
-    });
-  } finally {
-    for (const socket of server.clients) socket.terminate();
-    await new Promise((resolve) => server.close(resolve));
-  }
+async function openSide(kind: 'session' | 'bare'): Promise<Side> {
+  const server = fork(join(import.meta.dirname, 'fanout-servers', 'main.ts'), [kind]);
+  const { url, session, token } = await said<ServerMessage, 'listening'>(server, 'listening');
+  const clients = fork(join(import.meta.dirname, 'fanout-clients', 'main.ts'));
+  return {
+    async connect(first, count) {
+      clients.send({ type: 'connect', url, session, token, first, count } satisfies FanoutOrder);
+      await said<FanoutMessage, 'ready'>(clients, 'ready');
+    },
+    async send(frames, rounds) {
+      server.send({ type: 'frames', frames, rounds } satisfies ServerOrder);
+      await said<ServerMessage, 'taken'>(server, 'taken');
+    },
+    async read(rounds, every) {
+      clients.send({ type: 'reset' } satisfies FanoutOrder);
+      server.send({ type: 'drive', rounds, every } satisfies ServerOrder);
+      const { time } = await said<ServerMessage, 'driven'>(server, 'driven');
+      clients.send({ type: 'count' } satisfies FanoutOrder);
+      return { ...(await said<FanoutMessage, 'counted'>(clients, 'counted')), time };
+    },
+    close() {
+      clients.kill();
+      server.kill();
+    },
+  };
 }
 
-/** Connects, makes `step` once a sync, and reads CPU time and what arrived meanwhile. */
-async function withClients(order: FanoutOrder, course: Course, step: (round: number) => unknown): Promise<Reading> {
-  const { clients, warm, rounds, every } = course;
-  const child = fork(join(import.meta.dirname, 'fanout-clients', 'main.ts'));
-  try {
-    await answer(child, order, 'ready');
-    // Whatever connecting left behind passes by.
-    for (let round = 0; round < warm; round++) await turn(step, round, every);
-    child.send({ type: 'reset' } satisfies FanoutOrder);
-    const before = process.cpuUsage();
-    for (let round = warm; round < warm + rounds; round++) await turn(step, round, every);
-    await pause(every * 3);
-    const { user, system } = process.cpuUsage(before);
-    const counted = (await answer(child, { type: 'count' }, 'counted')) as Counted;
-    if (every === SYNC_MS && counted.frames < clients * rounds * 0.9)
-      throw new Error(`only ${counted.frames} frames of ${clients * rounds} came`);
-    return { ...counted, time: user + system };
-  } finally {
-    child.kill();
-  }
-}
-
-async function turn(step: (round: number) => unknown, round: number, every: number): Promise<void> {
-  step(round);
-  await pause(every);
-}
-
-function answer(child: ChildProcess, order: FanoutOrder, type: FanoutMessage['type']): Promise<FanoutMessage> {
+/** The next message of a kind. */
+function said<M extends { readonly type: string }, T extends M['type']>(
+  child: ChildProcess,
+  type: T,
+): Promise<Extract<M, { type: T }>> {
   return new Promise((resolve, reject) => {
-    const onExit = (code: number | null) => reject(new Error(`the clients ended early (${code})`));
-    const onMessage = (message: FanoutMessage) => {
+    const onExit = (code: number | null) => reject(new Error(`a process ended early (${code})`));
+    const onMessage = (message: M) => {
       if (message.type !== type) return;
       child.off('message', onMessage).off('exit', onExit);
-      resolve(message);
+      resolve(message as Extract<M, { type: T }>);
     };
     child.on('message', onMessage).once('exit', onExit);
-    child.send(order);
   });
 }

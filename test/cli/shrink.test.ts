@@ -3,7 +3,15 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { CaptureWriter, encodeTraceRecord, memorySink, memorySource, openCapture } from '@syncscope/protocol/capture';
+import {
+  CaptureWriter,
+  decodeTraceRecord,
+  encodeTraceRecord,
+  memorySink,
+  memorySource,
+  openCapture,
+} from '@syncscope/protocol/capture';
+import { attach } from '@syncscope/protocol/node';
 import { recordSimulation } from '@syncscope/protocol/simulator';
 import { replicaId } from '@syncscope/protocol/state';
 import { isPeers, startSession } from '@syncscope/sample-server';
@@ -49,7 +57,7 @@ async function asAnotherApp(bytes: Uint8Array): Promise<Uint8Array> {
   return sink.bytes();
 }
 
-/** Records peers that run already, and changes what one of them holds; ends once that was found and mended. */
+/** Records peers that run already, and changes what one of them holds; ends once that was found, and all agree again. */
 async function recordDamage(scenario: string, file: string): Promise<void> {
   const running = await startSession({ scenario, seed: 5, sessionsFolder: path('sessions') });
   if (!isPeers(running)) throw new Error(`${scenario} is no session of peers`);
@@ -59,10 +67,19 @@ async function recordDamage(scenario: string, file: string): Promise<void> {
   const { url, token } = running.inspect;
   const recorder = startCli(['record', '--url', url, '--token', token, '--seconds', '60', '-o', file]);
   await recorder.printed(/recording/);
-  await expect.poll(() => running.inspect.observers, { timeout: 20_000 }).toBe(1);
+  const watch = await attach({ url, token });
+  let seen: 'nothing' | 'mismatch' | 'agreement' = 'nothing';
+  watch.onRecords((records) => {
+    for (const record of records) {
+      const { replica, body } = decodeTraceRecord(record);
+      if (replica !== 'peer-3') continue;
+      if (body.kind === 'mismatch') seen = 'mismatch';
+      else if (seen === 'mismatch' && body.kind === 'hash' && body.agrees) seen = 'agreement';
+    }
+  });
+  await expect.poll(() => running.inspect.observers, { timeout: 20_000 }).toBe(2);
   await running.world.faults.inject({ fault: 'corrupt', target: replicaId('peer-3') });
-  const damaged = held();
-  await expect.poll(held, { timeout: 20_000 }).not.toBe(damaged);
+  await expect.poll(() => seen, { timeout: 20_000 }).toBe('agreement');
   await running.close('what is to be shrunk has happened');
   expect(await recorder.exited).toMatchObject({ code: 0 });
 }

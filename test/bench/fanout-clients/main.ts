@@ -39,9 +39,9 @@ class CountingState extends ClientState {
   }
 }
 
-async function openWhole({ url, session, token, count }: FanoutOrder & { type: 'connect' }): Promise<void> {
+async function openWhole({ url, session, token, first = 1, count }: FanoutOrder & { type: 'connect' }): Promise<void> {
   const { definition } = SCENARIOS.adventure!;
-  for (let number = 1; number <= count; number++) {
+  for (let number = first; number < first + count; number++) {
     const replica = replicaId(`client-${number}`);
     const state = new CountingState({ definition, replica, session: session!, token: token! });
     await new Promise<void>((resolve) => {
