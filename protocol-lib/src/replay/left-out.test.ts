@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { StateRoot } from '../merkle/index.ts';
 import { type ReplicaId, replicaId } from '../state/index.ts';
 import type { TraceRecord } from '../trace/index.ts';
 import { stepsIn } from './captured.test-helper.ts';
 import { AUTHORITY, boxes, House } from './house.test-helper.ts';
-import { isInputs, type ReplayResult, reexecuteSteps } from './index.ts';
+import { isInputs, type ReplayResult, reexecuteSteps, type Step } from './index.ts';
+import { accountOf } from './left-out.ts';
 
 const ANN = replicaId('ann');
 const BEN = replicaId('ben');
@@ -157,5 +159,18 @@ describe('what a re-execution leaves out', () => {
       }),
     );
     expect(gaps).toBeGreaterThan(5);
+  });
+
+  test('is what a node did before it began, whatever was drawn for it by then', () => {
+    const session = { session: 'table', members: [ANN, BEN], made: '{}' };
+    const body = { kind: 'vote', phase: 'prepare', version: 1, answer: 'accept' } as const;
+    const vote = { ...body, ballot: { round: 1, proposer: ANN }, own: StateRoot.empty.hash, reason: '' };
+    const record: TraceRecord = { seq: 7, time: 1, replica: BEN, cause: [], body: vote };
+    const steps: Step[] = [
+      { input: { op: 'drawn', replica: BEN, now: 0, value: 0.5 }, records: [], time: 0 },
+      { input: undefined, records: [{ position: 0, record }], time: 1 },
+      { input: { op: 'node', replica: BEN, now: 2, ...session }, records: [], time: 2 },
+    ];
+    expect(accountOf(steps).leftOut).toMatchObject([{ replica: BEN, why: 'before', records: 1, first: 7 }]);
   });
 });

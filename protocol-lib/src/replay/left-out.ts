@@ -134,7 +134,8 @@ class Accounting {
   }
 
   take(at: number, { input, records, notRun, isCut, isPreface }: Step, from: number): void {
-    if (isPreface) return;
+    // A number that was drawn is for the next input of its node, which may be one that is not run yet.
+    if (isPreface || input?.op === 'drawn') return;
     if (isCut) {
       for (const replica of this.#descriptions.keys()) this.#settle(replica, at);
       this.#running.clear();

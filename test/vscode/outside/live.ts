@@ -177,8 +177,7 @@ export function liveSession(
     {
       title: `${scenario.title} is chosen from the menu, attached to, and shows its peers agreeing`,
       async run() {
-        await workbench.run('Syncscope: Start Sample Server with a Scenario');
-        await workbench.pick(scenario.title);
+        await workbench.runAndPick('Syncscope: Start Sample Server with a Scenario', scenario.title);
         await workbench.row(scenario.row).click();
         await workbench.inspector(scenario.shows);
         await workbench.statusBar(/agree/).waitFor();

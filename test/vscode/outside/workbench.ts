@@ -78,6 +78,20 @@ export class Workbench {
     await row.click();
   }
 
+  /** Runs a command that asks, and chooses; once more where the question went away meanwhile, as it does when something else takes the focus. */
+  async runAndPick(title: string, label: string): Promise<void> {
+    await this.run(title);
+    const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: label }).first();
+    await row.waitFor();
+    const chosen = await row.click({ timeout: 5_000 }).then(
+      () => true,
+      () => false,
+    );
+    if (chosen) return;
+    await this.run(title);
+    await this.pick(label);
+  }
+
   /** Opens a file of the workspace by its name. */
   async openFile(name: string): Promise<void> {
     await this.#quickInput('ControlOrMeta+P', name);
