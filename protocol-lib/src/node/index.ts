@@ -24,4 +24,5 @@ export { SQLITE_LOG_VERSION } from './sqlite-log-file.ts';
 export * from './sqlite-queue.ts';
 export { openSqliteStore, SQLITE_STORE_FORMAT, SqliteStore } from './sqlite-store.ts';
 export * from './sync-client.ts';
+export { messageHead } from './websocket-head.ts';
 export { WebSocketTransport } from './websocket-transport.ts';

@@ -315,40 +315,7 @@ function isText(value: Value): value is string | readonly string[] {
   return typeof value === 'string' || (Array.isArray(value) && value.every((one) => typeof one === 'string'));
 }
 
-/** Fields of trace records that name replicas, keys and hashes or have one of a few words, and must stay what they are. */
-const STRUCTURE: ReadonlySet<string> = new Set([
-  'kind',
-  'op',
-  'key',
-  'root',
-  'own',
-  'reference',
-  'expected',
-  'got',
-  'base',
-  'replica',
-  'to',
-  'from',
-  'type',
-  'sender',
-  'writer',
-  'target',
-  'against',
-  'winner',
-  'proposer',
-  'reachable',
-  'members',
-  'role',
-  'phase',
-  'level',
-  'state',
-  'stalls',
-  'answer',
-  'method',
-  'origin',
-]);
-
-/** Those of them that name replicas. */
+/** Fields of trace records that name replicas. */
 const REPLICAS: ReadonlySet<string> = new Set([
   'replica',
   'to',
@@ -361,6 +328,29 @@ const REPLICAS: ReadonlySet<string> = new Set([
   'proposer',
   'reachable',
   'members',
+]);
+
+/** Fields of trace records that name replicas, keys and hashes or have one of a few words, and must stay what they are. */
+const STRUCTURE: ReadonlySet<string> = new Set([
+  ...REPLICAS,
+  'kind',
+  'op',
+  'key',
+  'root',
+  'own',
+  'reference',
+  'expected',
+  'got',
+  'base',
+  'type',
+  'role',
+  'phase',
+  'level',
+  'state',
+  'stalls',
+  'answer',
+  'method',
+  'origin',
 ]);
 
 /** Fields of trace records that hold a record of the session, or some fields of one. */
