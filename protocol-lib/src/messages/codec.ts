@@ -35,6 +35,8 @@ interface FieldLayout {
   readonly form: WireForm<unknown>;
   /** The counter before it that this one is written as the difference to. */
   readonly base?: string;
+  /** Whether it never goes back behind {@link base}. */
+  readonly isRising?: boolean;
 }
 
 /** In a delta, the message that is sent most, these are small beside the ones that they are told from. */
@@ -42,12 +44,16 @@ const DIFFERENCES: Readonly<Partial<Record<MessageType, Readonly<Record<string, 
   DELTA_SYNC: { to: 'from', since: 'from', progress: 'since' },
 };
 
+/** Of those, counters that only rise: a delta leads to a later state. `since` counts something else than `from`. */
+const RISING: Readonly<Partial<Record<MessageType, readonly string[]>>> = { DELTA_SYNC: ['to', 'progress'] };
+
 const layouts = new Map<MessageType, readonly FieldLayout[]>(
   (Object.keys(MESSAGES) as MessageType[]).map((type) => [
     type,
     MESSAGES[type].schema.fields.map(([name, schema]) => {
       const base = DIFFERENCES[type]?.[name];
-      return { name, schema, form: wireForm(schema), ...(base === undefined ? {} : { base }) };
+      const isRising = RISING[type]?.includes(name) === true;
+      return { name, schema, form: wireForm(schema), ...(base === undefined ? {} : { base, isRising }) };
     }),
   ]),
 );
@@ -263,9 +269,10 @@ export function decodePlainly(frame: Uint8Array, names: NameSource, protocols: P
     }
     const layout = layouts.get(type)!;
     for (let index = 0; index < layout.length; index++) {
-      const { name, form, base } = layout[index]!;
+      const { name, form, base, isRising } = layout[index]!;
       part = name;
       let wire = tuple[HEAD_LENGTH + index];
+      if (isRising && (wire as number) < 0) throw schemaMismatch(`${type}/${name}`, `no less than ${base}`);
       if (base !== undefined && Number.isSafeInteger(wire)) wire = (message[base] as number) + (wire as number);
       const value = form.decode(wire === undefined ? null : wire, names, `${type}/${name}`);
       if (value !== undefined) message[name] = value;

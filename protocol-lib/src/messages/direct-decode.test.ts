@@ -4,7 +4,7 @@ import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
 import { isSame } from '../bytes/testing.ts';
 import { isSyncError } from '../errors/index.ts';
 import { type Change, recordKey, replicaId, type StateHash } from '../state/index.ts';
-import { decodePlainly, FrameEncoder } from './codec.ts';
+import { decodeMessage, decodePlainly, FrameEncoder } from './codec.ts';
 import { decodeDirectly } from './direct-decode.ts';
 import type { MessageBody } from './message.ts';
 import { type NameSource, NameTable } from './names.ts';
@@ -78,6 +78,23 @@ test('takes the usual frames itself', () => {
     expect(expectAgreement(frame, { nameAt: (index) => names.nameAt(index) })).toBe(true);
     expect(decodeDirectly(Uint8Array.of(...frame, 0xc0), names)).toBeUndefined();
   }
+});
+
+test('a delta that leads back, or beyond what a counter can be, is refused with its place', () => {
+  const tuple = (...counters: number[]) => [8, 'server', 1, ...counters, none, none, [], new Uint8Array(8)];
+  const none = new Uint8Array(0);
+  const cases: readonly (readonly [place: string, frame: unknown[]])[] = [
+    ['DELTA_SYNC/to', tuple(5, -2, 0, 0)],
+    ['DELTA_SYNC/progress', tuple(5, 0, 4, -1)],
+    ['DELTA_SYNC/to', tuple(5, 2 ** 53 - 1, 0, 0)],
+    ['DELTA_SYNC/progress', tuple(5, 0, 4, 2 ** 53 - 1)],
+  ];
+  for (const [path, wrong] of cases) {
+    const refused = expect.objectContaining({ code: 'SCHEMA_MISMATCH', place: { path } });
+    expect(() => decodeMessage(packMsgpack(wrong), new NameTable())).toThrow(refused);
+  }
+  const back = decodeMessage(packMsgpack(tuple(5, 0, -4, 3)), new NameTable());
+  expect(back).toMatchObject({ from: 5, to: 5, since: 1, progress: 4 });
 });
 
 test('gives up or agrees where bytes were changed', () => {

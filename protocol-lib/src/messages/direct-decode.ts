@@ -94,9 +94,10 @@ class FrameReader {
     const sequence = this.counter();
     if (sequence === 0) throw GIVE_UP;
     const from = this.counter();
-    const to = this.difference(from);
+    const to = from + this.counter();
     const since = this.difference(from);
-    const progress = this.difference(since);
+    const progress = since + this.counter();
+    if (to > Number.MAX_SAFE_INTEGER || progress > Number.MAX_SAFE_INTEGER) throw GIVE_UP;
     const message: MessageOf<'DELTA_SYNC'> = {
       type: 'DELTA_SYNC',
       sender,

@@ -51,7 +51,7 @@ export const fullSyncSchema = object({
 /**
  * What changed from one version to a later one, or, where `from` equals `to`, what was settled without changing
  * anything. One encoding serves every client that is at `from`. A mutation that `vector` covers was accepted
- * unless `rejected` names it.
+ * unless `rejected` names it. One whose `to` is less than `from`, or `progress` less than `since`, is refused as it is read.
  */
 export const deltaSyncSchema = object({
   from: uint,

@@ -108,6 +108,9 @@ const merkleNode = fc.oneof(
 
 const entries = fc.uniqueArray(fc.record({ key, record }), { maxLength: 4, selector: (entry) => entry.key });
 
+/** Two counters, the second no less than the first. */
+const rising = fc.tuple(version, version).map(([one, other]) => [Math.min(one, other), Math.max(one, other)] as const);
+
 function of<T extends MessageBody['type'], F>(type: T, fields: fc.Arbitrary<F>): fc.Arbitrary<{ type: T } & F> {
   return fields.map((one) => ({ type, ...one }));
 }
@@ -154,16 +157,9 @@ export const arbitraryBody = fc.oneof(
   ),
   of(
     'DELTA_SYNC',
-    fc.record({
-      from: version,
-      to: version,
-      since: version,
-      progress: version,
-      changes: fc.array(arbitraryChange),
-      vector,
-      rejected,
-      root,
-    }),
+    fc
+      .record({ versions: rising, settled: rising, changes: fc.array(arbitraryChange), vector, rejected, root })
+      .map(({ versions: [from, to], settled: [since, progress], ...rest }) => ({ from, to, since, progress, ...rest })),
   ),
   of('EVENT', fc.record({ version, event: fc.record({ type: text, player: text, detail: reason }), time: version })),
   of('SYNC_REQUEST', fc.record({ version, progress: version, root, reason: fc.constantFrom(...SYNC_REASONS) })),

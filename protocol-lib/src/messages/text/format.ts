@@ -63,14 +63,18 @@ const formatters: Formatters = {
     ...settledLines(body),
     'END',
   ],
-  DELTA_SYNC: (body) => [
-    line('DELTA', body.from, body.to, body.changes.length),
-    line('HASH', body.root),
-    ...unless(body.since === body.from && body.progress === body.to, line('PROGRESS', body.since, body.progress)),
-    ...changeLines(body.changes),
-    ...settledLines(body),
-    'END',
-  ],
+  DELTA_SYNC: (body) => {
+    const { from, to, since, progress } = body;
+    if (to < from || progress < since) refuse('SCHEMA_MISMATCH', 'a delta leads to a later state, or to the same');
+    return [
+      line('DELTA', from, to, body.changes.length),
+      line('HASH', body.root),
+      ...unless(since === from && progress === to, line('PROGRESS', since, progress)),
+      ...changeLines(body.changes),
+      ...settledLines(body),
+      'END',
+    ];
+  },
   EVENT: ({ event, time, version }) => [
     line('EVENT', event.type, event.player, event.detail, time, ...unless(version === 0, version)),
   ],

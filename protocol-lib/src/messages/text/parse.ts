@@ -284,7 +284,8 @@ function checkDocumentHash(reader: LineReader, records: Iterable<SnapshotEntry>,
 
 function readDelta(lines: Lines): Fields {
   const { first } = lines;
-  const [from, to] = [first.uint('the version before'), first.uint('the version after')];
+  const from = first.uint('the version before');
+  const to = readRisen(first, from, 'the version after');
   const start = first.at + 1;
   const promised = first.uint('the number of changes');
   const settled = new Settled();
@@ -297,12 +298,20 @@ function readDelta(lines: Lines): Fields {
   }
   const root = readOnce(once.get('HASH'), (reader) => reader.field('the hash'));
   if (root === undefined) first.fail('SCHEMA_MISMATCH', 'DELTA_SYNC/root: expected a line HASH with the hash after', 0);
-  const settledBy = readOnce(once.get('PROGRESS'), (reader) => ({
-    since: reader.uint('the progress before'),
-    progress: reader.uint('the progress after'),
-  }));
+  const settledBy = readOnce(once.get('PROGRESS'), (reader) => {
+    const since = reader.uint('the progress before');
+    return { since, progress: readRisen(reader, since, 'the progress after') };
+  });
   const { vector, rejected } = settled;
   return { from, to, since: from, progress: to, ...settledBy, changes, vector, rejected, root };
+}
+
+/** The counter after, which is no less than the one before. */
+function readRisen(reader: LineReader, before: number, what: string): number {
+  const start = reader.at + 1;
+  const after = reader.uint(what);
+  if (after < before) reader.fail('SCHEMA_MISMATCH', `expected ${what} as no less than ${before}`, start);
+  return after;
 }
 
 function readOnce<T>(reader: LineReader | undefined, read: (reader: LineReader) => T): T | undefined {

@@ -164,6 +164,13 @@ describe('the lines of the document', () => {
     expect(parseBody(text)).toEqual(delta(owners));
   });
 
+  test('a delta that leads back is not written', () => {
+    const refused = expect.objectContaining({ code: 'SCHEMA_MISMATCH' });
+    const leading = (counters: object) => () => formatBody({ ...delta([]), ...counters } as MessageBody);
+    expect(leading({ from: 5, to: 4 })).toThrow(refused);
+    expect(leading({ since: 5, progress: 4 })).toThrow(refused);
+  });
+
   test('a value with colons, line ends, control and direction characters stays one field, and shows itself', () => {
     const detail = 'a:b\nc\\d\te\u202e\u0007\ufeff';
     const body: MessageBody = { type: 'EVENT', version: 3, event: { type: 'T', player: 'é', detail }, time: 1 };
@@ -265,6 +272,8 @@ describe('T11, T12, T14, T15: what is no message is refused whole', () => {
     ['fewer changes than promised', deltaOf('2', 'ROOM_VISITED:hall'), 'TEXT_COUNT_MISMATCH', 1, 11],
     ['more changes than promised', deltaOf('0', 'ROOM_VISITED:hall'), 'TEXT_COUNT_MISMATCH', 1, 11],
     ['a delta without its hash', lines('DELTA:1:2:0', 'END'), 'SCHEMA_MISMATCH', 1],
+    ['a delta that leads back', lines('DELTA:5:3:0', `HASH:${root}`, 'END'), 'SCHEMA_MISMATCH', 1, 9],
+    ['a delta whose progress goes back', deltaOf('0', 'PROGRESS:9:3'), 'SCHEMA_MISMATCH', 3, 12],
     ['two hashes', deltaOf('0', `HASH:${root}`), 'TEXT_DUPLICATE', 3, 1],
     ['a line that no delta has', deltaOf('0', 'TELEPORT:alice'), 'TEXT_SYNTAX', 3, 1],
     ['a field too many on a line', deltaOf('1', 'REMOVE:a/b:c'), 'TEXT_SYNTAX', 3, 11],
