@@ -46,6 +46,27 @@ describe('between two known states', () => {
     expect(buffer.delay).toBe(INTERVAL);
   });
 
+  test('after a time in which nothing changed, what moves sets out from where it stood, at its own pace', () => {
+    const buffer = new JitterBuffer({ moving: MOVING, interval: INTERVAL });
+    buffer.push(rootOf({ 'ball/1': { x: 0 } }), 0, 50);
+    buffer.push(rootOf({ 'ball/1': { x: 10 } }), INTERVAL, INTERVAL + 50);
+    expect(buffer.at(10_149)?.get(BALL)).toEqual({ x: 10 });
+    buffer.push(rootOf({ 'ball/1': { x: 20 } }), 10_100, 10_150);
+    const shown = [10_150, 10_175, 10_200, 10_250].map((now) => buffer.at(now)?.get(BALL)?.x);
+    expect(shown).toEqual([10, 12.5, 15, 20]);
+  });
+
+  test('another life of the session, whose time begins anew, is shown after a reset', () => {
+    const buffer = new JitterBuffer({ moving: MOVING, interval: INTERVAL });
+    buffer.push(rootOf({ 'ball/1': { x: 1 } }), 1_000_000, 50);
+    expect(buffer.at(60)?.get(BALL)).toEqual({ x: 1 });
+    buffer.reset();
+    expect(buffer.at(70)).toBeUndefined();
+    buffer.push(rootOf({ 'ball/1': { x: 2 } }), 0, 80);
+    expect(buffer.at(90)).toMatchObject({ time: 0, isStarved: false });
+    expect(buffer.delay).toBe(INTERVAL);
+  });
+
   test('options that make no sense are refused', () => {
     expect(() => new JitterBuffer({ moving: [], interval: 0 })).toThrow(RangeError);
     expect(() => new JitterBuffer({ moving: [], interval: 1, minDelay: 5, maxDelay: 4 })).toThrow(RangeError);
@@ -82,7 +103,9 @@ test('values stay between their neighbours, time does not run back, and nothing 
             const before = known.findLast((one) => one.time <= view.time) ?? known[0]!;
             const next = known.find((one) => one.time > view.time) ?? before;
             const value = view.get(BALL)?.x as number;
-            const fraction = next === before ? 0 : (view.time - before.time) / (next.time - before.time);
+            // After more than two intervals without a state, the last one stands until one interval before the next.
+            const start = next.time - before.time > 2 * INTERVAL ? next.time - INTERVAL : before.time;
+            const fraction = next === before ? 0 : Math.max(0, view.time - start) / (next.time - start);
             expect(value).toBe(fraction === 0 ? before.x : before.x * (1 - fraction) + next.x * fraction);
             const slack = 1e-12 * Math.max(Math.abs(before.x), Math.abs(next.x));
             expect(value).toBeGreaterThanOrEqual(Math.min(before.x, next.x) - slack);

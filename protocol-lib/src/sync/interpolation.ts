@@ -35,9 +35,13 @@ interface KnownState {
   readonly time: number;
 }
 
+/** A gap of more intervals than this between two states is a time in which nothing changed. */
+const QUIET_INTERVALS = 2;
+
 /**
  * Shows a session evenly although its states arrive unevenly: always a little behind, between two states that are both known, and never
- * beyond what is known. The delay follows the jitter of the last arrivals; time never runs backwards.
+ * beyond what is known. The delay follows the jitter of the last arrivals; time never runs backwards. Where nothing changed for long, and so no
+ * state came, the last one stands until one interval before the next.
  */
 export class JitterBuffer {
   readonly #moving: readonly MovingFields[];
@@ -89,6 +93,13 @@ export class JitterBuffer {
     if (this.#transits.length > this.#window) this.#transits.shift();
   }
 
+  /** Forgets all states: another session follows, or another life of this one, whose time has nothing to do with theirs. */
+  reset(): void {
+    this.#states = [];
+    this.#transits = [];
+    this.#shown = Number.NEGATIVE_INFINITY;
+  }
+
   /** What to show at `now`, on the clock of the arrivals; undefined before the first state. */
   at(now: number): InterpolatedView | undefined {
     const [first] = this.#states;
@@ -99,8 +110,14 @@ export class JitterBuffer {
     this.#shown = time;
     const later = this.#states.find((state) => state.time > time);
     const from = this.#states.findLast((state) => state.time <= time) ?? first;
-    const fraction = later ? (time - from.time) / (later.time - from.time) : 0;
+    const fraction = later ? this.#fraction(from.time, later.time, time) : 0;
     return between(from.root, later?.root ?? from.root, fraction, this.#moving, time, !later && due > last.time);
+  }
+
+  /** How much of the way from one state to the next is done at `time`. */
+  #fraction(from: number, to: number, time: number): number {
+    const start = to - from > QUIET_INTERVALS * this.#interval ? to - this.#interval : from;
+    return Math.max(0, time - start) / (to - start);
   }
 }
 

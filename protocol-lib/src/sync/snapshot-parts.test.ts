@@ -104,8 +104,13 @@ describe('the parts of a snapshot', () => {
     expect(takeAll(assembly, [one[0]!, one[0]!, ...one.slice(1)]).wholes).toHaveLength(1);
   });
 
-  test('of which there would be too many are refused, when they are made and when they come', () => {
-    expect(() => splitSnapshot(full(MAX_SNAPSHOT_PARTS + 1), 1)).toThrow('let it have larger ones');
+  test('are larger where there would be too many, and refused where too many come', () => {
+    for (const records of [MAX_SNAPSHOT_PARTS, MAX_SNAPSHOT_PARTS + 1, 3 * MAX_SNAPSHOT_PARTS]) {
+      const parts = splitSnapshot(full(records), 1);
+      expect(parts.length).toBeLessThanOrEqual(MAX_SNAPSHOT_PARTS);
+      expect(parts.length).toBeGreaterThan(MAX_SNAPSHOT_PARTS / 4);
+      expect(parts.flatMap((part) => part.records)).toEqual(full(records).records);
+    }
     const message = { ...sent([full(1)])[0]!, part: { index: 0, of: MAX_SNAPSHOT_PARTS + 1 } };
     expect(() => new SnapshotAssembly().take(message)).toThrow(`at most ${MAX_SNAPSHOT_PARTS}`);
     expect(() => new SnapshotAssembly().take({ ...message, part: { index: 0, of: 0 } })).toThrow('part 0 of 0');

@@ -7,15 +7,31 @@ export const MAX_SNAPSHOT_PARTS = 4_096;
 
 /**
  * A snapshot as the messages that carry it: itself where it is small, else parts of about `partBytes` bytes each (text beyond ASCII takes up
- * to three times as many), a larger record alone in one. What was settled comes with the last.
- * @throws SyncError `SNAPSHOT_TOO_LARGE` where that would be more than {@link MAX_SNAPSHOT_PARTS}
+ * to three times as many), a larger record alone in one; larger parts where there would be more than {@link MAX_SNAPSHOT_PARTS}. What was
+ * settled comes with the last.
  */
 export function splitSnapshot(full: BodyOf<'FULL_SYNC'>, partBytes: number): BodyOf<'FULL_SYNC'>[] {
+  let parts = partsOf(full.records, partBytes);
+  if (parts.length <= 1) return [full];
+  if (parts.length > MAX_SNAPSHOT_PARTS) {
+    const bytes = full.records.reduce((sum, entry) => sum + entryBytes(entry), 0);
+    // Of two parts that follow upon each other, the second began where the first had no room for it: both are more than one may be.
+    parts = partsOf(full.records, Math.ceil((2 * bytes) / (MAX_SNAPSHOT_PARTS - 1)));
+  }
+  const last = parts.length - 1;
+  return parts.map((records, index) => {
+    const settled = index === last ? {} : { vector: [], rejected: [] };
+    return { ...full, records, ...settled, part: { index, of: parts.length } };
+  });
+}
+
+/** Records in their order, each part full or the last. */
+function partsOf(records: readonly SnapshotEntry[], partBytes: number): SnapshotEntry[][] {
   const parts: SnapshotEntry[][] = [];
   let part: SnapshotEntry[] = [];
   let bytes = 0;
-  for (const entry of full.records) {
-    const more = entry.key.length + bytesOf(entry.record);
+  for (const entry of records) {
+    const more = entryBytes(entry);
     if (part.length > 0 && bytes + more > partBytes) {
       parts.push(part);
       part = [];
@@ -24,20 +40,11 @@ export function splitSnapshot(full: BodyOf<'FULL_SYNC'>, partBytes: number): Bod
     part.push(entry);
     bytes += more;
   }
-  if (parts.length === 0) return [full];
-  parts.push(part);
-  if (parts.length > MAX_SNAPSHOT_PARTS) {
-    throw new SyncError(
-      'SNAPSHOT_TOO_LARGE',
-      `a snapshot of ${full.records.length} records takes ${parts.length} parts, at most ${MAX_SNAPSHOT_PARTS}: let it have larger ones`,
-      { origin: 'protocol' },
-    );
-  }
-  const last = parts.length - 1;
-  return parts.map((records, index) => {
-    const settled = index === last ? {} : { vector: [], rejected: [] };
-    return { ...full, records, ...settled, part: { index, of: parts.length } };
-  });
+  return [...parts, part];
+}
+
+function entryBytes({ key, record }: SnapshotEntry): number {
+  return key.length + bytesOf(record);
 }
 
 /** About as many bytes as a value takes on the wire, or more; text counted as ASCII. */
