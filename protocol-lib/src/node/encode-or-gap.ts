@@ -1,6 +1,6 @@
 import { encodeTraceRecord } from '../capture/index.ts';
 import { fitText } from '../schema/index.ts';
-import type { TraceRecord } from '../trace/index.ts';
+import type { FrameSends, TraceRecord } from '../trace/index.ts';
 
 /** A record that cannot be encoded must not fail the session that told it: a gap stands in its place. */
 export function encodeOrGap(record: TraceRecord): Uint8Array {
@@ -15,4 +15,16 @@ export function encodeOrGap(record: TraceRecord): Uint8Array {
 export function gapFor({ seq, time, replica, body }: TraceRecord, error: unknown): TraceRecord {
   const reason = `a ${body.kind} could not be encoded: ${error instanceof Error ? error.message : String(error)}`;
   return { seq, time, replica, cause: [], body: { kind: 'gap', count: 1, reason: fitText(reason, 200) } };
+}
+
+/** What stands in the place of `count` sends of a frame from this `seq` on, which could not be encoded, and why. */
+export function gapForSends(
+  seq: number,
+  count: number,
+  { time, sends }: { readonly time: number; readonly sends: FrameSends },
+  error: unknown,
+): TraceRecord {
+  const reason = `sends could not be encoded: ${error instanceof Error ? error.message : String(error)}`;
+  const body = { kind: 'gap' as const, count, reason: fitText(reason, 200) };
+  return { seq: seq + count - 1, time, replica: sends.sender, cause: [], body };
 }

@@ -6,7 +6,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { decodeTraceRecord } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
-import { replicaId } from '../state/index.ts';
+import { StateRoot } from '../merkle/index.ts';
+import { recordKey, replicaId } from '../state/index.ts';
 import {
   ATTACH_SUBPROTOCOL,
   ATTACH_TOKEN_PREFIX,
@@ -249,6 +250,40 @@ describe('attaching', () => {
     await expect.poll(() => counts).toEqual([2 * lines, lines]);
     first.close();
     second.close();
+  });
+
+  test('reads a record that is larger than the queue', async () => {
+    const session = await startSession(cleanups);
+    const connection = await attach(session);
+    const sizes: number[] = [];
+    connection.onRecords((records) => {
+      for (const { length } of records) sizes.push(length);
+    });
+    const record = { text: 'x'.repeat(9_000) };
+    const records = Array.from({ length: 300 }, (_, id) => ({ key: recordKey(`page/${id}`), record }));
+    const root = StateRoot.from(records.map((one) => [one.key, one.record] as const)).hash;
+    for (let version = 1; version <= 3; version++) {
+      session.hub.emit(server, { kind: 'snapshot', reason: 'periodic', version, records, root, vector: [] });
+    }
+    await expect.poll(() => sizes).toHaveLength(4);
+    for (const size of sizes.slice(1)) expect(size).toBeGreaterThan(2 * OBSERVER_QUEUE_MAX);
+    connection.close();
+  });
+
+  test('to a session that cannot be described ends with the reason, and the session goes on', async () => {
+    let isEnding = false;
+    const describe = (): void => {
+      if (isEnding) throw new Error('its replicas are gone');
+    };
+    const session = await startSession(cleanups, { describe });
+    const before = await attach(session);
+    isEnding = true;
+    const connection = await attach(session);
+    const reason = 'the session could not be described: its replicas are gone';
+    expect(await connection.closed).toEqual({ kind: 'lost', reason });
+    isEnding = false;
+    expect(session.observers).toBe(1);
+    before.close();
   });
 
   test('nobody listens once the last observer left', async () => {

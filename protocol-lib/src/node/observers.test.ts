@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { PassThrough } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -14,7 +15,7 @@ import {
   type TraceRecord,
 } from '../trace/index.ts';
 import { encodeOrGap } from './encode-or-gap.ts';
-import { Observers } from './observers.ts';
+import { OBSERVER_QUEUE_MAX, Observers } from './observers.ts';
 import { messageHead } from './websocket-head.ts';
 
 const server = replicaId('server');
@@ -30,8 +31,33 @@ function keeping(): { readonly socket: WebSocket; readonly stream: PassThrough; 
   };
   const events = new EventEmitter();
   const close = (): boolean => events.emit('close');
-  const socket = Object.assign(events, { readyState: WebSocket.OPEN, bufferedAmount: 0, send: () => {}, close });
+  const socket = Object.assign(events, {
+    readyState: WebSocket.OPEN,
+    bufferedAmount: 0,
+    send: () => {},
+    close,
+    terminate: () => {},
+  });
   return { socket: socket as unknown as WebSocket, stream, messages };
+}
+
+/** A socket in which everything waits until it is read, with the code that it was closed with. */
+function piling() {
+  const { socket, stream } = keeping();
+  const seen = { bufferedAmount: 0, code: 0 };
+  stream.write = (bytes: Uint8Array) => {
+    seen.bufferedAmount += bytes.length;
+    return true;
+  };
+  const close = (code: number): void => {
+    seen.code = code;
+    socket.emit('close');
+  };
+  Object.defineProperty(socket, 'bufferedAmount', { get: () => seen.bufferedAmount });
+  const read = (): void => {
+    seen.bufferedAmount = 0;
+  };
+  return { socket: Object.assign(socket, { close }), stream, seen, read };
 }
 
 /** The payloads of whole, unmasked messages. */
@@ -97,7 +123,81 @@ function tell(hub: TraceHub, fact: Fact, at: number): void {
   }
 }
 
+/** A commit of about so many bytes. */
+function tellCommit(hub: TraceHub, at: number, bytes: number): void {
+  tell(hub, { kind: 'commit', changes: 8, text: 'x'.repeat(bytes / 8) }, at);
+}
+
 describe('an observer', () => {
+  test('is told at once of what is large, whatever was told before', () => {
+    const hub = new TraceHub({ now: () => 1 });
+    const observers = new Observers(hub, () => {});
+    const { socket, stream, messages } = keeping();
+    observers.add({ socket, stream, role: 'observe' }, new Uint8Array(0));
+    for (let at = 0; at < 300; at++) tellCommit(hub, at, 8);
+    const before = messages.length;
+    for (let at = 0; at < 100; at++) tellCommit(hub, at, 8_000);
+    expect(messages.length - before).toBeGreaterThanOrEqual(12);
+    socket.emit('close');
+  });
+
+  test('is not sent away for what one turn told it, however much, but for what it has not read by the next', async () => {
+    const hub = new TraceHub({ now: () => 1 });
+    const observers = new Observers(hub, () => {});
+    const one = piling();
+    observers.add({ ...one, role: 'observe' }, new Uint8Array(0));
+    for (let times = 0; times < 3; times++) {
+      for (let at = 0; at < 400; at++) tellCommit(hub, at, 8_000);
+      expect(one.seen.bufferedAmount).toBeGreaterThan(2 * OBSERVER_QUEUE_MAX);
+      await turn();
+      one.read();
+    }
+    expect(one.seen.code).toBe(0);
+    const tellTurn = async (): Promise<void> => {
+      for (let at = 0; at < 100; at++) tellCommit(hub, at, 8_000);
+      await turn();
+    };
+    await tellTurn();
+    const first = one.seen.bufferedAmount;
+    while (one.seen.code === 0) await tellTurn();
+    expect(one.seen.code).toBe(4408);
+    expect(one.seen.bufferedAmount).toBeLessThan(OBSERVER_QUEUE_MAX + 2 * first);
+    expect(observers.count).toBe(0);
+  });
+
+  test('that never reads does not make a single turn take all memory', () => {
+    const hub = new TraceHub({ now: () => 1 });
+    const observers = new Observers(hub, () => {});
+    const one = piling();
+    observers.add({ ...one, role: 'observe' }, new Uint8Array(0));
+    for (let at = 0; at < 200 && one.seen.code === 0; at++) tellCommit(hub, at, 800_000);
+    expect(one.seen.code).toBe(4408);
+    expect(one.seen.bufferedAmount).toBeLessThan(70 * OBSERVER_QUEUE_MAX);
+  });
+
+  test('is told how many sends are missing where a frame cannot be told of', () => {
+    const hub = new TraceHub({ now: () => 1 });
+    const observers = new Observers(hub, () => {});
+    const { socket, stream, messages } = keeping();
+    observers.add({ socket, stream, role: 'observe' }, new Uint8Array(0));
+    for (const bytes of [10, 2_000]) {
+      tell(hub, { kind: 'log' }, 1);
+      emitSends(hub, { sender: server, to: peers, type: '\ud800', sequence: 1 }, [1], new Uint8Array(bytes));
+    }
+    tell(hub, { kind: 'log' }, 2);
+    observers.closeAll('over');
+    const told = recordsIn(messages).map(decodeTraceRecord);
+    expect(told.map(({ seq, body }) => [seq, body.kind])).toEqual([
+      [1, 'log'],
+      [13, 'gap'],
+      [14, 'log'],
+      [26, 'gap'],
+      [27, 'log'],
+    ]);
+    expect(told[1]?.body).toMatchObject({ count: 12, reason: expect.stringContaining('lone surrogate') });
+    socket.emit('close');
+  });
+
   test('is told the same records in the same order, whether they were encoded at once or waited', () => {
     fc.assert(
       fc.property(fc.array(fc.array(factArbitrary, { maxLength: 50 }), { maxLength: 3 }), (parts) => {

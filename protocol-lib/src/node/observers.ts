@@ -1,44 +1,54 @@
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import { RecordBatch } from '../capture/index.ts';
+import type { ReplicaId } from '../state/index.ts';
 import {
   encodeAttachFrame,
   type FrameSends,
   recordsHead,
+  SERVER_FRAME_MAX,
   type TraceHub,
   type TraceRecord,
   type TraceSink,
 } from '../trace/index.ts';
 import type { AccessRole } from './access.ts';
+import { bytesUpTo } from './change-bytes.ts';
 import { closeSocket } from './close-socket.ts';
-import { gapFor } from './encode-or-gap.ts';
+import { gapFor, gapForSends } from './encode-or-gap.ts';
 import { messageHead } from './websocket-head.ts';
 
 /**
  * Who is attached to a session. Each record is encoded once, a frame to many is told once, and all goes out in batches, the same
- * frame to all observers. One that does not read is closed; the session never waits for one.
+ * frame to all observers. One that does not read is closed; the session never waits for one. What one turn of the event loop tells to
+ * one that had read all before says nothing of how it reads, however much it is.
  *
  * Commits and what is sent of them come in the middle of the session's work. They wait, and are encoded one after the other when there
  * are some: that takes a fraction of what it takes to encode each where it is told, with nothing of the encoder in the processor's caches.
  */
 
 export const OBSERVERS_MAX = 8;
-/** Bytes that may wait for one observer beyond what describing the session takes. */
+/** Bytes that may wait for one observer beyond what it was told when it could not have read any of it yet. */
 export const OBSERVER_QUEUE_MAX = 1024 * 1024;
+/** What one turn may tell it so, about: as much as it takes at once. A description is told in any case. */
+const TURN_MAX = SERVER_FRAME_MAX;
 const BATCH_BYTES = 64 * 1024;
 /** Where little is told, it goes out soon. In a stream, where each write costs the session more than what is in it, ten times a second. */
 const BATCH_DELAY_MS = 50;
 const STREAM_DELAY_MS = 100;
 const STREAM_BYTES = 4 * 1024;
 
-/** Facts that wait to be encoded, at most. */
+/** Facts that wait to be encoded, at most. Together they are about a batch. */
 const WAITING_MAX = 256;
-/** What waits is small, as far as can be told at a glance. */
-const WAITING_CHANGES_MAX = 8;
-const WAITING_WIRE_MAX = 1_024;
+/** Bytes of one that waits, as far as can be told at a glance. */
+const WAITING_BYTES_MAX = 1_024;
+/** Of a receiver's name, about. */
+const NAME_BYTES = 16;
 
 /** Close codes of the attach protocol, in the range that WebSocket leaves to applications. */
 export const ATTACH_CLOSE = { ended: 4000, invalid: 4400, tooSlow: 4408 } as const;
+
+/** `1011`, as WebSocket has it: the session failed to do what it should. */
+const SESSION_FAILED = 1011;
 
 export interface Observer {
   readonly socket: WebSocket;
@@ -56,22 +66,31 @@ interface ToldSends {
   readonly wire: Uint8Array;
 }
 
+/** Bytes that one observer was told in the turn in which it had read everything before, or as a description; until it has read them all. */
+interface Allowance {
+  bytes: number;
+  turn: number;
+}
+
 export class Observers implements TraceSink {
   readonly #hub: TraceHub;
   readonly #describe: () => void;
-  readonly #observers = new Map<Observer, { described: number }>();
+  readonly #observers = new Map<Observer, Allowance>();
   readonly #batch = new RecordBatch();
   /** Behind what is in the batch. */
   #waiting: (TraceRecord | ToldSends)[] = [];
-  /** Bytes of one that waited, by those that were encoded last. */
-  #bytesEach = 0;
+  /** Bytes of what waits, about. */
+  #waitingBytes = 0;
+  /** Told last of what waits. */
+  #audience: readonly ReplicaId[] | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopListening: (() => void) | undefined;
   #isDescribing = false;
   /** Bytes of the batch before. */
   #lastBytes = 0;
-  /** Bytes of all batches. */
-  #sentBytes = 0;
+  /** Counts turns of the event loop in which something went out. */
+  #turn = 0;
+  #turnEnd: NodeJS.Immediate | undefined;
 
   /** `describe` makes every replica of the process report itself and its state to the hub. */
   constructor(hub: TraceHub, describe: () => void) {
@@ -83,20 +102,31 @@ export class Observers implements TraceSink {
     return this.#observers.size;
   }
 
-  /** Lets an observer in. `greeting` is its first frame; the description of the session follows. */
+  /** Lets an observer in. `greeting` is its first frame; the description of the session follows. One to whom it cannot be given is sent away. */
   add(observer: Observer, greeting: Uint8Array): void {
     this.#flush();
     observer.socket.send(greeting);
-    this.#observers.set(observer, { described: 0 });
+    this.#observers.set(observer, { bytes: 0, turn: this.#turn });
     observer.socket.once('close', () => this.#remove(observer));
     this.#stopListening ??= this.#hub.attach(this);
     this.#isDescribing = true;
     try {
       this.#describe();
       this.#flush();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#observers.delete(observer);
+      closeSocket(observer.socket, SESSION_FAILED, `the session could not be described: ${why}`);
     } finally {
       this.#isDescribing = false;
     }
+  }
+
+  /** Hands an observer all that was told, then `answer`, and nothing more; the others stay. */
+  release(socket: WebSocket, answer: Uint8Array): void {
+    this.#flush();
+    for (const observer of this.#observers.keys()) if (observer.socket === socket) this.#observers.delete(observer);
+    socket.send(answer);
   }
 
   /** Says why, and closes everyone. */
@@ -119,7 +149,8 @@ export class Observers implements TraceSink {
 
   record(record: TraceRecord): void {
     const { body, wire } = record;
-    if (body.kind === 'commit' && wire === undefined && body.changes.length <= WAITING_CHANGES_MAX) this.#wait(record);
+    const bytes = body.kind === 'commit' && wire === undefined ? bytesUpTo(WAITING_BYTES_MAX, body.changes) : undefined;
+    if (bytes !== undefined) this.#wait(record, bytes);
     else {
       this.#encodeWaiting();
       this.#add(record);
@@ -129,31 +160,38 @@ export class Observers implements TraceSink {
 
   sends(firstSeq: number, time: number, sends: FrameSends, cause: readonly number[], wire: Uint8Array): void {
     const told = { firstSeq, time, sends, cause, wire };
-    if (wire.length <= WAITING_WIRE_MAX) this.#wait(told);
-    else {
+    if (wire.length <= WAITING_BYTES_MAX) {
+      const isSame = sends.to === this.#audience;
+      this.#audience = sends.to;
+      this.#wait(told, wire.length + (isSame ? 0 : sends.to.length * NAME_BYTES));
+    } else {
       this.#encodeWaiting();
       this.#addSends(told);
       this.#begin();
     }
   }
 
-  #wait(told: TraceRecord | ToldSends): void {
-    const waiting = this.#waiting;
-    waiting.push(told);
-    if (waiting.length >= WAITING_MAX || waiting.length * this.#bytesEach >= BATCH_BYTES) this.#encodeWaiting();
+  #wait(told: TraceRecord | ToldSends, bytes: number): void {
+    this.#waiting.push(told);
+    this.#waitingBytes += bytes;
+    if (this.#waiting.length >= WAITING_MAX || this.#waitingBytes >= BATCH_BYTES) this.#encodeWaiting();
     this.#begin();
   }
 
   #encodeWaiting(): void {
     const waiting = this.#waiting;
     if (waiting.length === 0) return;
-    this.#waiting = [];
-    const before = this.#sentBytes + this.#batch.length;
+    this.#noneWaits();
     for (const told of waiting) {
       if ('sends' in told) this.#addSends(told);
       else this.#add(told);
     }
-    this.#bytesEach = (this.#sentBytes + this.#batch.length - before) / waiting.length;
+  }
+
+  #noneWaits(): void {
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.#audience = undefined;
   }
 
   #add(record: TraceRecord): void {
@@ -165,9 +203,15 @@ export class Observers implements TraceSink {
     this.#added();
   }
 
-  #addSends({ firstSeq, time, sends, cause, wire }: ToldSends): void {
+  #addSends(told: ToldSends): void {
+    const { firstSeq, time, sends, cause, wire } = told;
     for (let from = 0; from < sends.to.length; ) {
-      from = this.#batch.addSends(firstSeq, time, sends, cause, wire, from);
+      try {
+        from = this.#batch.addSends(firstSeq, time, sends, cause, wire, from);
+      } catch (error) {
+        this.#batch.add(gapForSends(firstSeq + from, sends.to.length - from, told, error));
+        from = sends.to.length;
+      }
       this.#added();
     }
   }
@@ -197,18 +241,25 @@ export class Observers implements TraceSink {
     // A timer that runs is left to run: it sends what has come since.
     this.#lastBytes = this.#batch.length;
     if (this.#lastBytes === 0) return;
-    this.#sentBytes += this.#lastBytes;
     const message = recordsMessage(this.#batch.take());
-    for (const [observer, queue] of this.#observers) this.#send(observer, queue, message);
+    this.#turnEnd ??= setImmediate(() => {
+      this.#turnEnd = undefined;
+      this.#turn++;
+    });
+    for (const [observer, allowance] of this.#observers) this.#send(observer, allowance, message);
   }
 
-  #send(observer: Observer, queue: { described: number }, message: Uint8Array): void {
+  #send(observer: Observer, allowance: Allowance, message: Uint8Array): void {
     const { socket, stream } = observer;
     if (socket.readyState !== WebSocket.OPEN) return;
-    // A description may be larger than the queue by itself; it counts extra until it has been read.
-    if (socket.bufferedAmount === 0) queue.described = 0;
-    if (this.#isDescribing) queue.described += message.length;
-    if (socket.bufferedAmount + message.length > OBSERVER_QUEUE_MAX + queue.described) {
+    const waiting = socket.bufferedAmount;
+    if (waiting === 0) {
+      allowance.bytes = 0;
+      allowance.turn = this.#turn;
+    }
+    const isOfThisTurn = allowance.turn === this.#turn && allowance.bytes < TURN_MAX;
+    if (this.#isDescribing || isOfThisTurn) allowance.bytes += message.length;
+    if (waiting + message.length > OBSERVER_QUEUE_MAX + allowance.bytes) {
       this.#observers.delete(observer);
       closeSocket(socket, ATTACH_CLOSE.tooSlow, `too slow: more than ${OBSERVER_QUEUE_MAX} bytes were waiting`);
       return;
@@ -219,7 +270,7 @@ export class Observers implements TraceSink {
   #drop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#waiting = [];
+    this.#noneWaits();
     this.#batch.clear();
   }
 }
