@@ -41,7 +41,7 @@ class Traffic {
 
 /** A frame begins with its array's header and its type; 0, which is no type, for what begins otherwise. */
 export function typeNumber(frame: Uint8Array): number {
-  const [first = 0] = frame;
+  const first = frame[0] ?? 0;
   if (first >> 4 === 9) return frame[1] ?? 0;
   return first === 0xdc ? (frame[3] ?? 0) : 0;
 }

@@ -111,6 +111,8 @@ export class Gateway {
   #held: Connection[] = [];
   /** Connections in which something waited when the authority was told last. */
   #backed: Connection[] = [];
+  /** Connections that a fault may still hold something back from. */
+  readonly #delayed = new Set<Connection>();
   /** Connections whose wires do something from time to time. */
   readonly #timed = new Set<Connection>();
   #links = 0;
@@ -234,7 +236,7 @@ export class Gateway {
     if (this.#state === 'closed') return;
     const { manager } = this.#options;
     let at = Math.min(this.#lookedAt + IDLE_NS, manager.due);
-    const [held] = this.#held;
+    const held = this.#held[0];
     if (held) at = Math.min(at, held.heldSince + EVENT_WAIT_NS);
     const isBusy = this.#backed.length > 0 || !manager.isSettled || this.#reconciling?.isBusy;
     if (isBusy) at = Math.min(at, this.#now() + milliseconds(BUSY_MS));
@@ -408,15 +410,15 @@ export class Gateway {
 
   #carry(outgoing: readonly Outgoing[], now: number): void {
     if (outgoing.length === 0) return;
-    const { isQuiet } = this.#options.faults;
+    const isDirect = this.#meetsNoFault();
     this.#stepAt = now;
     this.#isCarrying = true;
     for (const out of outgoing) {
       const connection = this.#connections.get(out.link);
       if (!connection) continue;
       if ('frame' in out) {
-        if (isQuiet && connection.down.isIdle) this.#queue(connection, out.frame);
-        else connection.down.push(out.frame);
+        if (isDirect) this.#queue(connection, out.frame);
+        else this.#pushDown(connection, out.frame);
         continue;
       }
       this.#flush(connection, now);
@@ -428,6 +430,18 @@ export class Gateway {
     const written = this.#written;
     this.#written = [];
     for (const connection of written) this.#flush(connection, now);
+  }
+
+  /** Whether what is sent now comes out at once, whoever it is for. */
+  #meetsNoFault(): boolean {
+    if (!this.#options.faults.isQuiet) return false;
+    for (const connection of this.#delayed) if (connection.down.isIdle) this.#delayed.delete(connection);
+    return this.#delayed.size === 0;
+  }
+
+  #pushDown(connection: Connection, frame: Uint8Array): void {
+    this.#delayed.add(connection);
+    connection.down.push(frame);
   }
 
   /** What was held back for so long goes out without what it waited for. */
@@ -494,6 +508,7 @@ export class Gateway {
   #onClose(connection: Connection, reason: string): void {
     if (!this.#connections.delete(connection.link)) return;
     this.#timed.delete(connection);
+    this.#delayed.delete(connection);
     connection.visit.gone();
     connection.down.close();
     connection.up.close();

@@ -435,7 +435,7 @@ class World {
   }
 
   #targets(): ReplicaId[] {
-    return this.manager.clients.map(({ replica }) => replica).sort();
+    return this.manager.connected.sort();
   }
 
   #bot(url: string, replica: ReplicaId): Bot {

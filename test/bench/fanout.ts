@@ -1,6 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import type { ServerMessage, ServerOrder } from './fanout-servers/main.ts';
+import { said } from './said.ts';
 import type { Bench, Figure } from './types.ts';
 
 /**
@@ -13,10 +14,10 @@ const SYNCS = 40;
 const WARM = 300;
 const SYNC_MS = 100;
 /**
- * Before anything is measured, each side runs so many rounds twenty times as fast, and then {@link WARM} as fast as they are measured: at ten rounds a
- * second, what is called once a round would be compiled for minutes, and its compilation measured. A server that has run for a while has that behind it.
+ * Before anything is measured, each side runs so many rounds many times as fast, and then {@link WARM} as fast as they are measured: at ten rounds a
+ * second, what is called once a round would be compiled for a quarter of an hour, and its compilation measured. A server that has run for a while has that behind it.
  */
-const RUN_IN = { clients: 100, rounds: 4_000, every: 5 } as const;
+const RUN_IN = { clients: 100, rounds: 12_000, every: 4 } as const;
 /** Both are read so often, at the same time, and the middle one of the ratios counts: the machine is not the same from one second to the next. */
 const READINGS = 9;
 
@@ -173,20 +174,4 @@ async function openSide(kind: 'session' | 'bare'): Promise<Side> {
       server.kill();
     },
   };
-}
-
-/** The next message of a kind. */
-function said<M extends { readonly type: string }, T extends M['type']>(
-  child: ChildProcess,
-  type: T,
-): Promise<Extract<M, { type: T }>> {
-  return new Promise((resolve, reject) => {
-    const onExit = (code: number | null) => reject(new Error(`a process ended early (${code})`));
-    const onMessage = (message: M) => {
-      if (message.type !== type) return;
-      child.off('message', onMessage).off('exit', onExit);
-      resolve(message as Extract<M, { type: T }>);
-    };
-    child.on('message', onMessage).once('exit', onExit);
-  });
 }

@@ -19,6 +19,7 @@ import type { MutationId, Tap } from '../trace/index.ts';
 import { CommitLog, type Decided } from './commit-log.ts';
 import { CommitTrace } from './commit-trace.ts';
 import { type Decision, decide, refuse } from './decide.ts';
+import { DeltaCache } from './delta-cache.ts';
 import { wholeChange, withWholeGroups } from './field-groups.ts';
 import { firstState } from './first-state.ts';
 import { MutationLedger } from './ledger.ts';
@@ -52,6 +53,7 @@ export class AuthorityState {
   readonly #replica: ReplicaId;
   readonly #tap: Tap;
   readonly #ring: SnapshotRing;
+  readonly #deltas: DeltaCache;
   readonly #trace: CommitTrace;
   readonly #views: Views | undefined;
   readonly #log: CommitLog | undefined;
@@ -83,6 +85,7 @@ export class AuthorityState {
     this.#trace = new CommitTrace(replica, tap, log !== undefined);
     this.#verifiesReducer = verifyReducer;
     this.#ring = new SnapshotRing(settings.ring, settings.periodicSnapshots);
+    this.#deltas = new DeltaCache(settings.ring);
     const begin = (): LogState =>
       log && log.base >= 0 ? this.#recover(log, settings.ring) : firstState(definition, random, incarnation);
     const state = resume ? stateOf(resume) : begin();
@@ -391,6 +394,11 @@ export class AuthorityState {
     return this.#views && replica !== this.#replica ? this.#views.rootOf(root, replica) : root;
   }
 
+  /** Whether not everybody sees everything. */
+  get hasViews(): boolean {
+    return this.#views !== undefined;
+  }
+
   /** The view that a replica has of a kept state, or of the present one; undefined where all see everything. */
   viewFor(replica: ReplicaId, { root }: { readonly root: StateRoot } = this): SessionView | undefined {
     return this.#views?.viewOf(root, replica);
@@ -414,6 +422,12 @@ export class AuthorityState {
   deltaFrom(point: SyncPoint, replica: ReplicaId = this.#replica): BodyOf<'DELTA_SYNC'> | undefined {
     const base = this.#ring.get(point.version);
     if (base === undefined) return undefined;
+    const isWhole = this.#views !== undefined && replica === this.#replica;
+    const audience = isWhole ? `${point.version}/${point.progress}` : this.audience(replica, point);
+    return this.#deltas.get(audience, this.point, () => this.#makeDelta(point, base, replica));
+  }
+
+  #makeDelta(point: SyncPoint, base: StateSnapshot, replica: ReplicaId): BodyOf<'DELTA_SYNC'> {
     const root = this.rootFor(replica);
     const rejected = this.ledger.rejectionsSince(point.progress);
     return {

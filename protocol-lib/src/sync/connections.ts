@@ -22,6 +22,7 @@ export class Connections {
   readonly links = new Map<LinkId, Link>();
   readonly clients = new Map<ReplicaId, Client>();
   readonly totals = { refused: 0, tooSlow: 0 };
+  #listeners: readonly Client[] | undefined;
   readonly #replica: ReplicaId;
   readonly #outbox: Outbox;
   readonly #tap: Tap;
@@ -40,12 +41,29 @@ export class Connections {
     this.links.set(id, { id, since: now, decoder, lastSequence: 0, client: undefined });
   }
 
+  /** Its HELLO was accepted. */
+  admit(client: Client): void {
+    this.clients.set(client.replica, client);
+    this.#listeners = undefined;
+  }
+
+  #remove(client: Client): void {
+    this.clients.delete(client.replica);
+    this.#listeners = undefined;
+  }
+
+  /** The clients that understand events: the same list as long as they are the same. */
+  get listeners(): readonly Client[] {
+    this.#listeners ??= [...this.clients.values()].filter(({ features }) => features.includes('events'));
+    return this.#listeners;
+  }
+
   /** A connection is gone, whoever closed it. */
   gone(id: LinkId, reason: string): void {
     const client = this.links.get(id)?.client;
     this.links.delete(id);
     if (!client || this.clients.get(client.replica) !== client) return;
-    this.clients.delete(client.replica);
+    this.#remove(client);
     if (this.#tap.isOpen) this.#tap.emit(client.replica, { kind: 'gone', reason: fitText(reason, 500) });
   }
 
@@ -72,7 +90,7 @@ export class Connections {
     const older = this.clients.get(replica);
     if (!older) return;
     this.#outbox.send([older], { type: 'BYE', reason: 'replaced by a newer connection' }, []);
-    this.clients.delete(replica);
+    this.#remove(older);
     this.close(older.link, 'replaced by a newer connection');
   }
 
@@ -90,7 +108,9 @@ export class Connections {
   /** Drops readers of which nothing more can be hoped: they hold memory for nothing. Answers whether one has become slow, or has room again. */
   followQueues(now: number): boolean {
     let hasTurned = false;
-    for (const client of this.clients.values()) if (this.#followQueue(client, now)) hasTurned = true;
+    for (const client of this.clients.values()) {
+      if (!client.queue.isWell && this.#followQueue(client, now)) hasTurned = true;
+    }
     return hasTurned;
   }
 

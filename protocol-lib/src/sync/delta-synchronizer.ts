@@ -327,14 +327,6 @@ export class DeltaSynchronizer {
     const { point } = this.#state;
     const groups = new Groups(this.#state);
     for (const client of clients) {
-      client.health.follow(
-        client.replica,
-        client.acknowledged.version,
-        this.#state.version,
-        now,
-        this.#tap,
-        this.#replica,
-      );
       this.#metrics?.backlog(client.replica, Math.max(0, this.#state.version - client.acknowledged.version));
       const isBehind = isBefore(client.sent, point);
       if (client.queue.isSlow) {
@@ -355,6 +347,14 @@ export class DeltaSynchronizer {
     }
     for (const group of groups.groups) this.#syncGroup(group, now);
     if (this.#totals.deltas + this.#totals.fullSyncs > before) this.#totals.syncs++;
+  }
+
+  /** Looks how everybody gets on. */
+  followHealth(clients: Iterable<Client>, now: number): void {
+    const { version } = this.#state;
+    for (const { health, replica, acknowledged } of clients) {
+      health.follow(replica, acknowledged.version, version, now, this.#tap, this.#replica);
+    }
   }
 
   /** What is new waits until the link has room again; what it has waiting is not sent once more. */

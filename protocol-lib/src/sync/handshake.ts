@@ -70,7 +70,7 @@ export class Handshake {
     // An authority that has lost what it knew of this writer takes up where the writer is.
     if (hello.next > 1) state.adopt(hello.replica, hello.next - 1, this.#parts.moment(resume?.version ?? 0, now));
     this.#welcome(link, hello, protocol, base !== undefined, seq);
-    connections.clients.set(client.replica, client);
+    connections.admit(client);
     if (base && resume) synchronizer.resume(client, resume, base, now);
     synchronizer.sync([client], now);
   }

@@ -149,6 +149,11 @@ export class LinkQueue {
     this.#heldRounds++;
   }
 
+  /** Whether there is nothing to look after: it is not slow, was not when that was asked last, and no more waits than may. */
+  get isWell(): boolean {
+    return !this.#isSlow && !this.#wasSlow && this.#queued <= this.#limits.maxQueued;
+  }
+
   /** Whether it has become slow, or has room again, since this was asked last. */
   hasTurned(): boolean {
     const hasTurned = this.#isSlow !== this.#wasSlow;

@@ -15,7 +15,7 @@ import { type SyncManagerOptions, type SyncStats, settingsOf } from './manager-o
 import { type LinkId, Outbox, type Outgoing } from './outbox.ts';
 import { PostedMutations } from './posted.ts';
 import { type AuthorityReceipt, ReceiptBook } from './receipts.ts';
-import type { SyncSettings } from './settings.ts';
+import { healthInterval, type SyncSettings } from './settings.ts';
 import type { Moment, Settlement, SyncPoint } from './settlement.ts';
 import { SettlementNews } from './settlement-news.ts';
 import type { AuthorityStanding } from './standing.ts';
@@ -49,6 +49,7 @@ export class SyncManager {
   #now: number;
   #nextSync: number;
   #nextSnapshot: number;
+  #nextHealth: number;
   #snapshotVersion: Version = 0;
   #hasFailed = false;
   /** What the last round has told, and whether it has left somebody out who is to be told more. */
@@ -127,6 +128,7 @@ export class SyncManager {
     this.#now = options.now;
     this.#nextSync = options.now;
     this.#nextSnapshot = options.now;
+    this.#nextHealth = options.now;
     if (resume) this.#resume(resume.standing);
     else if (this.#tap.isOpen) this.describe();
   }
@@ -146,10 +148,11 @@ export class SyncManager {
       links.push({ id, since, lastSequence, names: decoder.names.slice(0), client: served ?? null });
     }
     const { definition, verifyReducer = false } = this.#options;
-    const { start, nextSync, nextSnapshot } = {
+    const { start, nextSync, nextSnapshot, nextHealth } = {
       start: this.#start,
       nextSync: this.#nextSync,
       nextSnapshot: this.#nextSnapshot,
+      nextHealth: this.#nextHealth,
     };
     return {
       session: this.session,
@@ -159,7 +162,7 @@ export class SyncManager {
       verifiesReducer: verifyReducer,
       groups: (definition.groups ?? []).map(({ collection, fields }) => ({ collection, fields: [...fields] })),
       hasViews: definition.view !== undefined,
-      ...{ start, now: this.#now, nextSync, nextSnapshot, snapshotVersion: this.#snapshotVersion },
+      ...{ start, now: this.#now, nextSync, nextSnapshot, nextHealth, snapshotVersion: this.#snapshotVersion },
       encoder: this.#outbox.standing,
       state: this.#state.standing,
       durability: this.#options.log?.durability ?? null,
@@ -173,6 +176,7 @@ export class SyncManager {
     this.#now = standing.now;
     this.#nextSync = standing.nextSync;
     this.#nextSnapshot = standing.nextSnapshot;
+    this.#nextHealth = standing.nextHealth ?? standing.now;
     this.#snapshotVersion = standing.snapshotVersion;
     this.#outbox.resume(standing.encoder);
     for (const { id, since, lastSequence, names, client } of standing.links) {
@@ -183,7 +187,7 @@ export class SyncManager {
     }
     for (const id of standing.clients) {
       const client = this.#connections.links.get(id)?.client;
-      if (client) this.#connections.clients.set(client.replica, client);
+      if (client) this.#connections.admit(client);
     }
   }
 
@@ -217,6 +221,11 @@ export class SyncManager {
       passedOver: this.#incoming.passedOver,
       bytes: this.#outbox.bytes,
     };
+  }
+
+  /** Who is connected. */
+  get connected(): ReplicaId[] {
+    return [...this.#connections.clients.keys()];
   }
 
   get clients(): ClientSyncState[] {
@@ -370,6 +379,10 @@ export class SyncManager {
     this.#followLog(now);
     this.#connections.refuseSilent(this.#settings.helloTimeout, now);
     if (this.#connections.followQueues(now)) this.#isDue = true;
+    if (now >= this.#nextHealth) {
+      this.#nextHealth = nextTime(this.#nextHealth, healthInterval(this.#settings), now);
+      this.#synchronizer.followHealth(this.#connections.clients.values(), now);
+    }
     if (now >= this.#nextSync) {
       this.#nextSync = nextTime(this.#nextSync, this.#settings.syncInterval, now);
       if (this.#connections.clients.size > 0) this.#state.endRound();

@@ -67,6 +67,11 @@ export function acknowledgeRule(settings: SyncSettings): { readonly every: numbe
   };
 }
 
+/** Nanoseconds between two looks at everybody's health: a stall is found at most so much too late. */
+export function healthInterval({ behindLimit, pendingLimit, unverifiedLimit }: HealthLimits): number {
+  return Math.floor(Math.min(behindLimit, pendingLimit, unverifiedLimit) / 10);
+}
+
 /** Mutations that a client may have pending; an authority remembers as many refusals of each writer. */
 export const MAX_PENDING = 256;
 export const MAX_BACKOFF = milliseconds(30_000);

@@ -54,12 +54,9 @@ export class SettlementNews {
     this.#connections.log('warn', text, []);
   }
 
-  #listeners(event: DomainEvent): Client[] {
-    const listeners: Client[] = [];
-    for (const client of this.#connections.clients.values()) {
-      if (client.features.includes('events') && this.#mayHear(client, event)) listeners.push(client);
-    }
-    return listeners;
+  #listeners(event: DomainEvent): readonly Client[] {
+    const { listeners } = this.#connections;
+    return this.#state.hasViews ? listeners.filter((client) => this.#mayHear(client, event)) : listeners;
   }
 
   #mayHear({ replica }: Client, event: DomainEvent): boolean {

@@ -199,6 +199,8 @@ export const authorityStandingSchema = object({
   now: uint,
   nextSync: uint,
   nextSnapshot: uint,
+  /** Absent in recordings that looked at it in each round. */
+  nextHealth: optional(uint),
   snapshotVersion: uint,
   encoder: encoderStandingSchema,
   state: object({
