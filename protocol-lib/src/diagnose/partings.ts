@@ -1,4 +1,5 @@
 import { areConcurrent, idOf, type Mutation } from '../conflict/index.ts';
+import { sameValue } from '../merkle/index.ts';
 import type { MessageOf } from '../messages/index.ts';
 import type { ReplicaId, Version } from '../state/index.ts';
 import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
@@ -7,7 +8,7 @@ import type { Finding, Forgotten, RecordRef } from './finding.ts';
 import type { Frames } from './frames.ts';
 import type { Intakes } from './intakes.ts';
 import type { Stamps, ToldMutation } from './stamps.ts';
-import type { Trail } from './trail.ts';
+import type { Step, Trail } from './trail.ts';
 import type { Trails } from './trails.ts';
 
 const MAX_FINDINGS = 1_000;
@@ -89,7 +90,20 @@ export class Partings {
     const came = (states.find((step) => step.version === version) ?? states.at(-1))?.at;
     const had = rivals?.map(({ mutation }) => this.#intakes.of(sender, idOf(mutation)));
     const both = had?.reduce((last, one) => (last && one && (one.position > last.position ? one : last)) || undefined);
-    return both && came && both.position < came.position ? both : came;
+    if (!rivals || !both || !came || both.position >= came.position) return came;
+    return this.#settled(sender, rivals, both, came);
+  }
+
+  /** The last record from `both` to `came` with which what the sender held of the records that both rivals changed became what it was at `came`. */
+  #settled(sender: ReplicaId, rivals: readonly ToldMutation[], both: RecordRef, came: RecordRef): RecordRef {
+    const steps = this.#trails.of(sender).steps.filter(({ at }) => at.position <= came.position);
+    const [one, other] = rivals.map(({ mutation }) => mutation.changes.map(({ key }) => key));
+    const keys = one!.filter((key) => other!.includes(key));
+    const last = steps.at(-1)?.root;
+    const isSame = ({ root }: Step) => keys.every((key) => sameValue(root.get(key) ?? null, last?.get(key) ?? null));
+    const before = steps.findLast((step) => !isSame(step));
+    const after = before ? steps[steps.indexOf(before) + 1]?.at : undefined;
+    return after && after.position > both.position ? after : both;
   }
 
   disputes(): readonly Dispute[] {
