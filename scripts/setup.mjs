@@ -15,7 +15,8 @@ const installed = join(repository, 'node_modules');
  */
 export function prepare() {
   if (!isInstalled(readPackages('package-lock.json'), readPackages('node_modules/.package-lock.json'))) {
-    npm(['ci'], 'installing dependencies');
+    // Its warnings say that this Node is too old for some of them: what runs them is the Node 24 that comes with them.
+    npm(['ci', '--loglevel=error'], 'installing dependencies');
   }
   const node = findNode() ?? installNode();
   const path = [dirname(node), join(installed, '.bin'), process.env.PATH ?? ''].join(delimiter);
