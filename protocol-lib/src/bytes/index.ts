@@ -8,15 +8,18 @@ export { hashPatch, hashRecord } from './record-hash.ts';
 export { CompactReader, CompactWriter } from './varint.ts';
 export {
   beginBytes,
+  beginLongBytes,
   beginWriting,
   compareUtf8,
   copyWritten,
   endBytes,
+  endLongBytes,
   MAP_MAX_FIELDS,
   rewriteByte,
   unwriteFrom,
   VALUE_MAX_DEPTH,
   writeArrayHeader,
+  writeBytes,
   writeCountedText,
   writeEncoded,
   writeInt,

@@ -36,6 +36,9 @@ function reserve(length: number): void {
   useScratch(grown);
 }
 
+/** So few bytes are copied one by one: a call to the engine costs more than they do. */
+const SHORT_BYTES = 64;
+
 /** A large value must not pin its scratch area for ever. */
 const SCRATCH_KEPT = 1 << 20;
 
@@ -190,8 +193,8 @@ export function writeBytes(bytes: Uint8Array): void {
   if (bytes.length < 0x100) writeTagged8(0xc4, bytes.length);
   else if (bytes.length < 0x10000) writeTagged16(0xc5, bytes.length);
   else writeTagged32(0xc6, bytes.length);
-  scratch.set(bytes, position);
-  position += bytes.length;
+  if (bytes.length <= SHORT_BYTES) writeShort(bytes);
+  else writeEncoded(bytes);
 }
 
 /** An integer from 0 to 2^53 - 1 in groups of seven bits, as `CompactWriter.uint` writes it. */
@@ -285,6 +288,21 @@ export function endBytes(start: number): void {
   position += length;
 }
 
+/** As {@link beginBytes}, for {@link endLongBytes}. */
+export function beginLongBytes(): number {
+  reserve(5);
+  position += 5;
+  return position;
+}
+
+/** As {@link endBytes} with the widest header, whatever their length: nothing has to be moved. */
+export function endLongBytes(start: number): void {
+  const end = position;
+  position = start - 5;
+  writeTagged32(0xc6, end - start);
+  position = end;
+}
+
 /** The start of an array of `count` items, to be written next. */
 export function writeArrayHeader(count: number): void {
   reserve(5);
@@ -329,14 +347,27 @@ export function writeMap(map: object, order: FieldOrder, depth: number): void {
   top = base;
 }
 
+/** How many there are is known behind the last: to ask for a list of their names takes longer than to write a few of them. */
 function writeFieldsAsTheyCome(map: Record<string, unknown>, depth: number): void {
-  const names = Object.keys(map);
-  writeMapHeader(names.length);
-  for (const name of names) {
+  reserve(1);
+  const start = position++;
+  let count = 0;
+  for (const name in map) {
     checkName(name);
     writeText(name);
     writeValue(map[name], 'own', depth + 1);
+    count++;
   }
+  if (count < 16) {
+    scratch[start] = 0x80 | count;
+    return;
+  }
+  reserve(2);
+  scratch.copyWithin(start + 3, start + 1, position);
+  const end = position + 2;
+  position = start;
+  writeMapHeader(count);
+  position = end;
 }
 
 /** The start of a map of `count` fields, to be written next. */
@@ -406,36 +437,30 @@ function writeRaw(bytes: Uint8Array): void {
  * @throws SyncError `VALUE_INVALID`, `FIELD_RESERVED`, `LIMIT_DEPTH` or `LIMIT_MAP_KEYS` for anything else
  */
 export function writeValue(value: unknown, order: FieldOrder, depth: number): void {
-  switch (typeof value) {
-    case 'string':
-      writeText(value);
-      return;
-    case 'number':
-      writeNumber(value);
-      return;
-    case 'boolean':
-      reserve(1);
-      scratch[position++] = value ? 0xc3 : 0xc2;
-      return;
-    case 'object':
-      if (value === null) {
-        reserve(1);
-        scratch[position++] = 0xc0;
-        return;
-      }
-      if (value instanceof Uint8Array) {
-        writeBytes(value);
-        return;
-      }
-      if (depth > VALUE_MAX_DEPTH) {
-        throw new SyncError('LIMIT_DEPTH', `nested deeper than ${VALUE_MAX_DEPTH}`, { origin: 'state' });
-      }
-      if (Array.isArray(value)) writeArray(value, order, depth);
-      else writeMap(value, order, depth);
-      return;
-    default:
-      invalid(`a ${typeof value}`);
+  // One comparison after the other: a `switch` makes the engine look the name of the type up.
+  if (typeof value === 'string') writeText(value);
+  else if (typeof value === 'number') writeNumber(value);
+  else if (typeof value === 'boolean') writeByte(value ? 0xc3 : 0xc2);
+  else if (value === null) writeByte(0xc0);
+  else if (typeof value === 'object') writeObject(value, order, depth);
+  else invalid(`a ${typeof value}`);
+}
+
+function writeObject(value: object, order: FieldOrder, depth: number): void {
+  if (value instanceof Uint8Array) {
+    writeBytes(value);
+    return;
   }
+  if (depth > VALUE_MAX_DEPTH) {
+    throw new SyncError('LIMIT_DEPTH', `nested deeper than ${VALUE_MAX_DEPTH}`, { origin: 'state' });
+  }
+  if (Array.isArray(value)) writeArray(value, order, depth);
+  else writeMap(value, order, depth);
+}
+
+function writeByte(byte: number): void {
+  reserve(1);
+  scratch[position++] = byte;
 }
 
 /** Ascending by UTF-8 bytes: like `<`, but astral characters come after U+E000 to U+FFFF. */

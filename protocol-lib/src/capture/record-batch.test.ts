@@ -66,12 +66,54 @@ function bothWays(facts: readonly (Told | 'log')[]): {
   return { listened, batches };
 }
 
+function commit(seq: number, detail: string): TraceRecord {
+  const event = { type: 'moved', player: 'server', detail };
+  return { ...log(seq), body: { kind: 'commit', version: seq, event, changes: [] } };
+}
+
+/** The batches that were full while facts were added; the last one is left in `batch`. What cannot be encoded is left out. */
+function batchesOf(
+  batch: RecordBatch,
+  facts: readonly (Told | 'log' | 'commit' | 'broken')[],
+  full: number,
+): Uint8Array[] {
+  const batches: Uint8Array[] = [];
+  for (const [at, fact] of facts.entries()) {
+    if (fact === 'log') batch.add(log(at));
+    else if (fact === 'commit') batch.add(commit(at, 'to the hall'));
+    else if (fact === 'broken') expect(() => batch.add(commit(at, '\ud800'))).toThrow('surrogate');
+    else if (fact.sends.to.length > 0) batch.addSends(at, at, fact.sends, fact.cause, fact.wire);
+    if (batch.length > full) batches.push(batch.take().slice());
+  }
+  return batches;
+}
+
 describe('a batch of trace records', () => {
   test('stands for the same records, byte for byte, as if each had been told alone', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(toldArbitrary, fc.constant('log' as const)), { maxLength: 12 }), (facts) => {
         const { listened, batches } = bothWays(facts);
         expect(batches.flatMap(recordsOfBatch)).toEqual(listened.map(encodeTraceRecord));
+      }),
+    );
+  });
+
+  test('is the same whether what is in it was added one by one or together, with what was no record in between', () => {
+    const factArbitrary = fc.oneof(
+      toldArbitrary,
+      fc.constantFrom('log' as const, 'commit' as const, 'broken' as const),
+    );
+    fc.assert(
+      fc.property(fc.array(factArbitrary, { maxLength: 30 }), fc.nat(400), (facts, full) => {
+        const [single, several] = [new RecordBatch(), new RecordBatch()];
+        const one = batchesOf(single, facts, full);
+        let together: Uint8Array[] = [];
+        several.together(() => {
+          together = batchesOf(several, facts, full);
+        });
+        expect(together).toEqual(one);
+        expect(several.length).toBe(single.length);
+        expect(several.take()).toEqual(single.take());
       }),
     );
   });

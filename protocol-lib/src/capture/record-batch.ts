@@ -1,7 +1,11 @@
 import {
+  beginLongBytes,
   beginWriting,
   copyWritten,
+  endLongBytes,
+  unwriteFrom,
   writeArrayHeader,
+  writeBytes,
   writeEncoded,
   writeMapHeader,
   writeNumber,
@@ -14,8 +18,9 @@ import { SyncError } from '../errors/index.ts';
 import { array, bytes, object, string, uint } from '../schema/index.ts';
 import { type ReplicaId, replicaIdSchema } from '../state/index.ts';
 import { type FrameSends, TRACE_KINDS, type TraceRecord } from '../trace/index.ts';
+import { isPlainCommit, writeCommitRecord } from './commit-writer.ts';
 import { MsgpackCursor } from './cursor.ts';
-import { RECORD_FIELDS, writeTraceRecord } from './record-codec.ts';
+import { RECORD_FIELDS, writeCause, writeTraceRecord } from './record-codec.ts';
 
 /**
  * Trace records on the attach stream, many in one frame. A frame that was sent to many is told once, with who got it, and the
@@ -30,7 +35,6 @@ const SEND_KIND = TRACE_KINDS.indexOf('send');
 const FIRST_BYTES = 16 * 1024;
 const KEPT_BYTES = 1024 * 1024;
 const BIN_32 = 0xc6;
-const BIN_HEAD_BYTES = 5;
 /** Bytes of a `send` record beside its frame, at most: numbers, field names, two replicas and a type. */
 const SEND_BYTES = 320;
 /** Bytes of the records that a batch stands for without having them in it. */
@@ -44,10 +48,12 @@ export class RecordBatch {
   #length = 0;
   #expanded = 0;
   #audiences: (readonly ReplicaId[])[] = [];
+  /** Whether what is added stays where it was written, behind {@link #bytes}, until all of it is copied at once. */
+  #isTogether = false;
 
   /** Bytes so far. */
   get length(): number {
-    return this.#length;
+    return this.#isTogether ? this.#length + writtenLength() : this.#length;
   }
 
   /** Whether it stands for as much as an observer takes at once. */
@@ -55,21 +61,31 @@ export class RecordBatch {
     return this.#expanded >= EXPANDED_FULL_BYTES;
   }
 
+  /** Calls `addAll`, which adds many and takes what is full. Nothing else may be encoded meanwhile. */
+  together(addAll: () => void): void {
+    beginWriting();
+    this.#isTogether = true;
+    try {
+      addAll();
+    } finally {
+      this.#isTogether = false;
+      this.#keepWritten();
+    }
+  }
+
   /** @throws SyncError as `packMsgpack`, and then nothing was added */
   add(record: TraceRecord): void {
-    beginWriting();
-    writeTraceRecord(record);
-    const length = writtenLength();
-    this.#reserve(BIN_HEAD_BYTES + length);
-    const at = this.#length;
-    const bytes = this.#bytes;
-    bytes[at] = BIN_32;
-    bytes[at + 1] = length >>> 24;
-    bytes[at + 2] = length >>> 16;
-    bytes[at + 3] = length >>> 8;
-    bytes[at + 4] = length;
-    copyWritten(bytes, at + BIN_HEAD_BYTES);
-    this.#length = at + BIN_HEAD_BYTES + length;
+    const start = this.#begin();
+    try {
+      const bytes = beginLongBytes();
+      if (isPlainCommit(record)) writeCommitRecord(record);
+      else writeTraceRecord(record);
+      endLongBytes(bytes);
+    } catch (error) {
+      unwriteFrom(start);
+      throw error;
+    }
+    this.#end();
   }
 
   /**
@@ -90,27 +106,48 @@ export class RecordBatch {
     const until = Math.min(sends.to.length, from + Math.min(room, AUDIENCE_MAX));
     const to = from === 0 && until === sends.to.length ? sends.to : sends.to.slice(from, until);
     const known = this.#audience(to);
-    beginWriting();
-    writeArrayHeader(SENDS_FIELDS);
-    writeNumber(firstSeq + from);
-    writeNumber(time);
-    writeText(sends.sender);
-    writeValue(known < 0 ? to : known, 'own', 1);
-    writeText(sends.type);
-    writeNumber(sends.sequence);
-    writeValue(cause, 'own', 1);
-    writeValue(wire, 'own', 1);
-    const length = writtenLength();
-    this.#reserve(length);
-    copyWritten(this.#bytes, this.#length);
-    this.#length += length;
+    const start = this.#begin();
+    try {
+      writeArrayHeader(SENDS_FIELDS);
+      writeNumber(firstSeq + from);
+      writeNumber(time);
+      writeText(sends.sender);
+      if (known < 0) writeValue(to, 'own', 1);
+      else writeNumber(known);
+      writeText(sends.type);
+      writeNumber(sends.sequence);
+      writeCause(cause);
+      writeBytes(wire);
+    } catch (error) {
+      unwriteFrom(start);
+      throw error;
+    }
+    this.#end();
     this.#expanded += each * to.length;
     if (known < 0) this.#audiences.push(to);
     return until;
   }
 
+  #begin(): number {
+    if (!this.#isTogether) beginWriting();
+    return writtenLength();
+  }
+
+  #end(): void {
+    if (!this.#isTogether) this.#keepWritten();
+  }
+
+  #keepWritten(): void {
+    const length = writtenLength();
+    this.#reserve(length);
+    copyWritten(this.#bytes, this.#length);
+    this.#length += length;
+    beginWriting();
+  }
+
   /** What was collected, good until something is added; the next batch begins empty. */
   take(): Uint8Array {
+    if (this.#isTogether) this.#keepWritten();
     const taken = this.#bytes.subarray(0, this.#length);
     this.clear();
     return taken;
@@ -277,8 +314,8 @@ function commonParts({ time, sender, type, sequence, cause, wire }: Sends): [Uin
   writeNumber(time);
   writeText(sender);
   writeNumber(SEND_KIND);
-  writeValue(cause, 'own', 1);
-  writeValue(wire, 'own', 1);
+  writeCause(cause);
+  writeBytes(wire);
   writeValue(null, 'own', 1);
   writeMapHeader(4);
   writeText('to');

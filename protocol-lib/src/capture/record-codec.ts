@@ -35,7 +35,7 @@ export function writeTraceRecord({ seq, time, replica, cause, wire, source, body
   writeNumber(time);
   writeText(replica);
   writeNumber(kindNumbers.get(body.kind)!);
-  writeValue(cause, 'own', 1);
+  writeCause(cause);
   writeValue(wire ?? null, 'own', 1);
   writeValue(source ? [source.file, source.line, source.column] : null, 'own', 1);
   const fields = Object.keys(body);
@@ -45,6 +45,12 @@ export function writeTraceRecord({ seq, time, replica, cause, wire, source, body
     writeText(field);
     writeValue((body as Readonly<Record<string, unknown>>)[field], 'own', 2);
   }
+}
+
+/** What made a record happen, by `seq`. */
+export function writeCause(cause: readonly number[]): void {
+  writeArrayHeader(cause.length);
+  for (let at = 0; at < cause.length; at++) writeNumber(cause[at]!);
 }
 
 /**
