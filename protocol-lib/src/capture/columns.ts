@@ -19,7 +19,8 @@ const FIRST_CAPACITY = 512;
  * | hash, mismatch | version | own hash | own hash |
  * | prediction, confirmation, rollback, rejection | version | counter | writer |
  * | divergence, rebase | version | other replica << 16 | pending mutations |
- * | refused, names, fault, gap, log | first, count or 0 | other replica << 16 | level or phase |
+ * | refused, names, fault, gap | first, count or 0 | other replica << 16 | level or phase |
+ * | log | 1 where it only carries inputs | 0 | level |
  */
 export interface ColumnPage {
   readonly time: Float64Array;

@@ -1,6 +1,7 @@
 import { TRACE_KINDS, type TraceKind } from '../trace/index.ts';
 import { ByteNames, hashBytes } from './byte-names.ts';
 import { MsgpackCursor } from './cursor.ts';
+import { areInputsBytes } from './inputs-text.ts';
 
 /** Numbers of kinds, for comparing with the index's columns. */
 export const KIND = Object.fromEntries(TRACE_KINDS.map((kind, number) => [kind, number])) as Readonly<
@@ -31,6 +32,7 @@ const FIELDS = [
   'pending',
   'reference',
   'state',
+  'text',
 ] as const;
 type Field = (typeof FIELDS)[number];
 const F = Object.fromEntries(FIELDS.map((name, number) => [name, number])) as Readonly<Record<Field, number>>;
@@ -99,6 +101,8 @@ export class Envelope {
   writer = ABSENT;
   reason = -1;
   level = 0;
+  /** A log that only carries inputs. */
+  hasInputs = false;
   pending = 0;
   readonly #cursor = new MsgpackCursor();
   readonly #nameGuesses = new Int32Array(WHOSE + 1).fill(-1);
@@ -145,6 +149,7 @@ export class Envelope {
     this.counter = 0;
     this.reason = -1;
     this.level = 0;
+    this.hasInputs = false;
     this.pending = 0;
     this.keys.length = 0;
     const cursor = this.#cursor;
@@ -230,6 +235,9 @@ export class Envelope {
       case F.level:
         this.level = this.#find(levels);
         return;
+      case F.text:
+        this.#readText();
+        return;
       default:
         cursor.skip();
     }
@@ -250,6 +258,12 @@ export class Envelope {
   #find(names: ByteNames): number {
     const length = this.#cursor.stringBytes();
     return names.find(this.#cursor.bytes, this.#cursor.offset - length, length);
+  }
+
+  #readText(): void {
+    const cursor = this.#cursor;
+    const length = cursor.stringBytes();
+    this.hasInputs = this.kind === KIND.log && areInputsBytes(cursor.bytes, cursor.offset - length, length);
   }
 
   #readHash(): void {

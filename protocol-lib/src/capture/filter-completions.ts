@@ -1,5 +1,5 @@
 import { TRACE_KINDS } from '../trace/index.ts';
-import { FILTER_FIELDS } from './filter-syntax.ts';
+import { FILTER_FIELDS, INPUTS } from './filter-syntax.ts';
 import { SEVERITIES } from './flags.ts';
 import type { CaptureInfo } from './query.ts';
 
@@ -78,10 +78,13 @@ export function filterCompletions(text: string, offset: number, info: CaptureInf
 function valuesOf(field: string, info: CaptureInfo): { text: string; detail: string }[] {
   switch (field) {
     case 'kind':
-      return TRACE_KINDS.filter((kind) => (info.kinds[kind] ?? 0) > 0).map((kind) => ({
-        text: kind,
-        detail: `${info.kinds[kind]} records`,
-      }));
+      return [
+        ...TRACE_KINDS.filter((kind) => (info.kinds[kind] ?? 0) > 0).map((kind) => ({
+          text: kind,
+          detail: `${info.kinds[kind]} records`,
+        })),
+        ...((info.kinds.log ?? 0) > 0 ? [{ text: INPUTS, detail: 'logs that running it again needs' }] : []),
+      ];
     case 'replica':
     case 'who':
       return info.replicas.map((replica) => ({ text: replica.id, detail: replica.title ?? replica.role }));

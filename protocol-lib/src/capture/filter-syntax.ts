@@ -6,7 +6,7 @@ import { SEVERITIES } from './flags.ts';
 /**
  * The language in which records are looked for: in the stream, for breakpoints and colours, on the command line and in exports.
  *
- *     kind:delta  who:bot-2  type:ACK  key:item/*  version:118..121  severity:error  "any words"
+ *     kind:delta  kind:inputs  who:bot-2  type:ACK  key:item/*  version:118..121  severity:error  "any words"
  *     bytes>1000  time>=12.5s  seq=4211  version!=3
  *     body.reason=root  body.changes.*.op=remove  body.event.detail~/gold(en)?/  /differs .* v1\d/
  *     state.item/crown.owner=alice   changes:player/bot-1.room
@@ -51,6 +51,8 @@ export type FilterTerm =
 
 export const VALUE_FIELDS = ['kind', 'replica', 'type', 'key', 'version', 'severity'] as const;
 export type ValueField = (typeof VALUE_FIELDS)[number];
+/** Beside the kinds: logs that only carry inputs for running it again. */
+export const INPUTS = 'inputs';
 export const NUMBER_FIELDS = ['version', 'bytes', 'time', 'seq', 'position'] as const;
 export type NumberField = (typeof NUMBER_FIELDS)[number];
 export const RELATIONS = ['before', 'after', 'concurrent'] as const;
@@ -332,7 +334,7 @@ function compilePattern(pattern: string, offset: number): RE2JS {
 function checkValue(field: ValueField, value: Span): void {
   switch (field) {
     case 'kind':
-      if (!(TRACE_KINDS as readonly string[]).includes(value.text))
+      if (value.text !== INPUTS && !(TRACE_KINDS as readonly string[]).includes(value.text))
         fail(value.offset, `a kind: ${TRACE_KINDS.join(', ')}`);
       return;
     case 'severity':

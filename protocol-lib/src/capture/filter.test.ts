@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { TraceRecord } from '../trace/index.ts';
 import { filterCompletions } from './filter-completions.ts';
 import { parseFilter } from './filter-syntax.ts';
+import { LiveCapture } from './live.ts';
 import { memorySource } from './memory-bytes.ts';
 import { openCapture } from './reader.ts';
+import { encodeTraceRecord } from './record-codec.ts';
 import { coinRecording, fileOf } from './testing.test-helper.ts';
 
 const recording = coinRecording('corrupt', { length: 4_000 });
@@ -286,6 +289,29 @@ test('whatever is typed is a filter or a typed error, and has completions', asyn
   );
 });
 
+test('inputs are told from other logs, live and in a file, and are no points of a lane', async () => {
+  const some = coinRecording(undefined, { length: 500 });
+  const texts = [`inputs= ${'A'.repeat(60)}`, 'inputs were late', 'left out: inputs, which may hold a secret'];
+  const last = some.records.at(-1)!;
+  const logs = texts.map((text, at): TraceRecord => {
+    const body = { kind: 'log', level: 'debug', text } as const;
+    return { seq: last.seq + 1 + at, time: last.time + 1 + at, replica: last.replica, cause: [], body };
+  });
+  const encoded = [...some.encoded, ...logs.map(encodeTraceRecord)];
+  const first = some.records.length;
+  const live = new LiveCapture(some.header);
+  for (const record of encoded) live.append(record);
+  for (const query of [live, await openCapture(memorySource(await fileOf({ ...some, encoded })))]) {
+    const found = async (filter: string) => (await query.rows(filter, 0, 10_000)).rows.map((row) => row.position);
+    expect(await found('kind:inputs')).toEqual([first, first + 2]);
+    expect((await found('kind:log')).slice(-3)).toEqual([first, first + 1, first + 2]);
+    expect(await found('kind:inputs|log')).toEqual(await found('kind:log'));
+    expect(await found('-kind:inputs')).toHaveLength(encoded.length - 2);
+    const { points } = await query.lanes({ from: last.time + 1, to: last.time + 10 }, 10, 100);
+    expect(points?.map(({ position }) => position)).toEqual([first + 1]);
+  }
+});
+
 test('completions fit the word at the cursor', async () => {
   const info = await capture.info();
   const texts = (text: string) => filterCompletions(text, text.length, info).options.map((option) => option.text);
@@ -293,6 +319,7 @@ test('completions fit the word at the cursor', async () => {
   expect(texts('-se')).toEqual(['severity:', 'seq:']);
   expect(texts('kind:app')).toEqual(['apply']);
   expect(texts('kind:apply|com')).toEqual(['commit']);
+  expect(texts('kind:inp')).toEqual(['inputs']);
   expect(texts('kind:apply who:bot-')).toEqual(['bot-1', 'bot-2', 'bot-3']);
   expect(texts('type:AC')).toEqual(['ACK']);
 });

@@ -4,7 +4,14 @@ import { type ByteNames, hashText } from './byte-names.ts';
 import type { CaptureIndex } from './capture-index.ts';
 import { type ColumnPage, type Columns, PAGE_RECORDS, slotOf } from './columns.ts';
 import { KIND } from './envelope.ts';
-import { type Comparison, type FilterNode, type FilterTerm, parseFilter, parseVersions } from './filter-syntax.ts';
+import {
+  type Comparison,
+  type FilterNode,
+  type FilterTerm,
+  INPUTS,
+  parseFilter,
+  parseVersions,
+} from './filter-syntax.ts';
 import { compares, numberTest, valuesAt } from './filter-values.ts';
 import { FLAG, SEVERITIES } from './flags.ts';
 import { HappenedBefore } from './happened-before.ts';
@@ -226,11 +233,12 @@ function compileField(term: FilterTerm & { readonly type: 'field' }, index: Capt
     case 'kind': {
       const kinds = new Set(texts.map((text) => KIND[text as TraceKind]));
       const table = tableOf(TRACE_KINDS.length, (kind) => kinds.has(kind));
-      return byTable(
+      const test = byTable(
         columns,
         (page) => page.kind,
         () => table,
       );
+      return texts.includes(INPUTS) ? anyOf([test, byInputs(columns)]) : test;
     }
     case 'severity': {
       const severities = new Set(texts.map((text) => SEVERITIES.indexOf(text as (typeof SEVERITIES)[number])));
@@ -257,6 +265,18 @@ function compileField(term: FilterTerm & { readonly type: 'field' }, index: Capt
       );
     }
   }
+}
+
+/** Logs that only carry inputs. */
+function byInputs(columns: Columns): Test {
+  return byColumns((from, count, out) => {
+    const { kind, number } = columns.page(from);
+    const slot = slotOf(from);
+    for (let at = 0; at < count; at++) {
+      const isOne = kind[slot + at] === KIND.log && number[slot + at] === 1;
+      out[at] = isOne ? VERDICT.yes : VERDICT.no;
+    }
+  });
 }
 
 function byType({ columns }: CaptureIndex, table: () => Uint8Array): Test {

@@ -358,7 +358,7 @@ function takeFigures(envelope: Envelope, page: GrowingPage, slot: number): void 
     case KIND.fault:
     case KIND.gap:
     case KIND.log:
-      page.number[slot] = envelope.kind === KIND.gap ? envelope.count : envelope.first;
+      page.number[slot] = figureOf(envelope);
       page.high[slot] = envelope.peer << 16;
       page.low[slot] = Math.max(0, envelope.level);
       return;
@@ -372,4 +372,9 @@ function takeFigures(envelope: Envelope, page: GrowingPage, slot: number): void 
       page.high[slot] = envelope.high;
       page.low[slot] = envelope.low;
   }
+}
+
+function figureOf({ kind, count, first, hasInputs }: Envelope): number {
+  if (kind === KIND.log) return hasInputs ? 1 : 0;
+  return kind === KIND.gap ? count : first;
 }

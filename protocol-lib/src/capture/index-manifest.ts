@@ -5,7 +5,7 @@ import { LIST_PAGE } from './integer-list.ts';
 import { BlockReader, BlockWriter, damagedIndex, type NumberArray } from './number-block.ts';
 import { BLOCK_RECORDS } from './overview-blocks.ts';
 
-export const INDEX_VERSION = 2;
+export const INDEX_VERSION = 3;
 export const INDEX_NAME = 'syncscope.index';
 export const INDEX_MEDIA_TYPE = 'application/vnd.syncscope.index';
 export const PAGES_NAME = 'syncscope.index.pages';

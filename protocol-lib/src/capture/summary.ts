@@ -2,9 +2,7 @@ import { unreachable } from '../errors/index.ts';
 import type { Ballot, MutationId, TraceRecord } from '../trace/index.ts';
 import type { CaptureIndex } from './capture-index.ts';
 import { KIND } from './envelope.ts';
-
-/** Packed inputs in a log record, see `replay/batches.ts`: nothing to read. */
-const INPUTS = /^inputs[+=]? [\w+/=]{40}/;
+import { isInputsText } from './inputs-text.ts';
 
 /** Message types as people say them. */
 const TYPE_WORDS: Readonly<Record<string, string>> = {
@@ -70,7 +68,7 @@ export function summarize(record: Pick<TraceRecord, 'body'>, index: CaptureIndex
     case 'gap':
       return `${counted(body.count, 'record')} lost: ${body.reason}`;
     case 'log':
-      return INPUTS.test(body.text) ? 'inputs recorded for replay' : body.text;
+      return isInputsText(body.text) && body.text.startsWith('inputs') ? 'inputs recorded for replay' : body.text;
     case 'health':
       return healthText(body);
     case 'pressure':

@@ -212,7 +212,10 @@ function ribbonOf(index: CaptureIndex, replica: ReplicaIndex, range: TimeRange, 
 
 function pointsOf(index: CaptureIndex, first: number, last: number): Point[] {
   const points: Point[] = [];
+  const { columns } = index;
   for (let position = first; position < last; position++) {
+    // Inputs are nothing that happened: each goes along with what did.
+    if (columns.kind(position) === KIND.log && columns.number(position) === 1) continue;
     points.push({
       replica: index.nameOf(index.columns.replica(position)),
       time: index.timeAt(position),

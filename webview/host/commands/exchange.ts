@@ -253,12 +253,16 @@ export async function merge(files: readonly string[], { output, json }: Output):
     const records = await write(output, await mergedHeader(parts), async (maker) => {
       merged = await mergeCaptures(parts, maker);
     });
-    const { paired = 0, offsets = [] } = merged ?? {};
+    const { paired = 0, offsets = [], twice = 0, renamed = [] } = merged ?? {};
     const clocks = parts.map(
       ({ name }, index) => `${name}: clock moved by ${((offsets[index] ?? 0) / 1e6).toFixed(3)} ms`,
     );
     const lines = [`${output}: ${count(records, 'record')}, ${count(paired, 'message')} between the parts`, ...clocks];
-    told('merge', { files, output, records, paired, offsets }, lines.join('\n'), json);
+    if (twice > 0) lines.push(`${count(twice, 'record')} told by two recordings of one process are there once`);
+    for (const { part, from, to } of renamed) {
+      lines.push(`${from} of ${parts[part]?.name} is ${to}: another process had that name at the same time`);
+    }
+    told('merge', { files, output, records, paired, offsets, twice, renamed }, lines.join('\n'), json);
   });
 }
 

@@ -57,7 +57,11 @@ function describe(file: string, result: PlayResult): string {
 }
 
 function describeIds({ mapped, unmapped }: PlayResult['ids']): string[] {
-  const lines = mapped.slice(0, IDS_SHOWN).map(({ recorded, live }) => `  ${recorded} is ${live} here`);
+  const lines = mapped
+    .slice(0, IDS_SHOWN)
+    .map(
+      ({ recorded, live, isGuess }) => `  ${recorded} is ${live} here${isGuess ? ', the first of several alike' : ''}`,
+    );
   if (mapped.length > 0) lines.unshift(`${count(mapped.length, 'id')} of the server mapped:`);
   if (mapped.length > IDS_SHOWN) lines.push(`  and ${mapped.length - IDS_SHOWN} more, see --json`);
   for (const { recorded, seq, why, sent } of unmapped.slice(0, IDS_SHOWN)) {

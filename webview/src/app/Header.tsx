@@ -1,6 +1,6 @@
 import type { Verdict } from '@syncscope/protocol/capture';
 import type { RemoteQuery } from '../rpc/index.ts';
-import { plural } from '../text/format.ts';
+import { formatTime, plural } from '../text/format.ts';
 import { visible } from '../text/visible.ts';
 import { Button } from '../ui/controls.tsx';
 import { Menu } from '../ui/Menu.tsx';
@@ -66,14 +66,36 @@ function VerdictLine() {
   if (!verdict) return <div className="verdict" />;
   const { level, text, position } = verdict;
   return (
+    <>
+      <button
+        type="button"
+        className={`verdict verdict-${level}`}
+        disabled={position === undefined}
+        title={visible(text)}
+        onClick={() => position !== undefined && void goToVerdict(remote, position)}
+      >
+        <span aria-hidden="true">{VERDICT_SIGN[level]}</span> {visible(text)}
+      </button>
+      {level !== 'error' && <Earlier playhead={playhead} />}
+    </>
+  );
+}
+
+/** All is well here, and it was not before: a divergence that was repaired is over in a moment, and must not be missed. */
+function Earlier({ playhead }: { readonly playhead: number }) {
+  const remote = useRemote();
+  const last = useQuery(['earlier', playhead], (query) => query.nextMarker(playhead + 1, -1, 'desync'), true);
+  const marker = last.data;
+  if (!marker) return null;
+  const { replica, text, time, position } = marker;
+  return (
     <button
       type="button"
-      className={`verdict verdict-${level}`}
-      disabled={position === undefined}
-      title={visible(text)}
-      onClick={() => position !== undefined && void goToVerdict(remote, position)}
+      className="earlier"
+      title={`Earlier, at ${formatTime(time)}: ${visible(text)}. Show its cause`}
+      onClick={() => void goToVerdict(remote, position)}
     >
-      <span aria-hidden="true">{VERDICT_SIGN[level]}</span> {visible(text)}
+      <span aria-hidden="true">{VERDICT_SIGN.error}</span> earlier: {visible(replica)}
     </button>
   );
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { complete, faultOf, moveChoice } from './filter-text.ts';
+import { complete, faultOf, moveChoice, withoutInputs } from './filter-text.ts';
 
 describe('the filter box', () => {
   it.each([
@@ -16,6 +16,21 @@ describe('the filter box', () => {
     ['"open', 5],
   ])('says at which character %j is wrong', (text, offset) => {
     expect(faultOf(text)).toMatchObject({ offset });
+  });
+
+  it.each([
+    ['', '-kind:inputs'],
+    ['who:bot-1 or who:bot-2', '(who:bot-1 or who:bot-2) -kind:inputs'],
+    // Whoever asks for them, or for one record by its number, is shown what they asked for.
+    ['kind:inputs', 'kind:inputs'],
+    ['kind:hash|log', 'kind:hash|log'],
+    ['seq=4211', 'seq=4211'],
+    ['"inputs recorded"', '"inputs recorded"'],
+    // Too long with anything more: still a filter.
+    ['x'.repeat(1_995), 'x'.repeat(1_995)],
+  ])('passes over inputs with %j', (typed, filter) => {
+    expect(withoutInputs(typed)).toBe(filter);
+    expect(faultOf(filter)).toBeUndefined();
   });
 
   it('puts a choice in place of the word at the cursor', () => {

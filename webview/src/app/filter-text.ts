@@ -18,6 +18,21 @@ export function faultOf(text: string): FilterFault | undefined {
   }
 }
 
+/** Terms that may be about inputs: who writes one wants to see them. */
+const NAMES_INPUTS = /\binputs\b|\bkind:\S*\blog\b|\b(?:seq|position)\b|\bbody\.text\b/i;
+
+/** Whether a filter says itself what becomes of inputs. */
+export function namesInputs(filter: string): boolean {
+  return NAMES_INPUTS.test(filter);
+}
+
+/** The filter without inputs: they only say what was given to a machine, so that it can be run again. */
+export function withoutInputs(filter: string): string {
+  if (namesInputs(filter)) return filter;
+  const narrowed = filter.trim() === '' ? '-kind:inputs' : `(${filter}) -kind:inputs`;
+  return faultOf(narrowed) ? filter : narrowed;
+}
+
 /** The text with a choice put in, and where the cursor is then. A finished term gets a space, `field:` waits for its value. */
 export function complete(
   text: string,

@@ -18,6 +18,7 @@ const savedViewSchema = object({
   diffMoment: optional(integer),
   sameVersion: boolean,
   stateSearch: string(1_000),
+  showsInputs: optional(boolean),
   speed: literal(...SPEEDS),
   unit: optional(literal(...STEP_UNITS)),
   lanes: object({ order: array(replicaIdSchema), collapsed: array(replicaIdSchema), pinned: array(replicaIdSchema) }),

@@ -1,7 +1,7 @@
 import type { CaptureQuery } from '@syncscope/protocol/capture';
 import { ReplayCursor, type StepUnit } from '@syncscope/protocol/cursor';
 import { isSyncError } from '@syncscope/protocol/errors';
-import { getState, goTo, movePlayhead, notify, SPEEDS, update } from './store.ts';
+import { getState, goTo, movePlayhead, notify, SPEEDS, streamFilter, update } from './store.ts';
 import { attempt, type Direction, stepMarker } from './transport.ts';
 
 /** The player: steps of every unit in both directions, and playing forwards and backwards at any speed, all by one {@link ReplayCursor}. */
@@ -39,7 +39,7 @@ export function step(query: CaptureQuery, direction: Direction, unit: StepUnit =
   return attempt(async () => {
     const { view } = getState();
     const cursor = await cursorHere(query);
-    const position = await cursor.step(unit, direction, { filter: view.filter });
+    const position = await cursor.step(unit, direction, { filter: streamFilter(getState()) });
     if (getState().view.playhead !== view.playhead) return;
     if (unit === 'tick') movePlayhead(position, cursor.time);
     else if (position !== view.playhead) goTo(position);

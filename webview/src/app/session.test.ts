@@ -6,7 +6,17 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { emptySession, portPair, type QueryServer, remoteQuery, type SessionState, serveQuery } from '../rpc/index.ts';
 import type { InspectorHost } from './host.ts';
 import { runSession } from './session.ts';
-import { type AppState, getState, goTo, initialView, resetState, setTab, subscribe } from './store.ts';
+import {
+  type AppState,
+  getState,
+  goTo,
+  initialView,
+  resetState,
+  setTab,
+  streamFilter,
+  subscribe,
+  update,
+} from './store.ts';
 
 const header: TraceHeader = {
   sessionId: 'session-1',
@@ -138,6 +148,19 @@ describe('a session in the inspector', () => {
     setTab('state');
     await expect.poll(() => stored).toMatchObject({ sessionId: 'session-1', playhead: 5, tab: 'state' });
     expect(Object.keys(stored as object).sort()).toEqual(Object.keys(initialView).sort());
+  });
+
+  it('passes over inputs as soon as there are some, and shows them where they are wanted', async () => {
+    const live = capture();
+    start(live, { ...open, source: 'live' });
+    expect(streamFilter(await until((one) => one.view.following))).toBe('');
+    append(live, 11, 'server', { kind: 'log', level: 'debug', text: `inputs= ${'A'.repeat(60)}` });
+    await until((one) => one.hasInputs);
+    expect(streamFilter(getState())).toBe('-kind:inputs');
+    update((draft) => {
+      draft.view.showsInputs = true;
+    });
+    expect(streamFilter(getState())).toBe('');
   });
 
   it('follows a live session as it grows', async () => {

@@ -55,6 +55,7 @@ function takeGrowth(host: InspectorHost, records: number, range: { from: number;
     if (!growth || !getState().isReady) return;
     grow(growth.records, growth.range);
     void completePair(host);
+    void noticeInputs(host);
   }, GROW_EVERY_MS);
 }
 
@@ -67,6 +68,27 @@ async function completePair(host: InspectorHost): Promise<void> {
     if (getState().epoch === epoch) choosePair(info, info.header.authority);
   } catch {
     // Asked again with the next growth, and by then it may be there.
+  }
+}
+
+/** Whether there are inputs among the records: where there are any, they begin near the first, and one look is enough. */
+async function findInputs(host: InspectorHost): Promise<boolean> {
+  const { total } = await host.remote.rowsSoFar('kind:inputs', 0, 1);
+  return total > 0;
+}
+
+/** A live session may write down its inputs from later on. */
+async function noticeInputs(host: InspectorHost): Promise<void> {
+  const { hasInputs, epoch } = getState();
+  if (hasInputs) return;
+  try {
+    const found = await findInputs(host);
+    if (!found || getState().epoch !== epoch) return;
+    update((draft) => {
+      draft.hasInputs = true;
+    });
+  } catch {
+    // Asked again with the next growth.
   }
 }
 
@@ -92,8 +114,12 @@ async function takeSession(host: InspectorHost, session: SessionState, saved: Vi
   if (!isNew) return;
   const { epoch } = getState();
   try {
-    const info = await host.remote.info();
-    if (getState().epoch === epoch) await openView(host, info, saved);
+    const [info, hasInputs] = await Promise.all([host.remote.info(), findInputs(host)]);
+    if (getState().epoch !== epoch) return;
+    update((draft) => {
+      draft.hasInputs = hasInputs;
+    });
+    await openView(host, info, saved);
   } catch (error) {
     if (getState().epoch !== epoch) return;
     update((draft) => {

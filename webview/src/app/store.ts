@@ -4,6 +4,7 @@ import type { ReplicaId } from '@syncscope/protocol/state';
 import { produce } from 'immer';
 import { useSyncExternalStore } from 'react';
 import { emptySession, type SessionState, type WireError } from '../rpc/index.ts';
+import { withoutInputs } from './filter-text.ts';
 
 /**
  * Everything that the views share: where in time, which replicas, what differs, and how it is laid out.
@@ -37,6 +38,8 @@ export interface ViewState {
   /** Two replicas are compared at one version, and not as they are at the playhead. */
   readonly sameVersion: boolean;
   readonly stateSearch: string;
+  /** Whether the stream shows inputs, too: every second row of some recordings, and nothing that happened. */
+  readonly showsInputs: boolean;
   readonly speed: number;
   /** What one step of the player goes over. */
   readonly unit: StepUnit;
@@ -60,6 +63,8 @@ export interface AppState {
   /** Records in the capture and the time they span. Grows while live. */
   readonly records: number;
   readonly range: TimeRange;
+  /** Whether inputs for running it again are among the records. */
+  readonly hasInputs: boolean;
   /** How many of them were saved, the first ones, since the session was attached to. */
   readonly saved: number;
   /** Counts captures opened: part of every query's key, so that nothing of the one before is shown. */
@@ -96,6 +101,7 @@ export const initialView: ViewState = {
   diffMoment: undefined,
   sameVersion: false,
   stateSearch: '',
+  showsInputs: false,
   speed: 1,
   unit: 'record',
   lanes: { order: [], collapsed: [], pinned: [] },
@@ -107,6 +113,7 @@ const initialState: AppState = {
   session: emptySession,
   records: 0,
   range: { from: 0, to: 0 },
+  hasInputs: false,
   saved: 0,
   epoch: 0,
   isReady: false,
@@ -117,6 +124,11 @@ const initialState: AppState = {
   notice: undefined,
   keysOpen: false,
 };
+
+/** The filter that rows and steps go by: that of the user, without inputs unless they are wanted. */
+export function streamFilter({ view, hasInputs }: AppState): string {
+  return hasInputs && !view.showsInputs ? withoutInputs(view.filter) : view.filter;
+}
 
 let state = initialState;
 const listeners = new Set<() => void>();

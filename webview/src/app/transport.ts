@@ -3,7 +3,7 @@ import { SyncError } from '@syncscope/protocol/errors';
 import type { ReplicaId } from '@syncscope/protocol/state';
 import { peerToCompare } from '../tabs/same-version.ts';
 import { findRows } from './rows.ts';
-import { follow, getState, goTo, notify, setPair, setTab } from './store.ts';
+import { follow, getState, goTo, notify, setPair, setTab, streamFilter } from './store.ts';
 
 /** Moving through the capture by what is in it: along a replica, to markers and divergences, to its ends. The player is in `player.ts`. */
 
@@ -45,10 +45,10 @@ export function alongReplica(filter: string, replica: ReplicaId): string {
 /** A step along the replica of the selected record, or of the left replica where none is selected. */
 export function stepReplica(query: CaptureQuery, direction: Direction): Promise<void> {
   return attempt(async () => {
-    const { selection, left, filter } = getState().view;
+    const { selection, left } = getState().view;
     const replica = selection === undefined ? left : (await query.record(selection)).row.replica;
     if (replica === undefined) return;
-    const next = await nextPosition(query, alongReplica(filter, replica), here(), direction);
+    const next = await nextPosition(query, alongReplica(streamFilter(getState()), replica), here(), direction);
     if (next !== undefined) goTo(next);
   });
 }

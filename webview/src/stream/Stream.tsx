@@ -2,8 +2,9 @@
 // biome-ignore-all lint/a11y/useFocusableInteractive: the list has the focus and names the active row
 import type { CaptureQuery, Row } from '@syncscope/protocol/capture';
 import { type CSSProperties, type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { namesInputs } from '../app/filter-text.ts';
 import { useQuery } from '../app/query.ts';
-import { follow, goTo, setFilter, update, useApp, useView } from '../app/store.ts';
+import { follow, goTo, setFilter, streamFilter, update, useApp, useView } from '../app/store.ts';
 import { formatCount, formatTime } from '../text/format.ts';
 import { Button } from '../ui/controls.tsx';
 import { clampTop, nudge, reveal, rowsInView, rowsToDraw, type Viewport } from '../ui/scroll.ts';
@@ -15,7 +16,8 @@ import { pageFor, shownCount } from './window.ts';
 
 /** The stream: one row a record. It owns its scrolling; where the user is in time is shared. */
 export function Stream() {
-  const filter = useView((view) => view.filter);
+  const typed = useView((view) => view.filter);
+  const filter = useApp(streamFilter);
   const selection = useView((view) => view.selection);
   const playhead = useView((view) => view.playhead);
   const following = useView((view) => view.following);
@@ -126,6 +128,8 @@ export function Stream() {
     return seen >= 0 && rows ? rows.offset + seen : (targetIndex ?? total - 1);
   }
 
+  // Records keep the numbers that the session gave them, which is older than a capture that began in its midst.
+  const newest = Math.max(records, ...(rows?.rows.slice(-1).map((row) => row.seq - row.position + records) ?? []));
   const tints = relationTints(selection, related.data);
   const activeRow = rows?.rows.find((row) => row.position === selection);
   return (
@@ -140,12 +144,12 @@ export function Stream() {
       onKeyDown={key}
       style={
         {
-          '--digits': `${Math.max(4, String(records).length)}ch`,
+          '--digits': `${Math.max(4, String(newest).length)}ch`,
           '--time': `${formatTime(last).length}ch`,
         } as CSSProperties
       }
     >
-      <StreamHead />
+      <StreamHead filter={typed} />
       {searching && !page.error ? (
         <Searching looked={searching.looked} of={searching.of} onStop={page.cancel} />
       ) : (
@@ -153,7 +157,7 @@ export function Stream() {
       )}
       {page.error && page.error.code !== 'FILTER_SYNTAX' && <FaultView error={page.error} onRetry={page.retry} />}
       {total === 0 && page.data?.total === 0 && page.data.filter === filter && !searching ? (
-        <NoRows filter={filter} isLive={isLive} />
+        <NoRows filter={typed} isLive={isLive} />
       ) : (
         <VirtualList
           label="Records"
@@ -207,7 +211,7 @@ function relationTints(
   return tints;
 }
 
-function StreamHead() {
+function StreamHead({ filter }: { readonly filter: string }) {
   return (
     <div className="stream-row stream-head" role="row" aria-rowindex={1}>
       <span role="columnheader" className="cell-seq">
@@ -224,11 +228,33 @@ function StreamHead() {
       </span>
       <span role="columnheader" className="cell-what">
         what
+        {!namesInputs(filter) && <InputsToggle />}
       </span>
       <span role="columnheader" className="cell-bytes">
         bytes
       </span>
     </div>
+  );
+}
+
+/** Inputs stand aside: they are what running the session again needs, and tell a reader nothing. */
+function InputsToggle() {
+  const hasInputs = useApp((state) => state.hasInputs);
+  const isOn = useView((view) => view.showsInputs);
+  if (!hasInputs) return null;
+  return (
+    <button
+      type="button"
+      className="inputs-toggle"
+      title={`What each replica was given, kept for running the session again: ${isOn ? 'hide' : 'show'} these records`}
+      onClick={() =>
+        update((draft) => {
+          draft.view.showsInputs = !draft.view.showsInputs;
+        })
+      }
+    >
+      {isOn ? 'hide inputs' : 'show inputs'}
+    </button>
   );
 }
 

@@ -15,18 +15,21 @@ import { RecordLink } from './RecordLink.tsx';
 export function BytesTab() {
   const selection = useView((view) => view.selection);
   const playhead = useView((view) => view.playhead);
+  const following = useView((view) => view.following);
   const position = selection ?? playhead;
+  // The newest record is another one each moment: nobody could read it.
+  const isPassing = selection === undefined && following;
   const answer = useQuery(
     ['bytes', position],
     async (query) => {
       const [detail, related] = await Promise.all([query.record(position), query.related(position)]);
       return { detail, related };
     },
-    position >= 0,
+    position >= 0 && !isPassing,
   );
-  if (position < 0) {
+  if (position < 0 || isPassing) {
     return (
-      <Empty title="No record is selected">
+      <Empty title={isPassing ? 'Following the session' : 'No record is selected'}>
         <p>Select a message in the stream to see its frame.</p>
       </Empty>
     );
