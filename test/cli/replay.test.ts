@@ -134,6 +134,21 @@ describe('replay', () => {
   });
 });
 
+describe('play', () => {
+  it('plays no recording of a protocol that this build does not speak', async () => {
+    const sink = memorySink();
+    const session = { sessionId: 'later', title: 'Later', scenario: 'none', startedAt: 0, build: 'app 1' };
+    const versions = { traceVersion: TRACE_VERSION, protocolVersion: PROTOCOL_VERSION + 1 };
+    const writer = new CaptureWriter(sink, { ...session, ...versions, authority: replicaId('server') });
+    await writer.end();
+    const file = path('later.mcap');
+    writeFileSync(file, sink.bytes());
+    const { code, document } = await cliJson(['play', file, '--url', 'ws://127.0.0.1:1', '--token', 'some token']);
+    expect(code).toBe(2);
+    expect(document).toMatchObject({ error: { code: 'PLAY_PROTOCOL' } });
+  });
+});
+
 describe('whatif', () => {
   it('writes a branch that opens, says what was edited, and runs again', async () => {
     const branch = path('branch.mcap');

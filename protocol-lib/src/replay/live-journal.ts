@@ -96,7 +96,7 @@ export class LiveJournal {
     if (this.#batch.length >= MAX_INPUTS || now - this.#writtenAt >= MAX_WAIT) this.flush();
   }
 
-  /** Writes what waits, which is done ten times a second where inputs come. What waits when a recording ends is not in it. */
+  /** Writes what waits, which is done ten times a second where inputs come; the driver does it where a recording ends, in the `flush` of `inspectable`. */
   flush(): void {
     if (this.#batch.length === 0) return;
     this.#writtenAt = this.#hub.now();

@@ -1,4 +1,5 @@
 import type { StateHash, Version } from '../state/index.ts';
+import { mayBeDrawnNumber } from './play-drawn.ts';
 import type { PlayedIntent, PlayedOther, RecordedRoot } from './play-script.ts';
 import { type RecordFound, textOf } from './play-states.ts';
 import type { PlayDifference } from './play-types.ts';
@@ -46,6 +47,9 @@ export function stateDifference(
   }
   const { key, field, recorded, live: here } = found;
   const name = field === undefined ? key : `${key}.${field}`;
-  const sentence = `record ${seq}: ${name} was ${textOf(recorded)} ${when}; ${replica} has ${textOf(here)} here`;
-  return { ...head, key, ...(field === undefined ? {} : { field }), recorded, live: here, sentence };
+  const isNumber = mayBeDrawnNumber(recorded, here);
+  const note = isNumber ? '; if the server draws it or takes it from a clock: numbers are compared as they are' : '';
+  const sentence = `record ${seq}: ${name} was ${textOf(recorded)} ${when}; ${replica} has ${textOf(here)} here${note}`;
+  const may = isNumber ? { mayBeDrawn: true } : {};
+  return { ...head, key, ...(field === undefined ? {} : { field }), recorded, live: here, ...may, sentence };
 }

@@ -55,6 +55,8 @@ export interface PlayDifference {
   readonly field?: string;
   readonly recorded: unknown;
   readonly live: unknown;
+  /** Whether all that differs is whole numbers so large that they may be drawn or times: those are compared as they are. */
+  readonly mayBeDrawn?: boolean;
   readonly sentence: string;
   /** Commands of several clients that were on their way at once; where they were decided in another order, the difference may come of that alone. */
   readonly atOnce?: readonly AtOnce[];

@@ -8,11 +8,15 @@ export class WhereInTheRecording {
   readonly writers: readonly ReplicaId[];
   readonly #commits = new Map<ReplicaId, Map<number, RecordedCommit>>();
   readonly #played = new Map<ReplicaId, readonly number[]>();
+  /** Where each version was made; its root may be told later, or not at all. */
+  readonly #made = new Map<Version, number>();
 
   constructor(script: PlayScript) {
     this.#script = script;
     this.writers = [...new Set([...script.clients, script.authority])];
+    for (const [version, { seq }] of script.roots) this.#made.set(version, seq);
     for (const commit of script.commits) {
+      this.#made.set(commit.version, commit.seq);
       if (!commit.mutation) continue;
       const { writer, counter } = commit.mutation;
       const known = this.#commits.get(writer);
@@ -43,13 +47,13 @@ export class WhereInTheRecording {
   /** How many of a writer's were settled when a version had just been made. */
   atLeast(writer: ReplicaId, version: Version): number {
     if (version <= this.#script.start.version) return 0;
-    const seq = this.#script.roots.get(version)?.seq;
+    const seq = this.#made.get(version);
     return seq === undefined ? 0 : this.#settledBefore(writer, seq + 1);
   }
 
   /** And before the next one was. */
   atMost(writer: ReplicaId, version: Version): number {
-    const next = this.#script.roots.get(version + 1)?.seq;
+    const next = this.#made.get(version + 1);
     return this.#settledBefore(writer, next ?? Number.POSITIVE_INFINITY);
   }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeTraceRecord, LiveCapture } from '../capture/index.ts';
+import { OWN_PROTOCOLS } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
 import { headerOf } from './captured.test-helper.ts';
@@ -236,4 +237,12 @@ describe('recorded clients that are played', () => {
     await expect(recorded([])).rejects.toMatchObject({ code: 'PLAY_NOTHING' });
     await expect(recorded(ACTS, new Set(['cy']))).rejects.toMatchObject({ code: 'PLAY_NOTHING' });
   });
+
+  test.each([0, OWN_PROTOCOLS.max + 1])(
+    'are not read from a capture whose frames are of protocol %d',
+    async (protocolVersion) => {
+      const capture = new LiveCapture(headerOf('boxes', { authority: AUTHORITY, protocolVersion }));
+      await expect(readPlay(capture)).rejects.toMatchObject({ code: 'PLAY_PROTOCOL' });
+    },
+  );
 });

@@ -60,6 +60,7 @@ export class Playing {
     this.#order = options.order ?? 'seen';
     this.#states = new RecordedStates(script, this.#ids);
     this.#where = new WhereHere(script);
+    for (const name of [...script.clients, script.authority]) this.#ids.said(name);
     this.#startTime = script.actions[0]?.time ?? 0;
     this.#progressAt = options.now;
     this.#now = options.now;
@@ -338,7 +339,7 @@ export class Playing {
     else played.refused++;
     const recorded = answer.accepted ? undefined : answer.reason;
     if (recorded === refusal) return;
-    if (recorded !== undefined && this.#ids.textHere(recorded) === refusal) return;
+    if (recorded !== undefined && refusal !== undefined && this.#ids.isSentenceHere(recorded, refusal)) return;
     // What was to be seen from here on is of another state.
     if (answer.accepted === (refusal !== undefined)) this.#isAligned = false;
     const found = answerDifference(intent, refusal);
@@ -402,7 +403,11 @@ export class Playing {
   #compare(played: Played, then: Version): void {
     const { committed, vector } = played.client.state;
     const expected = this.#expected(played.replica, then);
-    if (!expected) return;
+    if (!expected) {
+      // Nobody was at this version then, or it was not told: what is made up is learned all the same.
+      this.#learn(played, committed, vector);
+      return;
+    }
     const isEqual = this.#isEqual(played, then, expected);
     if (!isEqual && this.#order === 'seen' && this.#where.isReordered(vector, then)) {
       this.#reordered++;
@@ -410,6 +415,7 @@ export class Playing {
     }
     played.hashes++;
     if (isEqual) {
+      this.#share(played, committed, vector);
       if (!this.#script.hasViews) this.#flights.settle(vector);
       return;
     }
@@ -449,10 +455,17 @@ export class Playing {
     if (!before || before.hash === after.hash) return false;
     const recorded = this.#where.commitsBetween(played.vector, vector);
     if (recorded.length === 0) return false;
-    const effect: Effect = { recorded, before, after, isPart: this.#script.hasViews, isFirst: false };
+    const isOrderOpen = this.#flights.doubtful(vector).length > 0;
+    const effect: Effect = { recorded, before, after, isPart: this.#script.hasViews, isFirst: false, isOrderOpen };
     if (!this.#ids.learn(effect)) return false;
     this.#states.forget(Math.min(...recorded.map(({ version }) => version)) - 1);
     return true;
+  }
+
+  /** Takes in which names both sides have. */
+  #share(played: Played, after: StateRoot, vector: VersionVector): void {
+    const recorded = this.#where.commitsBetween(played.vector, vector);
+    this.#ids.shared({ recorded, after, isPart: this.#script.hasViews });
   }
 
   /** What a client was to have at a version of the recording. */
