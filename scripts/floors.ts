@@ -14,7 +14,7 @@ export const FLOORS: ReadonlyArray<readonly string[]> = [
   ['messages', 'conflict', 'events', 'trace'],
   ['sync', 'peers', 'offline', 'presence', 'diffsync'],
   ['capture', 'replay', 'diagnose', 'shrink'],
-  ['simulator'],
+  ['simulator', 'testing'],
 ];
 
 /** Folders that stand beside the floors: the only ones that may touch Node, and a browser. They import every floor, and none imports them. */

@@ -1,4 +1,5 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import {
@@ -14,7 +15,16 @@ import {
 } from '@syncscope/protocol/messages';
 import { afterEach, describe, expect, test } from 'vitest';
 import { cases } from './cases.ts';
-import { addVectors, asJson, readIndex, sha256, type Vector, versionFolders, writeCase } from './vectors.ts';
+import {
+  addVectors,
+  asJson,
+  exportedVectors,
+  readIndex,
+  sha256,
+  type Vector,
+  versionFolders,
+  writeCase,
+} from './vectors.ts';
 
 const home = import.meta.dirname;
 const folders = versionFolders(home);
@@ -34,6 +44,11 @@ describe.each(folders.map((folder) => ({ version: basename(folder), folder })))(
   test.each(index.vectors.map((vector) => ({ file: vector.file, vector })))('$file is read as it was meant', ({ vector }) => {
     expect(sha256(readFileSync(join(folder, vector.file)))).toBe(vector.sha256);
     expect(asJson(decode(folder, vector))).toEqual(vector.message);
+  });
+
+  test('are what the library exports', () => {
+    const file = createRequire(import.meta.url).resolve(`@syncscope/protocol/vectors/${basename(folder)}.json`);
+    expect(readFileSync(file, 'utf8')).toBe(exportedVectors(folder));
   });
 
   test('are all there, and nothing else', () => {

@@ -77,6 +77,15 @@ export function readIndex(folder: string): VectorIndex {
   return JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as VectorIndex;
 }
 
+/** All frames of one version in one file, bytes in hex: what `@syncscope/protocol` exports. */
+export function exportedVectors(folder: string): string {
+  const { protocol, schema, vectors } = readIndex(folder);
+  const frames = vectors.map(({ file, sha256: _, ...vector }) => {
+    return { ...vector, bytes: readFileSync(join(folder, file)).toString('hex') };
+  });
+  return `${JSON.stringify({ protocol, schema, frames }, undefined, 1)}\n`;
+}
+
 /**
  * Adds the vectors that are not there yet to the folder of the protocol version that this build speaks. Only ever adds.
  * @returns the files added
