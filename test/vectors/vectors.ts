@@ -77,13 +77,15 @@ export function readIndex(folder: string): VectorIndex {
   return JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as VectorIndex;
 }
 
-/** All frames of one version in one file, bytes in hex: what `@syncscope/protocol` exports. */
+/** All frames of one version in one file, bytes in hex, in ASCII: what `@syncscope/protocol` exports. */
 export function exportedVectors(folder: string): string {
   const { protocol, schema, vectors } = readIndex(folder);
   const frames = vectors.map(({ file, sha256: _, ...vector }) => {
     return { ...vector, bytes: readFileSync(join(folder, file)).toString('hex') };
   });
-  return `${JSON.stringify({ protocol, schema, frames }, undefined, 1)}\n`;
+  const json = JSON.stringify({ protocol, schema, frames }, undefined, 1);
+  // Nothing unseen, or that turns the direction of writing, stands in a source.
+  return `${json.replace(/[^\n -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`;
 }
 
 /**
