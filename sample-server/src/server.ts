@@ -301,6 +301,7 @@ class World {
       hub: this.#hub,
       header: this.#header(),
       describe: () => this.#describe(),
+      flush: () => this.#journal.flush(),
       targets: () => this.#targets(),
       injectFault: (spec) => this.#faults.inject(spec),
       upgrades: { [SYNC_PATH]: (request, socket, head) => this.gateway.upgrade(request, socket, head) },

@@ -48,11 +48,18 @@ export interface AttachConnection {
   onRecords(listener: (records: readonly Uint8Array[]) => void): void;
   /** Asks for a fault. Rejects with the session's code, such as `ATTACH_FORBIDDEN`, or `ATTACH_CLOSED`. */
   inject(spec: FaultSpec): Promise<void>;
+  /**
+   * Asks for all that happened up to now, and leaves when it is there; `closed` says when that is. A session that does not answer within `patience`
+   * milliseconds, 5 s by default, or that is of a build which cannot be asked, is left as by {@link close}.
+   */
+  end(patience?: number): void;
+  /** Leaves at once. What is on its way is lost. */
   close(): void;
 }
 
 const REFUSAL_BODY_MAX = 4 * 1024;
 const HEADER_TIMEOUT_MS = 10_000;
+const END_PATIENCE_MS = 5_000;
 
 /**
  * Attaches to a running session.
@@ -85,6 +92,8 @@ class Connection {
     this.#resolveClosed = resolve;
   });
   #timer: NodeJS.Timeout | undefined;
+  #features: readonly string[] = [];
+  #ending: NodeJS.Timeout | undefined;
 
   constructor(options: AttachOptions, settle: (outcome: AttachConnection | SyncError) => void) {
     this.#options = options;
@@ -199,7 +208,8 @@ class Connection {
         `the session traces in version ${message.header.traceVersion}, this build knows up to ${TRACE_VERSION}; update it`,
       );
     }
-    const { header, mayInject, targets } = message;
+    const { header, mayInject, targets, features = [] } = message;
+    this.#features = features;
     this.#settleOnce({
       header,
       mayInject,
@@ -212,8 +222,22 @@ class Connection {
         for (const records of waiting) listener(records);
       },
       inject: (spec) => this.#inject(spec),
+      end: (patience) => this.#end(patience),
       close: () => this.close(),
     });
+  }
+
+  #end(patience = END_PATIENCE_MS): void {
+    if (this.#ending) return;
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN || !this.#features.includes('end')) {
+      this.close();
+      return;
+    }
+    this.#ending = setTimeout(() => this.close(), patience);
+    const request = ++this.#requests;
+    this.#asked.set(request, () => this.close());
+    socket.send(encodeAttachFrame({ type: 'end', request }));
   }
 
   #inject(spec: FaultSpec): Promise<void> {
@@ -235,6 +259,7 @@ class Connection {
   }
 
   #onClose(code: number, reason: string): void {
+    clearTimeout(this.#ending);
     const byCode: AttachClose =
       code === ATTACH_CLOSE.ended
         ? { kind: 'ended', reason }

@@ -1,6 +1,6 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { closeSocket } from './close-socket.ts';
 
@@ -41,6 +41,41 @@ test('closing many times is closing once: nothing piles up', async () => {
   for (let count = 0; count < 100; count++) closeSocket(near, 4000, `reason ${count}`);
   expect(near.listenerCount('close')).toBe(before + 1);
   expect(String((await closed)[1])).toBe('reason 0');
+});
+
+describe('one with much on its way', () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** How often it was looked at before it was cut, where the other side reads so many bytes between two looks. */
+  function looksUntilCut(bufferedAmount: number, read: number): number {
+    vi.useFakeTimers();
+    let looks = 0;
+    let isCut = false;
+    const socket = Object.assign(new EventEmitter(), {
+      bufferedAmount,
+      readyState: WebSocket.OPEN,
+      close() {},
+      terminate() {
+        isCut = true;
+        socket.emit('close');
+      },
+    });
+    closeSocket(socket as unknown as WebSocket, 4000, 'bye');
+    for (; !isCut && looks < 100; looks++) {
+      socket.bufferedAmount = Math.max(0, socket.bufferedAmount - read);
+      vi.advanceTimersByTime(2_000);
+    }
+    expect(vi.getTimerCount()).toBe(0);
+    return looks;
+  }
+
+  test('is given time as long as it reads on, and not for ever', () => {
+    expect(looksUntilCut(1_000, 0)).toBe(1);
+    expect(looksUntilCut(1_000, 500)).toBe(3);
+    expect(looksUntilCut(1_000, 1)).toBe(5);
+  });
 });
 
 test('one that does not answer is cut', async () => {

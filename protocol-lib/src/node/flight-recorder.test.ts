@@ -1,9 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type OpenCapture, openCapture } from '../capture/index.ts';
+import { milliseconds } from '../ports/index.ts';
 import { headerOf } from '../replay/captured.test-helper.ts';
 import { AUTHORITY, boxes, House } from '../replay/house.test-helper.ts';
 import { readSteps, reexecute } from '../replay/index.ts';
@@ -23,7 +24,13 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 /** A house that is flown for so many steps of 20 ms; what is saved then. */
-async function flown(steps: number, settings: { readonly seconds: number; readonly maxBytes?: number }) {
+async function flown(
+  steps: number,
+  settings: { readonly seconds: number; readonly maxBytes?: number },
+  isEnding = false,
+  cost = 0,
+) {
+  let busy = 0;
   const house = new House(boxes());
   const people = [house.join('ann'), house.join('ben')];
   let described = 0;
@@ -32,8 +39,12 @@ async function flown(steps: number, settings: { readonly seconds: number; readon
     folder,
     hub: house.hub,
     header: HEADER,
+    // What it is asked takes so long; all else takes no time.
+    clock: { now: () => busy },
+    flush: () => house.journal.flush(),
     describe: () => {
       described++;
+      busy += cost;
       house.manager.describe();
       for (const { state } of house.clients) state.describe();
       house.journal.flush();
@@ -45,10 +56,10 @@ async function flown(steps: number, settings: { readonly seconds: number; readon
     await turn();
   }
   const told = described;
-  house.journal.flush();
-  const path = await recorder.saveNow();
+  if (isEnding) house.hub.emit(ANN, { kind: 'hash', version: 1, own: house.manager.root.hash, agrees: false });
+  const path = isEnding ? '' : await recorder.saveNow();
   await recorder.close();
-  return { path, told };
+  return { path: path || join(folder, (await readdir(folder))[0]!), told };
 }
 
 async function withCapture<T>(path: string, use: (capture: OpenCapture) => Promise<T>): Promise<T> {
@@ -87,6 +98,25 @@ describe('what a flight recorder keeps', () => {
       expect(result.replicas).toEqual([ANN, BEN, AUTHORITY]);
       for (const { why } of result.leftOut) expect(why).toBe('before');
     });
+  });
+
+  test('is run again to its last record where it is saved as the session ends', async () => {
+    const { path } = await flown(107, { seconds: 2 }, true);
+    await withCapture(path, async (capture) => {
+      const result = await reexecute(capture, { definition: boxes() });
+      expect(result.difference).toBeUndefined();
+      // But for what made it save, which comes of nothing here.
+      expect(result.leftOut.filter(({ why }) => why === 'behind')).toMatchObject([{ replica: ANN, records: 1 }]);
+    });
+  });
+
+  test('is asked less often where that takes much of the time', async () => {
+    // 10 s go by, of which each asking may take a hundredth until it is done again.
+    expect((await flown(500, { seconds: 1 })).told).toBeGreaterThan(20);
+    const { told } = await flown(500, { seconds: 1 }, false, milliseconds(20));
+    expect(told).toBeGreaterThan(3);
+    expect(told).toBeLessThan(8);
+    expect((await flown(500, { seconds: 1 }, false, milliseconds(200))).told).toBe(1);
   });
 
   test('is not asked again and again where that would take the memory', async () => {

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { checkRules, type RedactionRules, type RedactOptions, unredactedHeader } from '../capture/exchange/index.ts';
 import { LiveCapture, noCompression } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
+import type { Clock } from '../ports/index.ts';
 import type { TraceHeader, TraceHub, TraceRecord } from '../trace/index.ts';
+import { monotonicClock } from './clock.ts';
 import { zstdCompression } from './compression.ts';
 import { encodeOrGap } from './encode-or-gap.ts';
 import { keyedPseudonyms } from './pseudonyms.ts';
@@ -33,6 +35,10 @@ export interface FlightRecorderOptions extends FlightRecorderSettings {
   readonly header: TraceHeader;
   /** Makes every replica of the process report itself and its state to the hub. */
   readonly describe: () => void;
+  /** Tells the hub what is kept back to be told together. */
+  readonly flush?: () => void;
+  /** By which it sees what it takes of the process's time. Default: the machine's. */
+  readonly clock?: Clock;
 }
 
 const NANOSECONDS_PER_SECOND = 1_000_000_000;
@@ -47,6 +53,7 @@ const DEFAULTS = {
   maxFiles: 16,
   maxFolderBytes: 256 * 1024 * 1024,
   settle: 1_000,
+  clock: monotonicClock,
 };
 
 /**
@@ -74,7 +81,7 @@ export class FlightRecorder {
   /** @throws SyncError `REDACT_RULE` for a path or pattern that is none */
   constructor(options: FlightRecorderOptions) {
     this.#options = { ...DEFAULTS, ...options };
-    const { maxBytes, seconds, header, hub, describe, redaction = {} } = this.#options;
+    const { maxBytes, seconds, header, hub, redaction = {} } = this.#options;
     if (redaction) checkRules(redaction);
     this.#rules = redaction && { ...redaction, pseudonym: keyedPseudonyms() };
     this.#capture = new LiveCapture(unredactedHeader(header), {
@@ -85,7 +92,7 @@ export class FlightRecorder {
       pause: () => new Promise((resolve) => setImmediate(resolve)),
     });
     this.#stopListening = hub.listen((record) => this.#take(record));
-    this.#ask(describe, hub.now());
+    this.#ask(hub.now());
   }
 
   /** Records that are in memory now, and those that could not be taken. */
@@ -105,6 +112,7 @@ export class FlightRecorder {
   /** Stops listening; a capture that is waiting to be saved is saved first. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
+    this.#tellRest();
     this.#isClosed = true;
     this.#stopListening();
     if (this.#trigger) {
@@ -132,17 +140,17 @@ export class FlightRecorder {
     this.#segmentDue = Number.POSITIVE_INFINITY;
     // The session is in the middle of something.
     setImmediate(() => {
-      if (!this.#isClosed) this.#ask(() => this.#describe(), now);
+      if (!this.#isClosed) this.#ask(now);
     });
   }
 
   /** Begins a segment with where everybody stands; when the next does, is a matter of what that costs. */
-  #ask(describe: () => void, now: number): void {
+  #ask(now: number): void {
     this.#capture.beginSegment();
-    const { seconds, maxBytes } = this.#options;
-    const [taken, began] = [this.#taken, performance.now()];
-    describe();
-    const took = (performance.now() - began) * 1e6;
+    const { seconds, maxBytes, clock } = this.#options;
+    const [taken, began] = [this.#taken, clock.now()];
+    this.#describe();
+    const took = clock.now() - began;
     if (this.#taken - taken > maxBytes * STANDING_BYTES) return;
     this.#segmentDue = now + Math.max(seconds * NANOSECONDS_PER_SECOND * SEGMENT, took / STANDING_TIME);
   }
@@ -176,6 +184,14 @@ export class FlightRecorder {
     }
   }
 
+  #tellRest(): void {
+    try {
+      if (!this.#isClosed) this.#options.flush?.();
+    } catch {
+      // As above.
+    }
+  }
+
   /** One after the other, so that two never want the same name. */
   #save(): Promise<string> {
     const saving = this.#saving.then(() => this.#write());
@@ -192,6 +208,7 @@ export class FlightRecorder {
   async #write(): Promise<string> {
     const { folder, header, maxFiles, maxFolderBytes } = this.#options;
     try {
+      this.#tellRest();
       const bytes = await this.#file();
       await mkdir(folder, { recursive: true, mode: 0o700 });
       const newest = await makeRoom(folder, maxFiles - 1, maxFolderBytes - bytes.length);

@@ -5,6 +5,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import {
+  ATTACH_FEATURES,
   ATTACH_SUBPROTOCOL,
   type AttachClientMessage,
   decodeObserverFrame,
@@ -28,6 +29,8 @@ export interface InspectableOptions {
   readonly header: TraceHeader;
   /** Makes every replica of the process report itself and its state to the hub; called at each attach. */
   readonly describe: () => void;
+  /** Tells the hub what is kept back to be told together, such as by the `flush` of a journal; called where a recording ends. */
+  readonly flush?: () => void;
   /** Replicas that faults can be asked for. */
   readonly targets?: () => readonly ReplicaId[];
   /** Does what an observer with the inject role asks; throws a {@link SyncError} where it cannot. */
@@ -83,14 +86,17 @@ export async function inspectable(options: InspectableOptions): Promise<Inspecta
   );
   const port = await endpoint.listen(options.port ?? 0);
   const url = `http://${LOOPBACK}:${port}`;
-  const { sessionId: id, title, scenario, startedAt } = options.header;
+  const { hub, header, describe, flush, flightRecorder: settings } = options;
+  const { sessionId: id, title, scenario, startedAt } = header;
+  let recorder: FlightRecorder | undefined;
   try {
+    const told = { hub, header, describe, ...(flush === undefined ? {} : { flush }) };
+    recorder = settings && new FlightRecorder({ ...settings, ...told });
+    const flightRecorder = recorder;
     const announcement = await announceSession(
       { version: 1, id, title, scenario, url, token, injectToken, pid: process.pid, startedAt },
       options.sessionsFolder,
     );
-    const { hub, header, describe, flightRecorder: settings } = options;
-    const flightRecorder = settings && new FlightRecorder({ ...settings, hub, header, describe });
     return {
       id,
       url,
@@ -109,6 +115,7 @@ export async function inspectable(options: InspectableOptions): Promise<Inspecta
       },
     };
   } catch (error) {
+    await recorder?.close();
     await endpoint.close('the session could not be announced');
     throw error;
   }
@@ -135,7 +142,7 @@ class AttachEndpoint {
   constructor(options: InspectableOptions, gate: TokenGate) {
     this.#options = options;
     this.#gate = gate;
-    this.#observers = new Observers(options.hub, options.describe);
+    this.#observers = new Observers(options);
     this.#http = new LoopbackServer({
       app: options.app,
       assets: options.assets,
@@ -198,6 +205,7 @@ class AttachEndpoint {
       header,
       mayInject: role === 'inject' && injectFault !== undefined,
       targets: [...(targets?.() ?? [])],
+      features: [...ATTACH_FEATURES],
     });
     this.#observers.add({ socket, stream, role }, greeting);
   }
@@ -219,9 +227,13 @@ class AttachEndpoint {
       closeSocket(socket, ATTACH_CLOSE.invalid, text);
       return;
     }
+    const { request } = message;
+    if (message.type === 'end') {
+      this.#observers.release(socket, encodeAttachFrame({ type: 'answer', request }));
+      return;
+    }
     const error = this.#inject(role, message.spec);
-    const answer = { type: 'answer', request: message.request, ...(error ? { error } : {}) } as const;
-    socket.send(encodeAttachFrame(answer));
+    socket.send(encodeAttachFrame({ type: 'answer', request, ...(error ? { error } : {}) }));
   }
 
   #inject(role: AccessRole, spec: FaultSpec): { readonly code: string; readonly message: string } | undefined {

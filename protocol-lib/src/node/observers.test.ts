@@ -131,7 +131,7 @@ function tellCommit(hub: TraceHub, at: number, bytes: number): void {
 describe('an observer', () => {
   test('is told at once of what is large, whatever was told before', () => {
     const hub = new TraceHub({ now: () => 1 });
-    const observers = new Observers(hub, () => {});
+    const observers = new Observers({ hub, describe() {} });
     const { socket, stream, messages } = keeping();
     observers.add({ socket, stream, role: 'observe' }, new Uint8Array(0));
     for (let at = 0; at < 300; at++) tellCommit(hub, at, 8);
@@ -143,7 +143,7 @@ describe('an observer', () => {
 
   test('is not sent away for what one turn told it, however much, but for what it has not read by the next', async () => {
     const hub = new TraceHub({ now: () => 1 });
-    const observers = new Observers(hub, () => {});
+    const observers = new Observers({ hub, describe() {} });
     const one = piling();
     observers.add({ ...one, role: 'observe' }, new Uint8Array(0));
     for (let times = 0; times < 3; times++) {
@@ -167,7 +167,7 @@ describe('an observer', () => {
 
   test('that never reads does not make a single turn take all memory', () => {
     const hub = new TraceHub({ now: () => 1 });
-    const observers = new Observers(hub, () => {});
+    const observers = new Observers({ hub, describe() {} });
     const one = piling();
     observers.add({ ...one, role: 'observe' }, new Uint8Array(0));
     for (let at = 0; at < 200 && one.seen.code === 0; at++) tellCommit(hub, at, 800_000);
@@ -177,7 +177,7 @@ describe('an observer', () => {
 
   test('is told how many sends are missing where a frame cannot be told of', () => {
     const hub = new TraceHub({ now: () => 1 });
-    const observers = new Observers(hub, () => {});
+    const observers = new Observers({ hub, describe() {} });
     const { socket, stream, messages } = keeping();
     observers.add({ socket, stream, role: 'observe' }, new Uint8Array(0));
     for (const bytes of [10, 2_000]) {
@@ -205,7 +205,7 @@ describe('an observer', () => {
         const hub = new TraceHub({ now: () => now++ });
         const told: TraceRecord[] = [];
         hub.listen((record) => told.push(record));
-        const observers = new Observers(hub, () => {});
+        const observers = new Observers({ hub, describe() {} });
         const [first, second] = [keeping(), keeping()];
         observers.add({ ...first, role: 'observe' }, new Uint8Array(0));
         let before = 0;
@@ -227,7 +227,7 @@ describe('an observer', () => {
 
   test('is told of many small ones without any of them waiting for all', () => {
     const hub = new TraceHub({ now: () => 1 });
-    const observers = new Observers(hub, () => {});
+    const observers = new Observers({ hub, describe() {} });
     const { socket, stream, messages } = keeping();
     observers.add({ socket, stream, role: 'observe' }, new Uint8Array(0));
     for (let at = 0; at < 2_000; at++) tell(hub, { kind: 'commit', changes: 1, text: `${at}` }, at);
@@ -243,7 +243,7 @@ describe('an observer', () => {
 
   test('has what was sent stay as it was', () => {
     const hub = new TraceHub({ now: () => 1 });
-    const observers = new Observers(hub, () => {});
+    const observers = new Observers({ hub, describe() {} });
     const { socket, stream, messages } = keeping();
     observers.add({ socket, stream, role: 'observe' }, new Uint8Array(0));
     const logs = (text: string): void => {

@@ -47,7 +47,8 @@ const NAME_BYTES = 16;
 /** Close codes of the attach protocol, in the range that WebSocket leaves to applications. */
 export const ATTACH_CLOSE = { ended: 4000, invalid: 4400, tooSlow: 4408 } as const;
 
-/** `1011`, as WebSocket has it: the session failed to do what it should. */
+/** As WebSocket has them: one side has done what it was there for, or the server cannot do it. */
+const LEFT = 1000;
 const SESSION_FAILED = 1011;
 
 export interface Observer {
@@ -72,9 +73,18 @@ interface Allowance {
   turn: number;
 }
 
+export interface ObservedSession {
+  readonly hub: TraceHub;
+  /** Makes every replica of the process report itself and its state to the hub. */
+  readonly describe: () => void;
+  /** Tells the hub what is kept back to be told together. */
+  readonly flush?: () => void;
+}
+
 export class Observers implements TraceSink {
   readonly #hub: TraceHub;
   readonly #describe: () => void;
+  readonly #tellRest: () => void;
   readonly #observers = new Map<Observer, Allowance>();
   readonly #batch = new RecordBatch();
   /** Behind what is in the batch. */
@@ -92,10 +102,10 @@ export class Observers implements TraceSink {
   #turn = 0;
   #turnEnd: NodeJS.Immediate | undefined;
 
-  /** `describe` makes every replica of the process report itself and its state to the hub. */
-  constructor(hub: TraceHub, describe: () => void) {
+  constructor({ hub, describe, flush = () => undefined }: ObservedSession) {
     this.#hub = hub;
     this.#describe = describe;
+    this.#tellRest = flush;
   }
 
   get count(): number {
@@ -122,16 +132,17 @@ export class Observers implements TraceSink {
     }
   }
 
-  /** Hands an observer all that was told, then `answer`, and nothing more; the others stay. */
+  /** Hands an observer all that happened, then `answer`, and closes it; the others stay. */
   release(socket: WebSocket, answer: Uint8Array): void {
-    this.#flush();
+    this.#flushAll();
     for (const observer of this.#observers.keys()) if (observer.socket === socket) this.#observers.delete(observer);
     socket.send(answer);
+    closeSocket(socket, LEFT, 'it asked for the end');
   }
 
   /** Says why, and closes everyone. */
   closeAll(reason: string): void {
-    this.#flush();
+    this.#flushAll();
     const closing = encodeAttachFrame({ type: 'closing', reason });
     for (const { socket } of [...this.#observers.keys()]) {
       socket.send(closing);
@@ -182,10 +193,12 @@ export class Observers implements TraceSink {
     const waiting = this.#waiting;
     if (waiting.length === 0) return;
     this.#noneWaits();
-    for (const told of waiting) {
-      if ('sends' in told) this.#addSends(told);
-      else this.#add(told);
-    }
+    this.#batch.together(() => {
+      for (const told of waiting) {
+        if ('sends' in told) this.#addSends(told);
+        else this.#add(told);
+      }
+    });
   }
 
   #noneWaits(): void {
@@ -229,6 +242,16 @@ export class Observers implements TraceSink {
 
   #onTimer(): void {
     this.#timer = undefined;
+    this.#flush();
+  }
+
+  /** With what the session keeps back. */
+  #flushAll(): void {
+    try {
+      if (this.#observers.size > 0) this.#tellRest();
+    } catch {
+      // A session that is being closed may have nothing more to tell; what it told before goes out.
+    }
     this.#flush();
   }
 

@@ -141,6 +141,8 @@ function connected(
       });
       return sent;
     },
+    breakOff: () => client.interrupt(),
+    comeBack: () => client.resume(),
     leave: () => void client.close('left when it was recorded'),
   };
 }

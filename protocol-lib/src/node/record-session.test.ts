@@ -1,9 +1,13 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { WebSocketServer } from 'ws';
 import { encodeTraceRecord, memorySink, memorySource, openCapture } from '../capture/index.ts';
 import type { ByteSink } from '../ports/index.ts';
+import { ATTACH_SUBPROTOCOL, decodeObserverFrame, encodeAttachFrame } from '../trace/index.ts';
 import { type AttachClose, attach } from './attach-client.ts';
 import { recordSession } from './record-session.ts';
-import { server, startSession, type TestSession } from './testing.ts';
+import { header, server, startSession, type TestSession } from './testing.ts';
 
 const cleanups: Array<() => Promise<unknown>> = [];
 afterEach(async () => {
@@ -37,6 +41,106 @@ test('stopping ends the attachment and closes the capture, however often it is a
   expect(first.close.kind).toBe('left');
   expect((await (await openCapture(memorySource(sink.bytes()))).info()).cut).toBeUndefined();
   await expect.poll(() => session.observers).toBe(0);
+});
+
+describe('the end of a recording', () => {
+  /** A session that keeps back what happens until it is asked for it, as one does that writes many inputs at once. */
+  async function keepingBack() {
+    const kept: string[] = [];
+    const flush = (): void => {
+      for (const text of kept.splice(0)) session.hub.emit(server, { kind: 'log', level: 'info', text });
+    };
+    const session = await startSession(cleanups, { flush });
+    const sink = memorySink();
+    const recording = recordSession(await attach(session), sink);
+    await expect.poll(() => recording.records).toBe(1);
+    return { session, kept, sink, recording };
+  }
+
+  async function textsIn(sink: ReturnType<typeof memorySink>): Promise<string[]> {
+    const capture = await openCapture(memorySource(sink.bytes()));
+    const { records } = await capture.info();
+    const texts: string[] = [];
+    for (let position = 0; position < records; position++) {
+      const { body } = (await capture.record(position)).record;
+      if (body.kind === 'log') texts.push(body.text);
+    }
+    return texts;
+  }
+
+  test('that is stopped has all that happened before, also what the session had kept back', async () => {
+    const { session, kept, sink, recording } = await keepingBack();
+    const other = await attach(session);
+    talk(session, 300);
+    kept.push('kept back');
+    expect((await recording.stop()).close).toEqual({ kind: 'left', reason: 'the observer left' });
+    const texts = await textsIn(sink);
+    expect(texts).toHaveLength(301);
+    expect(texts.at(-1)).toBe('kept back');
+    await expect.poll(() => session.observers).toBe(1);
+    other.close();
+  });
+
+  test('of the session has that too', async () => {
+    const { session, kept, sink, recording } = await keepingBack();
+    kept.push('kept back');
+    await session.close('enough');
+    expect((await recording.done).close).toEqual({ kind: 'ended', reason: 'enough' });
+    expect(await textsIn(sink)).toEqual(['kept back']);
+  });
+
+  test('comes also where what is kept back cannot be told', async () => {
+    const flush = (): void => {
+      throw new Error('it is gone');
+    };
+    const session = await startSession(cleanups, { flush });
+    const recording = recordSession(await attach(session), memorySink());
+    talk(session, 5);
+    expect(await recording.stop()).toMatchObject({ records: 6, close: { kind: 'left' } });
+    const second = recordSession(await attach(session), memorySink());
+    await session.close('enough');
+    expect((await second.done).close.kind).toBe('ended');
+  });
+
+  /** A session that answers nothing, as one of an older build where `features` is absent. */
+  async function silent(features?: readonly string[]) {
+    const endpoint = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: () => ATTACH_SUBPROTOCOL });
+    cleanups.push(() => new Promise((resolve) => endpoint.close(resolve)));
+    await once(endpoint, 'listening');
+    const asked: unknown[] = [];
+    endpoint.on('connection', (socket) => {
+      socket.on('message', (data: Buffer) => asked.push(decodeObserverFrame(data)));
+      const known = features ? { features: [...features] } : {};
+      socket.send(encodeAttachFrame({ type: 'header', header: header(), mayInject: false, targets: [], ...known }));
+    });
+    const url = `http://127.0.0.1:${(endpoint.address() as AddressInfo).port}`;
+    return { endpoint, asked, connection: await attach({ url, token: 'ab' }) };
+  }
+
+  test.each([
+    ['an older build', undefined],
+    ['a build that knows something else', ['rewind']],
+  ])('is not asked of %s, which would not understand', async (_, features) => {
+    const { asked, connection } = await silent(features);
+    const { close, records } = await recordSession(connection, memorySink()).stop();
+    expect([close.kind, records, asked]).toEqual(['left', 0, []]);
+  });
+
+  test('is not waited for where the session does not answer', async () => {
+    const { asked, connection } = await silent(['end']);
+    connection.end(1);
+    expect((await connection.closed).kind).toBe('left');
+    expect(asked.length).toBeLessThanOrEqual(1);
+  });
+
+  test('is told as lost where the session goes before it has answered', async () => {
+    const { endpoint, asked, connection } = await silent(['end', 'rewind']);
+    const recording = recordSession(connection, memorySink());
+    const stopped = recording.stop();
+    await expect.poll(() => asked).toEqual([{ type: 'end', request: 1 }]);
+    for (const socket of endpoint.clients) socket.terminate();
+    expect((await stopped).close.kind).toBe('lost');
+  });
 });
 
 test('a disk that fails ends the recording with the reason, and the session goes on', async () => {
@@ -126,6 +230,7 @@ describe('a session that tells what cannot be read', () => {
       closed,
       onRecords: (listener: (records: readonly Uint8Array[]) => void) => listener(records),
       inject: () => Promise.resolve(),
+      end: () => undefined,
       close: () => undefined,
     };
     const recording = recordSession(connection, sink, maxQueueBytes === undefined ? {} : { maxQueueBytes });

@@ -45,7 +45,7 @@ export interface Recording {
   readonly size: number;
   /** Settles when the capture is closed; rejects with `CAPTURE_WRITE_FAILED` where the sink failed. */
   readonly done: Promise<RecordingResult>;
-  /** Ends the recording and the attachment. */
+  /** Ends the recording with all that happened up to now, and the attachment. */
   stop(): Promise<RecordingResult>;
 }
 
@@ -98,7 +98,7 @@ export function recordSession(connection: AttachConnection, sink: ByteSink, opti
     },
     done,
     stop() {
-      connection.close();
+      connection.end();
       return done;
     },
   };

@@ -34,6 +34,7 @@ export class SyncClient {
   #reconnecting: NodeJS.Timeout | undefined;
   #wait = RECONNECT_MS.first;
   #isClosed = false;
+  #isInterrupted = false;
 
   constructor(options: SyncClientOptions) {
     this.#options = options;
@@ -95,6 +96,20 @@ export class SyncClient {
     this.#transport = undefined;
   }
 
+  /** Ends the connection without a word, and makes no other before {@link resume}. */
+  interrupt(): void {
+    this.#isInterrupted = true;
+    clearTimeout(this.#reconnecting);
+    this.#transport?.close();
+  }
+
+  /** Connects again, once the connection before has ended. */
+  resume(): void {
+    if (!this.#isInterrupted || this.#isClosed) return;
+    this.#isInterrupted = false;
+    if (!this.#transport) this.#connect();
+  }
+
   /** Says goodbye and stays away. Resolves when the connection is closed. */
   async close(reason: string): Promise<void> {
     this.#send(this.state.close(reason));
@@ -122,7 +137,7 @@ export class SyncClient {
     state.closed(reason, clock.now());
     this.#options.onClosed?.(reason);
     this.#whenClosed?.();
-    if (!this.#isClosed) this.#reconnect();
+    if (!this.#isClosed && !this.#isInterrupted) this.#reconnect();
   }
 
   #reconnect(): void {

@@ -21,6 +21,10 @@ import { traceHeaderSchema } from './records.ts';
 export const ATTACH_SUBPROTOCOL = 'syncscope.v1';
 export const ATTACH_TOKEN_PREFIX = 'token.';
 
+/** What a session may understand beside faults; it says which in its header. One that is asked for something else closes, so nobody asks. */
+export const ATTACH_FEATURES = ['end'] as const;
+export type AttachFeature = (typeof ATTACH_FEATURES)[number];
+
 /** Networks as people have them, by name: each sets latency, loss, duplication and reordering at once. */
 export const NETWORK_PRESETS = ['home broadband', 'train', 'satellite', 'conference Wi-Fi'] as const;
 export type NetworkPreset = (typeof NETWORK_PRESETS)[number];
@@ -51,7 +55,13 @@ export type FaultSpec = Infer<typeof faultSpecSchema>;
 
 /** To the observer. `batch` holds trace records, each as in a capture, and frames that went to many told once (`capture/record-batch.ts`). */
 export const attachServerMessageSchema = variant('type', {
-  header: object({ header: traceHeaderSchema, mayInject: boolean, targets: array(replicaIdSchema) }),
+  header: object({
+    header: traceHeaderSchema,
+    mayInject: boolean,
+    targets: array(replicaIdSchema),
+    /** {@link AttachFeature}s, and those of a later build. Absent: none. */
+    features: optional(array(string(40), 100)),
+  }),
   records: object({ batch: bytes() }),
   answer: object({ request: uint, error: optional(object({ code: string(60), message: string(2_000) })) }),
   closing: object({ reason: string(500) }),
@@ -61,6 +71,8 @@ export type AttachServerMessage = Infer<typeof attachServerMessageSchema>;
 /** From the observer. */
 export const attachClientMessageSchema = variant('type', {
   fault: object({ request: uint, spec: faultSpecSchema }),
+  /** The feature `end`: asks for all that was told up to now. The answer comes behind it, and nothing more. */
+  end: object({ request: uint }),
 });
 export type AttachClientMessage = Infer<typeof attachClientMessageSchema>;
 

@@ -73,6 +73,7 @@ export async function startPeers(options: PeerServerOptions): Promise<RunningPee
         ...secretFields(scenario),
       },
       describe: () => world.describe(),
+      flush: () => journal.flush(),
       targets: () => world.targets,
       injectFault: (spec) => world.faults.inject(spec),
       port: options.port ?? 0,
