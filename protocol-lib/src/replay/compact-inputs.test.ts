@@ -7,7 +7,7 @@ import { closedTap } from '../trace/index.ts';
 import { BatchReader, compactTexts } from './batches.ts';
 import { BatchBuilder, unpackBatch } from './compact-inputs.ts';
 import { appDecisions } from './driven.ts';
-import type { Input } from './inputs.ts';
+import { type Input, inputVariants } from './inputs.ts';
 import { Machines } from './machines.ts';
 import { type Placed, stepsOf } from './steps.ts';
 
@@ -31,7 +31,34 @@ const inputs: fc.Arbitrary<Input> = fc.oneof(
 );
 const placed = fc.record({ input: inputs, free: fc.nat(1_000), count: fc.nat(1_000) });
 
+type Placement = { readonly input: Input; readonly free: number; readonly count: number };
+
+/** A batch as it is laid out, from a list of all its values. */
+function laidOut(entries: readonly Placement[], rest: number): string {
+  const ops = [...new Set(entries.map(({ input }) => input.op))];
+  const replicas = [...new Set(entries.map(({ input }) => input.replica))];
+  const values = entries.flatMap(({ input, free, count }, at): Value[] => {
+    const later = input.now - (entries[at - 1] ?? entries[0]!).input.now;
+    const fields = inputVariants[input.op].fields.filter(([name]) => name !== 'replica' && name !== 'now');
+    const told = fields.map(([name]) => (input as unknown as Readonly<Record<string, Value>>)[name] ?? null);
+    return [ops.indexOf(input.op), replicas.indexOf(input.replica), later, free, count, ...told];
+  });
+  return toBase64(packMsgpack([1, ops, replicas, entries[0]!.input.now, rest, values]));
+}
+
 describe('a compact batch', () => {
+  test('is laid out as the list of its values, written as any', () => {
+    fc.assert(
+      fc.property(fc.array(placed, { minLength: 1, maxLength: 60 }), fc.nat(), (entries, rest) => {
+        const builder = new BatchBuilder();
+        for (const { input, free, count } of entries) builder.add(input, free, count);
+        expect(builder.length).toBe(entries.length);
+        expect(builder.take(rest)).toBe(laidOut(entries, rest));
+        expect(builder.length).toBe(0);
+      }),
+    );
+  });
+
   test('comes out as it went in, through the texts of its records, after another one', () => {
     fc.assert(
       fc.property(fc.array(placed, { minLength: 1, maxLength: 60 }), fc.nat(), (entries, rest) => {

@@ -1,4 +1,11 @@
-import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
+import {
+  beginWriting,
+  unpackMsgpack,
+  writeArrayHeader,
+  writeNumber,
+  writeValue,
+  writtenBytes,
+} from '../bytes/index.ts';
 import { fromBase64, toBase64 } from '../capture/exchange/base64.ts';
 import { SyncError } from '../errors/index.ts';
 import type { Schema } from '../schema/index.ts';
@@ -24,49 +31,68 @@ const FORMAT = 1;
 /**
  * A batch in the making, as text: base64 of one msgpack array `[format, ops, replicas, now, rest, inputs]`. `inputs` is one flat list: for each the op and the
  * replica, by their number in those lists, `now` as the difference to the input before it, `free`, `count`, and its fields as `inputs.ts` and
- * `live-inputs.ts` have them in order, an absent one as nil. Little is made for an input: a server that is recorded takes thousands a second.
+ * `live-inputs.ts` have them in order, an absent one as nil. Little is done for an input that is added: a server that is recorded takes thousands a second,
+ * each in the middle of other work, and to write all of them one after the other takes less.
  */
 export class BatchBuilder {
-  readonly #ops = new Map<InputOp, number>();
-  readonly #replicas = new Map<ReplicaId, number>();
-  #values: Value[] = [];
-  #begun = 0;
-  #before = 0;
-  #length = 0;
+  #inputs: Input[] = [];
+  /** `free` and `count` of each. */
+  #places: number[] = [];
 
   /** Inputs in it. */
   get length(): number {
-    return this.#length;
+    return this.#inputs.length;
   }
 
+  /** What is in it must stay as it is until {@link take}. */
   add(input: Input, free: number, count: number): void {
-    const { op, replica, now } = input;
-    if (this.#length === 0) {
-      this.#begun = now;
-      this.#before = now;
-    }
-    const values = this.#values;
-    values.push(numberIn(this.#ops, op), numberIn(this.#replicas, replica), now - this.#before, free, count);
-    this.#before = now;
-    this.#length++;
-    const fields = fieldsOf(op);
-    for (let at = 0; at < fields.length; at++) {
-      values.push((input as unknown as Readonly<Record<string, Value>>)[fields[at]![0]] ?? null);
-    }
+    this.#inputs.push(input);
+    this.#places.push(free, count);
   }
 
   /** All of it, and begins anew. `rest` records came behind the last input. */
   take(rest: number): string {
-    const batch = [FORMAT, [...this.#ops.keys()], [...this.#replicas.keys()], this.#begun, rest, this.#values];
+    const [inputs, places] = [this.#inputs, this.#places];
     this.clear();
-    return toBase64(packMsgpack(batch as Value));
+    const [ops, replicas] = [new Map<InputOp, number>(), new Map<ReplicaId, number>()];
+    let values = 0;
+    for (const { op, replica } of inputs) {
+      if (!ops.has(op)) ops.set(op, ops.size);
+      if (!replicas.has(replica)) replicas.set(replica, replicas.size);
+      values += HEAD + fieldsOf(op).length;
+    }
+    let before = inputs[0]?.now ?? 0;
+    beginWriting();
+    writeArrayHeader(6);
+    writeNumber(FORMAT);
+    writeValue([...ops.keys()], 'own', 1);
+    writeValue([...replicas.keys()], 'own', 1);
+    writeNumber(before);
+    writeNumber(rest);
+    writeArrayHeader(values);
+    for (let at = 0; at < inputs.length; at++) {
+      const input = inputs[at]!;
+      writeNumber(ops.get(input.op)!);
+      writeNumber(replicas.get(input.replica)!);
+      writeNumber(input.now - before);
+      writeNumber(places[at * 2]!);
+      writeNumber(places[at * 2 + 1]!);
+      writeFields(input);
+      before = input.now;
+    }
+    return toBase64(writtenBytes());
   }
 
   clear(): void {
-    this.#ops.clear();
-    this.#replicas.clear();
-    this.#values = [];
-    this.#length = 0;
+    this.#inputs = [];
+    this.#places = [];
+  }
+}
+
+function writeFields(input: Input): void {
+  const fields = fieldsOf(input.op);
+  for (let at = 0; at < fields.length; at++) {
+    writeValue((input as unknown as Readonly<Record<string, Value>>)[fields[at]![0]] ?? null, 'own', 2);
   }
 }
 
@@ -112,13 +138,6 @@ function fieldsOf(op: InputOp): readonly (readonly [name: string, schema: Schema
   return layout;
 }
 const layouts = new Map<InputOp, readonly (readonly [name: string, schema: Schema<unknown>])[]>();
-
-function numberIn<T>(numbers: Map<T, number>, value: T): number {
-  const known = numbers.get(value);
-  if (known !== undefined) return known;
-  numbers.set(value, numbers.size);
-  return numbers.size - 1;
-}
 
 function count(value: unknown): number {
   if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
