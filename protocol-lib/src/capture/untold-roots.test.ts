@@ -4,7 +4,7 @@ import { diagnoseCapture } from '../diagnose/index.ts';
 import { StateRoot } from '../merkle/index.ts';
 import { AUTHORITY, House } from '../replay/house.test-helper.ts';
 import { reexecuteSteps, stepsOf } from '../replay/index.ts';
-import { type RecordKey, recordKey, type SyncRecord } from '../state/index.ts';
+import { type RecordKey, recordKey, replicaId, type SyncRecord } from '../state/index.ts';
 import { type AuthorityStanding, type SessionDefinition, SyncManager } from '../sync/index.ts';
 import {
   TRACE_VERSION,
@@ -138,6 +138,36 @@ describe('what an authority tells of its roots', () => {
       { kind: 'hash', version },
       { kind: 'snapshot', reason: 'periodic', version },
     ]);
+  });
+
+  test.each([
+    ['that few came before', 3],
+    ['in a busy round', 20],
+  ])('is known before a device is given the version, %s', (_, changes) => {
+    const house = new House(shelf());
+    house.join('ann');
+    const records: TraceRecord[] = [];
+    house.hub.listen((record) => records.push(record));
+    house.manager.describe();
+    for (const { state } of house.clients) state.describe();
+    const { posting } = house.manager;
+    const given = new Map<number, string>();
+    let counter = 0;
+    for (let visit = 0; visit < 4; visit++) {
+      for (let made = 0; made < changes; made++) {
+        const mutation = { writer: replicaId('device'), counter: ++counter };
+        posting.settle(mutation, 'set', { id: counter % THINGS }, 1, house.now);
+      }
+      posting.keep();
+      given.set(house.manager.version, house.manager.root.hash);
+      const told = records.flatMap(({ body }) => toldRoot(body) ?? []);
+      expect(told).toContainEqual({ version: house.manager.version, root: house.manager.root.hash });
+      if (visit % 2 === 1) for (let at = 0; at < 6; at++) house.step();
+    }
+    expect(given.size).toBe(4);
+    house.journal.flush();
+    const steps = stepsOf(records.map((record, position) => ({ position, record })));
+    expect(reexecuteSteps(steps, { definition: shelf() }).difference).toBeUndefined();
   });
 
   test('is known before any client has the version', () => {

@@ -158,6 +158,9 @@ export class PostedMutations {
 
   /** Keeps the present version, so that its receiver can later be given a delta. */
   keep(): void {
-    this.#options.state.keep();
+    const { state } = this.#options;
+    // It gets the version before the round is over.
+    state.tellRoot();
+    state.keep();
   }
 }
