@@ -34,8 +34,17 @@ describe.each([
     );
     const file = join(folder, 'shared.mcap');
     const { url, token } = first;
-    const recorded = await cli(['record', '--url', url, '--token', token, '--seconds', '6', '-o', file], env);
-    expect(recorded.code).toBe(0);
+    const ofSecond = join(folder, 'second.mcap');
+    const record = (one: { readonly url: string; readonly token: string }, to: string) =>
+      cli(['record', '--url', one.url, '--token', one.token, '--seconds', '6', '-o', to], env);
+    const recorded = await Promise.all([record({ url, token }, file), record(second, ofSecond)]);
+    expect(recorded.map((one) => one.code)).toEqual([0, 0]);
+    // Both servers are called alike, and decide the same mutations.
+    const both = join(folder, 'both.mcap');
+    const merge = await cliJson(['merge', file, ofSecond, '-o', both], env);
+    expect(merge.document).toMatchObject({ twice: 0, renamed: [{ part: 1, from: 'server', to: 'server-2' }] });
+    expect((await cliJson(['diagnose', both], env)).document).toMatchObject({ findings: [] });
+    expect((await cliJson(['verify', both], env)).document).toMatchObject({ status: 'agrees' });
     const { code, document } = await cliJson(['replay', file], env);
     expect(document).toMatchObject({ status: 'equal', level: 'app' });
     expect(code).toBe(0);

@@ -3,15 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { verifyCapture } from '../../diagnose/index.ts';
 import { StateRoot } from '../../merkle/index.ts';
 import { isInputs } from '../../replay/batches.ts';
-import { type RecordKey, type ReplicaId, recordKey, replicaId, type SyncRecord } from '../../state/index.ts';
+import { type RecordKey, recordKey, replicaId, type SyncRecord } from '../../state/index.ts';
 import type { TraceRecord } from '../../trace/index.ts';
 import type { OpenCapture } from '../engine.ts';
 import { memorySink, memorySource } from '../memory-bytes.ts';
 import type { StatePage } from '../query.ts';
 import { openCapture } from '../reader.ts';
-import { encodeTraceRecord } from '../record-codec.ts';
 import { coinRecording, fileOf } from '../testing.test-helper.ts';
-import { CaptureWriter } from '../writer.ts';
 import { fromBase64, toBase64 } from './base64.ts';
 import {
   CaptureMaker,
@@ -25,8 +23,6 @@ import {
   importedHeader,
   importHar,
   importShiViz,
-  mergeCaptures,
-  mergedHeader,
   recoverCapture,
   redactCapture,
   SHIVIZ_PATTERN,
@@ -271,73 +267,6 @@ describe('a damaged capture', () => {
   test('that is whole has nothing wrong with it', async () => {
     const clean = await openCapture(memorySource(await fileOf(coinRecording())));
     expect((await examine(clean)).symptoms.filter(({ level }) => level === 'warning')).toEqual([]);
-  });
-});
-
-describe('captures of several processes', () => {
-  /** The records of some replicas as a process of its own recorded them, by a clock of its own. */
-  async function part(replicas: readonly string[], offset: number): Promise<OpenCapture> {
-    const sink = memorySink();
-    const writer = new CaptureWriter(sink, recording.header);
-    const numbers = new Map<number, number>();
-    let seq = 0;
-    for (const record of recording.records) {
-      if (!replicas.includes(record.replica)) continue;
-      numbers.set(record.seq, ++seq);
-      const cause = record.cause.flatMap((one) => numbers.get(one) ?? []);
-      writer.append(encodeTraceRecord({ ...record, seq, cause, time: record.time + offset }));
-    }
-    await writer.end();
-    return openCapture(memorySource(sink.bytes()));
-  }
-
-  test.each([0, 3_600e9, 1e6])('are put in causal order though one clock is %d ns wrong', async (offset) => {
-    const parts = [
-      { name: 'server', capture: await part(['server'], 0) },
-      { name: 'bots', capture: await part(['bot-1', 'bot-2', 'bot-3'], offset) },
-    ];
-    let result: Awaited<ReturnType<typeof mergeCaptures>> | undefined;
-    const one = await made(
-      async (maker) => {
-        result = await mergeCaptures(parts, maker);
-      },
-      await mergedHeader(parts),
-    );
-    const records = await recordsOf(one);
-    expect(records).toHaveLength(recording.records.length);
-    const sent = new Set<string>();
-    let received = 0;
-    for (const { body, replica } of records) {
-      if (body.kind === 'send') sent.add(`${body.sender} ${body.sequence} ${body.to}`);
-      if (body.kind !== 'receive') continue;
-      received++;
-      expect(sent.has(`${body.sender} ${body.sequence} ${replica}`)).toBe(true);
-    }
-    expect(result!.paired).toBe(received);
-    // Latencies are the same both ways on average, so the clocks come together within one of them.
-    const [server, bots] = result!.offsets;
-    expect(Math.abs(server! - bots! - offset)).toBeLessThan(60e6);
-    const at = records.length - 1;
-    for (const replica of ['server', 'bot-1', 'bot-2'] as ReplicaId[]) {
-      expect(valuesOf(await one.state(replica, at, '', 100))).toEqual(
-        valuesOf(await capture.state(replica, recording.records.length - 1, '', 100)),
-      );
-    }
-  });
-
-  test('of different sessions are refused', async () => {
-    const other = await made(
-      (maker) => maker.add(replicaId('a'), 0, { kind: 'replica', role: 'peer' }),
-      importedHeader('x', 0),
-    );
-    const parts = [
-      { name: 'one', capture },
-      { name: 'two', capture: other },
-    ];
-    await expect(mergedHeader(parts)).rejects.toMatchObject({
-      code: 'MERGE_SESSION',
-      message: expect.stringContaining('two'),
-    });
   });
 });
 
