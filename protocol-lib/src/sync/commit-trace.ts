@@ -70,7 +70,7 @@ export class CommitTrace {
   /** As at the end of a round; where nothing was done since the last, none has ended. */
   tellRoot({ version, root }: { readonly version: Version; readonly root: StateRoot }): void {
     if (this.#sinceRoot === undefined || this.#sinceRoot === 0) return;
-    const isUntold = this.#sinceRoot > this.#rootsTold;
+    const isUntold = this.#sinceRoot > this.#rootsTold();
     if (this.#wasBusy !== undefined) this.#wasBusy = this.#sinceRoot > ROOTS_A_ROUND;
     this.#sinceRoot = 0;
     const newest = this.#commits.at(-1);
@@ -117,11 +117,11 @@ export class CommitTrace {
   #isTelling(): boolean {
     if (this.#sinceRoot === undefined) return true;
     this.#sinceRoot++;
-    return this.#sinceRoot <= this.#rootsTold;
+    return this.#sinceRoot <= this.#rootsTold();
   }
 
   /** How many commits of this round tell their root. */
-  get #rootsTold(): number {
+  #rootsTold(): number {
     return this.#wasBusy ? 0 : ROOTS_A_ROUND;
   }
 }

@@ -52,6 +52,8 @@ export class TraceHub implements Tap {
   readonly #start: number;
   readonly #listeners = new Set<(record: TraceRecord) => void>();
   readonly #sinks = new Set<TraceSink>();
+  /** Whether there is one of either. */
+  #isOpen = false;
   #seq = 0;
   #lastTime = 0;
 
@@ -61,7 +63,7 @@ export class TraceHub implements Tap {
   }
 
   get isOpen(): boolean {
-    return this.#listeners.size + this.#sinks.size > 0;
+    return this.#isOpen;
   }
 
   /** `seq` of the newest record, 0 before the first. */
@@ -86,7 +88,7 @@ export class TraceHub implements Tap {
     wire?: Uint8Array,
     source?: SourceLocation,
   ): number {
-    if (!this.isOpen) return 0;
+    if (!this.#isOpen) return 0;
     this.#lastTime = this.now();
     const fact = { seq: ++this.#seq, time: this.#lastTime, replica, cause: known(cause), body };
     const record: TraceRecord =
@@ -97,7 +99,7 @@ export class TraceHub implements Tap {
   }
 
   emitSends(sends: FrameSends, cause: readonly number[], wire: Uint8Array): void {
-    if (!this.isOpen) return;
+    if (!this.#isOpen) return;
     const first = this.#seq + 1;
     this.#seq += sends.to.length;
     const time = this.now();
@@ -120,14 +122,21 @@ export class TraceHub implements Tap {
 
   /** Calls `listener` with each record from now on. Returns the function that ends it. */
   listen(listener: (record: TraceRecord) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#join(this.#listeners, listener);
   }
 
   /** The same for a sink, which is handed what was sent to many as one. */
   attach(sink: TraceSink): () => void {
-    this.#sinks.add(sink);
-    return () => this.#sinks.delete(sink);
+    return this.#join(this.#sinks, sink);
+  }
+
+  #join<T>(all: Set<T>, one: T): () => void {
+    all.add(one);
+    this.#isOpen = true;
+    return () => {
+      all.delete(one);
+      this.#isOpen = this.#listeners.size + this.#sinks.size > 0;
+    };
   }
 }
 
