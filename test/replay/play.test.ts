@@ -153,6 +153,21 @@ describe('recorded clients against a live server', () => {
     SEVERAL_SERVERS_MS,
   );
 
+  it(
+    'break connections that broke, and come back to what was done meanwhile',
+    async () => {
+      const broken = join(folder, 'broken.mcap');
+      const server = await start();
+      await record(broken, server, () => playHouse(server.url, 'house', TOKEN, PLAYERS, true));
+      const { code, document } = await playedFrom(broken, (await start()).url);
+      expect(document).toMatchObject({ status: 'equal', breaks: 3 });
+      expect(code).toBe(0);
+      const streams = new URL((await start()).url.replace(/^ws/, 'http')).origin;
+      expect(await playedFrom(broken, streams)).toMatchObject({ code: 0, document: { status: 'equal', breaks: 3 } });
+    },
+    SEVERAL_SERVERS_MS,
+  );
+
   it('name the first state that a server with another rule comes to', async () => {
     const { url } = await start({}, 'tiring');
     const { code, document } = await played(url);

@@ -65,8 +65,17 @@ export async function playText(url: string, session: string, token: string, name
   socket.close();
 }
 
-/** Plays with minds of bots, all at once in each round, so that they get in each other's way; every third tries what is refused. */
-export async function playHouse(url: string, session: string, token: string, names: readonly string[]): Promise<void> {
+/**
+ * Plays with minds of bots, all at once in each round, so that they get in each other's way; every third tries what is refused. Where `isBroken`, the connection of the
+ * last one breaks in every fourth round.
+ */
+export async function playHouse(
+  url: string,
+  session: string,
+  token: string,
+  names: readonly string[],
+  isBroken = false,
+): Promise<void> {
   const { adventure } = SCENARIOS;
   if (!adventure) throw new Error('there is no adventure');
   const players = names.map((name) => {
@@ -75,25 +84,30 @@ export async function playHouse(url: string, session: string, token: string, nam
     const client = new SyncClient({ url, state, clock: monotonicClock, token });
     return { client, state, mind: adventure.mind(replica, randomOf(3, name)) };
   });
-  const settled = (): Promise<void> =>
+  const settled = (all = players): Promise<void> =>
     new Promise((resolve) => {
       const look = (): void => {
-        const [first] = players;
-        const agree = players.every(({ state }) => state.isSettled && state.version === first?.state.version);
+        const [first] = all;
+        const agree = all.every(({ state }) => state.isSettled && state.version === first?.state.version);
         if (!agree) return;
         for (const stop of stops) stop();
         resolve();
       };
-      const stops = players.map(({ state }) => state.on(() => setImmediate(look)));
+      const stops = all.map(({ state }) => state.on(() => setImmediate(look)));
       look();
     });
   await settled();
   for (let round = 0; round < ROUNDS; round++) {
-    for (const [at, { client, state, mind }] of players.entries()) {
+    const away = isBroken && round % 4 === 1 ? players.at(-1) : undefined;
+    const there = players.filter((one) => one !== away);
+    away?.client.interrupt();
+    for (const [at, { client, state, mind }] of there.entries()) {
       if ((round + at) % 3 === 2) client.predict('take', { item: `nothing-${round}` }, { unchecked: true });
       const intent = mind.think(state.optimistic, round * 1_000);
       if (intent) client.predict(intent.command, intent.args);
     }
+    await settled(there);
+    away?.client.resume();
     await settled();
   }
   await Promise.all(players.map(({ client }) => client.close('played enough')));

@@ -37,7 +37,7 @@ export class House {
   readonly hub = new TraceHub({ now: () => this.now });
   readonly journal = new LiveJournal(this.hub, AUTHORITY);
   readonly manager: JournaledManager;
-  readonly clients: { readonly link: number; readonly state: ClientState; isOpen: boolean }[] = [];
+  readonly clients: { link: number; readonly state: ClientState; isOpen: boolean }[] = [];
   /** Whether commands come to the authority. */
   isDeaf = false;
   /** Clients whose frames come to the authority so many steps late. */
@@ -86,16 +86,25 @@ export class House {
         if ('frames' in result) this.#up(client.link, result.frames);
         return result;
       },
+      breakOff: () => this.#cut(client),
+      comeBack: () => {
+        client.link = ++this.#links;
+        client.isOpen = true;
+        this.manager.connect(client.link, this.now);
+        this.#up(client.link, state.open(this.now));
+      },
       leave: () => this.#up(client.link, state.close('bye')),
     };
   }
 
   cut(): void {
-    for (const client of this.clients) {
-      client.isOpen = false;
-      client.state.closed('it was cut', this.now);
-      this.manager.disconnect(client.link, 'it was cut', this.now);
-    }
+    for (const client of this.clients) this.#cut(client);
+  }
+
+  #cut(client: House['clients'][number]): void {
+    client.isOpen = false;
+    client.state.closed('it was cut', this.now);
+    this.manager.disconnect(client.link, 'it was cut', this.now);
   }
 
   /** A step of time. */

@@ -3,6 +3,7 @@ import { SyncError } from '../errors/index.ts';
 import { decodeMessage, type MessageOf, NameTable, negotiateProtocol, OWN_PROTOCOLS } from '../messages/index.ts';
 import type { Change, ReplicaId, StateHash, Value, Version } from '../state/index.ts';
 import type { MutationId, TraceBodyOf, TraceHeader, TraceRecord } from '../trace/index.ts';
+import { Visits } from './play-visits.ts';
 
 /** How a mutation ended when it was recorded; `seq` of the record that says so. */
 export type RecordedAnswer =
@@ -36,9 +37,9 @@ export interface PlayedOther {
   readonly time: number;
 }
 
-/** Somebody comes, or leaves and does not come back. */
+/** Somebody comes, or leaves and does not come back; or a connection breaks, and there is another one. */
 export interface PlayedVisit {
-  readonly kind: 'join' | 'leave';
+  readonly kind: 'join' | 'leave' | 'break' | 'return';
   readonly replica: ReplicaId;
   readonly seq: number;
   readonly time: number;
@@ -123,7 +124,7 @@ class ScriptReader {
   /** How many mutations were settled, as the authority counts them. */
   #progress = 0;
   readonly #clients = new Set<ReplicaId>();
-  readonly #here = new Map<ReplicaId, PlayedVisit | undefined>();
+  readonly #visits = new Visits();
   readonly #roots = new Map<Version, RecordedRoot>();
   readonly #ownRoots = new Map<ReplicaId, Map<Version, RecordedRoot>>();
   readonly #commits: RecordedCommit[] = [];
@@ -148,7 +149,7 @@ class ScriptReader {
         if (body.role === 'client') this.#come(record);
         return;
       case 'gone':
-        if (this.#clients.has(replica)) this.#here.set(replica, { kind: 'leave', replica, seq, time: record.time });
+        if (this.#clients.has(replica)) this.#visits.gone(replica, seq, record.time);
         return;
       case 'view':
         this.#hasViews = true;
@@ -188,8 +189,7 @@ class ScriptReader {
   end(): PlayScript {
     const start = this.#start;
     if (!start) throw nothing('it does not say from which state its authority went on');
-    const left = [...this.#here.values()].filter((one) => one !== undefined);
-    const actions = withLeaving(this.#actions, left);
+    const actions = this.#visits.among(this.#actions);
     if (!actions.some(({ kind }) => kind === 'intent')) {
       const redacted = this.#header.redaction === undefined ? '' : ', or redaction left out its frame';
       throw nothing(`no client that is asked for sent a command of which it is known how it ended${redacted}`);
@@ -222,7 +222,7 @@ class ScriptReader {
   }
 
   #come({ replica, seq, time }: TraceRecord): void {
-    this.#here.set(replica, undefined);
+    this.#visits.here(replica, seq, time);
     if (this.#clients.has(replica)) return;
     this.#clients.add(replica);
     if (this.#isPlayed(replica)) this.#actions.push({ kind: 'join', replica, seq, time });
@@ -322,23 +322,6 @@ class ScriptReader {
     if (known) known.set(version, root);
     else this.#ownRoots.set(replica, new Map([[version, root]]));
   }
-}
-
-/** Who left for good does so behind all that was decided before. */
-function withLeaving(actions: readonly PlayedAction[], left: readonly PlayedVisit[]): PlayedAction[] {
-  const all: PlayedAction[] = [...actions];
-  for (const visit of left) {
-    const at = all.findIndex((one) => orderOf(one) > visit.seq);
-    // Behind everything, it is the recording that ended.
-    if (at >= 0 && all.slice(0, at).some((one) => one.kind === 'join' && one.replica === visit.replica)) {
-      all.splice(at, 0, visit);
-    }
-  }
-  return all;
-}
-
-function orderOf(action: PlayedAction): number {
-  return 'answer' in action ? action.answer.seq : action.seq;
 }
 
 function nameOf({ writer, counter }: MutationId): string {

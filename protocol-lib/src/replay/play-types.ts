@@ -10,6 +10,9 @@ export interface PlayClient {
   /** Whether the server has all that was sent, as far as can be known; absent where that is so at once. */
   readonly hasArrived?: boolean;
   send(command: string, args: Value): PredictResult;
+  /** Its connection ends without a word, and there is none until it comes back. */
+  breakOff(): void;
+  comeBack(): void;
   leave(): void;
 }
 
@@ -79,6 +82,8 @@ export interface PlayResult {
   readonly hashes: number;
   /** The most commands that were on their way at once. */
   readonly mostAtOnce: number;
+  /** Connections that broke then and were broken here. */
+  readonly breaks: number;
   /** States that came of other mutations than in the recording, decided in another order; they were not compared. */
   readonly reordered: number;
   /** Commands in the recording of which it is not known how they ended; they were not played. */

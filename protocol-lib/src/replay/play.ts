@@ -24,6 +24,8 @@ interface Played {
   hashes: number;
   wasLive: boolean;
   hasLeft: boolean;
+  /** Whether its connection is broken, until it is welcomed again. */
+  isAway: 'broken' | 'returning' | undefined;
   difference: PlayDifference | undefined;
 }
 
@@ -51,6 +53,7 @@ export class Playing {
   #isPaced = true;
   #others = { recorded: 0, came: 0 };
   #reordered = 0;
+  #breaks = 0;
   #failure: SyncError | undefined;
   #now: number;
 
@@ -115,6 +118,7 @@ export class Playing {
       intents: clients.reduce((sum, one) => sum + one.intents, 0),
       hashes: clients.reduce((sum, one) => sum + one.hashes, 0),
       mostAtOnce: this.#flights.most,
+      breaks: this.#breaks,
       reordered: this.#reordered,
       undecided: this.#script.undecided,
       others: { ...this.#others },
@@ -140,6 +144,10 @@ export class Playing {
     switch (action.kind) {
       case 'join':
         return this.#isQuiet() && this.#areReady();
+      case 'break':
+        return this.#isQuiet() && this.#areReady() && this.#flights.countOf(action.replica) === 0;
+      case 'return':
+        return this.#isQuiet();
       case 'leave':
         return this.#isQuiet() && this.#flights.countOf(action.replica) === 0;
       case 'intent':
@@ -171,10 +179,11 @@ export class Playing {
     return this.#order === 'seen' || this.#flights.count === 0;
   }
 
-  /** Whether everybody who has come has a state. */
+  /** Whether everybody who has come has a state, but for those whose connection was broken. */
   #areReady(): boolean {
-    for (const { client, hasLeft } of this.#played.values()) {
-      if (!hasLeft && (client.state.phase !== 'live' || client.state.version === 0)) return false;
+    for (const { client, hasLeft, isAway } of this.#played.values()) {
+      if (isAway === 'returning') return false;
+      if (!hasLeft && !isAway && (client.state.phase !== 'live' || client.state.version === 0)) return false;
     }
     return true;
   }
@@ -223,8 +232,8 @@ export class Playing {
 
   /** @throws SyncError `PLAY_LOST` */
   #checkConnections(): void {
-    for (const [replica, { client, wasLive, hasLeft }] of this.#played) {
-      if (hasLeft || client.state.phase === 'live') continue;
+    for (const [replica, { client, wasLive, hasLeft, isAway }] of this.#played) {
+      if (hasLeft || isAway === 'broken' || (client.state.phase === 'live' && !isAway)) continue;
       const what = wasLive ? 'the connection ended and did not come back' : 'no connection could be opened';
       throw playError('PLAY_LOST', `${replica}: ${what}${client.lost === undefined ? '' : `: ${client.lost}`}`);
     }
@@ -236,6 +245,10 @@ export class Playing {
     switch (action.kind) {
       case 'join':
         this.#join(action);
+        return;
+      case 'break':
+      case 'return':
+        this.#interrupt(action);
         return;
       case 'leave':
         this.#leave(action);
@@ -255,14 +268,24 @@ export class Playing {
     if (this.#played.has(replica)) return;
     const client = this.#options.join(replica);
     const counts = { accepted: 0, refused: 0, hashes: 0 };
-    const state = { wasLive: false, hasLeft: false, difference: undefined, root: undefined, vector: undefined };
-    const played: Played = { replica, client, early: new Map(), ...counts, ...state };
+    const state = { wasLive: false, hasLeft: false, isAway: undefined };
+    const found = { difference: undefined, root: undefined, vector: undefined };
+    const played: Played = { replica, client, early: new Map(), ...counts, ...state, ...found };
     this.#played.set(replica, played);
     this.#where.join(replica);
     client.state.on((event) => this.#follow(played, event));
     // Where frames take no time, this has happened already.
     played.wasLive = client.state.phase === 'live';
     if (client.state.version > 0) this.#onCommitted(played);
+  }
+
+  #interrupt({ kind, replica }: PlayedVisit): void {
+    const played = this.#played.get(replica);
+    if (!played) return;
+    played.isAway = kind === 'break' ? 'broken' : 'returning';
+    if (kind === 'return') return played.client.comeBack();
+    this.#breaks++;
+    played.client.breakOff();
   }
 
   #leave({ replica }: PlayedVisit): void {
@@ -300,6 +323,7 @@ export class Playing {
     switch (event.type) {
       case 'welcomed':
         played.wasLive = true;
+        played.isAway = undefined;
         this.#progressAt = this.#now;
         return;
       case 'committed':

@@ -33,12 +33,13 @@ export async function play(file: string, options: PlayCommandOptions): Promise<n
 const IDS_SHOWN = 10;
 
 function describe(file: string, result: PlayResult): string {
-  const { status, intents, hashes, clients, others, undecided, reordered, ids, first } = result;
+  const { status, intents, hashes, clients, others, undecided, breaks, reordered, ids, first } = result;
   const played = `${count(intents, 'intent')} of ${count(clients.length, 'client')} played, ${count(hashes, 'state')} compared`;
   const head = `${file}: ${status === 'equal' ? 'the server answers as recorded' : 'the server answers otherwise'} (${played})`;
   const lines = [escapeText(head)];
   if (others.recorded > others.came)
     lines.push(`${count(others.recorded - others.came, 'mutation')} that no client sent did not come`);
+  if (breaks > 0) lines.push(`${count(breaks, 'connection')} broken and made again as in the recording`);
   if (undecided > 0) lines.push(`${count(undecided, 'command')} without an answer in the recording not played`);
   if (reordered > 0) lines.push(`${count(reordered, 'state')} of another order of commands not compared`);
   lines.push(...describeIds(ids));
