@@ -9,12 +9,24 @@ import { ClientHealth } from './client-health.ts';
 import { LinkQueue } from './link-queue.ts';
 import type { LinkId, Outbox, Receiver } from './outbox.ts';
 import type { ReceiptBook } from './receipts.ts';
-import { isSnapshotSmaller, planRepair, planText, type RepairPlan } from './repair-cost.ts';
+import { answerBytes, descentLimit, isSnapshotSmaller, planRepair, planText, type RepairPlan } from './repair-cost.ts';
 import { MAX_BACKOFF, type SyncSettings } from './settings.ts';
 import type { SyncPoint } from './settlement.ts';
 import { splitSnapshot } from './snapshot-parts.ts';
 import type { StateSnapshot } from './snapshots.ts';
 import type { ServedStanding } from './standing.ts';
+
+/** A descent of a client's, what it has asked, and about how many bytes it was answered. */
+interface Descent {
+  readonly version: Version;
+  readonly root: StateRoot;
+  readonly until: number;
+  queries: number;
+  bytes: number;
+}
+
+/** Parts of a snapshot that one answer of a descent may be as large as. */
+const MAX_ANSWER_PARTS = 16;
 
 /** What is kept of one client while its connection lasts. */
 export interface Client extends Receiver {
@@ -40,7 +52,7 @@ export interface Client extends Receiver {
   /** It left a whole chain unacknowledged: after its full sync, nothing new is sent before it answers. */
   isStalled: boolean;
   /** The state against which it descends. */
-  repair: { readonly version: Version; readonly root: StateRoot; readonly until: number; queries: number } | undefined;
+  repair: Descent | undefined;
   /** `seq` of the record that makes the next frame necessary. */
   cause: number;
   readonly health: ClientHealth;
@@ -134,7 +146,7 @@ export class DeltaSynchronizer {
       ...rest,
       features: [...features],
       unacknowledged: [...unacknowledged],
-      repair: repair ? { version: repair.version, until: repair.until, queries: repair.queries } : null,
+      repair: repair ? withoutRoot(repair) : null,
       queue: queue.standing,
       health: health.standing,
       toldView: client.toldView ?? null,
@@ -153,7 +165,7 @@ export class DeltaSynchronizer {
       ...standing,
       ...{ link, queue, health, toldView: standing.toldView ?? undefined },
       unacknowledged: [...standing.unacknowledged],
-      repair: repair && base ? { ...repair, root: this.#state.rootFor(replica, base) } : undefined,
+      repair: repair && base ? { bytes: 0, ...repair, root: this.#state.rootFor(replica, base) } : undefined,
     };
   }
 
@@ -296,22 +308,27 @@ export class DeltaSynchronizer {
     }
     this.#traceView(client);
     const root = this.#state.rootFor(client.replica, snapshot);
-    client.repair = { version, root, until: now + this.#settings.repairTimeout, queries: 0 };
+    client.repair = { version, root, until: now + this.#settings.repairTimeout, queries: 0, bytes: 0 };
     this.#outbox.send([client], { type: 'MERKLE_OFFER', version, root: root.hash }, [cause]);
   }
 
   onMerkleQuery(client: Client, message: MessageOf<'MERKLE_QUERY'>, seq: number, now: number): void {
     const { repair } = client;
-    if (!repair || repair.queries >= this.#settings.maxRepairQueries || client.queue.isSlow) {
-      if (repair) this.#reconciled(client, false, now);
-      client.repair = undefined;
-      client.needsFullSync = true;
-      client.cause = seq;
-      return;
+    if (repair && repair.queries < this.#settings.maxRepairQueries && !client.queue.isSlow) {
+      const answer = answerMerkleQuery(repair.root, message);
+      const bytes = answerBytes(answer);
+      const { snapshotPart } = this.#settings;
+      if (bytes <= MAX_ANSWER_PARTS * snapshotPart && repair.bytes + bytes <= descentLimit(repair.root, snapshotPart)) {
+        repair.queries++;
+        repair.bytes += bytes;
+        this.#outbox.send([client], { type: 'MERKLE_ANSWER', nodes: answer.nodes }, [seq]);
+        return;
+      }
     }
-    repair.queries++;
-    const { nodes } = answerMerkleQuery(repair.root, message);
-    this.#outbox.send([client], { type: 'MERKLE_ANSWER', nodes }, [seq]);
+    if (repair) this.#reconciled(client, false, now);
+    client.repair = undefined;
+    client.needsFullSync = true;
+    client.cause = seq;
   }
 
   /** Whether a client is to be sent something in the next round, as far as it can be. */
@@ -469,6 +486,10 @@ class Groups {
     together.push(client);
     this.#last = { sent, together };
   }
+}
+
+function withoutRoot({ root: _, ...descent }: Descent): Omit<Descent, 'root'> {
+  return descent;
 }
 
 /** Before anything was sent. */

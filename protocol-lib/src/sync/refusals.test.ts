@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
 import { messageType } from '../messages/index.ts';
+import { type RecordKey, recordKey, type SyncRecord } from '../state/index.ts';
 import type { ClientEvent } from './client-events.ts';
-import { MemorySession } from './memory-link.test-helper.ts';
+import { coinSession, MemorySession } from './memory-link.test-helper.ts';
 import type { Outgoing } from './outbox.ts';
 
 const STRANGER = 900;
@@ -19,6 +20,12 @@ function outline(outgoing: readonly Outgoing[]): unknown[][] {
 function hello(fields: Partial<Record<'min' | 'max' | 'session' | 'replica' | 'token', unknown>> = {}): Uint8Array {
   const { min = 1, max = 1, session = 'coins', replica = 'mallory', token = 'open sesame' } = fields;
   return packMsgpack([1, 'mallory', 1, min, max, session, replica, token, [], 1, null, null]);
+}
+
+const LARGE = 20_000;
+
+function* largeRecords(): Iterable<readonly [RecordKey, SyncRecord]> {
+  for (let index = 0; index < 60; index++) yield [recordKey(`page/${index}`), { text: 'x'.repeat(LARGE) }];
 }
 
 function guarded(): MemorySession {
@@ -160,6 +167,33 @@ describe('inside', () => {
     expect(session.inject(session.link('alice'), packMsgpack([15, 'alice', 50, ['']]))).toEqual([]);
     expect(session.manager.clients[0]?.needsFullSync).toBe(true);
   });
+
+  test.each([
+    ['one subtree again and again', (child: string) => Array<string>(512).fill(child), 4],
+    ['all subtrees, each again and again', (child: string) => [child], 200],
+  ])(
+    'a Merkle question that makes much of little, %s: no more than three times the state, then a full sync',
+    (_what, paths, most) => {
+      const definition = { ...coinSession, initialRecords: largeRecords };
+      const session = new MemorySession({ definition });
+      session.join('alice', { definition });
+      session.run(100);
+      const link = session.link('alice');
+      const state = [...largeRecords()].length * LARGE;
+      session.inject(link, packMsgpack([17, 'alice', 50, 1, 0, new Uint8Array(8)]));
+      expect(session.manager.clients[0]?.isRepairing).toBe(true);
+      let [answered, answers] = [0, 0];
+      for (let index = 0; session.manager.clients[0]?.isRepairing; index++) {
+        const child = (index % 16).toString(16);
+        const outgoing = session.inject(link, packMsgpack([15, 'alice', 51 + index, paths(child)]));
+        for (const one of outgoing) answered += 'frame' in one ? one.frame.length : 0;
+        if (outgoing.length > 0) answers++;
+      }
+      expect(answered).toBeLessThan(3.1 * state);
+      expect(answers).toBeLessThan(most);
+      expect(session.manager.clients[0]?.needsFullSync).toBe(true);
+    },
+  );
 
   test('a flood of requests costs one full sync a round', () => {
     const session = guarded();

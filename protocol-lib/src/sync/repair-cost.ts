@@ -1,4 +1,4 @@
-import type { StateRoot } from '../merkle/index.ts';
+import type { MerkleAnswer, StateRoot } from '../merkle/index.ts';
 import type { Change, SyncRecord, Value } from '../state/index.ts';
 
 /** How a client is brought up to date: by what changed, by a Merkle descent and then what changed, or by everything. */
@@ -65,6 +65,22 @@ export function planRepair({ isDifferent, changes, root, mayDescend }: RepairCas
 export function isSnapshotSmaller(changes: readonly Change[], root: StateRoot): boolean {
   if (changes.length <= root.size) return false;
   return changesSize(changes) > 2 * (FRAME_BYTES + root.size * (averageRecord(root) + KEY_BYTES));
+}
+
+/** About as many bytes as an answer of a descent takes; keys count as they are written out. */
+export function answerBytes({ nodes }: MerkleAnswer): number {
+  let bytes = FRAME_BYTES;
+  for (const node of nodes) {
+    bytes += PATH_BYTES;
+    if (node.kind === 'branch') bytes += node.counts.length * CHILD_BYTES;
+    else for (const { key, record } of node.entries) bytes += key.length + recordSize(record) + LEAF_BYTES;
+  }
+  return bytes;
+}
+
+/** Bytes that the answers of one descent may take, so that it is never much dearer than everything. `least` is allowed in any case. */
+export function descentLimit(root: StateRoot, least: number): number {
+  return Math.max(least, DESCENT_WORTH * (FRAME_BYTES + root.size * (averageRecord(root) + KEY_BYTES)));
 }
 
 /** The plan in words, for the trace. */

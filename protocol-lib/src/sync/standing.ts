@@ -120,7 +120,7 @@ export const servedStandingSchema = object({
   needsFullSync: boolean,
   isDue: boolean,
   isStalled: boolean,
-  repair: nullable(object({ version: uint, until: uint, queries: uint })),
+  repair: nullable(object({ version: uint, until: uint, queries: uint, bytes: optional(uint) })),
   cause: uint,
   health: object({
     since: uint,
