@@ -49,6 +49,11 @@ export interface AttachConnection {
   /** Asks for a fault. Rejects with the session's code, such as `ATTACH_FORBIDDEN`, or `ATTACH_CLOSED`. */
   inject(spec: FaultSpec): Promise<void>;
   /**
+   * Says that it is enough to be told something each so many milliseconds where much happens, which costs the session less. One that cannot be asked, or in which
+   * others want to see more, tells more often; it does so ten times a second where nobody asks.
+   */
+  pace(every: number): void;
+  /**
    * Asks for all that happened up to now, and leaves when it is there; `closed` says when that is. A session that does not answer within `patience`
    * milliseconds, 5 s by default, or that is of a build which cannot be asked, is left as by {@link close}.
    */
@@ -222,9 +227,15 @@ class Connection {
         for (const records of waiting) listener(records);
       },
       inject: (spec) => this.#inject(spec),
+      pace: (every) => this.#pace(every),
       end: (patience) => this.#end(patience),
       close: () => this.close(),
     });
+  }
+
+  #pace(every: number): void {
+    if (this.#socket?.readyState !== WebSocket.OPEN || !this.#features.includes('pace')) return;
+    this.#socket.send(encodeAttachFrame({ type: 'pace', every }));
   }
 
   #end(patience = END_PATIENCE_MS): void {

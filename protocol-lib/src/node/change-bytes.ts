@@ -1,12 +1,30 @@
 import type { Change, Value } from '../state/index.ts';
+import type { TraceRecord } from '../trace/index.ts';
 
 const CHANGES_MAX = 8;
 /** Of what is neither text nor bytes, and of the name of a field that goes, about. */
 const NUMBER_BYTES = 4;
 const NAME_BYTES = 16;
 
+/** About how many bytes a record takes when it is encoded; undefined where that is more than `max`, or cannot be told at a glance. */
+export function bytesAtAGlance(max: number, { body, wire, source }: TraceRecord): number | undefined {
+  if (source !== undefined) return undefined;
+  const frame = wire?.length ?? 0;
+  switch (body.kind) {
+    case 'send':
+    case 'receive':
+    case 'hash':
+    case 'delta':
+      return frame <= max ? frame : undefined;
+    case 'commit':
+      return frame === 0 ? bytesUpTo(max, body.changes) : undefined;
+    default:
+      return undefined;
+  }
+}
+
 /** About how many bytes changes take when they are encoded; undefined where that is more than `max`, as is found out without looking at all of it. */
-export function bytesUpTo(max: number, changes: readonly Change[]): number | undefined {
+function bytesUpTo(max: number, changes: readonly Change[]): number | undefined {
   if (changes.length > CHANGES_MAX) return undefined;
   let room = max;
   for (const change of changes) {

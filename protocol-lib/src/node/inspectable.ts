@@ -227,6 +227,10 @@ class AttachEndpoint {
       closeSocket(socket, ATTACH_CLOSE.invalid, text);
       return;
     }
+    if (message.type === 'pace') {
+      this.#observers.setPace(socket, message.every);
+      return;
+    }
     const { request } = message;
     if (message.type === 'end') {
       this.#observers.release(socket, encodeAttachFrame({ type: 'answer', request }));

@@ -2,10 +2,10 @@ import { EventEmitter } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { decodeTraceRecord, recordsOfBatch } from '../capture/index.ts';
-import { recordKey, replicaId } from '../state/index.ts';
+import { recordKey, replicaId, type StateHash } from '../state/index.ts';
 import {
   decodeServerFrame,
   emitSends,
@@ -87,6 +87,7 @@ function expectSame(records: readonly Uint8Array[], expected: readonly Uint8Arra
 type Fact =
   | { readonly kind: 'commit'; readonly changes: number; readonly text: string }
   | { readonly kind: 'sends'; readonly to: number; readonly bytes: number }
+  | { readonly kind: 'receive'; readonly from: number; readonly bytes: number }
   | { readonly kind: 'log' }
   | { readonly kind: 'broken' };
 
@@ -101,6 +102,7 @@ const factArbitrary: fc.Arbitrary<Fact> = fc.oneof(
     to: fc.nat(12),
     bytes: fc.constantFrom(0, 30, 1_024, 1_025, 70_000),
   }),
+  fc.record({ kind: fc.constant('receive' as const), from: fc.nat(11), bytes: fc.constantFrom(5, 1_024, 1_025) }),
   fc.constant({ kind: 'log' as const }),
   fc.constant({ kind: 'broken' as const }),
 );
@@ -109,6 +111,15 @@ function tell(hub: TraceHub, fact: Fact, at: number): void {
   if (fact.kind === 'sends') {
     const sends = { sender: server, to: peers.slice(0, fact.to), type: 'EVENT', sequence: at };
     emitSends(hub, sends, [at], new Uint8Array(fact.bytes).fill(at));
+  } else if (fact.kind === 'receive') {
+    const from = peers[fact.from]!;
+    hub.emit(
+      server,
+      { kind: 'receive', from, type: 'ACK', sender: from, sequence: at },
+      [],
+      new Uint8Array(fact.bytes),
+    );
+    hub.emit(from, { kind: 'hash', version: at, own: 'ffffffffffffffff' as StateHash }, [at + 1]);
   } else if (fact.kind === 'log') {
     hub.emit(server, { kind: 'log', level: 'info', text: `line ${at}` });
   } else {
@@ -173,6 +184,46 @@ describe('an observer', () => {
     for (let at = 0; at < 200 && one.seen.code === 0; at++) tellCommit(hub, at, 800_000);
     expect(one.seen.code).toBe(4408);
     expect(one.seen.bufferedAmount).toBeLessThan(70 * OBSERVER_QUEUE_MAX);
+  });
+
+  test('is told as often as it needs, and no more often than is enough for all', () => {
+    vi.useFakeTimers();
+    try {
+      const hub = new TraceHub({ now: () => 1 });
+      const observers = new Observers({ hub, describe() {} });
+      const [recorder, page] = [keeping(), keeping()];
+      const tellSecond = (): number => {
+        const before = recorder.messages.length;
+        for (let at = 0; at < 100; at++) {
+          tellCommit(hub, at, 64);
+          vi.advanceTimersByTime(10);
+        }
+        return recorder.messages.length - before;
+      };
+      observers.add({ ...recorder, role: 'observe' }, new Uint8Array(0));
+      tellSecond();
+      const usual = tellSecond();
+      observers.setPace(recorder.socket, 250);
+      tellSecond();
+      const seldom = tellSecond();
+      expect([usual, seldom]).toEqual([10, 4]);
+      observers.add({ ...page, role: 'observe' }, new Uint8Array(0));
+      tellSecond();
+      expect(tellSecond()).toBe(usual);
+      page.socket.emit('close');
+      tellSecond();
+      expect(tellSecond()).toBe(seldom);
+      // Neither never nor all the time, whatever is asked for.
+      observers.setPace(recorder.socket, Number.MAX_SAFE_INTEGER);
+      tellSecond();
+      expect(tellSecond()).toBe(1);
+      observers.setPace(recorder.socket, 0);
+      tellSecond();
+      expect(tellSecond()).toBe(usual);
+      recorder.socket.emit('close');
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('is told how many sends are missing where a frame cannot be told of', () => {

@@ -12,7 +12,7 @@ import {
   type TraceSink,
 } from '../trace/index.ts';
 import type { AccessRole } from './access.ts';
-import { bytesUpTo } from './change-bytes.ts';
+import { bytesAtAGlance } from './change-bytes.ts';
 import { closeSocket } from './close-socket.ts';
 import { gapFor, gapForSends } from './encode-or-gap.ts';
 import { messageHead } from './websocket-head.ts';
@@ -22,7 +22,7 @@ import { messageHead } from './websocket-head.ts';
  * frame to all observers. One that does not read is closed; the session never waits for one. What one turn of the event loop tells to
  * one that had read all before says nothing of how it reads, however much it is.
  *
- * Commits and what is sent of them come in the middle of the session's work. They wait, and are encoded one after the other when there
+ * Commits, and what is sent and received, come in the middle of the session's work. They wait, and are encoded one after the other when there
  * are some: that takes a fraction of what it takes to encode each where it is told, with nothing of the encoder in the processor's caches.
  */
 
@@ -32,9 +32,13 @@ export const OBSERVER_QUEUE_MAX = 1024 * 1024;
 /** What one turn may tell it so, about: as much as it takes at once. A description is told in any case. */
 const TURN_MAX = SERVER_FRAME_MAX;
 const BATCH_BYTES = 64 * 1024;
-/** Where little is told, it goes out soon. In a stream, where each write costs the session more than what is in it, ten times a second. */
+/**
+ * Where little is told, it goes out soon. In a stream, where each write costs the session more than what is in it, ten times a second, or as often as is
+ * enough for everybody, so long as it is once a second.
+ */
 const BATCH_DELAY_MS = 50;
 const STREAM_DELAY_MS = 100;
+const STREAM_DELAY_MAX_MS = 1_000;
 const STREAM_BYTES = 4 * 1024;
 
 /** Facts that wait to be encoded, at most. Together they are about a batch. */
@@ -71,6 +75,8 @@ interface ToldSends {
 interface Allowance {
   bytes: number;
   turn: number;
+  /** Milliseconds between two batches of a stream that are enough for it. */
+  pace: number;
 }
 
 export interface ObservedSession {
@@ -98,6 +104,8 @@ export class Observers implements TraceSink {
   #isDescribing = false;
   /** Bytes of the batch before. */
   #lastBytes = 0;
+  /** Milliseconds between two batches of a stream. */
+  #streamDelay = STREAM_DELAY_MS;
   /** Counts turns of the event loop in which something went out. */
   #turn = 0;
   #turnEnd: NodeJS.Immediate | undefined;
@@ -116,7 +124,8 @@ export class Observers implements TraceSink {
   add(observer: Observer, greeting: Uint8Array): void {
     this.#flush();
     observer.socket.send(greeting);
-    this.#observers.set(observer, { bytes: 0, turn: this.#turn });
+    this.#observers.set(observer, { bytes: 0, turn: this.#turn, pace: STREAM_DELAY_MS });
+    this.#keepPace();
     observer.socket.once('close', () => this.#remove(observer));
     this.#stopListening ??= this.#hub.attach(this);
     this.#isDescribing = true;
@@ -130,6 +139,17 @@ export class Observers implements TraceSink {
     } finally {
       this.#isDescribing = false;
     }
+  }
+
+  /** Of a stream, something each so many milliseconds is enough for this one. */
+  setPace(socket: WebSocket, every: number): void {
+    for (const [observer, allowance] of this.#observers) if (observer.socket === socket) allowance.pace = every;
+    this.#keepPace();
+  }
+
+  #keepPace(): void {
+    const paces = [...this.#observers.values()].map(({ pace }) => pace);
+    this.#streamDelay = Math.max(STREAM_DELAY_MS, Math.min(STREAM_DELAY_MAX_MS, ...paces));
   }
 
   /** Hands an observer all that happened, then `answer`, and closes it; the others stay. */
@@ -152,6 +172,7 @@ export class Observers implements TraceSink {
 
   #remove(observer: Observer): void {
     this.#observers.delete(observer);
+    this.#keepPace();
     if (this.#observers.size > 0) return;
     this.#stopListening?.();
     this.#stopListening = undefined;
@@ -159,8 +180,7 @@ export class Observers implements TraceSink {
   }
 
   record(record: TraceRecord): void {
-    const { body, wire } = record;
-    const bytes = body.kind === 'commit' && wire === undefined ? bytesUpTo(WAITING_BYTES_MAX, body.changes) : undefined;
+    const bytes = bytesAtAGlance(WAITING_BYTES_MAX, record);
     if (bytes !== undefined) this.#wait(record, bytes);
     else {
       this.#encodeWaiting();
@@ -236,7 +256,7 @@ export class Observers implements TraceSink {
   /** Sees to it that what was told goes out. */
   #begin(): void {
     if (this.#timer !== undefined || this.#batch.length + this.#waiting.length === 0) return;
-    const delay = this.#lastBytes < STREAM_BYTES ? BATCH_DELAY_MS : STREAM_DELAY_MS;
+    const delay = this.#lastBytes < STREAM_BYTES ? BATCH_DELAY_MS : this.#streamDelay;
     this.#timer = setTimeout(() => this.#onTimer(), delay);
   }
 

@@ -325,6 +325,7 @@ describe('around the records', () => {
         listener([encodeTraceRecord({ seq: 1, time: 0, replica: server, cause: [], body })]);
       },
       inject: () => Promise.resolve(),
+      pace() {},
       end() {},
       close() {},
     };

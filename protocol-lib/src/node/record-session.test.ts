@@ -126,6 +126,13 @@ describe('the end of a recording', () => {
     expect([close.kind, records, asked]).toEqual(['left', 0, []]);
   });
 
+  test('says how seldom it may be told something, to a session that understands that', async () => {
+    const { asked, connection } = await silent(['pace']);
+    const recording = recordSession(connection, memorySink());
+    await expect.poll(() => asked).toEqual([{ type: 'pace', every: 250 }]);
+    await recording.stop();
+  });
+
   test('is not waited for where the session does not answer', async () => {
     const { asked, connection } = await silent(['end']);
     connection.end(1);
@@ -230,6 +237,7 @@ describe('a session that tells what cannot be read', () => {
       closed,
       onRecords: (listener: (records: readonly Uint8Array[]) => void) => listener(records),
       inject: () => Promise.resolve(),
+      pace: () => undefined,
       end: () => undefined,
       close: () => undefined,
     };

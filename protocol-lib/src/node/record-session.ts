@@ -50,6 +50,8 @@ export interface Recording {
 }
 
 const FLUSH_MS = 1_000;
+/** Nobody looks on: the session need not write to us as often as to somebody who does. */
+const PACE_MS = 250;
 const QUEUE_MAX_BYTES = 64 * 1024 * 1024;
 
 /**
@@ -68,6 +70,7 @@ export function recordSession(connection: AttachConnection, sink: ByteSink, opti
     recorder.flush().catch(() => connection.close());
   }, FLUSH_MS);
   connection.onRecords((records) => recorder.append(records));
+  connection.pace(PACE_MS);
   const done = connection.closed.then(async (close): Promise<RecordingResult> => {
     clearInterval(flushing);
     try {

@@ -22,7 +22,7 @@ export const ATTACH_SUBPROTOCOL = 'syncscope.v1';
 export const ATTACH_TOKEN_PREFIX = 'token.';
 
 /** What a session may understand beside faults; it says which in its header. One that is asked for something else closes, so nobody asks. */
-export const ATTACH_FEATURES = ['end'] as const;
+export const ATTACH_FEATURES = ['end', 'pace'] as const;
 export type AttachFeature = (typeof ATTACH_FEATURES)[number];
 
 /** Networks as people have them, by name: each sets latency, loss, duplication and reordering at once. */
@@ -73,6 +73,8 @@ export const attachClientMessageSchema = variant('type', {
   fault: object({ request: uint, spec: faultSpecSchema }),
   /** The feature `end`: asks for all that was told up to now. The answer comes behind it, and nothing more. */
   end: object({ request: uint }),
+  /** The feature `pace`: of a stream, something each so many milliseconds is enough. A session may send more often, as where others are attached. Not answered. */
+  pace: object({ every: uint }),
 });
 export type AttachClientMessage = Infer<typeof attachClientMessageSchema>;
 
