@@ -20,6 +20,8 @@ export interface LanesLook {
 }
 
 const GLYPH = 4.5;
+/** Radius of what is drawn around a marker. */
+const RING = GLYPH + 3.5;
 const HEAD = 5;
 /** What belongs to a healthy session stands back behind what does not. */
 const ROUTINE_ALPHA = 0.6;
@@ -85,7 +87,11 @@ function drawTicks(pen: Pen, scene: LanesScene, look: LanesLook): void {
   pen.stroke();
   pen.globalAlpha = 1;
   pen.fillStyle = ink.muted;
-  for (const { time, label } of scene.ticks) pen.fillText(label, Math.round(scene.scale.x(time)) + 4, 8);
+  for (const { time, label } of scene.ticks) {
+    const x = Math.round(scene.scale.x(time)) + 4;
+    // Half a number is read as another one.
+    if (x + pen.measureText(label).width <= look.width) pen.fillText(label, x, 8);
+  }
   pen.strokeStyle = ink.hairline;
   pen.beginPath();
   pen.moveTo(0, scene.top - 0.5);
@@ -370,12 +376,12 @@ function drawMarkers(pen: Pen, scene: LanesScene, look: LanesLook): void {
     const room = (scene.markers[index + 1]?.x ?? look.width) - cluster.x;
     if (cluster.members.length > 1 && room >= COUNT_ROOM) {
       pen.fillStyle = ink.muted;
-      pen.fillText(String(cluster.members.length), cluster.x + GLYPH + 3, y + 0.5);
+      pen.fillText(String(cluster.members.length), cluster.x + RING + 3, y + 0.5);
     }
     const isOneOf = (position: number | undefined): boolean =>
       cluster.members.some((member) => member.position === position);
-    if (isOneOf(look.hovered)) ring(pen, cluster.x, y, GLYPH + 3.5, ink.text, 1);
-    if (isOneOf(scene.highlight?.selected.position)) ring(pen, cluster.x, y, GLYPH + 3.5, ink.accent, 2);
+    if (isOneOf(look.hovered)) ring(pen, cluster.x, y, RING, ink.text, 1);
+    if (isOneOf(scene.highlight?.selected.position)) ring(pen, cluster.x, y, RING, ink.accent, 2);
   });
 }
 
