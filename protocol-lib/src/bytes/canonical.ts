@@ -25,7 +25,15 @@ export function canonicalBytes(value: unknown): Uint8Array {
   return writtenBytes();
 }
 
-/** Whether a value has canonical bytes; says nothing of why not. Much cheaper than writing them. */
+/** Whether it is an object of fields and nothing else: no list, no bytes, nothing of a class such as a date, whose fields would not say what it is. */
+export function isPlainMap(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // That of another realm's objects has none itself.
+  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** Whether a value has canonical bytes that read as the same value; says nothing of why not. Much cheaper than writing them. */
 export function isCanonical(value: unknown, depth = 0): boolean {
   switch (typeof value) {
     case 'number':
@@ -42,6 +50,7 @@ export function isCanonical(value: unknown, depth = 0): boolean {
         }
         return true;
       }
+      if (!isPlainMap(value)) return false;
       let count = 0;
       for (const name in value) {
         if (++count > MAP_MAX_FIELDS || name === '__proto__' || !isWellFormed(name)) return false;

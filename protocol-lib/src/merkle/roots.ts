@@ -328,7 +328,9 @@ function refused(key: RecordKey, before: SyncRecord, fields: SyncRecord, removed
 function explain(key: RecordKey, record: SyncRecord, error?: unknown): never {
   recordSchema.parse(record, key);
   if (error === undefined) recordHash(key, record);
-  throw error ?? new TypeError(`${key} has canonical bytes`);
+  if (error !== undefined) throw error;
+  const text = `${key}: holds what is neither a plain value nor a list or map of such`;
+  throw new SyncError('VALUE_INVALID', text, { origin: 'state', place: { key } });
 }
 
 function inverse(key: RecordKey, before: SyncRecord | undefined): Change {

@@ -45,9 +45,14 @@ const KEY_PATTERN = /^[^/\p{Cc}]+(\/[^/\p{Cc}]+)+$/u;
 const REPLICA_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const HASH_PATTERN = /^[0-9a-f]{16}$/;
 
-/** @throws SyncError `KEY_INVALID` where `text` is not `collection/id` of 3 to 256 characters without control characters. */
+/** Whether it is `collection/id`, of 3 to 256 characters without control characters. */
+export function isRecordKey(text: unknown): text is RecordKey {
+  return typeof text === 'string' && text.length <= KEY_MAX_LENGTH && KEY_PATTERN.test(text) && text.isWellFormed();
+}
+
+/** @throws SyncError `KEY_INVALID` where `text` is not as {@link isRecordKey} says. */
 export function recordKey(text: string): RecordKey {
-  if (text.length > KEY_MAX_LENGTH || !KEY_PATTERN.test(text) || !text.isWellFormed()) {
+  if (!isRecordKey(text)) {
     throw new SyncError(
       'KEY_INVALID',
       `record key ${JSON.stringify(text.slice(0, 64))} is not of the form collection/id`,
@@ -57,7 +62,7 @@ export function recordKey(text: string): RecordKey {
       },
     );
   }
-  return text as RecordKey;
+  return text;
 }
 
 /** @throws SyncError `REPLICA_INVALID` where `text` is not 1 to 64 letters, digits, dots, dashes or underscores. */

@@ -1,7 +1,7 @@
-import { isCanonical, packMsgpack, VALUE_MAX_DEPTH } from '../bytes/index.ts';
+import { canonicalBytes, isCanonical, isPlainMap, packMsgpack, VALUE_MAX_DEPTH } from '../bytes/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
 import { fitText } from '../schema/index.ts';
-import type { Change, ReplicaId, SyncRecord, Value } from '../state/index.ts';
+import { type Change, isRecordKey, type ReplicaId, type SyncRecord, type Value } from '../state/index.ts';
 import type { DomainEvent, SessionDefinition } from './session.ts';
 
 /** What a mutation does to a state: the events, their changes in order and the state after. */
@@ -38,8 +38,10 @@ export function decide(
     const changes: Change[] = [];
     let root = state;
     for (const event of outcome.events) {
+      if (!isTellable(event)) return refuse(`${command} tells of an event whose type, player or detail is no text`);
       const made = definition.reduce(root, event);
-      if (!made.every(isSendableChange)) return refuse(`${command} nests a record deeper than ${RECORD_MAX_DEPTH}`);
+      const flawed = made.find(isFlawed);
+      if (flawed) return refuse(`${command} ${flawText(flawed)}`);
       root = root.apply(made);
       changes.push(...made);
     }
@@ -54,8 +56,39 @@ export function refuse(reason: string): Extract<Decision, { accepted: false }> {
   return { accepted: false, reason: fitText(reason, REASON_MAX_LENGTH) };
 }
 
-function isSendableChange(change: Change): boolean {
-  return change.op === 'remove' || isSendableRecord(change.op === 'put' ? change.record : change.fields);
+function isTellable({ type, player, detail }: DomainEvent): boolean {
+  return typeof type === 'string' && typeof player === 'string' && typeof detail === 'string';
+}
+
+/** Whether a frame can carry this change, as far as its record goes. The key of a record that is there is known to be one. */
+export function isSendableChange(change: Change): boolean {
+  if (change.op === 'remove') return true;
+  return change.op === 'put'
+    ? isRecordKey(change.key) && isSendableRecord(change.record)
+    : isSendableRecord(change.fields);
+}
+
+type Written = Exclude<Change, { op: 'remove' }>;
+
+/** What a reducer answers is the app's word: what every client would refuse is refused here. */
+function isFlawed(change: Change): change is Written {
+  return !isSendableChange(change);
+}
+
+/** Why a change cannot be sent, after the name of what makes it. */
+export function flawText(change: Written): string {
+  const { op, key } = change;
+  const shown = JSON.stringify(String(key).slice(0, 64));
+  if (op === 'put' && !isRecordKey(key)) return `puts a record under ${shown}, which is not of the form collection/id`;
+  const record = op === 'put' ? change.record : change.fields;
+  if (!isPlainMap(record)) return `makes of ${shown} what is no record`;
+  if (isCanonical(record)) return `nests ${shown} deeper than ${RECORD_MAX_DEPTH}`;
+  try {
+    canonicalBytes(record);
+    return `puts into ${shown} what is neither a plain value nor a list or map of such`;
+  } catch (error) {
+    return `puts into ${shown} what cannot be sent: ${error instanceof Error ? error.message : String(error)}`;
+  }
 }
 
 /** Bytes of a command's arguments, so that its frame stays well below what an authority takes. */
@@ -68,6 +101,6 @@ export function isSendable(command: string, args: Value): boolean {
 }
 
 /** Whether a frame can carry this record. */
-export function isSendableRecord(record: SyncRecord): boolean {
-  return isCanonical(record, VALUE_MAX_DEPTH - RECORD_MAX_DEPTH);
+function isSendableRecord(record: SyncRecord): boolean {
+  return isPlainMap(record) && isCanonical(record, VALUE_MAX_DEPTH - RECORD_MAX_DEPTH);
 }

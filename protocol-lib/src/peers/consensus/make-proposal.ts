@@ -1,7 +1,7 @@
 import { canonicalBytes, isCanonical, VALUE_MAX_DEPTH } from '../../bytes/index.ts';
 import { fitText } from '../../schema/index.ts';
 import type { Change, Value } from '../../state/index.ts';
-import { isSendableRecord, RECORD_MAX_DEPTH } from '../../sync/index.ts';
+import { isSendableChange, RECORD_MAX_DEPTH } from '../../sync/index.ts';
 import type { Core } from './core.ts';
 import { argsOf, type Intent, type RejectReason, type StateProposal } from './proposal.ts';
 
@@ -43,8 +43,4 @@ function unsendable({ settings }: Core, changes: readonly Change[], args: Value)
   }
   const isFlat = isCanonical(args, VALUE_MAX_DEPTH - RECORD_MAX_DEPTH) && changes.every(isSendableChange);
   return isFlat ? undefined : 'it is nested deeper than a frame can carry';
-}
-
-function isSendableChange(change: Change): boolean {
-  return change.op === 'remove' || isSendableRecord(change.op === 'put' ? change.record : change.fields);
 }
