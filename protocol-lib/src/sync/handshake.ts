@@ -114,6 +114,16 @@ export class Handshake {
     }
   }
 
+  /** What the app's own code says: only a plain yes lets anybody in, not a promise of one. What it throws may hold the token, and is not told. */
+  #isAuthorized({ token, replica }: MessageOf<'HELLO'>): boolean {
+    try {
+      return this.#parts.authorize(token, replica) === true;
+    } catch {
+      this.#parts.connections.log('error', `authorize failed for ${replica}`, []);
+      return false;
+    }
+  }
+
   #refusal(link: Link, hello: MessageOf<'HELLO'>): SyncError | undefined {
     const { session, replica, settings, connections } = this.#parts;
     const { clients } = connections;
@@ -122,8 +132,7 @@ export class Handshake {
     if (hello.session !== session) {
       return protocolError('SESSION_UNKNOWN', `this is session ${JSON.stringify(session)}`);
     }
-    if (!this.#parts.authorize(hello.token, hello.replica))
-      return protocolError('TOKEN_REJECTED', 'the token does not let you in');
+    if (!this.#isAuthorized(hello)) return protocolError('TOKEN_REJECTED', 'the token does not let you in');
     if (hello.replica === replica) return protocolError('REPLICA_TAKEN', `${replica} is the authority's name`);
     const isKnown = clients.has(hello.replica);
     const isFull =

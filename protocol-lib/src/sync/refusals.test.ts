@@ -77,6 +77,21 @@ describe('at the door', () => {
     ]);
   });
 
+  test.each([
+    ['throws', () => JSON.parse('{')],
+    ['answers a promise', () => Promise.resolve(true)],
+    ['answers nothing', () => undefined],
+    ['answers a word', () => 'yes'],
+  ])('whoever asks an authorize that %s', (_what, authorize) => {
+    const session = new MemorySession({ authorize: authorize as () => boolean });
+    session.manager.connect(STRANGER, session.now);
+    const answer = outline(session.inject(STRANGER, hello()));
+    expect(answer).toEqual([
+      ['ERROR', 'TOKEN_REJECTED'],
+      ['close', 'TOKEN_REJECTED'],
+    ]);
+  });
+
   test('a client that speaks ours and newer ones is let in', () => {
     const session = guarded();
     expect(outline(session.inject(STRANGER, hello({ max: 9 })))[0]).toEqual(['WELCOME', 1]);

@@ -6,7 +6,7 @@ import { seededRandom } from '../ports/index.ts';
 import { type RecordKey, type ReplicaId, recordKey, replicaId, type SyncRecord, type Value } from '../state/index.ts';
 import { TraceHub, type TraceRecord, traceRecordSchema } from '../trace/index.ts';
 import { MemorySession } from './memory-link.test-helper.ts';
-import type { SessionDefinition, StateView } from './session.ts';
+import type { SessionDefinition, SessionView, StateView } from './session.ts';
 import { Views } from './views.ts';
 
 const NAMES = ['alice', 'bob', 'carol'] as const;
@@ -188,6 +188,9 @@ describe('what is seen of a state', () => {
       },
     }));
     expect(failing.rootOf(state, replicaId('alice')).size).toBe(0);
+    for (const none of [undefined, null, {}, { id: 'x' }, { id: 5, sees: () => true }, Promise.resolve(null)]) {
+      expect(new Views(() => none as unknown as SessionView).rootOf(state, replicaId('alice')).size).toBe(0);
+    }
   });
 });
 

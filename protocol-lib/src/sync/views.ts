@@ -58,7 +58,8 @@ export class Views {
 
   #ask(state: StateRoot, replica: ReplicaId): SessionView {
     try {
-      return this.#viewOf(state, replica);
+      const view = this.#viewOf(state, replica);
+      return typeof view.id === 'string' && typeof view.sees === 'function' ? view : NOTHING_SEEN;
     } catch {
       return NOTHING_SEEN;
     }
