@@ -149,6 +149,13 @@ describe('play', () => {
   });
 });
 
+const DELTAS = 'kind:receive and type:DELTA_SYNC';
+
+/** The numbers of the records of an export. */
+function numbersIn({ stdout }: { readonly stdout: string }) {
+  return stdout.matchAll(/"seq":(\d+)/g);
+}
+
 describe('whatif', () => {
   it('writes a branch that opens, says what was edited, and runs again', async () => {
     const branch = path('branch.mcap');
@@ -165,8 +172,23 @@ describe('whatif', () => {
     expect((await cli(['replay', branch])).code).toBe(0);
   });
 
+  it('takes several messages, each with what is done to it behind it', async () => {
+    const seqs = [...numbersIn(await cli(['export', session, '--unredacted', '--format', 'json', '--filter', DELTAS]))];
+    const [first, second] = seqs.map(([, seq]) => Number(seq)).filter((seq) => seq > delta);
+    const args = ['--at', `${first}`, '--drop', '--at', `${second}`, '--delay', '120'];
+    const { code, document } = await cliJson(['whatif', session, ...args]);
+    expect([code, document.edits]).toEqual([
+      0,
+      [
+        { kind: 'drop', seq: first },
+        { kind: 'delay', seq: second, by: 120e6 },
+      ],
+    ]);
+  });
+
   it('asks for one edit of a message', async () => {
-    for (const args of [[], ['--drop', '--duplicate'], ['--edit', 'to']]) {
+    const wrong = [[], ['--drop', '--duplicate'], ['--edit', 'to'], ['--drop', '--at', `${delta}`]];
+    for (const args of wrong) {
       const { code, document } = await cliJson(['whatif', session, '--at', `${delta}`, ...args]);
       expect(code).toBe(2);
       expect(document).toMatchObject({ error: { code: 'EDIT_INVALID' } });

@@ -27,7 +27,7 @@ import { sessions } from './commands/sessions.ts';
 import { shrink, TEST_RUNNERS } from './commands/shrink.ts';
 import { state } from './commands/state.ts';
 import { verify } from './commands/verify.ts';
-import { whatif } from './commands/whatif.ts';
+import { EDIT_OPTIONS, type EditWord, whatif } from './commands/whatif.ts';
 import { printDocument } from './json.ts';
 import { escapeText } from './print.ts';
 import { clearProgress } from './progress.ts';
@@ -148,19 +148,28 @@ program
     process.exitCode = await play(file, options);
   });
 
-withDefinition(
+const editWords: EditWord[] = [];
+const whatIf = withDefinition(
   program
     .command('whatif')
-    .description('run a capture again with one message otherwise, and tell what comes of it')
+    .description('run a capture again with one or more messages otherwise, and tell what comes of it')
     .argument('<file>')
-    .requiredOption('--at <seq>', 'the seq of the send or receive record of the message', whole)
+    .requiredOption(
+      '--at <seq>',
+      'the seq of the send or receive record of the message; repeatable, each before what is done to it',
+      whole,
+    )
     .option('--drop', 'it never arrives')
-    .option('--delay <ms>', 'it arrives so many milliseconds later', whole)
+    .option('--delay <ms>', 'it arrives so many milliseconds later; one that never arrived does so', whole)
     .option('--duplicate', 'it arrives twice')
     .option('--swap <seq>', 'it arrives when that one did, and that one when it did', whole)
     .option('--edit <path=json>', 'a field of it has another value, such as changes.0.fields.x=1')
     .option('-o, --output <file>', 'write the branch as a capture'),
-).action(whatif);
+).action((file, options) => whatif(file, options, editWords));
+// What is done belongs to the message before it, so the order counts.
+for (const option of EDIT_OPTIONS) {
+  whatIf.on(`option:${option}`, (value?: string | null) => editWords.push([option, value ?? '']));
+}
 
 program
   .command('blame')

@@ -25,6 +25,12 @@ export class BranchStage {
   readonly without: ReadonlySet<number>;
   /** Whether anything has gone otherwise than recorded. */
   isOther: boolean;
+  /** Whether the session goes on behind the last recorded input. */
+  readonly goesOn: boolean;
+  /** The time of that input. */
+  readonly lastInput: number;
+  /** The place of the step that has it. */
+  readonly #lastStep: number;
   readonly #recorded: RecordedSteps;
   readonly #witness: ReplicaId;
   readonly #runOn: number;
@@ -46,6 +52,9 @@ export class BranchStage {
     this.#recorded = recorded;
     this.#witness = witness;
     this.#runOn = edits.length > 0 ? (runOn ?? DEFAULT_RUN_ON) : 0;
+    this.goesOn = this.#runOn > 0;
+    this.#lastStep = recorded.steps.findLastIndex(({ input }) => input !== undefined);
+    this.lastInput = recorded.steps[this.#lastStep]?.time ?? 0;
     this.edits = edits;
     this.without = without;
     this.isOther = without.size > 0;
@@ -67,11 +76,12 @@ export class BranchStage {
 
   /**
    * Records that no input has made, at their time. Where things have gone otherwise, what those who are run here did by inputs that the recording does not
-   * have is left out: they do something else now.
+   * have is left out: they do something else now. So is, where the session goes on, what they did behind the last input: they do that again.
    */
-  tell(records: readonly Placed[], isRun: (replica: ReplicaId) => boolean): void {
+  tell(records: readonly Placed[], order: number, isRun: (replica: ReplicaId) => boolean): void {
+    const isDoneHere = this.isOther || (this.goesOn && order > this.#lastStep);
     for (const { record } of records) {
-      if (this.isOther && isRun(record.replica) && !isBeside(record)) continue;
+      if (isDoneHere && isRun(record.replica) && !isBeside(record)) continue;
       this.hub.emit(record.replica, record.body, [], record.wire);
     }
   }

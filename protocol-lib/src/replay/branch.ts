@@ -14,7 +14,7 @@ import { checkEdits, type Edit } from './edits.ts';
 import { runGroupBranch } from './group-branch.ts';
 import type { GroupDefinition } from './group-machines.ts';
 import type { Input } from './inputs.ts';
-import { editedJourney } from './journey.ts';
+import { editedJourney, type Travelled, underwayAt } from './journey.ts';
 import { frameOf, Machines } from './machines.ts';
 import { isGroup, type RecordedSteps, type Step } from './steps.ts';
 
@@ -88,6 +88,7 @@ class BranchRun {
   readonly #authority: ReplicaId;
   readonly #connections = new Map<ReplicaId, Connection>();
   readonly #latencies: ReadonlyMap<Direction, number>;
+  readonly #underway: ReadonlySet<Travelled>;
   /** Names by authority or client, to edit frames with. */
   readonly #names = new Map<ReplicaId, NameTable>();
   #nextLink = FIRST_NEW_LINK;
@@ -104,7 +105,12 @@ class BranchRun {
     this.#stage.hub.listen((record) => this.#take(record));
     this.#tap = new BesideTap(this.#stage.hub);
     this.#machines = new Machines(this.#tap, decisions());
-    checkEdits(edits, (seq) => this.#baseline.bySeq.has(seq));
+    this.#underway = underwayAt(this.#baseline.journeys, this.#stage.lastInput);
+    checkEdits(
+      edits,
+      (seq) => this.#baseline.bySeq.get(seq),
+      (message) => this.#underway.has(message),
+    );
   }
 
   run(): Branch {
@@ -115,7 +121,7 @@ class BranchRun {
           const op = step.input?.op;
           const isBrought = (op === 'arrival' || op === 'delivery') && this.#journeyOf(step) !== undefined;
           if (stage.without.has(order) || isBrought) continue;
-          stage.add(step.time, order, () => this.#carryOut(step));
+          stage.add(step.time, order, () => this.#carryOut(step, order));
         }
       },
       () => this.#tickAll(),
@@ -138,9 +144,9 @@ class BranchRun {
     return brought && this.#baseline.bySeq.get(brought.record.seq);
   }
 
-  #carryOut({ input, records, snapshot }: Step): void {
+  #carryOut({ input, records, snapshot }: Step, order: number): void {
     if (input === undefined) {
-      this.#stage.tell(records, (replica) => this.#machines.has(replica));
+      this.#stage.tell(records, order, (replica) => this.#machines.has(replica));
       return;
     }
     const fitted = this.#stage.isOther ? this.#fitted(input) : input;
@@ -195,9 +201,9 @@ class BranchRun {
 
   #send(link: LinkId, direction: Direction, frame: Uint8Array, from: ReplicaId): void {
     const journey = this.#baseline.journeys.get(keyOf(link, direction, frame));
+    const latency = this.#latencies.get(direction) ?? CLOSING_TIME;
     if (!journey) {
       this.#stage.isOther = true;
-      const latency = this.#latencies.get(direction) ?? CLOSING_TIME;
       const time = this.#stage.arrivalOn(`${link}/${direction}`, latency);
       this.#deliverAt(time, undefined, link, direction, frame);
       return;
@@ -208,6 +214,11 @@ class BranchRun {
       isEdited,
     } = editedJourney(this.#stage.edits, journey, frame, {
       bySeq: (seq) => this.#baseline.bySeq.get(seq),
+      stillArrives: (one) =>
+        this.#stage.goesOn && this.#underway.has(one)
+          ? Math.max(this.#stage.arrivalOn(`${link}/${direction}`, latency), this.#stage.lastInput)
+          : undefined,
+      usual: latency,
       nextOrder: () => this.#stage.nextOrder(),
       names: this.#names.get(from) ?? new NameTable(),
     });
@@ -231,6 +242,8 @@ class BranchRun {
   }
 
   #deliver(order: number, at: number | undefined, link: LinkId, direction: Direction, frame: Uint8Array): void {
+    // An arrival that was not recorded is what has gone otherwise.
+    if (!this.#recorded.steps[order]) this.#stage.isOther = true;
     // What was recorded of this very arrival still says what the app's code did, unless something has gone otherwise.
     const records = this.#stage.isOther ? [] : (this.#recorded.steps[order]?.records ?? []);
     if (direction === 'up') {

@@ -2,6 +2,7 @@ import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
 import { SyncError } from '../errors/index.ts';
 import { decodeMessage, FrameEncoder, type MessageBody, type NameSource } from '../messages/index.ts';
 import type { Value } from '../state/index.ts';
+import type { Travelled } from './journey.ts';
 
 /** What is done otherwise in a branch: to the message of the `send` or `receive` record with this `seq`. */
 export type Edit =
@@ -25,16 +26,36 @@ export function editText(edit: Edit): string {
 }
 
 /**
- * Checks that edits are about messages that a recording has.
- * @throws SyncError `EDIT_UNKNOWN`, `EDIT_INVALID`
+ * Checks that edits are about messages that a recording has, and that they can be done to them.
+ * @param isUnderway whether a message was still on its way when the recording ended
+ * @throws SyncError `EDIT_UNKNOWN`, `EDIT_INVALID`, `EDIT_NEVER_ARRIVED`
  */
-export function checkEdits(edits: readonly Edit[], isKnown: (seq: number) => boolean): void {
+export function checkEdits(
+  edits: readonly Edit[],
+  messageOf: (seq: number) => Travelled | undefined,
+  isUnderway: (message: Travelled) => boolean,
+): void {
   for (const edit of edits) {
     const seqs = edit.kind === 'swap' ? [edit.seq, edit.other] : [edit.seq];
     for (const seq of seqs) {
-      if (isKnown(seq)) continue;
-      const text = `record ${seq} is no message that was sent or received: give the seq of a send or receive record`;
-      throw new SyncError('EDIT_UNKNOWN', text, { origin: 'query' });
+      const message = messageOf(seq);
+      if (!message) {
+        const text = `record ${seq} is no message that was sent or received: give the seq of a send or receive record`;
+        throw new SyncError('EDIT_UNKNOWN', text, { origin: 'query' });
+      }
+      if (message.arrivals.length > 0 || edit.kind === 'delay' || (edit.kind !== 'swap' && isUnderway(message)))
+        continue;
+      const text = `the message of record ${seq} never arrived, so nothing comes of that; a delay of 0 ms lets it arrive`;
+      throw new SyncError('EDIT_NEVER_ARRIVED', text, { origin: 'query' });
+    }
+    if (edit.kind === 'swap' && messageOf(edit.seq) === messageOf(edit.other)) {
+      throw new SyncError(
+        'EDIT_INVALID',
+        `records ${edit.seq} and ${edit.other} are of one message: two can be swapped`,
+        {
+          origin: 'query',
+        },
+      );
     }
     if (edit.kind === 'delay' && !(Number.isFinite(edit.by) && edit.by >= 0)) {
       throw new SyncError('EDIT_INVALID', 'a message can be delayed by 0 ms or more', { origin: 'query' });

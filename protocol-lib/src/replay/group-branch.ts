@@ -8,7 +8,7 @@ import { checkEdits, type Edit } from './edits.ts';
 import { type GroupBaseline, type GroupJourney, groupBaseline, isBeginning, Ways } from './group-baseline.ts';
 import { type GroupFrame, GroupMachines, needsGroup } from './group-machines.ts';
 import type { Input, InputOf } from './inputs.ts';
-import { editedJourney, type PlannedArrival } from './journey.ts';
+import { editedJourney, type PlannedArrival, type Travelled, underwayAt } from './journey.ts';
 import { frameOf } from './machines.ts';
 import type { RecordedSteps, Step } from './steps.ts';
 
@@ -29,6 +29,7 @@ class GroupBranchRun {
   readonly #stage: BranchStage;
   readonly #baseline: GroupBaseline;
   readonly #latency: number;
+  readonly #underway: ReadonlySet<Travelled>;
   readonly #machines: GroupMachines;
   readonly #ways = new Ways();
   /** Whether a record tells of the frame that a node is being handed. */
@@ -38,11 +39,16 @@ class GroupBranchRun {
     const definition = needsGroup(options.group);
     this.#recorded = recorded;
     this.#baseline = groupBaseline(recorded.steps, definition);
-    checkEdits(edits, (seq) => this.#baseline.bySeq.has(seq));
     this.#latency = usualLatency(latenciesIn(this.#baseline));
     const first = recorded.steps.find(({ input }) => input !== undefined)?.input;
     const stage = new BranchStage(recorded, edits, options, first?.replica ?? replicaId('peer'));
     this.#stage = stage;
+    this.#underway = underwayAt(this.#baseline.journeys, stage.lastInput);
+    checkEdits(
+      edits,
+      (seq) => this.#baseline.bySeq.get(seq),
+      (message) => this.#underway.has(message),
+    );
     stage.hub.listen((record) => this.#take(record));
     this.#machines = new GroupMachines(stage.hub, definition, {
       onFlush: (replica) => this.#flushLater(replica),
@@ -57,7 +63,7 @@ class GroupBranchRun {
         for (const [order, step] of this.#recorded.steps.entries()) {
           const journey = this.#baseline.byStep.get(order);
           if (stage.without.has(order) || (journey && !this.#baseline.foreign.has(order))) continue;
-          stage.add(step.time, order, () => this.#carryOut(step, journey));
+          stage.add(step.time, order, () => this.#carryOut(step, order, journey));
         }
       },
       () => this.#tickAll(),
@@ -69,11 +75,11 @@ class GroupBranchRun {
   }
 
   /** `journey` of a frame that comes from outside the group. */
-  #carryOut({ input, records }: Step, journey: GroupJourney | undefined): void {
+  #carryOut({ input, records }: Step, order: number, journey: GroupJourney | undefined): void {
     const frame = journey && frameOf(records);
     if (input?.op === 'take' && journey && frame && this.#intrude(input, journey, frame)) return;
     if (input === undefined) {
-      this.#stage.tell(records, (replica) => this.#machines.has(replica));
+      this.#stage.tell(records, order, (replica) => this.#machines.has(replica));
       return;
     }
     const fitted = this.#stage.isOther ? this.#fitted(input) : input;
@@ -82,7 +88,7 @@ class GroupBranchRun {
 
   /** Whether a frame from outside is edited; it then comes as the edits say. */
   #intrude(input: InputOf<'take'>, journey: GroupJourney, frame: Uint8Array): boolean {
-    const edited = this.#edited(journey, frame);
+    const edited = this.#edited(journey, frame, 'outside');
     if (!edited.isEdited) return false;
     this.#stage.isOther = true;
     for (const { time } of edited.arrivals) {
@@ -95,9 +101,15 @@ class GroupBranchRun {
     return true;
   }
 
-  #edited(journey: GroupJourney, frame: Uint8Array) {
+  /** `line` names its way, on which frames that the recording does not have keep their order. */
+  #edited(journey: GroupJourney, frame: Uint8Array, line: string) {
     return editedJourney(this.#stage.edits, journey, frame, {
       bySeq: (seq) => this.#baseline.bySeq.get(seq),
+      stillArrives: (one) =>
+        this.#stage.goesOn && this.#underway.has(one)
+          ? Math.max(this.#stage.arrivalOn(line, this.#latency), this.#stage.lastInput)
+          : undefined,
+      usual: this.#latency,
       nextOrder: () => this.#stage.nextOrder(),
       names: new NameTable(),
     });
@@ -151,7 +163,7 @@ class GroupBranchRun {
       this.#stage.at(time, (order) => this.#deliver(sent, order, undefined));
       return;
     }
-    const { frame, arrivals, isEdited } = this.#edited(journey, sent.frame);
+    const { frame, arrivals, isEdited } = this.#edited(journey, sent.frame, `${sent.from}/${sent.to}`);
     if (isEdited) this.#stage.isOther = true;
     const shift = this.#stage.clock.time - journey.sentAt;
     for (const arrival of arrivals) this.#arrive({ ...sent, frame }, arrival, shift);
@@ -165,6 +177,8 @@ class GroupBranchRun {
 
   #deliver({ from, to, frame }: GroupFrame, order: number, said: number | undefined): void {
     if (!this.#machines.has(to)) return;
+    // An arrival that was not recorded is what has gone otherwise.
+    if (!this.#recorded.steps[order]) this.#stage.isOther = true;
     const step = this.#stage.isOther ? undefined : this.#recorded.steps[order];
     if (step?.input?.op === 'take') {
       this.#apply(step.input, step.records, frame);

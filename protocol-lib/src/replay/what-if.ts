@@ -10,7 +10,8 @@ import {
 import { type Branch, type BranchOptions, runBranch } from './branch.ts';
 import { type Comparison, compareTraces } from './compare.ts';
 import type { Edit } from './edits.ts';
-import { type Placed, readSteps } from './steps.ts';
+import { isBeside } from './left-out.ts';
+import { type Placed, type RecordedSteps, readSteps } from './steps.ts';
 
 /** A branch beside the recording that it leaves. */
 export interface WhatIf {
@@ -38,15 +39,33 @@ export async function whatIf(
   try {
     // The first record says what was edited, and is no part of the session.
     const other = branch.records.map((record, position) => ({ position, record })).slice(1);
+    const { counts, ends } = compareTraces(original, other);
     return {
       branch,
-      comparison: compareTraces(original, other),
+      comparison: { ...whereTheyPart(original, other, recorded), counts, ends },
       verdicts: { recorded: await verdictOf(capture), branch: await verdictOf(opened) },
       capture: bytes,
     };
   } finally {
     await opened.close();
   }
+}
+
+/** Behind the last input of the recording nothing is run again as it was: what its endpoints did there is no difference. */
+function whereTheyPart(original: readonly Placed[], other: readonly Placed[], { steps }: RecordedSteps) {
+  const last = steps.findLastIndex(({ input }) => input !== undefined);
+  const behind = new Set(
+    steps
+      .slice(last + 1)
+      .flatMap(({ records }) => records)
+      .filter(({ record }) => !isBeside(record))
+      .map(({ position }) => position),
+  );
+  const { isEqual, first, differences } = compareTraces(
+    original.filter(({ position }) => !behind.has(position)),
+    other,
+  );
+  return { isEqual, differences, ...(first ? { first } : {}) };
 }
 
 async function verdictOf(capture: OpenCapture): Promise<Verdict> {

@@ -12,12 +12,17 @@ export async function compare(left: string, right: string, options: { readonly j
 }
 
 /** Where two captures part, and how much of what each has. */
-export function comparisonText({ first, differences, counts, ends }: Comparison, left: string, right: string): string {
+export function comparisonText(
+  { first, differences, counts, ends }: Comparison,
+  left: string,
+  right: string,
+  head?: string,
+): string {
   const lines: string[] = [];
-  if (!first) lines.push(escapeText(`${left} and ${right} are alike`));
+  if (!first) lines.push(escapeText(head ?? `${left} and ${right} are alike`));
   else {
     const path = first.path === undefined ? '' : `, in ${first.path}`;
-    lines.push(escapeText(`${left} and ${right} part on ${first.replica}${path}`), '');
+    lines.push(escapeText(head ?? `${left} and ${right} part on ${first.replica}${path}`), '');
     const only = { left: `only ${left}`, right: `only ${right}`, content: 'content', structure: 'structure' } as const;
     const rows = differences.map((one) => [
       one.replica,
