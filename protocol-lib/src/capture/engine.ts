@@ -39,7 +39,7 @@ import { type ChunkStore, checkPosition, RecordReader } from './store.ts';
 import { summarize } from './summary.ts';
 import { vectorsAt } from './vectors.ts';
 import { verdictOf } from './verdict.ts';
-import { lanesOf, oldestPending, orderedReplicas, overviewOf } from './windows.ts';
+import { behindFor, lanesOf, oldestPending, orderedReplicas, overviewOf } from './windows.ts';
 
 /** What a capture is beyond its records. */
 export interface CaptureFacts {
@@ -221,6 +221,7 @@ export class CaptureEngine implements OpenCapture {
         root: standing.hasRoot ? (hashOf(standing.high, standing.low) as StateHash) : null,
         agreement: agreementOf(standing),
         lag: newest === undefined ? 0 : Math.max(0, newest - standing.version),
+        behindFor: behindFor(index, standing, newest, now),
         pending: standing.pending.length,
         oldestPending: oldestPending(standing, now),
         ...(standing.differsPosition >= 0

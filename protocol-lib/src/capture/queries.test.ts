@@ -7,7 +7,7 @@ import type { OpenCapture } from './engine.ts';
 import { LiveCapture } from './live.ts';
 import { memorySource } from './memory-bytes.ts';
 import type { MemoryRecording } from './memory-session.test-helper.ts';
-import type { CaptureQuery } from './query.ts';
+import type { CaptureQuery, CaptureStatus } from './query.ts';
 import { openCapture } from './reader.ts';
 import { coinRecording, fileOf } from './testing.test-helper.ts';
 
@@ -365,7 +365,7 @@ describe('what is drawn', () => {
     });
     expect((await capture.status(recording.records.length - 1)).verdict).toMatchObject({
       level: 'quiet',
-      text: expect.stringMatching(/^4 replicas agree(, up to| at) v\d+$/),
+      text: expect.stringMatching(/^4 replicas agree at v\d+(–v\d+)?$/),
     });
   });
 
@@ -393,6 +393,25 @@ describe('what is drawn', () => {
   });
 });
 
+test('a replica is behind since the authority has had a version that it lacks', async () => {
+  const recording = coinRecording(undefined, { length: 4_000 });
+  const capture = liveOf(recording);
+  const { records } = recording;
+  let seen = 0;
+  for (let position = 0; position < records.length; position += 17) {
+    for (const { version, lag, behindFor } of (await capture.status(position)).replicas) {
+      const newer = records
+        .slice(0, position + 1)
+        .find(
+          ({ replica, body }) => replica === 'server' && 'version' in body && 'root' in body && body.version > version,
+        );
+      expect([lag > 0, behindFor]).toEqual([newer !== undefined, newer ? records[position]!.time - newer.time : 0]);
+      if (newer) seen++;
+    }
+  }
+  expect(seen).toBeGreaterThan(10);
+});
+
 describe('a bounded live capture', () => {
   test('drops its oldest records, counts them, and still knows every state that remains', async () => {
     const recording = coinRecording(undefined, { length: 40_000 });
@@ -411,7 +430,17 @@ describe('a bounded live capture', () => {
     await expect(bounded.record(first - 1)).rejects.toMatchObject({ code: 'POSITION_DROPPED' });
     const { replicas } = info;
     for (let position = first; position < info.records; position += 211) {
-      expect(await bounded.status(position)).toEqual(await whole.status(position));
+      const [status, all] = [await bounded.status(position), await whole.status(position)];
+      for (const [at, { behindFor }] of status.replicas.entries()) {
+        // Since when is told from the first record that is still there.
+        const since = all.replicas[at]!.behindFor;
+        expect(behindFor).toBe(Math.min(since, (await bounded.record(position)).record.time - info.range.from));
+      }
+      const untimed = (one: CaptureStatus) => ({
+        ...one,
+        replicas: one.replicas.map((replica) => ({ ...replica, behindFor: 0 })),
+      });
+      expect(untimed(status)).toEqual(untimed(all));
       const { vectors: one } = await bounded.vectors(position);
       expect(one).toEqual((await whole.vectors(position)).vectors);
       for (const { id } of replicas) {

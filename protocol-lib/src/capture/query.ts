@@ -192,6 +192,8 @@ export interface ReplicaStatus {
   readonly agreement: Agreement;
   /** Versions behind the authority; where a group decides, behind the newest that any of it has. */
   readonly lag: number;
+  /** Nanoseconds since the authority has had a version that this replica lacks; 0 where it lacks none, or nobody is the authority. */
+  readonly behindFor: number;
   readonly pending: number;
   /** Nanoseconds since the oldest pending mutation was made; 0 where none is pending. */
   readonly oldestPending: number;

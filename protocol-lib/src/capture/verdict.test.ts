@@ -10,6 +10,7 @@ const status = (replica: string, version: number, more: Partial<ReplicaStatus> =
   root: null,
   agreement: AGREEMENT.agrees,
   lag: 0,
+  behindFor: 0,
   pending: 0,
   oldestPending: 0,
   ...more,
@@ -20,7 +21,13 @@ const [ROOT, OTHER] = [stateHash('00000000000000aa'), stateHash('00000000000000b
 
 it('says one version only where all are at it', () => {
   expect(textOf(status('server', 31), status('bot-1', 31))).toBe('2 replicas agree at v31');
-  expect(textOf(status('server', 31), status('bot-1', 29, { lag: 2 }))).toBe('2 replicas agree, up to v31');
+  expect(textOf(status('server', 31), status('bot-1', 29, { lag: 2 }))).toBe('2 replicas agree at v29–v31');
+});
+
+it('tells of a replica that hears nothing, once that is longer than a way and back takes', () => {
+  const cutOff = (ms: number) => status('bot-1', 29, { lag: 2, behindFor: ms * 1e6 });
+  expect(textOf(status('server', 31), cutOff(1_900))).toBe('2 replicas agree at v29–v31');
+  expect(textOf(status('server', 31), cutOff(2_400))).toBe('bot-1 is 2 versions behind for 2 s');
 });
 
 it('leaves out the version of one that it knows nothing of', () => {
@@ -39,7 +46,7 @@ it('says of peers how many are of one state', () => {
   const [a, b, c] = ['peer-1', 'peer-2', 'peer-3'].map((one) => status(one, 31, { root: ROOT }));
   expect(peersText(a!, b!, c!)).toBe('3 peers agree at v31');
   const early = status('peer-3', 30, { root: OTHER });
-  expect(peersText(a!, b!, early)).toBe('3 peers agree, up to v31');
+  expect(peersText(a!, b!, early)).toBe('3 peers agree at v30–v31');
   expect(peersText(a!, b!, { ...early, agreement: AGREEMENT.unknown })).toBe(
     '2 of 3 peers agree, the others are on their way',
   );

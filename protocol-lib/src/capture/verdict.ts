@@ -2,7 +2,7 @@ import { AGREEMENT, type ReplicaStatus, type Verdict } from './query.ts';
 
 /** A replica this far behind or slow is worth a word in the header. */
 const LAG_VERSIONS = 10;
-const PENDING_NANOSECONDS = 2_000_000_000;
+const SLOW_NANOSECONDS = 2_000_000_000;
 const NANOSECONDS_PER_SECOND = 1_000_000_000;
 
 /** The header's sentence over the state of all replicas: the worst thing first, and only that. */
@@ -31,8 +31,8 @@ function differenceOf(replicas: readonly ReplicaStatus[]): Verdict | undefined {
 function progressOf(replicas: readonly ReplicaStatus[], authority: string): Verdict {
   const present = replicas.filter((one) => one.connection === 'connected');
   const behind = present
-    .filter((one) => one.lag >= LAG_VERSIONS || one.oldestPending >= PENDING_NANOSECONDS)
-    .sort((a, b) => b.lag - a.lag || b.oldestPending - a.oldestPending)[0];
+    .filter((one) => one.lag >= LAG_VERSIONS || waitOf(one) >= SLOW_NANOSECONDS)
+    .sort((a, b) => b.lag - a.lag || waitOf(b) - waitOf(a))[0];
   if (behind) return { level: 'warning', text: behindText(behind) };
   if (present.length === 0) return { level: 'quiet', text: 'no replica is connected here' };
   const unknown = present.filter((one) => one.agreement === AGREEMENT.unknown && one.replica !== authority);
@@ -96,7 +96,7 @@ function agreementOf(count: number, known: readonly ReplicaStatus[]): Verdict {
   }
   const isOnItsWay = known.every((one) => one.agreement === AGREEMENT.agrees);
   if (isOnItsWay) {
-    return { level: 'quiet', text: `${peerCount(known.length)} agree, up to v${Math.max(...versions)}${unknown}` };
+    return { level: 'quiet', text: `${peerCount(known.length)} agree at ${versionRange([...versions])}${unknown}` };
   }
   const most = Math.max(...[...roots].map((root) => known.filter((one) => one.root === root).length));
   return { level: 'quiet', text: `${most} of ${peerCount(known.length)} agree, the others are on their way${unknown}` };
@@ -119,15 +119,27 @@ function peerCount(count: number): string {
 function agreementText(versions: readonly number[]): string {
   const newest = Math.max(...versions);
   if (versions.length === 1) return `1 replica is at v${newest}`;
-  const isSame = versions.every((version) => version === newest);
-  return `${replicaCount(versions.length)} agree${isSame ? ' at' : ', up to'} v${newest}`;
+  return `${replicaCount(versions.length)} agree at ${versionRange(versions)}`;
+}
+
+/** `v31`, or `v29–v31` where not all have got to the newest. */
+function versionRange(versions: readonly number[]): string {
+  const [oldest, newest] = [Math.min(...versions), Math.max(...versions)];
+  return oldest === newest ? `v${newest}` : `v${oldest}–v${newest}`;
+}
+
+/** How long a replica has lacked something: a version that there is, or an answer. */
+function waitOf({ lag, behindFor, oldestPending }: ReplicaStatus): number {
+  return Math.max(lag > 0 ? behindFor : 0, oldestPending);
 }
 
 function behindText(status: ReplicaStatus): string {
   const oldest = Math.floor(status.oldestPending / NANOSECONDS_PER_SECOND);
   const pending = oldest >= 1 ? `oldest pending ${oldest} s` : '';
   if (status.lag < 1) return `${status.replica} waits for an answer, ${pending}`;
-  const lag = `${status.replica} is ${status.lag} version${status.lag === 1 ? '' : 's'} behind`;
+  const since = Math.floor(status.behindFor / NANOSECONDS_PER_SECOND);
+  const duration = since >= 1 ? ` for ${since} s` : '';
+  const lag = `${status.replica} is ${status.lag} version${status.lag === 1 ? '' : 's'} behind${duration}`;
   return pending ? `${lag}, ${pending}` : lag;
 }
 

@@ -255,6 +255,15 @@ function arrowAt(index: CaptureIndex, position: number): Arrow {
 }
 
 /** Nanoseconds since the oldest of its mutations was made; 0 where none waits. */
+/** Nanoseconds since the authority has had a version newer than a replica's, of which `newest` is known now; 0 where it has none. */
+export function behindFor(index: CaptureIndex, standing: Standing, newest: number | undefined, now: number): number {
+  const { roots, start } = index;
+  if (index.authority < 0 || newest === undefined || newest <= standing.version) return 0;
+  const next = roots.versions.countBelow(standing.version + 1);
+  if (next >= roots.length) return 0;
+  return Math.max(0, now - index.timeAt(Math.max(start, roots.positions.at(next))));
+}
+
 export function oldestPending(standing: Standing, now: number): number {
   return standing.pending.reduce((oldest, one) => Math.max(oldest, now - one.time), 0);
 }

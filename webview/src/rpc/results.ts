@@ -171,6 +171,7 @@ const replicaStatus = object({
   agreement,
   lag: integer,
   pending: uint,
+  behindFor: finite,
   oldestPending: finite,
   differs: optional(object({ since: integer, position: integer })),
   cut: optional(object({ state: literal('minority', 'split', 'merging'), since: integer, position: integer })),

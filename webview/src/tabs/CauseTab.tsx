@@ -8,6 +8,7 @@ import type {
 } from '@syncscope/protocol/capture';
 import { ask } from '../app/Header.tsx';
 import { useHost } from '../app/host-context.ts';
+import { useLastDivergence } from '../app/last-divergence.ts';
 import { useQuery, useRemote } from '../app/query.ts';
 import { goTo, movePlayhead, setPair, setTab, type TabName, update, useApp, useView } from '../app/store.ts';
 import { goToVerdict, stepMarker } from '../app/transport.ts';
@@ -116,8 +117,7 @@ function Following() {
   const remote = useRemote();
   const records = useApp((state) => state.records);
   const isOver = useApp((state) => state.session.state !== 'open');
-  const last = useQuery(['last-desync'], (query) => query.nextMarker(records, -1, 'desync'), true, records);
-  const marker = last.data;
+  const marker = useLastDivergence(records);
   return (
     <Empty title={isOver ? 'At the end of the session' : 'Following the session'}>
       {marker ? (

@@ -10,6 +10,7 @@ const status = (patch: Partial<ReplicaStatus>): ReplicaStatus => ({
   root: null,
   agreement: AGREEMENT.agrees,
   lag: 0,
+  behindFor: 0,
   pending: 0,
   oldestPending: 0,
   ...patch,
@@ -35,6 +36,7 @@ describe('sentences', () => {
     expect(
       describeReplica(status({ agreement: AGREEMENT.differs, differs: { since: 118, position: 4 }, lag: 2 })),
     ).toBe('bot-2 at version 121, differs since version 118, 2 behind');
+    expect(describeReplica(status({ lag: 3, behindFor: 2_100_000_000 }))).toContain('3 behind for 2.10 s');
     expect(describeReplica(status({ pending: 2, oldestPending: 6e9 }))).toContain('2 pending, the oldest for 6.00 s');
   });
 

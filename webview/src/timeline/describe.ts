@@ -30,7 +30,9 @@ export function describeReplica(status: ReplicaStatus): string {
   const parts = [`${status.replica} at version ${status.version}`];
   const standing = standingOf(status);
   if (standing.name === 'differing' && status.differs) parts.push(`differs since version ${status.differs.since}`);
-  else if (standing.name !== 'connected') parts.push(standing.word);
+  else if (standing.name === 'behind' && status.behindFor > 0) {
+    parts.push(`${standing.word} for ${formatDuration(status.behindFor)}`);
+  } else if (standing.name !== 'connected') parts.push(standing.word);
   else parts.push(status.agreement === AGREEMENT.agrees ? 'connected and in agreement' : 'connected');
   if (standing.name === 'differing' && status.lag > 0) parts.push(`${status.lag} behind`);
   if (status.pending > 0) {

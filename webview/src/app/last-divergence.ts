@@ -1,0 +1,34 @@
+import type { CaptureQuery, Marker } from '@syncscope/protocol/capture';
+import { useQuery } from './query.ts';
+
+/** So many marks back a divergence is looked for. */
+const MARKS_LOOKED_AT = 32;
+/** What is recorded behind a mark may tell what it was: it is judged again this many times, after so many records each. */
+const JUDGED_AGAIN = 4;
+const RECORDS_BETWEEN = 500;
+
+/**
+ * The last divergence before a position. A mark is set as soon as a replica seems to differ; what turned out to be
+ * something else, such as a delta that did not fit and was asked for again, is passed over.
+ */
+export async function lastDivergence(
+  query: Pick<CaptureQuery, 'nextMarker' | 'explain'>,
+  before: number,
+): Promise<Marker | undefined> {
+  let marker = await query.nextMarker(before, -1, 'desync');
+  for (let left = MARKS_LOOKED_AT; marker && left > 0; left--) {
+    const explanation = await query.explain(marker.position);
+    if (explanation?.verdict === undefined) return marker;
+    marker = await query.nextMarker(marker.position, -1, 'desync');
+  }
+  return undefined;
+}
+
+/** {@link lastDivergence}, asked for a mark once and not for each record that a session grows by. */
+export function useLastDivergence(before: number): Marker | undefined {
+  const mark = useQuery(['last-mark', before], (query) => query.nextMarker(before, -1, 'desync')).data;
+  const at = mark?.position ?? -1;
+  const judged = Math.min(JUDGED_AGAIN, Math.floor((before - at) / RECORDS_BETWEEN));
+  const found = useQuery(['last-divergence', at], (query) => lastDivergence(query, at + 1), at >= 0, judged);
+  return found.data;
+}
