@@ -1,15 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import type { AxeResults } from 'axe-core';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startCli } from '../cli/cli.ts';
 import { keepPicture, launchChromium, openPage } from '../support/browser.ts';
 import { type Program, root } from '../support/processes.ts';
+import { violations } from './axe.ts';
 import { Inspector } from './inspector.ts';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TABS = ['Cause', 'State', 'Diff', 'Vectors', 'Merkle', 'Bytes'];
 let browser: Browser;
 let host: Program;
@@ -24,21 +21,6 @@ afterAll(async () => {
   await browser.close();
   await host.stop();
 });
-
-/** What axe finds, as rule and element. */
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() =>
-    (window as unknown as { axe: { run(options: object): Promise<AxeResults> } }).axe.run({
-      resultTypes: ['violations'],
-    }),
-  );
-  // The Merkle tree is drawn in columns, of which an item's name makes a sentence.
-  const isDrawn = (id: string, html: string): boolean => id === 'label-content-name-mismatch' && html.startsWith('<g ');
-  return violations.flatMap(({ id, nodes }) =>
-    nodes.filter(({ html }) => !isDrawn(id, html)).map(({ html }) => `${id}: ${html.slice(0, 160)}`),
-  );
-}
 
 describe.each([
   { name: 'dark', options: { colorScheme: 'dark' } },

@@ -13,7 +13,9 @@ export function exportLive(session: LiveSession, target?: vscode.Uri): Promise<v
 }
 
 async function fileOf({ capture }: LiveSession): Promise<Uint8Array> {
-  const file = capture.save();
+  // Whatever was told of the session, nobody has looked for its secrets yet.
+  const header = unredactedHeader(capture.header);
+  const file = capture.save(header);
   if (!readSettings().redactRecordings) return file;
-  return redactedFile(file, unredactedHeader(capture.header), { pseudonym: keyedPseudonyms() }, compression);
+  return redactedFile(file, header, { pseudonym: keyedPseudonyms() }, compression);
 }

@@ -122,9 +122,9 @@ export class LiveCapture implements GrowingCapture, OpenCapture {
   }
 
   /** All that is kept, as a complete capture file. */
-  save(): Uint8Array {
+  save(header: TraceHeader = this.#header): Uint8Array {
     const framing = new McapFraming(this.#compression);
-    const parts = [framing.start(this.#header)];
+    const parts = [framing.start(header)];
     const preface = this.#preface();
     if (preface) parts.push(framing.chunk(preface));
     for (const chunk of this.#sealed.values()) parts.push(framing.chunk(chunk));

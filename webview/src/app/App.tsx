@@ -14,6 +14,7 @@ import { askBeforeLoss } from './loss.ts';
 import { Notice, Notices } from './Notices.tsx';
 import { everyFrame, runPlayback } from './player.ts';
 import { RemoteContext } from './query.ts';
+import { SaveDialog } from './SaveDialog.tsx';
 import { runSession } from './session.ts';
 import { getState, update, useApp, useView } from './store.ts';
 import { Welcome } from './Welcome.tsx';
@@ -71,6 +72,7 @@ function Frame({ host }: { readonly host: InspectorHost }) {
       {isReady ? <Panes /> : <Welcome />}
       <Notice />
       <KeyHelp />
+      <SaveDialog />
       <Announcer />
     </div>
   );

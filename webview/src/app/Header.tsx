@@ -1,15 +1,17 @@
 import type { Verdict } from '@syncscope/protocol/capture';
-import type { RemoteQuery } from '../rpc/index.ts';
 import { formatTime, plural } from '../text/format.ts';
 import { visible } from '../text/visible.ts';
 import { Button } from '../ui/controls.tsx';
 import { Menu } from '../ui/Menu.tsx';
 import { FilterBox } from './FilterBox.tsx';
 import { FAULTS } from './faults.ts';
+import type { InspectorHost } from './host.ts';
 import { useHost } from './host-context.ts';
+import { useLastDivergence } from './last-divergence.ts';
 import { Player } from './Player.tsx';
 import { useQuery, useRemote } from './query.ts';
-import { getState, notify, update, useApp, useView } from './store.ts';
+import { save } from './SaveDialog.tsx';
+import { notify, update, useApp, useView } from './store.ts';
 import { goToVerdict } from './transport.ts';
 
 /** Runs something that the host was asked for; its refusal is shown. */
@@ -84,8 +86,7 @@ function VerdictLine() {
 /** All is well here, and it was not before: a divergence that was repaired is over in a moment, and must not be missed. */
 function Earlier({ playhead }: { readonly playhead: number }) {
   const remote = useRemote();
-  const last = useQuery(['earlier', playhead], (query) => query.nextMarker(playhead + 1, -1, 'desync'), true);
-  const marker = last.data;
+  const marker = useLastDivergence(playhead + 1);
   if (!marker) return null;
   const { replica, text, time, position } = marker;
   return (
@@ -100,12 +101,13 @@ function Earlier({ playhead }: { readonly playhead: number }) {
   );
 }
 
-async function save(remote: RemoteQuery): Promise<void> {
-  const { records } = getState();
-  await remote.command({ command: 'save' });
-  update((draft) => {
-    draft.saved = records;
-  });
+/** VS Code has a dialog and a setting of its own. */
+function askToSave({ name, remote }: InspectorHost): void {
+  if (name === 'vscode') void ask(() => save(remote));
+  else
+    update((draft) => {
+      draft.saveOpen = true;
+    });
 }
 
 function SessionButtons() {
@@ -144,11 +146,7 @@ function SessionButtons() {
         />
       )}
       {isLive && session.state !== 'none' && (
-        <Button
-          label="Save"
-          title="Keep what was captured as a .mcap file"
-          onPress={() => void ask(() => save(host.remote))}
-        />
+        <Button label="Save" title="Keep what was captured as a .mcap file" onPress={() => askToSave(host)} />
       )}
       <Button label="Open" title="Open a capture file" onPress={() => void ask(() => host.open())} />
     </div>

@@ -31,7 +31,9 @@ function marked(marks: Readonly<Record<number, 'divergence' | 'refused-delta' | 
 it.each([
   ['is the one before the position', { 10: 'divergence', 20: 'divergence', 30: 'divergence' }, 20],
   ['passes over what turned out to be none', { 10: 'divergence', 20: 'refused-delta' }, 10],
-  ['counts what nothing explains', { 10: 'divergence', 20: 'unexplained' }, 20],
+  ['is the first of a story', { 10: 'divergence', 15: 'unexplained', 20: 'unexplained' }, 10],
+  ['counts what nothing explains', { 10: 'unexplained', 20: 'unexplained', 22: 'refused-delta' }, 20],
+  ['is not one of long before', { [-1_500]: 'divergence', 20: 'unexplained' }, 20],
   ['is none where there are only others', { 10: 'refused-delta', 20: 'refused-delta' }, undefined],
   ['is none without a mark', {}, undefined],
 ] as const)('the last divergence %s', async (_, marks, expected) => {

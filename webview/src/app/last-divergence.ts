@@ -3,25 +3,35 @@ import { useQuery } from './query.ts';
 
 /** So many marks back a divergence is looked for. */
 const MARKS_LOOKED_AT = 32;
+/** Marks this close upon each other tell one story, of which the first may be the only one that is explained. */
+const RECORDS_OF_ONE = 1_000;
 /** What is recorded behind a mark may tell what it was: it is judged again this many times, after so many records each. */
 const JUDGED_AGAIN = 4;
 const RECORDS_BETWEEN = 500;
 
 /**
  * The last divergence before a position. A mark is set as soon as a replica seems to differ; what turned out to be
- * something else, such as a delta that did not fit and was asked for again, is passed over.
+ * something else, such as a delta that did not fit and was asked for again, is passed over; so is one that nothing
+ * explains, where one shortly before it is explained: others may notice long after the first has been repaired.
  */
 export async function lastDivergence(
   query: Pick<CaptureQuery, 'nextMarker' | 'explain'>,
   before: number,
 ): Promise<Marker | undefined> {
+  let unexplained: Marker | undefined;
+  let earliest = Number.POSITIVE_INFINITY;
   let marker = await query.nextMarker(before, -1, 'desync');
   for (let left = MARKS_LOOKED_AT; marker && left > 0; left--) {
+    if (unexplained && earliest - marker.position > RECORDS_OF_ONE) return unexplained;
     const explanation = await query.explain(marker.position);
-    if (explanation?.verdict === undefined) return marker;
+    if (explanation && explanation.verdict === undefined) return marker;
+    if (!explanation) {
+      unexplained ??= marker;
+      earliest = marker.position;
+    }
     marker = await query.nextMarker(marker.position, -1, 'desync');
   }
-  return undefined;
+  return unexplained;
 }
 
 /** {@link lastDivergence}, asked for a mark once and not for each record that a session grows by. */

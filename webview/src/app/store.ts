@@ -81,6 +81,8 @@ export interface AppState {
   /** Failure of something the user asked the host for, and its outcome in words. */
   readonly notice: string | undefined;
   readonly keysOpen: boolean;
+  /** Whether it is being asked how to save. */
+  readonly saveOpen: boolean;
 }
 
 /** What a recipe may write to. */
@@ -123,6 +125,7 @@ const initialState: AppState = {
   error: undefined,
   notice: undefined,
   keysOpen: false,
+  saveOpen: false,
 };
 
 /** The filter that rows and steps go by: that of the user, without inputs unless they are wanted. */

@@ -62,8 +62,11 @@ export type HostEvent = Infer<typeof hostEventSchema>;
 export const hostCommandSchema = variant('command', {
   /** Choose another capture, by whatever dialog the host has. */
   open: object({}),
-  /** Write what was captured so far to a file of the user's choice. */
-  save: object({}),
+  /** Write what was captured so far to a file of the user's choice: without secrets, those of `rules` among them, or `unredacted`; as the host has it set where neither is said. */
+  save: object({
+    unredacted: optional(boolean),
+    rules: optional(object({ paths: array(string(1_000), 100), patterns: array(string(1_000), 100) })),
+  }),
   /** Leave the live session; the capture stays. */
   stop: object({}),
   fault: object({ spec: faultSpecSchema }),

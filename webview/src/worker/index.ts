@@ -4,7 +4,7 @@ import type { ByteSource } from '@syncscope/protocol/ports';
 import { replicaId } from '@syncscope/protocol/state';
 import { emptySession, type HostCommand, type SessionState, serveQuery, workerPort } from '../rpc/index.ts';
 import { type Attachment, attach } from './attach.ts';
-import { redactedSave } from './save.ts';
+import { redactedSave, unredactedSave } from './save.ts';
 import { type PageMessage, pageMessageSchema, splitPort, type WorkerMessage } from './side-channel.ts';
 import { blobSource, httpSource } from './sources.ts';
 
@@ -55,7 +55,8 @@ async function openSource(source: ByteSource, name: string): Promise<void> {
     if (mine !== opening) return void query.close();
     open = query;
     const { header } = await query.info();
-    session = { ...emptySession, state: 'open', title: header.title, place: name };
+    // A file goes by its name, and its session's title is told beside.
+    session = { ...emptySession, state: 'open', title: name, place: name, note: header.title };
     server.replace(query, session);
   } catch (error) {
     if (mine !== opening) return;
@@ -123,7 +124,8 @@ async function onCommand(command: HostCommand): Promise<void> {
       return;
     case 'save': {
       if (!live) throw new SyncError('NOT_LIVE', 'this capture is a file already', { origin: 'capture' });
-      const bytes = await redactedSave(live.capture, pause);
+      const { capture } = live;
+      const bytes = command.unredacted ? unredactedSave(capture) : await redactedSave(capture, pause, command.rules);
       const message: WorkerMessage = {
         worker: 'download',
         name: `${fileName(session.title)}.mcap`,

@@ -3,7 +3,7 @@ import { isRedacted } from '@syncscope/protocol/exchange';
 import { replicaId } from '@syncscope/protocol/state';
 import type { TraceBody, TraceHeader } from '@syncscope/protocol/trace';
 import { expect, test } from 'vitest';
-import { redactedSave } from './save.ts';
+import { redactedSave, unredactedSave } from './save.ts';
 
 const server = replicaId('server');
 const header: TraceHeader = {
@@ -29,4 +29,18 @@ test('what the page saves of a live session has no secret, also where it was tol
   expect(texts.join('\n')).toMatch(/^hello (redacted-[0-9a-f]{12})\n\{"password":"\1"\}$/);
   expect(isRedacted((await capture.info()).header)).toBe(true);
   expect(pauses).toBeGreaterThan(0);
+});
+
+test('what is saved as it is does not pass for redacted, whatever was told of the session', async () => {
+  const live = new LiveCapture({ ...header, redaction: 'names' });
+  const body: TraceBody = { kind: 'log', level: 'info', text: '{"password":"HUSHhush12"}' };
+  live.append(encodeTraceRecord({ seq: 1, time: 0, replica: server, cause: [], body }));
+  const capture = await openCapture(memorySource(unredactedSave(live)));
+  expect(isRedacted((await capture.info()).header)).toBe(false);
+  expect((await capture.record(0)).record.body).toEqual(body);
+});
+
+test('rules that are none are refused', async () => {
+  const save = redactedSave(new LiveCapture(header), async () => undefined, { patterns: ['(['] });
+  await expect(save).rejects.toMatchObject({ code: 'REDACT_RULE' });
 });
