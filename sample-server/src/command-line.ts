@@ -14,6 +14,7 @@ export const USAGE = `Usage: npm run -s server -- [options]
   --view VIEW       all: each client gets the whole state (default); room: in the adventure, what its room shows
   --bots N          players that play by themselves, 0 to ${BOTS_MAX} (default 4); of craps (5) and call (4) the peers
   --idle            the server does nothing of its own accord, such as tidying up: only clients do
+  --guest-book      of the adventure: bots leave their addresses, which are marked as secret, so that redaction has work to do
   --compress N      of craps and call: all times N times shorter, 1 to 1000 (default: call 10)
   --port P          of the server, 0 to 65535; 0 takes a free one and prints it (default 0)
   --seed S          a whole number; the same one gives the same world and bots (default: a new one, printed)
@@ -71,6 +72,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     patience: wait === undefined ? undefined : wait * 1_000,
     bots: whole('--bots', values.bots, BOTS_MAX),
     idle: values.idle,
+    guestBook: values['guest-book'],
     port: whole('--port', values.port, 65_535),
     compress: whole('--compress', values.compress, 1_000),
     seed: whole('--seed', values.seed, SEED_MAX),
@@ -95,6 +97,7 @@ function parse(args: readonly string[]) {
         view: { type: 'string' },
         bots: { type: 'string' },
         idle: { type: 'boolean' },
+        'guest-book': { type: 'boolean' },
         port: { type: 'string' },
         seed: { type: 'string' },
         compress: { type: 'string' },

@@ -7,6 +7,8 @@ import type { TraceRecord } from '@syncscope/protocol/trace';
 import { afterEach, expect, test } from 'vitest';
 import { startPeers } from './peers/peer-server.ts';
 import { craps } from './scenarios/craps.ts';
+import { startServer } from './server.ts';
+import { startSession } from './session.ts';
 import { type Cleanups, temporaryFolder, Watcher } from './testing.ts';
 
 const cleanups: Cleanups = [];
@@ -59,4 +61,44 @@ test('a field that a session marks is in no recording of it, without any rule, n
   await maker.end();
   const { records } = await read(later.bytes());
   expect(new Set(tokensIn(records))).toEqual(new Set(['redacted-000000000000']));
+});
+
+test('the guest book of the adventure is in the session, and in no recording of it', async () => {
+  const sessionsFolder = await temporaryFolder(cleanups);
+  const running = await startServer({ guestBook: true, bots: 2, seed: 7, sessionsFolder });
+  cleanups.unshift(() => running.close());
+  const watcher = await Watcher.of(running);
+  const sink = memorySink();
+  const recording = recordSession(await attach(running.inspect), sink);
+  const isSigned = (bot: string) =>
+    watcher.find(
+      ({ body }) => body.kind === 'commit' && body.event.type === 'BOOK_SIGNED' && body.event.player === bot,
+    );
+  const told = await Promise.all(['bot-1', 'bot-2'].map(isSigned));
+  expect(JSON.stringify(told)).toContain('bot-2@guests.example');
+  await recording.stop();
+  const capture = await openCapture(memorySource(sink.bytes()));
+  const { header } = await capture.info();
+  expect(header).toMatchObject({ secrets: ['guest/*.email'], redaction: 'names' });
+  const addresses: unknown[] = [];
+  for await (const { record } of capture.trace()) {
+    expect(JSON.stringify(record)).not.toContain('guests.example');
+    if (record.wire) expect(Buffer.from(record.wire).toString('latin1')).not.toContain('guests.example');
+    if (record.body.kind !== 'commit') continue;
+    for (const change of record.body.changes) if (change.op === 'put') addresses.push(change.record.email);
+  }
+  const shown = addresses.filter((one) => one !== undefined);
+  expect(new Set(shown).size).toBe(2);
+  for (const one of shown) expect(one).toMatch(/^redacted-[0-9a-f]{12}$/);
+  expect(await verifyCapture(capture)).not.toMatchObject({ status: 'diverged' });
+});
+
+test('no other scenario has a guest book', async () => {
+  const sessionsFolder = await temporaryFolder(cleanups);
+  const start = (scenario: string) => startSession({ scenario, guestBook: true, sessionsFolder });
+  await expect(start('board')).rejects.toMatchObject({ code: 'GUEST_BOOK_UNKNOWN' });
+  await expect(start('craps')).rejects.toMatchObject({
+    code: 'OPTION_UNSUPPORTED',
+    message: expect.stringContaining('--guest-book'),
+  });
 });

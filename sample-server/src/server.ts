@@ -44,6 +44,8 @@ export interface ServerOptions
   readonly scenario?: string;
   /** What a client gets: all of the state, the default, or only what concerns it. */
   readonly view?: 'all' | 'room';
+  /** Bots sign the guest book, so that the state has something secret in it. */
+  readonly guestBook?: boolean;
   /** 4 by default. */
   readonly bots?: number;
   /** The authority does nothing of its own accord, so that all that happens comes from clients. */
@@ -106,11 +108,12 @@ const LOOPBACK_HOSTS: readonly string[] = ['127.0.0.1', '::1', 'localhost'];
 
 /**
  * Runs a session: the authority, its gateway, bots and faults, and the endpoint to attach to.
- * @throws SyncError `SCENARIO_UNKNOWN`, `VIEW_UNKNOWN`, `SERVER_EXPOSED` (another host without a token), `SERVER_PORT_TAKEN` or what {@link inspectable} throws
+ * @throws SyncError `SCENARIO_UNKNOWN`, `VIEW_UNKNOWN`, `GUEST_BOOK_UNKNOWN`, `SERVER_EXPOSED` (another host without a token), `SERVER_PORT_TAKEN` or what {@link inspectable} throws
  */
 export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
   const { host = '127.0.0.1', seed = randomInt(2 ** 31), port = 0 } = options;
-  const scenario = withView(scenarioNamed(options.scenario ?? 'adventure'), options.view ?? 'all');
+  const { view = 'all', guestBook = false } = options;
+  const scenario = withGuests(withView(scenarioNamed(options.scenario ?? 'adventure'), view), guestBook);
   const isLoopback = LOOPBACK_HOSTS.includes(host);
   if (!isLoopback && options.token === undefined) {
     throw new SyncError(
@@ -187,6 +190,14 @@ function withView(scenario: Scenario, view: 'all' | 'room'): Scenario {
   if (view === 'all') return scenario;
   if (scenario.byInterest) return { ...scenario, definition: scenario.byInterest };
   throw new SyncError('VIEW_UNKNOWN', `${scenario.name} has no rooms; every client gets all of it`, {
+    origin: 'setting',
+  });
+}
+
+function withGuests(scenario: Scenario, guestBook: boolean): Scenario {
+  if (!guestBook) return scenario;
+  if (scenario.guestMind) return { ...scenario, mind: scenario.guestMind };
+  throw new SyncError('GUEST_BOOK_UNKNOWN', `${scenario.name} has no guest book; the adventure has one`, {
     origin: 'setting',
   });
 }

@@ -17,6 +17,7 @@ const AUTHORITY_ONLY = [
   'host',
   'token',
   'idle',
+  'guestBook',
 ] as const satisfies readonly (keyof ServerOptions)[];
 
 /**
@@ -44,7 +45,8 @@ export function isPeers(running: RunningServer | RunningPeers): running is Runni
 }
 
 function unsupported(option: string, scenario: string, why: string): SyncError {
-  return new SyncError('OPTION_UNSUPPORTED', `--${option} is not for ${scenario}: it has ${why}`, {
+  const flag = option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return new SyncError('OPTION_UNSUPPORTED', `--${flag} is not for ${scenario}: it has ${why}`, {
     origin: 'setting',
   });
 }

@@ -22,6 +22,8 @@ function isSeen(key: string, record: SyncRecord, room: string, replica: ReplicaI
   switch (key.slice(0, slash)) {
     case 'player':
       return id === replica || record.room === room;
+    case 'guest':
+      return id === replica;
     case 'item':
       return record.room === room || record.owner === replica;
     case 'room':

@@ -1,4 +1,5 @@
 import type { Random } from '@syncscope/protocol/ports';
+import { object, secret, string } from '@syncscope/protocol/schema';
 import {
   type Change,
   type RecordKey,
@@ -36,7 +37,7 @@ import { viewByRoom } from './adventure-view.ts';
  * together open the vault. Commands decide, events tell what happened, the reducer alone changes records.
  *
  * Records: `room/<id>` {name, visited, visits}, `door/<id>` {locked}, `item/<id>` {owner, room} of which one is
- * null, `player/<id>` {room, health, energy, carrying, score}, `puzzle/plates` {left, right, solved}.
+ * null, `player/<id>` {room, health, energy, carrying, score}, `puzzle/plates` {left, right, solved}, `guest/<id>` {email} of who signed the guest book.
  */
 
 const FULL = 100;
@@ -184,6 +185,14 @@ const rest: CommandHandler = asPlayer((_state, player, id) =>
     : happened({ type: 'PLAYER_RESTED', player: id, detail: textOf(player, 'room') ?? '' }),
 );
 
+/** The guest book asks for something that no capture is to have unless it is asked for. */
+const sign: CommandHandler = asPlayer((state, _player, id, args) => {
+  const email = argument(args, 'email');
+  if (!/^[^@\s]+@[^@\s]+$/.test(email)) return refuse('no address');
+  if (find(state, 'guest', id)) return refuse('signed already');
+  return happened({ type: 'BOOK_SIGNED', player: id, detail: '', data: { email } });
+});
+
 /** The caretaker's round, which only the server itself may make: doors locked, lost things carried home. */
 const restore: CommandHandler = (_state, _args, writer) =>
   writer === AUTHORITY
@@ -228,8 +237,11 @@ function reduce(state: StateView, event: DomainEvent): readonly Change[] {
       return [
         ...dropAll(state, event.player, player),
         ...stepOff(state, event.player),
+        ...(find(state, 'guest', event.player) ? [{ op: 'remove', key: guestKey(event.player) } as const] : []),
         { op: 'remove', key: playerKey },
       ];
+    case 'BOOK_SIGNED':
+      return [put(guestKey(event.player), { email: argument(event.data ?? null, 'email') })];
     case 'PLAYER_MOVED':
       return [
         patch(playerKey, {
@@ -288,6 +300,7 @@ function reduce(state: StateView, event: DomainEvent): readonly Change[] {
   }
 }
 
+const guestKey = (player: string): RecordKey => recordKey(`guest/${player}`);
 const put = (key: RecordKey, record: SyncRecord): Change => ({ op: 'put', key, record });
 const patch = (key: RecordKey, fields: SyncRecord): Change => ({ op: 'patch', key, fields, removed: [] });
 
@@ -330,6 +343,9 @@ function restoreHouse(state: StateView): Change[] {
 /** Where a thing is: in somebody's hands or in a room. */
 const GROUPS: readonly FieldGroup[] = [{ collection: 'item/', fields: ['owner', 'room'] }];
 
+/** What of it is secret is marked: recordings have pseudonyms in its place. */
+const SCHEMAS = { guest: object({ email: secret(string(64)) }) };
+
 /** The rules as the authority has them. */
 export const adventure: SessionDefinition = adventureWith({ seesLocks: true });
 
@@ -355,6 +371,7 @@ function adventureWith(knowledge: Knowledge): SessionDefinition {
       unlock,
       step,
       rest,
+      sign,
       restore,
       shut,
       release,
@@ -362,6 +379,7 @@ function adventureWith(knowledge: Knowledge): SessionDefinition {
     },
     reduce,
     groups: GROUPS,
+    recordSchemas: SCHEMAS,
     ...(knowledge.view ? { view: knowledge.view } : {}),
   };
 }

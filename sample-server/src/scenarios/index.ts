@@ -1,5 +1,6 @@
 import type { PeerScenario } from '../peers/peer-scenario.ts';
 import { adventure, adventureAsPlayed, adventureByRoom } from './adventure.ts';
+import { GuestMind } from './adventure-guest.ts';
 import { AdventureCaretaker, AdventureMind } from './adventure-mind.ts';
 import { board } from './board.ts';
 import { boardReconciling } from './board-conflicts.ts';
@@ -18,6 +19,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     asPlayed: adventureAsPlayed,
     byInterest: adventureByRoom,
     mind: (self, random) => new AdventureMind(self, random),
+    guestMind: (self, random) => new GuestMind(self, new AdventureMind(self, random)),
     caretaker: (random) => new AdventureCaretaker(random),
   },
   board: {

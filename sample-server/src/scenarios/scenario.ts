@@ -40,6 +40,8 @@ export interface Scenario {
   /** The rules of an authority that shows each client only what concerns it; absent where there is no such. */
   readonly byInterest?: SessionDefinition;
   mind(self: ReplicaId, random: Random): Mind;
+  /** A bot that also signs the guest book, in which what it says is secret; absent where there is none. */
+  guestMind?(self: ReplicaId, random: Random): Mind;
   caretaker(random: Random): Caretaker;
   /** How devices that were offline are reconciled, on the state that `view` answers: whose write wins, what refers to what. */
   readonly reconciling?: (view: () => StateView) => Omit<ReconcilerOptions, 'authority' | 'tap'>;
