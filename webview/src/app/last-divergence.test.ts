@@ -7,7 +7,9 @@ const bot = replicaId('bot-2');
 
 /** Marks at these positions, of which some only looked like a divergence and of one nothing is known. */
 function marked(marks: Readonly<Record<number, 'divergence' | 'refused-delta' | 'unexplained'>>) {
-  const positions = Object.keys(marks).map(Number);
+  const positions = Object.keys(marks)
+    .map(Number)
+    .sort((a, b) => a - b);
   const query: Pick<CaptureQuery, 'nextMarker' | 'explain'> = {
     async nextMarker(position) {
       const at = positions.findLast((one) => one < position);
