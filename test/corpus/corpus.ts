@@ -107,10 +107,15 @@ export interface LookalikeOutcome {
   readonly latency: number;
 }
 
+/** Records one session in which something looks like a divergence, by its seed: the whole of it. */
+export async function recordLookalike(one: Lookalike, seed: number, latency: number): Promise<CorpusRecording> {
+  const random = seededRandom(seed * 7_919 + latency + 2);
+  return (await recordPlanted({ ...one, goesOn: true, chances: 3 }, () => random.next(), seed, latency)).recording;
+}
+
 /** A session in which something looks like a divergence and is none. */
 export async function diagnoseLookalike(one: Lookalike, seed: number, latency: number): Promise<LookalikeOutcome> {
-  const random = seededRandom(seed * 7_919 + latency + 2);
-  const { recording } = await recordPlanted({ ...one, goesOn: true, chances: 3 }, () => random.next(), seed, latency);
+  const recording = await recordLookalike(one, seed, latency);
   const records = one.captured?.(recording.records) ?? recording.records;
   const { findings, verdicts } = await diagnose(recording.header, records);
   const said = [...new Set(verdicts.map(({ verdict }) => verdict))];
@@ -134,11 +139,16 @@ export interface CleanOutcome {
   readonly findings: Diagnosis['findings'];
 }
 
-/** A simulated session with everything that may legally happen to it: nothing is wrong with any replica. */
-export async function diagnoseClean(seed: number): Promise<CleanOutcome> {
+/** Records a simulated session with everything that may legally happen to it: nothing is wrong with any replica. */
+export async function recordClean(seed: number) {
   const scenario = SCENARIOS[seed % 4 === 0 ? 1 : seed % 4 === 1 ? 2 : 0]!;
   const { records } = await recordSimulation({ seed, scenario, without: ['corrupt'] });
-  const header = { ...HEADER, authority: scenario === 'bazaar' ? records[0]!.replica : null };
+  const header: TraceHeader = { ...HEADER, authority: scenario === 'bazaar' ? records[0]!.replica : null };
+  return { scenario, header, records };
+}
+
+export async function diagnoseClean(seed: number): Promise<CleanOutcome> {
+  const { scenario, header, records } = await recordClean(seed);
   return { scenario, seed, findings: (await diagnose(header, records)).findings };
 }
 

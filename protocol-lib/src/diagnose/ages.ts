@@ -29,7 +29,8 @@ export class Ages {
     if (record.replica !== body.target) return;
     if (body.state === 'recovered') this.#standing.delete(record.replica);
     const oldest = trail.pending.values().next().value;
-    if (body.state === 'recovered' || !body.stalls.includes('pending') || !oldest) return;
+    if (body.state === 'recovered' || !body.stalls.includes('pending')) return;
+    if (!oldest?.isAged || !trail.isPendingKnown) return;
     const age = record.time - oldest.time;
     if (body.oldestPending - age < TOLERATED_NANOSECONDS || body.oldestPending < 2 * age) return;
     const known = this.#misjudged.get(record.replica) ?? [];

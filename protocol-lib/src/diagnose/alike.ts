@@ -42,7 +42,7 @@ function isAlike(left: Value | SyncRecord, right: Value | SyncRecord, reasons: S
     const [one, other] = [left[field], right[field]];
     if (one !== undefined && other !== undefined) {
       if (!isAlike(one, other, reasons)) return false;
-    } else if (isDefault(one ?? other)) reasons.add('missing-or-default');
+    } else if (isDefault(one === undefined ? other : one)) reasons.add('missing-or-default');
     else return false;
   }
   return true;

@@ -45,18 +45,31 @@ describe('no divergence is a hash', () => {
     expect([findings, verdicts.map(({ verdict }) => verdict)]).toEqual([[], ['other-version']]);
   });
 
-  test('of a state with predictions on top', () => {
+  describe('of a state with predictions on top', () => {
     const changes: Change[] = [{ op: 'patch', key, fields: { worth: 7 }, removed: [] }];
     const mutation = { writer: client, counter: 1 };
     const own = first.apply(changes).hash;
-    const { findings, verdicts } = audited(
-      traced(
-        ...start,
-        [client, { kind: 'prediction', mutation, command: 'x', version: 1, changes }],
-        [client, { kind: 'hash', version: 1, own, reference: first.hash, agrees: false }],
-      ),
-    );
-    expect([findings, verdicts.map(({ verdict }) => verdict)]).toEqual([[], ['predicted']]);
+    const told: readonly (readonly [typeof server, TraceBody])[] = [
+      ...start,
+      commit,
+      [client, { kind: 'prediction', mutation, command: 'x', version: 1, changes }],
+      [client, { kind: 'hash', version: 1, own, reference: first.hash, agrees: false }],
+    ];
+
+    test('where it shows afterwards that it did not hold that', () => {
+      const apply: TraceBody = { kind: 'apply', from: 1, to: 2, changes: [change], root: second.hash };
+      const { findings, verdicts } = audited(traced(...told, [client, apply]));
+      expect([findings, verdicts.map(({ verdict }) => verdict)]).toEqual([[], ['predicted']]);
+    });
+
+    test('but where it holds it, or the capture ends before that is seen, something is wrong', () => {
+      const ended = audited(traced(...told));
+      expect(ended.findings).toMatchObject([{ class: 'unknown', replica: client, confidence: 'low' }]);
+      const mismatch: TraceBody = { kind: 'mismatch', reason: 'heartbeat', version: 1, from: 1, to: 1, own };
+      const held = audited(traced(...told, [client, mismatch]));
+      expect(held.findings).toMatchObject([{ class: 'corrupted-at-rest', replica: client, detected: { seq: 6 } }]);
+      expect([ended.verdicts, held.verdicts]).toEqual([[], []]);
+    });
   });
 
   test('of the part that a replica is shown', () => {
@@ -82,10 +95,12 @@ describe('no divergence are values that say the same:', () => {
   ])('%s', (verdict, own, theirs) => {
     const differences = [{ key, own, theirs }];
     const cost = { rounds: 1, hashes: 1, bytes: 1 };
-    const wrong = second.hash;
+    const right = StateRoot.from([[key, theirs]]);
+    const wrong = right.apply([{ op: 'put', key, record: own }]).hash;
     const { findings, verdicts } = audited(
       traced(
-        ...start,
+        [server, snapshot(right, 1)],
+        [client, snapshot(right, 1)],
         [client, { kind: 'mismatch', reason: 'heartbeat', version: 1, from: 1, to: 1, own: wrong }],
         [client, { kind: 'divergence', against: server, version: 1, differences, ...cost }],
       ),
@@ -145,7 +160,7 @@ describe('a prediction is judged by a commit without a root', () => {
   });
 
   test('and not where it is another: then nobody told what the authority had', () => {
-    expect(audit({ ...third, own: first.hash })).toEqual([]);
+    expect(audit({ ...third, own: first.hash })).toMatchObject([{ class: 'corrupted-at-rest', replica: server }]);
   });
 });
 

@@ -126,6 +126,7 @@ export class Audit {
   /** Records are missing here: nobody's state, and no frame that is on its way, is known any more. */
   #lapse(): void {
     this.#frames.lapse();
+    if (this.#authority) this.#authority.tellsViews = false;
     this.#group?.lapse(this.#trails.all());
     for (const trail of this.#trails.all()) trail.lapse();
   }
@@ -138,10 +139,8 @@ export class Audit {
       ...(this.#authority?.findings() ?? []),
       ...this.#ages.findings((replica) => this.#trails.of(replica).version, authority),
     ];
-    const known = new Set(findings.flatMap(({ replica, against }) => [replica, against]));
     const ofGroup = this.#group?.findings() ?? [];
-    for (const { replica } of ofGroup) known.add(replica);
-    const { broken = [], open = [] } = this.#group?.disputes(known) ?? {};
+    const { broken = [], open = [] } = this.#group?.disputes([...findings, ...ofGroup]) ?? {};
     const disputes = [...this.#conflicts.disputes(), ...open];
     findings.push(...ofGroup, ...broken, ...settleDisputes(disputes, this.#conflicts.skews()));
     const differing = new Set(findings.map(({ replica }) => replica));

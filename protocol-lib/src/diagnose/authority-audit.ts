@@ -1,7 +1,7 @@
 import { StateRoot } from '../merkle/index.ts';
 import type { ReplicaId, StateHash, Version } from '../state/index.ts';
 import type { MutationId, TraceBodyOf, TraceRecord } from '../trace/index.ts';
-import { tried } from './differences.ts';
+import { differencesBetween, tried, wrongValue } from './differences.ts';
 import type { Finding, Forgotten, NoDivergence, RecordRef } from './finding.ts';
 import { judgePredictions, Mispredictions } from './predictions.ts';
 import { Recent } from './recent.ts';
@@ -11,6 +11,18 @@ import type { Trails } from './trails.ts';
 const KEPT_VERSIONS = 512;
 const KEPT_MUTATIONS = 65_536;
 const MAX_FINDINGS = 1_000;
+
+/** The record with which something was noticed, and the whole state that it tells, where it does. */
+interface Noticed {
+  readonly time: number;
+  readonly ref: RecordRef;
+  readonly root?: StateRoot | undefined;
+}
+
+interface Changed extends Noticed {
+  readonly version: Version;
+  readonly told: StateHash | undefined;
+}
 
 /** What the authority's records say: its states by version, mutations that it committed twice, and results other than its clients'. */
 export class AuthorityAudit {
@@ -22,6 +34,16 @@ export class AuthorityAudit {
   readonly #committed = new Recent<string, RecordRef>('mutations', KEPT_MUTATIONS);
   readonly #mispredictions = new Mispredictions();
   readonly #twice: Finding[] = [];
+  /** Where it was found to have another state than its records give. */
+  readonly #own: Finding[] = [];
+  /** Whether whoever is shown a part was told of: that is told where it begins, and where somebody attaches. */
+  tellsViews = false;
+  /** Whether it began anew and has not told its state since. */
+  #isNewLife = false;
+  /** The last record at which what it told was what its records gave. */
+  #vouchedAt: RecordRef | undefined;
+  /** Whether it was found to have another state, and has not told a whole one since. */
+  #isChanged = false;
   /** What rests on versions of which no root has been told yet, and those versions. */
   #untold: { readonly versions: Version[]; readonly judge: (() => void)[] } = { versions: [], judge: [] };
   #lostFindings = 0;
@@ -47,18 +69,20 @@ export class AuthorityAudit {
   take({ body, time }: TraceRecord, ref: RecordRef, trail: Trail): void {
     switch (body.kind) {
       case 'replica':
+        this.#isNewLife = true;
+        this.tellsViews = true;
         this.#committed.clear();
         // One that starts anew knows of no stall that it told of before.
         for (const one of this.#trails.all()) one.stalled = undefined;
         return;
       case 'snapshot':
-        this.#snapshot(body, ref, trail);
+        this.#snapshot(body, ref, time, trail);
         return;
       case 'commit':
         this.#commit(body, ref, time, trail);
         return;
       case 'hash':
-        this.#told(body.version, body.own, trail);
+        this.#told(body.version, body.own, trail, { time, ref });
         return;
       default:
         return;
@@ -68,11 +92,12 @@ export class AuthorityAudit {
   /** The state that it has before the first record. */
   begin(version: Version, root: StateRoot, ref: RecordRef): void {
     this.#states.set(version, root);
+    this.#vouchedAt = ref;
     this.#trails.of(this.id).took(version, root, ref);
   }
 
   findings(): Finding[] {
-    return [...this.#twice, ...judgePredictions(this.#mispredictions)];
+    return [...this.#own, ...this.#twice, ...judgePredictions(this.#mispredictions)];
   }
 
   verdicts(): NoDivergence[] {
@@ -88,17 +113,24 @@ export class AuthorityAudit {
     ];
   }
 
-  #snapshot(body: TraceBodyOf<'snapshot'>, ref: RecordRef, trail: Trail): void {
-    if (body.version < trail.version) this.#startAnew();
-    else if (body.reason === 'periodic') this.#told(body.version, body.root, trail);
-    this.#untold = { versions: [], judge: [] };
+  #snapshot(body: TraceBodyOf<'snapshot'>, ref: RecordRef, time: number, trail: Trail): void {
+    const isNewLife = this.#isNewLife || body.version < trail.version || trail.root === undefined;
+    this.#isNewLife = false;
     const known = this.#states.get(body.version);
-    if (known?.hash === body.root) return;
-    const root = StateRoot.from(body.records.map(({ key, record }) => [key, record] as const));
-    if (root.hash !== body.root) return;
+    const root = known?.hash === body.root ? known : rootOf(body);
+    if (body.version < trail.version) this.#startAnew();
+    else if (body.reason === 'periodic') this.#told(body.version, body.root, trail, { time, ref, root });
+    this.#untold = { versions: [], judge: [] };
+    if (root === undefined || (known && known !== root && !isNewLife)) return;
+    if (known === root) {
+      if (!trail.root) trail.took(body.version, root, ref);
+      return;
+    }
     if (known) this.#startAnew();
     this.#committed.clear();
     this.#states.set(body.version, root);
+    this.#vouchedAt = ref;
+    this.#isChanged = false;
     trail.took(body.version, root, ref);
   }
 
@@ -109,14 +141,19 @@ export class AuthorityAudit {
   }
 
   #commit(body: TraceBodyOf<'commit'>, ref: RecordRef, time: number, trail: Trail): void {
-    const base = this.#states.get(body.version - 1);
+    const base = this.#isChanged ? undefined : this.#states.get(body.version - 1);
     const root = base && tried(base, body.changes);
     const isNew = !this.#isNothingNew(body);
-    const isTaken = isNew && root !== undefined && this.#takes(body, root);
+    const isTaken = isNew && root !== undefined && this.#takes(body, root, ref);
     if (isTaken) {
       this.#states.set(body.version, root);
       trail.took(body.version, root, ref);
-    } else if (isNew) trail.root = undefined;
+    } else if (isNew) {
+      // What a state of its own does not lead to, something else has changed.
+      if (trail.root?.hash === base?.hash)
+        this.#changed(trail, { version: body.version - 1, told: body.root, time, ref });
+      trail.root = undefined;
+    }
     const { mutation } = body;
     if (!mutation) return;
     const id = `${mutation.writer}#${mutation.counter}`;
@@ -137,9 +174,9 @@ export class AuthorityAudit {
   }
 
   /** Whether the state that a commit's changes lead to is what it tells; one without a root is taken until the next root says otherwise. */
-  #takes({ version, root: told }: TraceBodyOf<'commit'>, root: StateRoot): boolean {
+  #takes({ version, root: told }: TraceBodyOf<'commit'>, root: StateRoot, ref: RecordRef): boolean {
     if (told !== undefined) {
-      if (root.hash === told) this.#vouched();
+      if (root.hash === told) this.#vouched(ref);
       else this.#refuted();
       return root.hash === told;
     }
@@ -148,16 +185,42 @@ export class AuthorityAudit {
   }
 
   /** It told the root of a version without its changes. */
-  #told(version: Version, told: StateHash, trail: Trail): void {
-    if (this.#untold.versions.at(-1) !== version) return;
-    if (this.#states.get(version)?.hash === told) this.#vouched();
-    else {
-      this.#refuted();
-      trail.root = undefined;
+  #told(version: Version, told: StateHash, trail: Trail, at: Noticed): void {
+    const known = this.#states.get(version);
+    const isRight = known?.hash === told;
+    if (known && !isRight && trail.version === version) this.#changed(trail, { version, told, ...at });
+    if (this.#untold.versions.at(-1) === version) {
+      if (isRight) this.#vouched(at.ref);
+      else this.#refuted();
     }
+    if (known && !isRight && trail.version === version) trail.root = undefined;
   }
 
-  #vouched(): void {
+  /** It has another state than its records gave it; what follows from that is no finding of its own. */
+  #changed(trail: Trail, { version, told, time, ref, root }: Changed): void {
+    const { root: held } = trail;
+    const cause = this.#vouchedAt;
+    if (!held || !cause || this.#isNewLife || this.#isChanged) return;
+    this.#isChanged = true;
+    if (this.#own.length >= MAX_FINDINGS) {
+      this.#lostFindings++;
+      return;
+    }
+    const differences = differencesBetween(root, held);
+    this.#own.push({
+      ...{ class: 'corrupted-at-rest', replica: this.id, against: this.id, version, time, cause, detected: ref },
+      ...{ differences, ...wrongValue(differences), confidence: 'high' },
+      reason: 'what it tells is not what its own records give, and no record lies between that changes it',
+      evidence: [
+        { text: `What it told was what its records gave it, up to here.`, record: cause },
+        { text: told === undefined ? 'These changes do not fit that.' : `It told the root ${told} here.`, record: ref },
+      ],
+      confirm: 'look for code that writes into the state of the session other than by its reducer',
+    });
+  }
+
+  #vouched(ref: RecordRef): void {
+    this.#vouchedAt = ref;
     const { judge } = this.#untold;
     this.#untold = { versions: [], judge: [] };
     for (const one of judge) one();
@@ -218,4 +281,10 @@ function committedTwice(
     ],
     confirm: 'send one command twice: the second must be answered without being carried out',
   };
+}
+
+/** The state of a snapshot; undefined where its records are not what its root says. */
+function rootOf({ records, root: told }: TraceBodyOf<'snapshot'>): StateRoot | undefined {
+  const root = StateRoot.from(records.map(({ key, record }) => [key, record] as const));
+  return root.hash === told ? root : undefined;
 }

@@ -37,23 +37,33 @@ export class Cases {
   #lostCases = 0;
   #lostVerdicts = 0;
 
+  /** Answers whether there was none of this replica yet. */
   open(
     record: TraceRecord,
     detected: RecordRef,
     trail: Trail,
     where: { readonly version: Version; readonly against: ReplicaId },
     judge: () => Judged,
-  ): void {
-    if (this.#open.has(trail.id)) return;
-    trail.isDiffering = true;
-    const one: Case = {
-      finding: { replica: trail.id, ...where, time: record.time, detected },
-      judge,
-      judged: undefined,
-    };
-    this.#open.set(trail.id, one);
+  ): boolean {
+    if (this.#open.has(trail.id)) return false;
+    this.#open.set(trail.id, this.#add(record, detected, trail, where, judge));
+    return true;
+  }
+
+  /** Something happened to a replica that says nothing of what it holds from then on. */
+  happened(...[record, detected, trail, where, judge]: Parameters<Cases['open']>): void {
+    this.#add(record, detected, trail, where, judge);
+  }
+
+  isOpen({ id }: Trail): boolean {
+    return this.#open.has(id);
+  }
+
+  #add(...[{ time }, detected, trail, where, judge]: Parameters<Cases['open']>): Case {
+    const one: Case = { finding: { replica: trail.id, ...where, time, detected }, judge, judged: undefined };
     if (this.#cases.length < MAX_LISTED) this.#cases.push(one);
     else this.#lostCases++;
+    return one;
   }
 
   /** Changes what is said of the open case of a replica, once that is known. */
@@ -70,7 +80,6 @@ export class Cases {
     const one = this.#open.get(trail.id);
     if (!one) return;
     this.#open.delete(trail.id);
-    trail.isDiffering = false;
     const at = this.#cases.indexOf(one);
     if (at < 0) return;
     this.#cases.splice(at, 1);
@@ -86,9 +95,13 @@ export class Cases {
     if (!one) return;
     one.repaired = ref;
     trail.agreedAgain = ref.position;
-    trail.isDiffering = false;
     this.#open.delete(trail.id);
     if (!isRepair) this.#closed.set(trail.id, one);
+  }
+
+  /** The replica told anew what it has, right or not: what happens to it from then on is another case. */
+  ended(trail: Trail): void {
+    this.#open.delete(trail.id);
   }
 
   verdict(told: NoDivergence, judge?: () => Because | undefined): void {

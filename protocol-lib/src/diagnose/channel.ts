@@ -50,6 +50,8 @@ export class Channel {
   /** Of the frames that should come next, the one that these bytes were; undefined where they are what was sent, or like nothing. */
   mostAlike(wire: Uint8Array, isUnreadable = false): SentFrame | undefined {
     if (this.log.some((one) => one.wire && areEqual(one.wire, wire))) return undefined;
+    // Before anything was heard that is known to have been sent, it may be one from before the first record.
+    if (isUnreadable && this.#heardAt < 0) return undefined;
     const next = this.log.filter((one) => one.receipts.length === 0 && one.ref.position > this.#heardAt && one.wire);
     let best: { readonly frame: SentFrame; readonly likeness: number } | undefined;
     for (const frame of next.slice(0, MAX_COMPARED)) {

@@ -7,6 +7,8 @@ export interface Dispute {
   readonly isOfAnswers: boolean;
   /** Whether a group had decided that it is one state. */
   readonly isOfVersion?: boolean;
+  /** Whether it only says that two differ: what another dispute of them says is said instead. */
+  readonly isPlain?: boolean;
   /** Position of the record that showed it. */
   readonly position: number;
   /** Who stands against whom. */
@@ -40,10 +42,12 @@ export function settleDisputes(disputes: readonly Dispute[], skews: readonly Ske
     const [first] = open;
     const wrong = wrongIn(first!, open, skews);
     const parties = wrong === undefined ? first!.pairs.flat() : [wrong];
-    const own = open.filter((one) => one.pairs.some((pair) => pair.some((party) => parties.includes(party))));
+    const related = open.filter((one) => one.pairs.some((pair) => pair.some((party) => parties.includes(party))));
+    const telling = related.filter(({ isPlain }) => !isPlain);
+    const own = telling.length > 0 ? telling : related;
     const skew = skews.find(({ replica }) => replica === wrong);
     findings.push(...(wrong === undefined ? undecided(own) : decided(own, wrong, skew)));
-    open = open.filter((one) => !own.includes(one));
+    open = open.filter((one) => !related.includes(one));
   }
   return findings;
 }

@@ -48,7 +48,16 @@ export class Frames {
     const highest = trail.highest.get(sender) ?? 0;
     trail.highest.set(sender, Math.max(highest, sequence));
     sent?.receipts.push(ref);
-    const frame = { ref, type, sequence, wire: record.wire, sent, isRepeated, isLate: sequence < highest };
+    const frame = {
+      ref,
+      from: sender,
+      type,
+      sequence,
+      wire: record.wire,
+      sent,
+      isRepeated,
+      isLate: sequence < highest,
+    };
     this.#received.set(ref.seq, frame);
     return frame;
   }
@@ -77,7 +86,8 @@ export class Frames {
     const sent = record.wire && heard === 1 ? this.#misnamed(record.replica, type, sequence, record.wire) : undefined;
     const highest = trail.highest.get(sender) ?? 0;
     trail.highest.set(sender, Math.max(highest, sequence));
-    const known = { ref, type, sequence, wire: record.wire, sent, isRepeated: false, isLate: sequence < highest };
+    const told = { ref, from: sender, type, sequence, wire: record.wire, sent };
+    const known = { ...told, isRepeated: false, isLate: sequence < highest };
     const frame = sent ? { ...known, isMisnamed: true } : known;
     this.#received.set(ref.seq, frame);
     return frame;

@@ -1,5 +1,6 @@
 import type { ReplicaId } from '../state/index.ts';
 import type { TraceBodyOf, TraceHeader, TraceRecord, VectorEntries } from '../trace/index.ts';
+import { alike, isIdentical } from './alike.ts';
 import { Claims } from './claims.ts';
 import { Decisions } from './decisions.ts';
 import type { Dispute } from './disputes.ts';
@@ -67,10 +68,15 @@ export class GroupAudit {
         this.#lastOperation.set(replica, { seq: record.seq, body });
         return;
       case 'mismatch':
-        this.#partings.take(record, body, ref, trail);
+        if (body.reason !== 'base') this.#partings.take(record, body, ref, trail);
+        return;
+      case 'divergence':
+        if (body.differences.some(({ own, theirs }) => !isIdentical(own, theirs) && !alike(own, theirs)))
+          this.#partings.take(record, body, ref, trail);
         return;
       case 'hash':
         if (body.agrees) this.#partings.agreed(replica);
+        else if (body.agrees === false) this.#partings.take(record, body, ref, trail);
         return;
       case 'refused':
         this.#stamps.refused(record, body, ref);
@@ -101,14 +107,18 @@ export class GroupAudit {
   /**
    * Who came to another state than others, by what they hold and by what they refused of each other; and who broke the rules by which a group decides,
    * which then is what they differ by.
-   * @param explained replicas of which another finding says why they differ
+   * @param known what other findings say: why a replica differs, from their causes on
    */
-  disputes(explained: ReadonlySet<ReplicaId>): { readonly broken: readonly Finding[]; readonly open: Dispute[] } {
-    const isOpen = ({ pairs }: Dispute) => !pairs.flat().some((one) => explained.has(one));
+  disputes(known: readonly Finding[]): { readonly broken: readonly Finding[]; readonly open: Dispute[] } {
+    const isExplained = (replica: ReplicaId, position: number) =>
+      known.some((one) => one.replica === replica && one.cause.position <= position);
+    const isOpen = ({ pairs, position }: Dispute) =>
+      !pairs.every((pair) => pair.some((one) => isExplained(one, position)));
     const open = [...this.#claims.disputes(), ...this.#partings.disputes()].filter(isOpen);
     const split = open.find(({ isOfVersion }) => isOfVersion)?.finding(undefined);
-    const broken = this.#decisions.findings(split).filter(({ replica }) => !explained.has(replica));
-    return { broken, open: broken.length > 0 ? [] : open };
+    const broken = this.#decisions.findings(split).filter((one) => !isExplained(one.replica, one.cause.position));
+    const first = Math.min(...broken.map(({ cause }) => cause.position));
+    return { broken, open: open.filter(({ position }) => position < first) };
   }
 
   get forgotten(): Forgotten[] {

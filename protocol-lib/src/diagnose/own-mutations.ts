@@ -9,15 +9,16 @@ export function takeOwnMutation({ body, time }: TraceRecord, ref: RecordRef, tra
     case 'prediction': {
       const { version, changes } = body;
       const isFirst = trail.pending.size === 0;
-      const told = { ref, time, version, changes, isFirst, toldAt: ref.position, ...counts };
+      const told = { ref, time, version, changes, isFirst, isAged: true, toldAt: ref.position, ...counts };
       trail.pending.replace(body.mutation.counter, told);
       trail.repredicted();
       return;
     }
     case 'rebase':
+      trail.isPendingKnown = true;
       body.pending.forEach(({ mutation, changes }, at) => {
         const told = { version: body.version, changes, isFirst: at === 0, toldAt: ref.position };
-        const known: Pending = trail.pending.get(mutation.counter) ?? { ref, time, ...told, ...counts };
+        const known: Pending = trail.pending.get(mutation.counter) ?? { ref, time, isAged: false, ...told, ...counts };
         trail.pending.replace(mutation.counter, { ...known, ...told });
       });
       trail.repredicted();

@@ -3,12 +3,13 @@ import { sameValue } from '../merkle/index.ts';
 import type { MessageOf } from '../messages/index.ts';
 import type { ReplicaId, Version } from '../state/index.ts';
 import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
+import { differenceIn, wrongValue } from './differences.ts';
 import type { Dispute } from './disputes.ts';
-import type { Finding, Forgotten, RecordRef } from './finding.ts';
+import { type Finding, type Forgotten, MAX_DIFFERENCES, type RecordRef } from './finding.ts';
 import type { Frames } from './frames.ts';
 import type { Intakes } from './intakes.ts';
 import type { Stamps, ToldMutation } from './stamps.ts';
-import type { Step, Trail } from './trail.ts';
+import type { ReceivedFrame, Step, Trail } from './trail.ts';
 import type { Trails } from './trails.ts';
 
 const MAX_FINDINGS = 1_000;
@@ -39,29 +40,42 @@ export class Partings {
     for (const pair of [...this.#apart]) if (pair.split(' ').includes(replica)) this.#apart.delete(pair);
   }
 
-  take(record: TraceRecord, body: TraceBodyOf<'mismatch'>, ref: RecordRef, trail: Trail): void {
+  /** Two were found to differ: by a refusal of changes, by a hash, or by the records in which they do. */
+  take(record: TraceRecord, body: TraceBodyOf<'mismatch' | 'hash' | 'divergence'>, ref: RecordRef, trail: Trail): void {
     const receipt = this.#frames.received(record.cause[0]);
     const message = receipt && this.#frames.message(receipt.wire, receipt.sent?.from ?? record.replica);
-    // What it holds is not what its records say: that is another matter.
-    if (body.reason !== 'root' || message?.type !== 'PEER_CHANGES' || trail.root?.hash !== body.own) return;
-    const pair = [record.replica, message.sender].sort().join(' ');
+    const sender = body.kind === 'divergence' ? body.against : (receipt?.from ?? record.replica);
+    const pair = [record.replica, sender].sort().join(' ');
     if (this.#apart.has(pair)) return;
     this.#apart.add(pair);
     if (this.#disputes.length >= MAX_FINDINGS) {
       this.#lost++;
       return;
     }
+    // What it holds is not what its records say, or is not known: then it says nothing of the changes.
+    const isKnown = body.kind === 'mismatch' && body.reason === 'root' && trail.root?.hash === body.own;
+    if (isKnown && message?.type === 'PEER_CHANGES') this.#refused(record, body, ref, receipt!, message);
+    else this.#disputes.push(plainly(record, body, ref, trail, sender));
+  }
+
+  #refused(
+    record: TraceRecord,
+    body: TraceBodyOf<'mismatch'>,
+    ref: RecordRef,
+    receipt: ReceivedFrame,
+    message: MessageOf<'PEER_CHANGES'>,
+  ): void {
     const rivals = this.#rivalsIn(message.mutations);
     const ids = rivals?.map(({ mutation }) => idOf(mutation)).join(' and ');
     const refusal: Finding = {
       class: rivals ? 'conflict-resolved-differently' : 'unknown',
       ...{ replica: record.replica, against: message.sender, version: body.version, time: record.time },
-      ...{ cause: receipt!.ref, detected: ref, confidence: rivals ? 'medium' : 'low', differences: [] },
+      ...{ cause: receipt.ref, detected: ref, confidence: rivals ? 'medium' : 'low', differences: [] },
       reason: rivals
         ? `the same mutations gave two states, and ${ids} were made without knowledge of each other`
         : 'the same mutations gave two states, and the capture does not show which of them',
       evidence: [
-        { text: `${message.sender} sent changes that lead to the root ${message.root}.`, record: receipt!.ref },
+        { text: `${message.sender} sent changes that lead to the root ${message.root}.`, record: receipt.ref },
         { text: `${record.replica} came to another root with them, and refused them.`, record: ref },
         ...(rivals ?? []).map(({ mutation, made }) => ({
           text: `${idOf(mutation)} was made here, on ${mutation.changes.map(({ key }) => key).join(', ')}.`,
@@ -121,6 +135,34 @@ export class Partings {
     const told = latest.filter(({ mutation }) => named.has(idOf(mutation)));
     return pairOf(told, latest) ?? pairOf(latest.slice(0, MAX_PAIRED), latest.slice(0, MAX_PAIRED));
   }
+}
+
+/** All that is known is that they differ. */
+function plainly(
+  { replica, time }: TraceRecord,
+  body: TraceBodyOf<'mismatch' | 'hash' | 'divergence'>,
+  ref: RecordRef,
+  trail: Trail,
+  other: ReplicaId,
+): Dispute {
+  const told = body.kind === 'divergence' ? body.differences.slice(0, MAX_DIFFERENCES) : [];
+  const finding = (wrong: ReplicaId | undefined): Finding => {
+    const isOther = wrong === other && other !== replica;
+    const differences = told.map(({ key, own, theirs }) =>
+      isOther ? differenceIn(key, theirs, own) : differenceIn(key, own, theirs),
+    );
+    const [blamed, against] = isOther ? [other, replica] : [replica, other];
+    return {
+      ...{ class: 'unknown', replica: blamed, against, version: body.version, time, cause: trail.verified ?? ref },
+      ...{ detected: ref, confidence: 'low', differences, ...wrongValue(differences) },
+      reason: 'two were found to differ, and the capture does not show by what they came apart',
+      evidence: [
+        { text: `${replica} found that it differs${other === replica ? '' : ` from ${other}`}.`, record: ref },
+      ],
+      confirm: 'record from the start of the session, with everybody in the same capture',
+    };
+  };
+  return { ...{ isOfAnswers: false, isPlain: true }, position: ref.position, pairs: [[replica, other]], finding };
 }
 
 /** The refusal, where it is the sender of what was refused that is wrong: from the record with which it came to what it said. */

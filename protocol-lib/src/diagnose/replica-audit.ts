@@ -1,11 +1,13 @@
 import { StateRoot } from '../merkle/index.ts';
-import type { ReplicaId, Version } from '../state/index.ts';
+import type { Change, RecordKey, ReplicaId, StateHash, Version } from '../state/index.ts';
 import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
 import { alike, isIdentical } from './alike.ts';
+import { atRest, type Suspicion } from './at-rest.ts';
 import type { AuthorityAudit } from './authority-audit.ts';
-import type { Cases, Judged } from './cases.ts';
+import type { Cases } from './cases.ts';
 import { type DeltaCase, judgeDelta, whyNotFitting } from './delta-cause.ts';
 import { differenceIn, differencesBetween, tried } from './differences.ts';
+import { Doubts } from './doubts.ts';
 import { MAX_DIFFERENCES, type Proof, type RecordRef, type VerdictClass } from './finding.ts';
 import { type Frames, isChanged } from './frames.ts';
 import { takeOwnMutation } from './own-mutations.ts';
@@ -13,7 +15,7 @@ import type { ReceivedFrame, Trail } from './trail.ts';
 
 /** Changes and the root that they lead to, where it is told. */
 interface Followed extends Pick<TraceBodyOf<'apply'>, 'from' | 'to' | 'changes'> {
-  readonly root?: string;
+  readonly root?: StateHash;
 }
 
 /** Frames in names that nobody has. */
@@ -24,6 +26,7 @@ export class ReplicaAudit {
   readonly #authority: AuthorityAudit | undefined;
   readonly #frames: Frames;
   readonly #cases: Cases;
+  readonly #doubts = new Doubts();
   readonly #misnamed: {
     readonly isSure: (isKnown: (replica: ReplicaId) => boolean) => boolean;
     readonly open: () => void;
@@ -40,6 +43,7 @@ export class ReplicaAudit {
     switch (body.kind) {
       case 'replica':
         trail.isConnected = true;
+        trail.isPendingKnown = true;
         trail.highest.clear();
         return;
       case 'view':
@@ -94,6 +98,7 @@ export class ReplicaAudit {
    */
   finish(isKnown: (replica: ReplicaId) => boolean): void {
     for (const { isSure, open } of this.#misnamed) if (isSure(isKnown)) open();
+    this.#doubts.finish();
   }
 
   /** A frame could not be read, or was not wanted. */
@@ -103,7 +108,7 @@ export class ReplicaAudit {
     const sent = wire && record.cause.length === 0 && this.#frames.changed(record.replica, body.from, wire);
     if (!sent) return;
     const receipt: ReceivedFrame = {
-      ...{ ref, type: sent.type, sequence: sent.sequence, wire, sent },
+      ...{ ref, from: body.from, type: sent.type, sequence: sent.sequence, wire, sent },
       ...{ isRepeated: false, isLate: false },
     };
     this.#caseOf(record, ref, trail, receipt, { version: trail.version, got: undefined }, body.from);
@@ -117,11 +122,12 @@ export class ReplicaAudit {
       return;
     }
     trail.committed(ref.position, body.version);
-    this.#cases.agreed(trail, ref, false);
     if (body.reason === 'full-sync') trail.isOfEarlierLife = false;
-    if (body.reason === 'attach' && this.#isWrong(body.version, body.root, trail)) {
-      this.#openAtRest(record, ref, trail, body.version, body.root);
-    }
+    if (this.#isSurelyWrong(body.version, body.root, trail)) {
+      this.#openAtRest(record, ref, trail, body.version, body.root, 'compared');
+    } else if (body.reason === 'full-sync' || this.#isRight(body.version, body.root, trail)) {
+      this.#cases.agreed(trail, ref, false);
+    } else this.#cases.ended(trail);
     trail.took(body.version, root, ref);
   }
 
@@ -141,21 +147,25 @@ export class ReplicaAudit {
     if (known?.hash === body.root) trail.isOfEarlierLife = false;
     const own = trail.root;
     const root = own && trail.version === body.from ? tried(own, body.changes) : undefined;
-    if (root?.hash === body.root && !this.#isWrong(body.to, body.root, trail)) {
+    if (root?.hash === body.root && !this.#isSurelyWrong(body.to, body.root, trail)) {
       this.#cases.agreed(trail, ref, false);
+      this.#doubts.settle(trail.id, ref.position);
       trail.took(body.to, root, ref);
       return;
     }
     if (known?.hash === body.root) {
+      trail.isWhole ||= !trail.isPartial;
       this.#cases.agreed(trail, ref, false);
       trail.took(body.to, known, ref);
       return;
     }
-    if (this.#isWrong(body.to, body.root, trail) || (own !== undefined && root?.hash !== body.root)) {
+    const isOther = own !== undefined && root?.hash !== body.root;
+    if (this.#isSurelyWrong(body.to, body.root, trail) || isOther) {
       const receipt = this.#frames.received(record.cause[0]);
       if (receipt?.type === 'DELTA_SYNC') {
         this.#caseOf(record, ref, trail, receipt, { version: trail.version, got: body.root });
-      }
+        trail.isOnlyCompared = !isOther && !isChanged(receipt);
+      } else this.#openAtRest(record, ref, trail, body.to, body.root, isOther ? 'changes' : 'compared');
     }
     trail.version = body.to;
     trail.root = root?.hash === body.root ? root : undefined;
@@ -170,7 +180,7 @@ export class ReplicaAudit {
       return;
     }
     if (own && told !== undefined) {
-      this.#openAtRest(record, ref, trail, from, told, 'its changes lead from another state than its records gave it');
+      this.#openAtRest(record, ref, trail, from, told, 'changes');
     }
     trail.version = to;
     trail.root = undefined;
@@ -190,7 +200,7 @@ export class ReplicaAudit {
   #mismatch(record: TraceRecord, body: TraceBodyOf<'mismatch'>, ref: RecordRef, trail: Trail): void {
     const held = trail.stepAt(body.version);
     if (held && held.root.hash !== body.own) {
-      this.#openAtRest(record, ref, trail, body.version, body.own);
+      this.#openAtRest(record, ref, trail, body.version, body.own, 'own');
       return;
     }
     // Peers that took in the same and hold another state are compared with each other.
@@ -202,9 +212,8 @@ export class ReplicaAudit {
     }
     if (receipt && body.reason !== 'heartbeat') {
       this.#caseOf(record, ref, trail, receipt, { version: body.version, got: body.got });
-    } else if (this.#isWrong(body.version, body.own, trail)) {
-      this.#openAtRest(record, ref, trail, body.version, body.own);
-    }
+      if (!held && !isChanged(receipt)) trail.suspect ??= { own: body.own, held: undefined };
+    } else if (!receipt || !isChanged(receipt)) this.#openAtRest(record, ref, trail, body.version, body.own, 'told');
   }
 
   #refusedDelta(
@@ -224,30 +233,51 @@ export class ReplicaAudit {
   }
 
   #hash(record: TraceRecord, body: TraceBodyOf<'hash'>, ref: RecordRef, trail: Trail): void {
-    const isTold = body.agrees === false || (body.agrees === undefined && this.#isWrong(body.version, body.own, trail));
-    if (body.agrees === true || (!isTold && body.agrees !== undefined)) return;
-    const held = trail.stepAt(body.version);
-    const verdict = isTold || held ? this.#verdictOf(body, trail) : undefined;
-    if (verdict) {
-      const { version } = body;
-      const told = { ...verdict, version, time: record.time, record: ref };
-      if (isTold) this.#cases.verdict({ ...told, replica: trail.id, against: this.#against(trail) });
+    if (body.agrees === true) {
+      this.#agrees(record, body, trail);
       return;
     }
-    if (!isTold || (!this.#authority && held?.root.hash === body.own)) return;
-    // Said before it was put right, and heard only now; or not what was said at all.
+    const held = trail.stepAt(body.version);
+    const isOwn = body.agrees === undefined && held !== undefined && held.root.hash !== body.own;
+    if (body.agrees === undefined && !isOwn && !this.#isSurelyWrong(body.version, body.own, trail)) return;
     const receipt = this.#frames.received(record.cause[0]);
-    const sent = receipt?.sent;
     if (receipt && isChanged(receipt)) return;
+    const sent = receipt?.sent;
+    const open = (how: Suspicion): void => this.#openAtRest(record, ref, trail, body.version, body.own, how);
+    const verdict = this.#verdictOf(body, trail);
+    if (verdict) {
+      const told = { ...verdict, version: body.version, time: record.time, record: ref };
+      this.#doubts.take(trail, held, sent ?? { ref, cause: undefined }, {
+        isOwn: trail.root?.hash === body.own,
+        key: `${body.version} ${body.own}`,
+        sure: () => this.#cases.verdict({ ...told, replica: trail.id, against: this.#against(trail) }),
+        otherwise: () => open('doubted'),
+      });
+      return;
+    }
+    if (!this.#authority && held?.root.hash === body.own) return;
+    // Said before it was put right, and heard only now.
     if (sent && sent.ref.position < trail.agreedAgain) return;
-    this.#openAtRest(record, ref, trail, body.version, body.own);
+    open(body.agrees === false || isOwn ? 'told' : 'compared');
+  }
+
+  /** The authority finds a hash to be right. Where it is not that of the whole state, it shows the replica a part. */
+  #agrees(record: TraceRecord, { version, own }: TraceBodyOf<'hash'>, trail: Trail): void {
+    const sent = this.#frames.received(record.cause[0])?.sent;
+    if (sent) this.#doubts.settle(trail.id, sent.ref.position);
+    if (record.replica === this.#authority?.id || !this.#isWrong(version, own, trail)) return;
+    trail.isPartial = true;
+    if (trail.isOnlyCompared) this.#cases.dismiss(trail);
   }
 
   /** Why a hash that is not the one of its version is right nevertheless. */
   #verdictOf({ version, own }: TraceBodyOf<'hash'>, trail: Trail): { verdict: VerdictClass; text: string } | undefined {
-    const states = this.#authority?.states() ?? new Map<Version, StateRoot>();
-    const other = [...states].find(([, root]) => root.hash === own);
-    if (other && other[0] !== version) {
+    const states = [
+      ...(this.#authority?.states() ?? []),
+      ...trail.steps.map((step) => [step.version, step.root] as const),
+    ];
+    const other = states.find(([known, root]) => root.hash === own && known !== version);
+    if (other && !states.some(([known, root]) => root.hash === own && known === version)) {
       const text = `The hash is that of v${other[0]}, not of v${version}: two versions were compared.`;
       return { verdict: 'other-version', text };
     }
@@ -268,10 +298,8 @@ export class ReplicaAudit {
     if (told.differences.length > 0 && body.differences.length === 0) return;
     const harmless = body.differences.map(({ own, theirs }) => alike(own, theirs));
     if (harmless.length > 0 && harmless.every((one) => one !== undefined)) {
-      const text = `${body.differences[0]!.key} is written in two ways that say the same.`;
-      const verdict = { verdict: harmless[0]!, version: body.version, time: record.time, record: ref, text };
-      this.#cases.verdict({ ...verdict, replica: trail.id, against: this.#against(trail) });
-      this.#cases.dismiss(trail);
+      const changes = body.differences.map(({ key, own }): Change => ({ op: 'put', key, record: own! }));
+      this.#harmless(record, ref, trail, body.version, body.differences[0]!.key, harmless[0]!, changes);
       return;
     }
     const all = body.differences.map(({ key, own, theirs }) => differenceIn(key, own, theirs));
@@ -282,6 +310,7 @@ export class ReplicaAudit {
       : all.filter(({ side }) => side !== 'right');
     const differences = (wrong.length > 0 ? wrong : all).slice(0, MAX_DIFFERENCES);
     if (differences.length === 0) return;
+    if (this.#authority) this.#openAtRest(record, ref, trail, body.version, undefined, 'told');
     const missed = trail.isPartial ? this.#missedExit(body, trail) : undefined;
     const proof: Proof = { text: 'The replica told what it held.', record: ref };
     this.#cases.amend(trail, (judged) => ({
@@ -290,6 +319,27 @@ export class ReplicaAudit {
       differences: missed ? missed.differences : judged.differences.length > 0 ? judged.differences : differences,
       evidence: [...judged.evidence, proof],
     }));
+  }
+
+  /**
+   * Values that say the same, written in another way. They are the whole of the open case where with them the replica has the hash for which it was
+   * opened, or where nobody knows what it had.
+   */
+  #harmless(
+    { time }: TraceRecord,
+    ref: RecordRef,
+    trail: Trail,
+    version: Version,
+    key: RecordKey,
+    verdict: VerdictClass,
+    changes: readonly Change[],
+  ): void {
+    const text = `${key} is written in two ways that say the same.`;
+    const told = { verdict, version, time, record: ref, text };
+    this.#cases.verdict({ ...told, replica: trail.id, against: this.#against(trail) });
+    const { suspect } = trail;
+    if (!suspect) return;
+    if (suspect.held === undefined || tried(suspect.held, changes)?.hash === suspect.own) this.#cases.dismiss(trail);
   }
 
   /** What a replica still has, or has not yet, though its view moved. */
@@ -320,6 +370,11 @@ export class ReplicaAudit {
     this.#caseOpener(record, detected, trail, receipt, at, from)();
   }
 
+  /** Whether a replica takes in deltas of an authority, so that it is seen when it is right again. */
+  #isFollowing({ id }: Trail): boolean {
+    return this.#authority !== undefined && id !== this.#authority.id;
+  }
+
   /** Opens the case of a frame now or later, from what is known now. */
   #caseOpener(
     record: TraceRecord,
@@ -332,7 +387,14 @@ export class ReplicaAudit {
     const one = this.#deltaCase(detected, trail, receipt, at, from);
     const version = one.received?.to ?? at.version;
     const where = { version, against: this.#against(trail, from) };
-    return () => this.#cases.open(record, detected, trail, where, () => judgeDelta(one));
+    return () => {
+      const opening = [record, detected, trail, where, () => judgeDelta(one)] as const;
+      if (!this.#isFollowing(trail)) this.#cases.happened(...opening);
+      else if (this.#cases.open(...opening)) {
+        trail.suspect = undefined;
+        trail.isOnlyCompared = false;
+      }
+    };
   }
 
   #deltaCase(
@@ -361,36 +423,41 @@ export class ReplicaAudit {
     this.#cases.amend(trail, (judged) => (judged.differences.length > 0 ? judged : { ...judged, differences }));
   }
 
+  /** @param own its hash, where it is told */
   #openAtRest(
     record: TraceRecord,
     detected: RecordRef,
     trail: Trail,
     version: Version,
-    own: string,
-    how = 'its own hash was right at this version, is another now, and no record lies between that changes it',
+    own: StateHash | undefined,
+    how: Suspicion,
   ): void {
-    const verified = trail.verified ?? detected;
     const held = trail.stepAt(version);
-    const judged: Judged = {
-      class: held ? 'corrupted-at-rest' : 'unknown',
-      cause: verified,
-      confidence: held ? 'high' : 'low',
-      reason: held ? how : 'the capture does not hold what it had at this version',
-      evidence: [
-        { text: `At v${version} it had the root ${held?.root.hash ?? 'unknown'} here.`, record: verified },
-        { text: `It had the root ${own} here.`, record: detected },
-      ],
-      confirm: 'look for code that writes into the committed state other than by deltas',
-      differences: [],
-    };
-    this.#cases.open(record, detected, trail, { version, against: this.#against(trail) }, () => judged);
+    const judged = atRest(trail, held, detected, version, own, how);
+    const where = { version, against: this.#against(trail) };
+    if (!this.#cases.open(record, detected, trail, where, () => judged)) return;
+    this.#doubts.drop(trail.id);
+    trail.suspect = own === undefined ? undefined : { own, held: held?.root };
+    trail.isOnlyCompared = how === 'compared';
   }
 
   #against(trail: Trail, from?: ReplicaId): ReplicaId {
     return this.#authority?.id ?? from ?? trail.id;
   }
 
-  #isWrong(version: Version, root: string, trail: Trail): boolean {
+  #isRight(version: Version, root: StateHash, trail: Trail): boolean {
+    const isRight = !trail.isPartial && !trail.isOfEarlierLife && this.#authority?.stateAt(version)?.hash === root;
+    trail.isWhole ||= isRight;
+    return isRight;
+  }
+
+  /** Whether it has another state than the authority had at that version, and is not shown a part of which the capture does not tell. */
+  #isSurelyWrong(version: Version, root: StateHash, trail: Trail): boolean {
+    if (this.#isRight(version, root, trail)) return false;
+    return (trail.isWhole || this.#authority?.tellsViews === true) && this.#isWrong(version, root, trail);
+  }
+
+  #isWrong(version: Version, root: StateHash, trail: Trail): boolean {
     const known = trail.isPartial || trail.isOfEarlierLife ? undefined : this.#authority?.stateAt(version);
     return known !== undefined && known.hash !== root;
   }

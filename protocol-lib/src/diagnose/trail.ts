@@ -1,5 +1,5 @@
 import type { StateRoot } from '../merkle/index.ts';
-import type { Change, ReplicaId, Version } from '../state/index.ts';
+import type { Change, ReplicaId, StateHash, Version } from '../state/index.ts';
 import type { Forgotten, RecordRef } from './finding.ts';
 import { Recent } from './recent.ts';
 
@@ -20,6 +20,8 @@ export interface SentFrame {
 
 export interface ReceivedFrame {
   readonly ref: RecordRef;
+  /** Who sent it, as it says itself. */
+  readonly from: ReplicaId;
   readonly type: string;
   readonly sequence: number;
   readonly wire: Uint8Array | undefined;
@@ -38,6 +40,8 @@ export interface Pending {
   readonly version: Version;
   readonly changes: readonly Change[];
   readonly isFirst: boolean;
+  /** Whether `time` is when it was made; else it was only told of then. */
+  readonly isAged: boolean;
   /** Position of the last record that told of it. */
   readonly toldAt: number;
   readonly framesSent: number;
@@ -68,10 +72,12 @@ export class Trail {
   verified: RecordRef | undefined;
   /** Whether it is shown only a part. */
   isPartial = false;
+  /** The hash for which its open case was opened, with what its records say that it had at that version; absent where it is of a frame. */
+  suspect: { readonly own: StateHash; readonly held: StateRoot | undefined } | undefined;
+  /** Whether its open case rests on nothing but a comparison with the whole state of the authority. */
+  isOnlyCompared = false;
   /** Whether the authority has started anew, without what was, since the state that it has. */
   isOfEarlierLife = false;
-  /** Whether it was found to differ and has not agreed since. */
-  isDiffering = false;
   /** The record with which it last agreed again. */
   agreedAgain = -1;
   isConnected = true;
@@ -94,8 +100,12 @@ export class Trail {
   }
 
   #lastCommit = -1;
-  /** Records are missing since its state was known. */
-  isLapsed = false;
+  /** Its state was never known, or records are missing since it was. */
+  isLapsed = true;
+  /** Whether it was seen to have the whole state of the authority, and not a part. */
+  isWhole = false;
+  /** Whether all that it waits for is known, each from when it was made. */
+  isPendingKnown = false;
 
   /**
    * A newer state was taken in: it gets on. What is still pending is told of right after that, so what was not told of since the last
@@ -114,6 +124,8 @@ export class Trail {
     this.verified = undefined;
     this.stalled = undefined;
     this.isLapsed = true;
+    this.isWhole = false;
+    this.isPendingKnown = false;
     this.pending.clear();
     this.highest.clear();
     this.steps.length = 0;
