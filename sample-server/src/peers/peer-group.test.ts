@@ -6,6 +6,7 @@ import { branchCapture, InputJournal, reexecute, whatIf } from '@syncscope/proto
 import { type ReplicaId, replicaId } from '@syncscope/protocol/state';
 import { type FaultSpec, TRACE_VERSION, TraceHub, type TraceRecord } from '@syncscope/protocol/trace';
 import { afterEach, describe, expect, test } from 'vitest';
+import { CrapsPeer } from '../scenarios/craps-peer.ts';
 import { PEER_SCENARIOS } from '../scenarios/index.ts';
 import { peerScenarioGroup } from './peer-group.ts';
 import { PeerWorld } from './peer-world.ts';
@@ -14,12 +15,14 @@ const [peer1, peer2, peer3] = ['peer-1', 'peer-2', 'peer-3'].map(replicaId) as [
 let world: PeerWorld | undefined;
 afterEach(() => world?.close('the test is over'));
 
-/** A session of peers, recorded with its inputs from its first record on until `isEnough`. Somebody attaches `every` so many records. */
+type Moment = (record: TraceRecord, since: number) => boolean;
+
+/** A session of peers, recorded with its inputs from its first record on until `isEnough`. Somebody attaches at each `moment`, of so many records since the last. */
 async function recorded(
   name: string,
   faults: readonly FaultSpec[],
   isEnough: (records: readonly TraceRecord[]) => boolean,
-  every = Number.POSITIVE_INFINITY,
+  moment: Moment = () => false,
 ) {
   const scenario = PEER_SCENARIOS[name]!;
   const hub = new TraceHub(monotonicClock);
@@ -27,8 +30,13 @@ async function recorded(
   /** How many records there were when somebody attached. */
   const attached: number[] = [];
   let isAttaching = false;
+  /** How many peers could say then where they stood, with a change of their own on its way. */
+  let underway = 0;
   const attach = (): void => {
     attached.push(records.length);
+    for (const node of world?.peers ?? []) {
+      if (node instanceof CrapsPeer && node.consensus.waiting > 0 && node.standing() !== undefined) underway++;
+    }
     world?.describe();
     isAttaching = false;
   };
@@ -36,7 +44,7 @@ async function recorded(
     hub.listen((record) => {
       records.push(record);
       if (isEnough(records)) resolve();
-      if (records.length >= (attached.at(-1) ?? 0) + every && !isAttaching) {
+      if (!isAttaching && moment(record, records.length - (attached.at(-1) ?? 0))) {
         isAttaching = true;
         setImmediate(attach);
       }
@@ -60,7 +68,7 @@ async function recorded(
   await enough;
   session.close('enough is recorded');
   const capture = await captureOf(name, records);
-  return { capture, records, attached, group: peerScenarioGroup(scenario) };
+  return { capture, records, attached, underway, group: peerScenarioGroup(scenario) };
 }
 
 async function captureOf(name: string, records: readonly TraceRecord[]) {
@@ -110,7 +118,12 @@ describe('a session of peers that was recorded with its inputs', { timeout: 60_0
         { fault: 'crash', target: peer3, downtime: 300 },
       ];
       const isEnough = (some: readonly TraceRecord[]): boolean => counted(some, kind, peer1) >= count;
-      const { capture, records, attached, group } = await recorded(name, faults, isEnough, every);
+      const { capture, records, attached, group } = await recorded(
+        name,
+        faults,
+        isEnough,
+        (_, since) => since >= every,
+      );
       expect(await reexecute(capture, { group })).toMatchObject({ status: 'equal' });
       expect(attached.length).toBeGreaterThan(2);
       for (const first of attached.slice(0, 2)) {
@@ -125,6 +138,32 @@ describe('a session of peers that was recorded with its inputs', { timeout: 60_0
       }
     },
   );
+
+  test('is run again with everybody from where somebody attached while changes were on their way, also such as were tentative', async () => {
+    const faults: FaultSpec[] = [
+      { fault: 'partition', groups: [[peer3]] },
+      { fault: 'loss', rate: 0.05 },
+    ];
+    let isHealed = false;
+    const isEnough = (some: readonly TraceRecord[]): boolean => {
+      if (!isHealed && counted(some, 'prediction', peer3) > 0) {
+        isHealed = true;
+        setImmediate(() => world?.faults.inject({ fault: 'partition', groups: [] }));
+      }
+      return counted(some, 'confirmation', peer3) + counted(some, 'rollback', peer3) > 0;
+    };
+    const isUnderway: Moment = ({ body }, since) =>
+      since >= 30 && body.kind === 'proposal' && (body.phase === 'prepare' || body.phase === 'accept');
+    const { records, attached, underway, group } = await recorded('craps', faults, isEnough, isUnderway);
+    expect(underway).toBeGreaterThan(0);
+    // Whoever waited for its disk in the last moment could not say where it stood.
+    for (const first of attached.slice(-11, -1)) {
+      const result = await reexecute(await captureOf('craps', records.slice(first)), { group });
+      expect(result.difference).toBeUndefined();
+      expect(result.leftOut.filter(({ why }) => why !== 'before')).toEqual([]);
+      expect(result.replicas).toEqual([peer1, peer2, peer3]);
+    }
+  });
 
   test('is branched: an operation of a call that never arrives is made good by the heartbeats', async () => {
     const { capture, records, group } = await recorded('call', [], (some) => counted(some, 'operation', peer1) >= 4);

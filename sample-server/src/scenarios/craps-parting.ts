@@ -14,7 +14,17 @@ import {
   type StateProposal,
 } from '@syncscope/protocol/peers';
 import { milliseconds } from '@syncscope/protocol/ports';
-import { array, fitText, type Infer, nullable, object, string, uint } from '@syncscope/protocol/schema';
+import {
+  array,
+  boolean,
+  fitText,
+  type Infer,
+  nullable,
+  object,
+  optional,
+  string,
+  uint,
+} from '@syncscope/protocol/schema';
 import {
   type Change,
   type ReplicaId,
@@ -47,14 +57,16 @@ export const partingStandingSchema = object({
   wanted: versionsSchema,
   outcomes: array(object({ mutation: mutationIdSchema, rejected: nullable(string()) })),
   manager: partitionStandingSchema,
+  /** Whether the oldest that is tentative is on its way to the group. Absent in earlier recordings: it is not. */
+  isProposing: optional(boolean),
 });
 export type PartingStanding = Infer<typeof partingStandingSchema>;
 
 /** What parting needs of the player whose it is. */
 export interface PartingPorts {
   readonly consensus: () => ConsensusPeer;
-  /** Proposes what was tentative; `settled` is told the outcome. */
-  readonly propose: (play: Play, counter: number, settled: (outcome: ProposalOutcome) => void) => void;
+  /** Proposes what was tentative; {@link CrapsParting.settled} is told the outcome. */
+  readonly propose: (play: Play, counter: number) => void;
 }
 
 /**
@@ -77,7 +89,8 @@ export class CrapsParting {
   /** The highest number that was ever given to a change here. */
   #made: number;
   #view: StateRoot | undefined;
-  #isProposing = false;
+  /** What is on its way to the group. */
+  #proposing: Tentative | undefined;
 
   constructor(ports: PeerPorts, own: PartingPorts) {
     this.#ports = ports;
@@ -93,9 +106,10 @@ export class CrapsParting {
     );
   }
 
-  /** What it holds beside its storage, for another one to go on from; undefined while something is on its way, or its state is not what was decided. */
+  /** What it holds beside its storage, for another one to go on from; undefined while its state is not what was decided. */
   get held(): PartingStanding | undefined {
-    if (this.#isProposing || (this.#view && this.#view.hash !== this.#pending().root.hash)) return undefined;
+    if (this.#proposing && this.#proposing !== this.#tentative[0]) return undefined;
+    if (this.#view && this.#view.hash !== this.#pending().root.hash) return undefined;
     return {
       versions: Array.from(this.#versions, ([version, { root, vector }]) => ({
         version,
@@ -109,11 +123,13 @@ export class CrapsParting {
         rejected: state === 'rejected' ? (part?.reason ?? '') : null,
       })),
       manager: this.#manager.standing,
+      ...(this.#proposing ? { isProposing: true } : {}),
     };
   }
 
   /** Goes on where another one was; instead of {@link begin}. */
-  resume({ versions, heard, wanted, outcomes, manager }: PartingStanding): void {
+  resume({ versions, heard, wanted, outcomes, manager, isProposing = false }: PartingStanding): void {
+    this.#proposing = isProposing ? this.#tentative[0] : undefined;
     for (const { version, root, vector } of versions) {
       this.#versions.set(version, { root, vector: VersionVector.from(vector) });
     }
@@ -240,21 +256,26 @@ export class CrapsParting {
   #merge(): void {
     const consensus = this.#own.consensus();
     const [next] = this.#tentative;
-    if (!next || this.isTentative || this.#isProposing || consensus.waiting > 0) return;
+    if (!next || this.isTentative || this.#proposing || consensus.waiting > 0) return;
     const reached = [...this.#heard].filter(([player]) => this.#manager.isReached(player));
     if (reached.some(([, version]) => version > consensus.version)) return;
     if (this.#isDecided(next)) {
       this.#settle(next, undefined);
       return;
     }
-    this.#isProposing = true;
-    this.#own.propose(next.play, next.counter, (outcome) => {
-      this.#isProposing = false;
-      const rejection = this.#isDecided(next) ? undefined : rejectionOf(outcome);
-      if (outcome.state === 'committed' || this.#isDecided(next)) this.#settle(next, undefined);
-      else if (rejection !== undefined) this.#settle(next, rejection);
-      // Others came first, or we are cut off again: it stays tentative, and its turn comes once more.
-    });
+    this.#proposing = next;
+    this.#own.propose(next.play, next.counter);
+  }
+
+  /** What has become of the one that was on its way to the group. */
+  settled(outcome: ProposalOutcome): void {
+    const next = this.#proposing;
+    this.#proposing = undefined;
+    if (!next) return;
+    const rejection = this.#isDecided(next) ? undefined : rejectionOf(outcome);
+    if (outcome.state === 'committed' || this.#isDecided(next)) this.#settle(next, undefined);
+    else if (rejection !== undefined) this.#settle(next, rejection);
+    // Others came first, or we are cut off again: it stays tentative, and its turn comes once more.
   }
 
   /** Whether the group has decided it: also where that was said by an earlier life of this player, and is known only now. */

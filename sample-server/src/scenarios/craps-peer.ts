@@ -2,13 +2,15 @@ import { isSyncError, SyncError } from '@syncscope/protocol/errors';
 import { StateRoot } from '@syncscope/protocol/merkle';
 import {
   ConsensusPeer,
+  type Intent,
   memberStandingSchema,
   type ProposalOutcome,
+  type ProposalReceipt,
   type StateProposal,
 } from '@syncscope/protocol/peers';
 import { milliseconds } from '@syncscope/protocol/ports';
-import { finite, type Infer, object, uint } from '@syncscope/protocol/schema';
-import type { Change, ReplicaId, Value } from '@syncscope/protocol/state';
+import { boolean, finite, type Infer, object, optional, string, uint } from '@syncscope/protocol/schema';
+import { type Change, type ReplicaId, type StateHash, stateHashSchema, type Value } from '@syncscope/protocol/state';
 import type { StateView } from '@syncscope/protocol/sync';
 import type { PeerNode, PeerPorts } from '../peers/peer-scenario.ts';
 import { DiceChain, sha256 } from './craps-dice.ts';
@@ -22,8 +24,10 @@ const TIMES = { round: 400, resend: 100, backoff: 40, heartbeat: 250, takeOver: 
 /** Tries of one change: what nobody has room for after so many is given up. */
 const ATTEMPTS = 4;
 
-/** All that a player holds beside its storage, while nothing of its own is on its way to the group. */
+/** All that a player holds beside its storage. */
 const standingSchema = object({
+  /** What was proposed and is not settled yet. */
+  asked: optional(object({ command: string(80), base: optional(stateHashSchema), isOfParting: boolean })),
   consensus: memberStandingSchema,
   parting: partingStandingSchema,
   doctor: doctorStandingSchema,
@@ -37,6 +41,10 @@ type CrapsStanding = Infer<typeof standingSchema>;
 interface Asked {
   readonly play: Play;
   readonly counter: number;
+  /** Where it is to hold for the state as it was only. */
+  readonly base: StateHash | undefined;
+  /** Whether it was tentative. */
+  readonly isOfParting: boolean;
 }
 
 /**
@@ -68,7 +76,7 @@ export class CrapsPeer implements PeerNode {
     this.#tokens = tokensIn(initial);
     this.#parting = new CrapsParting(ports, {
       consensus: () => this.#consensus!,
-      propose: (play, counter, settled) => this.#propose(play, counter, undefined, settled),
+      propose: (play, counter) => this.#propose({ play, counter, base: undefined, isOfParting: true }),
     });
     this.#doctor = new CrapsDoctor(ports, () => this.#consensus!);
     const stands = ports.standing === undefined ? undefined : standingSchema.parse(ports.standing, 'standing');
@@ -127,8 +135,11 @@ export class CrapsPeer implements PeerNode {
     const consensus = this.#consensus?.standing;
     const parting = this.#parting.held;
     const doctor = this.#doctor.standing;
-    if (!consensus || !parting || !doctor || this.#asked) return undefined;
+    const asked = this.#asked;
+    // Between an outcome and what follows from it there is none.
+    if (!consensus || !parting || !doctor || this.#consensus?.waiting !== (asked ? 1 : 0)) return undefined;
     const standing: CrapsStanding = {
+      ...(asked ? { asked: saidAsked(asked) } : {}),
       consensus,
       parting,
       doctor,
@@ -170,14 +181,17 @@ export class CrapsPeer implements PeerNode {
       admit: (proposal: Pick<StateProposal, 'command' | 'changes' | 'writer'>) => this.#noRoom(proposal),
     };
     const options = { replica, members, random, clock, tap, settings, ...rules };
+    const asked = stands?.asked && askedOf(stands.asked);
     const onOpened = (opened: ConsensusPeer | SyncError): void => {
       if (opened instanceof SyncError) throw opened;
       this.#consensus = opened;
+      if (asked) this.#follow(asked, opened.receipts[0]!);
       for (const member of members) if (member !== replica) opened.attach(member, this.#transportTo(member));
       opened.listen((proposal) => this.#onDecided(proposal));
       if (!stands) this.#parting.begin();
     };
-    ConsensusPeer.open(options, { disk: storage.disk.open(), contents }, initial, onOpened, stands?.consensus);
+    const intents = asked ? [this.#intentOf(asked)] : [];
+    ConsensusPeer.open(options, { disk: storage.disk.open(), contents }, initial, onOpened, stands?.consensus, intents);
   }
 
   /** Frames come in by {@link receive}, so that everything that a frame tells is looked at in one place. */
@@ -235,27 +249,29 @@ export class CrapsPeer implements PeerNode {
       return;
     }
     const isPinned = play.play === 'take-chip' || play.play === 'transfer';
-    this.#propose(play, this.#parting.nextCounter(), isPinned ? consensus.root.hash : undefined);
+    const base = isPinned ? consensus.root.hash : undefined;
+    this.#propose({ play, counter: this.#parting.nextCounter(), base, isOfParting: false });
   }
 
-  /** `base`: where it is to hold for the state as it is now only. */
-  #propose(
-    play: Play,
-    counter: number,
-    base: StateRoot['hash'] | undefined,
-    settled?: (outcome: ProposalOutcome) => void,
-  ): void {
-    const asked = { play, counter };
+  #propose(asked: Asked): void {
     this.#asked = asked;
-    const receipt = this.#consensus!.propose({
+    this.#follow(asked, this.#consensus!.propose(this.#intentOf(asked)));
+  }
+
+  #intentOf({ play, counter, base }: Asked): Intent {
+    return {
       command: textOf(play, counter),
       changes: (root) => changesOf(root, this.replica, play, counter),
       ...(base === undefined ? {} : { base }),
-    });
+    };
+  }
+
+  #follow(asked: Asked, receipt: ProposalReceipt): void {
+    this.#asked = asked;
     receipt.listen((outcome) => {
       if (this.#asked === asked && outcome.state !== 'unknown') this.#asked = undefined;
       if (outcome.state !== 'committed') this.#tellRefusal(asked, outcome);
-      if (outcome.state !== 'unknown') settled?.(outcome);
+      if (outcome.state !== 'unknown' && asked.isOfParting) this.#parting.settled(outcome);
     });
   }
 
@@ -295,6 +311,17 @@ export class CrapsPeer implements PeerNode {
     const { tap } = this.#ports;
     if (tap.isOpen) tap.emit(this.replica, { kind: 'log', level, text: text.slice(0, 2_000) });
   }
+}
+
+function saidAsked({ play, counter, base, isOfParting }: Asked): NonNullable<CrapsStanding['asked']> {
+  return { command: textOf(play, counter), ...(base === undefined ? {} : { base }), isOfParting };
+}
+
+/** @throws SyncError `REPLAY_INPUT_UNFIT` */
+function askedOf({ command, base, isOfParting }: NonNullable<CrapsStanding['asked']>): Asked {
+  const said = parsePlay(command);
+  if (said) return { ...said, base, isOfParting };
+  throw new SyncError('REPLAY_INPUT_UNFIT', `${command} is no command at this table`, { origin: 'capture' });
 }
 
 function chainOf(seed: number, player: ReplicaId): DiceChain {

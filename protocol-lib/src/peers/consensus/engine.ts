@@ -84,15 +84,18 @@ export class ConsensusEngine {
   get doing(): EngineStanding | undefined {
     const proposer = this.#proposer.standing;
     const catchUp = this.#catchUp.standing;
-    if (!proposer || !catchUp) return undefined;
+    if (!catchUp) return undefined;
     return { time: this.#time, seen: saidOf(this.#seen), proposer, catchUp };
   }
 
-  /** Goes on where another one was; for an engine that was told nothing yet. */
-  resume({ time, seen, proposer, catchUp }: EngineStanding): void {
+  /**
+   * Goes on where another one was; for an engine that was told nothing yet. `intents`: those that were not settled there, in order.
+   * @throws SyncError `STANDING_UNFIT` where they are not as many
+   */
+  resume({ time, seen, proposer, catchUp }: EngineStanding, intents: readonly Intent[] = []): void {
     this.#time = time;
     this.#seen = seen ?? Number.POSITIVE_INFINITY;
-    this.#proposer.resume(proposer);
+    this.#proposer.resume(proposer, intents);
     this.#catchUp.resume(catchUp);
   }
 
@@ -104,6 +107,11 @@ export class ConsensusEngine {
   /** Own intents that are not settled. */
   get waiting(): number {
     return this.#proposer.waiting;
+  }
+
+  /** Of the intents that are not settled, in order. */
+  get receipts(): ProposalReceipt[] {
+    return this.#proposer.receipts;
   }
 
   /** Decided changes that came before those that they follow upon. */

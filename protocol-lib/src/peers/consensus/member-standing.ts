@@ -1,10 +1,11 @@
-import { array, finite, type Infer, literal, nullable, object, uint } from '../../schema/index.ts';
+import { array, finite, type Infer, literal, nullable, object, optional, uint } from '../../schema/index.ts';
 import { replicaIdSchema, stateHashSchema } from '../../state/index.ts';
 import { ballotSchema } from '../../trace/index.ts';
 import { consensusRecordSchema } from './records.ts';
+import { jobStandingSchema, roundStandingSchema } from './round.ts';
 
 /**
- * All that a member holds between two inputs, for another one to go on from. It can be said while nothing of its own is on the way to a decision and nothing waits for its disk. Times are nanoseconds that have passed at this member, null where there was none yet.
+ * All that a member holds between two inputs, for another one to go on from. It can be said while nothing waits for its disk. Of intents that are not settled it has all but what they are: those are the app's. Times are nanoseconds that have passed at this member, null where there was none yet.
  */
 
 const time = nullable(finite);
@@ -27,6 +28,9 @@ export const pacingStandingSchema = object({
 export type PacingStanding = Infer<typeof pacingStandingSchema>;
 
 const proposerStandingSchema = object({
+  /** Absent in earlier recordings: none. */
+  jobs: optional(array(jobStandingSchema)),
+  round: optional(nullable(roundStandingSchema)),
   lead: nullable(ballotSchema),
   seenRound: uint,
   counter: uint,

@@ -90,8 +90,9 @@ export class ConsensusPeer {
   /**
    * A member that keeps its votes. It goes on from what `contents` says, or begins with `initial`, which is the same at all members.
    * `done` is called once that is durable, or with the error `LOG_FAILED`. With `goesOn`, it
-   * is where another one was, whatever `contents` are, and says nothing.
-   * @throws SyncError as {@link ConsensusEngine} and {@link readConsensusLog}
+   * is where another one was, whatever `contents` are, and says nothing; `intents` are those that were not settled there, in order, and
+   * {@link receipts} has what becomes of them.
+   * @throws SyncError as {@link ConsensusEngine} and {@link readConsensusLog}; `STANDING_UNFIT` where `intents` are not as many
    */
   static open(
     options: ConsensusPeerOptions,
@@ -99,6 +100,7 @@ export class ConsensusPeer {
     initial: StateRoot,
     done: (peer: ConsensusPeer | SyncError) => void,
     goesOn?: MemberStanding,
+    intents: readonly Intent[] = [],
   ): void {
     const { kept } = consensusSettings(options.settings ?? {});
     const { replica, members } = options;
@@ -115,7 +117,7 @@ export class ConsensusPeer {
         return;
       }
       peer.#log = log;
-      if (goesOn) peer.#resume(goesOn);
+      if (goesOn) peer.#resume(goesOn, intents);
       else peer.announce();
       done(peer);
     });
@@ -131,9 +133,9 @@ export class ConsensusPeer {
     return { checkpoint, sequence: this.#encoder.standing.sequence, engine };
   }
 
-  #resume({ sequence, engine }: MemberStanding): void {
+  #resume({ sequence, engine }: MemberStanding, intents: readonly Intent[]): void {
     this.#encoder.resume({ names: [], announced: 0, sequence });
-    this.#engine.resume(engine);
+    this.#engine.resume(engine, intents);
   }
 
   get replica(): ReplicaId {
@@ -160,6 +162,11 @@ export class ConsensusPeer {
   /** Own intents that are not settled. */
   get waiting(): number {
     return this.#engine.waiting;
+  }
+
+  /** Of the own intents that are not settled, in order. */
+  get receipts(): readonly ProposalReceipt[] {
+    return this.#engine.receipts;
   }
 
   /** What each other member has said in its last heartbeat: its version, and the hash of its state there. */

@@ -1,6 +1,6 @@
 import { SyncError } from '../../errors/index.ts';
 import { fitText } from '../../schema/index.ts';
-import type { ReplicaId, StateHash } from '../../state/index.ts';
+import type { ReplicaId } from '../../state/index.ts';
 import type { Ballot, TraceBodyOf } from '../../trace/index.ts';
 import { type Acceptor, isSame, type Vote } from './acceptor.ts';
 import { compareBallots } from './ballot.ts';
@@ -13,41 +13,11 @@ import {
   argsOf,
   type Intent,
   type ProposalOutcome,
-  ProposalReceipt,
+  type ProposalReceipt,
   type RejectReason,
   type StateProposal,
 } from './proposal.ts';
-
-/** An intent on its way. */
-interface Job {
-  readonly intent: Intent;
-  readonly receipt: ProposalReceipt;
-  attempts: number;
-  readonly reasons: string[];
-  /** What was made of it for the present version, and may have been accepted by somebody. */
-  offered: StateProposal | undefined;
-  /** Its attempts are used up; it waits only to know what became of it. */
-  isSpent: boolean;
-}
-
-/** One try under one ballot. */
-interface Round {
-  readonly ballot: Ballot;
-  readonly version: number;
-  readonly base: StateHash;
-  phase: 'prepare' | 'accept';
-  /** The newest answer of each member; a yes stays. */
-  votes: Map<ReplicaId, Vote>;
-  /** What is asked for: the own change, and from the accept phase on whatever must be decided. */
-  proposal: StateProposal | undefined;
-  readonly job: Job | undefined;
-  /** What was made for the job. What an earlier life of this member offered for another is none of it. */
-  readonly own: StateProposal | undefined;
-  /** When its present phase began. */
-  since: number;
-  deadline: number;
-  resendAt: number;
-}
+import { type Job, jobOf, jobStanding, newJob, type Round, roundOf, roundStanding } from './round.ts';
 
 /** The part of a member that brings its own changes, and those that others have left, to a decision: one at a time. */
 export class Proposer {
@@ -77,10 +47,11 @@ export class Proposer {
     this.#seenRound = promised.round;
   }
 
-  /** Where it is, for another one to {@link resume} from; undefined while something is on its way to a decision. */
-  get standing(): ProposerStanding | undefined {
-    if (this.#jobs.length > 0 || this.#round) return undefined;
+  /** Where it is, for another one to {@link resume} from. */
+  get standing(): ProposerStanding {
     return {
+      jobs: this.#jobs.map(jobStanding),
+      round: this.#round ? roundStanding(this.#round) : null,
       lead: this.#lead ?? null,
       seenRound: this.#seenRound,
       counter: this.#counter,
@@ -89,8 +60,20 @@ export class Proposer {
     };
   }
 
-  /** Goes on where another one was; for one that was asked for nothing yet. */
-  resume({ lead, seenRound, counter, left, pacing }: ProposerStanding): void {
+  /**
+   * Goes on where another one was; for one that was asked for nothing yet. `intents`: those that were not settled there, in order.
+   * @throws SyncError `STANDING_UNFIT` where they are not as many
+   */
+  resume(
+    { jobs = [], round, lead, seenRound, counter, left, pacing }: ProposerStanding,
+    intents: readonly Intent[],
+  ): void {
+    if (jobs.length !== intents.length) {
+      const text = `${jobs.length} changes were on their way, and ${intents.length} are named`;
+      throw new SyncError('STANDING_UNFIT', text, { origin: 'state' });
+    }
+    this.#jobs.push(...jobs.map((job, at) => jobOf(job, intents[at]!)));
+    this.#round = round ? roundOf(round, this.#jobs[0]) : undefined;
     this.#lead = lead ?? undefined;
     this.#seenRound = seenRound;
     this.#counter = counter;
@@ -101,6 +84,11 @@ export class Proposer {
   /** Intents that are not settled, one whose attempts are used up included. */
   get waiting(): number {
     return this.#jobs.length;
+  }
+
+  /** Of the intents that are not settled, in order. */
+  get receipts(): ProposalReceipt[] {
+    return this.#jobs.map(({ receipt }) => receipt);
   }
 
   get isLeading(): boolean {
@@ -120,9 +108,9 @@ export class Proposer {
         retry: 'backoff',
       });
     }
-    const receipt = new ProposalReceipt();
-    this.#jobs.push({ intent, receipt, attempts: 0, reasons: [], offered: undefined, isSpent: false });
-    return receipt;
+    const job = newJob(intent);
+    this.#jobs.push(job);
+    return job.receipt;
   }
 
   /** Somebody has used a ballot of this round. */

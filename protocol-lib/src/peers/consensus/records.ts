@@ -13,7 +13,7 @@ import { ballotSchema } from '../../trace/index.ts';
 import type { Accepted, StateProposal } from './proposal.ts';
 import type { Standing } from './standing.ts';
 
-const proposalSchema = object({
+export const proposalSchema = object({
   version: uint,
   base: stateHashSchema,
   writer: replicaIdSchema,
