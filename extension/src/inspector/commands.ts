@@ -63,11 +63,11 @@ async function findInWorkspace(file: string): Promise<vscode.Uri> {
   if (isPathInside(file)) {
     for (const folder of vscode.workspace.workspaceFolders ?? []) {
       const uri = vscode.Uri.joinPath(folder.uri, file);
-      const exists = await Promise.resolve(vscode.workspace.fs.stat(uri)).then(
-        () => true,
+      const isFile = await Promise.resolve(vscode.workspace.fs.stat(uri)).then(
+        ({ type }) => (type & vscode.FileType.File) !== 0,
         () => false,
       );
-      if (exists) return uri;
+      if (isFile) return uri;
     }
   }
   throw new SyncError(

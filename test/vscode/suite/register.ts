@@ -3,17 +3,20 @@ import { activationTests } from './activation.ts';
 import { badInputTests } from './bad-input.ts';
 import { restrictedTests } from './restricted.ts';
 import { scenarioTests, sessionTests } from './session.ts';
+import { sourcePathTests, sourceTrustTests } from './source-paths.ts';
 
 /** What runs inside the extension host of a workspace, in the order of a user's first hour. */
 export const REGISTER: Readonly<Record<SuiteName, () => void>> = {
   trusted() {
     activationTests();
     badInputTests();
+    sourcePathTests();
     sessionTests();
     scenarioTests();
   },
   restricted() {
     activationTests();
     restrictedTests();
+    sourceTrustTests();
   },
 };
