@@ -50,6 +50,7 @@ const parts = fc.constantFrom(
     'sk-',
     '-----begin rsa private key-----',
   ],
+  ...[' is ', ' was now: ', ' of ann', 'hunter22.', '47@1'],
   ...['eyJ', 'eyJhbGciOiJI.', 'CANARYjwt333.', 'me', 'x', '0123456789', '\n', '\\'],
 );
 
@@ -81,6 +82,45 @@ test('a number of tokens is a count, and a list of them is secret', () => {
   expect(redaction.body(body as never)).toMatchObject({
     result: { tokens: 100, token: 'gone', authTokens: 'gone', args: '{"tokens":100,"token":"gone"}' },
   });
+});
+
+test.each([
+  ['the password is hunter22.', 'the password is gone.'],
+  ['Password for ann was "hunter22", sorry', 'Password for ann was "gone", sorry'],
+  ['your token is now: 0a1b2c3d!', 'your token is now: gone!'],
+  ['my pin is 4711, call me', 'my pin is gone, call me'],
+  ['email of ann is ann@guests.example.', 'email of ann is gone.'],
+  ['secret was correcthorse7', 'secret was gone'],
+])('what somebody says that a secret is: %j', (text, shown) => {
+  const redaction = new Redaction({
+    pseudonym: () => 'gone',
+    marks: ['player/*.pin', 'player/*.email'],
+    keepsHex: true,
+  });
+  expect(redaction.text(text)).toBe(shown);
+});
+
+test.each([
+  'the password is required',
+  'password is too short (8 characters)',
+  'the token is invalid: 32 digits were expected',
+  'token is 32 digits long',
+  'my pin is lost, so is my email',
+  'the password is redacted-0123456789ab.',
+])('what else is said of one stays: %j', (text) => {
+  const redaction = new Redaction({
+    pseudonym: () => 'gone',
+    marks: ['player/*.pin', 'player/*.email'],
+    keepsHex: true,
+  });
+  expect(redaction.text(text)).toBe(text);
+});
+
+test('what is said in a sentence is looked for elsewhere, where it is no word and long enough', () => {
+  const redaction = new Redaction({ pseudonym: () => 'gone', keepsHex: true });
+  const log = (text: string) => ({ kind: 'log', level: 'info', text }) as const;
+  redaction.learn(log('the password is hunter22x'));
+  expect(redaction.text('login with hunter22x refused')).toBe('login with gone refused');
 });
 
 test('a marked field may be called anything', () => {

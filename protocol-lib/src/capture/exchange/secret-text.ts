@@ -66,6 +66,21 @@ function namedKinds(names: string, isExact: boolean): SecretKind[] {
   ];
 }
 
+/** Of so many units at least, one of `marks` among them, and without the stop of a sentence: words have no digits. */
+function wordWith(marks: string, least: number): string {
+  const unit = String.raw`[^\s"',;\x60]`;
+  const rest = String.raw`(?:${unit}*[^\s"',;\x60.:!?)])?`;
+  const early = Array.from({ length: least }, (_, at) => `${unit}{${at}}[${marks}]${unit}{${least - 1 - at}}`);
+  return `(?:${[...early, `${unit}{${least},}[${marks}]`].join('|')})${rest}`;
+}
+
+/** What somebody says in a sentence: that it *is* this. What else is said of a secret – that it is missing, or wrong – stays. */
+function saidOf(names: string, value: string): SecretKind {
+  const whose = String.raw`(?:\s+(?:for|of)\s+[^\s"',;]+)?`;
+  const source = String.raw`\b(?:${names})${whose}\s+(?:is|was|->)(?:\s+now)?:?\s+["'\x60]?(${value})`;
+  return { source, learned: unlessWord };
+}
+
 const KINDS: readonly SecretKind[] = [
   // Headers that hold nothing but credentials.
   {
@@ -76,6 +91,7 @@ const KINDS: readonly SecretKind[] = [
   { source: String.raw`(?:[?&#;]|\b)[\w-]*(?:${NAMES}|[-_]key)=([^&\s"']{4,})`, learned: unlessWord },
   { source: String.raw`(?:[?&#;]|\b)(?:${QUERY_NAMES})=([^&\s"']{4,})` },
   { source: String.raw`\b(?:passw(?:or)?d|passphrase):\s*([^\s"',;]{4,})`, learned: unlessWord },
+  saidOf('passw(?:or)?d|passphrase|secret|token|api[-_]?key', wordWith('0-9', 6)),
   { source: String.raw`(?:bearer|basic)\s+([a-z0-9+/=._~-]{8,})`, learned: unlessWord },
   { source: String.raw`(eyJ[a-z0-9_-]{8,}\.[a-z0-9_-]{8,}\.[a-z0-9_-]*)`, learned: whole },
   {
@@ -194,11 +210,12 @@ export class SecretTexts {
   }
 }
 
-/** A field that an app marks may be called like a word that is said in texts: only where it is quoted or in a query is it that. */
+/** A field that an app marks may be called like a word that is said in texts: only where it is quoted, in a query or said to be something that is no word is it that. */
 function markedKinds(names: string): SecretKind[] {
   return [
     ...namedKinds(names, true).slice(0, -2),
     { source: String.raw`(?:[?&#;]|\b)(?:${names})=([^&\s"']{4,})`, learned: unlessWord },
+    saidOf(names, wordWith('0-9@', 4)),
     { source: String.raw`\b(?:${names})'?\s*:\s*'((?:[^'\\]|\\.)*)`, learned: whole },
   ];
 }
