@@ -6,7 +6,7 @@ import { lastDivergence } from './last-divergence.ts';
 const bot = replicaId('bot-2');
 
 /** Marks at these positions, of which some only looked like a divergence and of one nothing is known. */
-function marked(marks: Readonly<Record<number, 'divergence' | 'refused-delta' | 'unexplained'>>) {
+function marked(marks: Readonly<Record<number, 'divergence' | 'unknown' | 'refused-delta' | 'unexplained'>>) {
   const positions = Object.keys(marks)
     .map(Number)
     .sort((a, b) => a - b);
@@ -21,8 +21,8 @@ function marked(marks: Readonly<Record<number, 'divergence' | 'refused-delta' | 
       if (what === 'unexplained') return undefined;
       const explanation: Explanation = {
         ...{ sentence: '', replica: bot, against: bot, sinceVersion: 1, time: 0, reason: '', confirm: '' },
-        ...{ firstDifference: position, detected: position, class: 'unknown', confidence: 'high' },
-        ...{ evidence: [], differences: [] },
+        ...{ firstDifference: position, detected: position, confidence: 'high' },
+        ...{ evidence: [], differences: [], class: what === 'divergence' ? 'corrupted-at-rest' : 'unknown' },
       };
       return what === 'refused-delta' ? { ...explanation, verdict: 'refused-delta' } : explanation;
     },
@@ -33,7 +33,7 @@ function marked(marks: Readonly<Record<number, 'divergence' | 'refused-delta' | 
 it.each([
   ['is the one before the position', { 10: 'divergence', 20: 'divergence', 30: 'divergence' }, 20],
   ['passes over what turned out to be none', { 10: 'divergence', 20: 'refused-delta' }, 10],
-  ['is the first of a story', { 10: 'divergence', 15: 'unexplained', 20: 'unexplained' }, 10],
+  ['is the one of a story of which the cause is known', { 10: 'divergence', 15: 'unexplained', 20: 'unknown' }, 10],
   ['counts what nothing explains', { 10: 'unexplained', 20: 'unexplained', 22: 'refused-delta' }, 20],
   ['is not one of long before', { [-1_500]: 'divergence', 20: 'unexplained' }, 20],
   ['is none where there are only others', { 10: 'refused-delta', 20: 'refused-delta' }, undefined],

@@ -11,27 +11,28 @@ const RECORDS_BETWEEN = 500;
 
 /**
  * The last divergence before a position. A mark is set as soon as a replica seems to differ; what turned out to be
- * something else, such as a delta that did not fit and was asked for again, is passed over; so is one that nothing
- * explains, where one shortly before it is explained: others may notice long after the first has been repaired.
+ * something else, such as a delta that did not fit and was asked for again, is passed over; so is one of which the cause
+ * is not known, where that of one shortly before it is: others may notice long after the first has been repaired.
  */
 export async function lastDivergence(
   query: Pick<CaptureQuery, 'nextMarker' | 'explain'>,
   before: number,
 ): Promise<Marker | undefined> {
-  let unexplained: Marker | undefined;
+  /** The newest one of which nothing, or not the cause, is known, and the oldest of its story so far. */
+  let unknown: Marker | undefined;
   let earliest = Number.POSITIVE_INFINITY;
   let marker = await query.nextMarker(before, -1, 'desync');
   for (let left = MARKS_LOOKED_AT; marker && left > 0; left--) {
-    if (unexplained && earliest - marker.position > RECORDS_OF_ONE) return unexplained;
+    if (unknown && earliest - marker.position > RECORDS_OF_ONE) return unknown;
     const explanation = await query.explain(marker.position);
-    if (explanation && explanation.verdict === undefined) return marker;
-    if (!explanation) {
-      unexplained ??= marker;
+    if (explanation?.verdict === undefined) {
+      if (explanation && explanation.class !== 'unknown') return marker;
+      unknown ??= marker;
       earliest = marker.position;
     }
     marker = await query.nextMarker(marker.position, -1, 'desync');
   }
-  return unexplained;
+  return unknown;
 }
 
 /** {@link lastDivergence}, asked for a mark once and not for each record that a session grows by. */

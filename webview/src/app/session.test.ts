@@ -181,8 +181,9 @@ describe('a session in the inspector', () => {
       zoom: { from: 5e9, to: 9e9 },
     };
     start(new LiveCapture(header), { ...open, source: 'live' }, saved);
-    const { view } = await until((one) => one.isReady && one.view.following);
+    const { view, notice } = await until((one) => one.isReady && one.view.following);
     expect(view.zoom).toBeUndefined();
+    expect(notice).toContain('begins anew');
   });
 
   it('chooses the pair as soon as there are replicas', async () => {

@@ -5,7 +5,7 @@ import { toWireError } from '../rpc/index.ts';
 import { focusSpan } from '../timeline/scale.ts';
 import type { InspectorHost } from './host.ts';
 import { readSavedView, viewFor } from './persist.ts';
-import { getState, goTo, grow, setPair, setZoom, subscribe, update, type ViewState } from './store.ts';
+import { getState, goTo, grow, notify, setPair, setZoom, subscribe, update, type ViewState } from './store.ts';
 import { goToVerdict } from './transport.ts';
 
 const GROW_EVERY_MS = 100;
@@ -145,6 +145,7 @@ async function openView(host: InspectorHost, info: CaptureInfo, saved: ViewState
     draft.isReady = true;
   });
   choosePair(info, authority);
+  if (isAnew) notify('This capture begins anew: what was shown before is gone, unless it was saved.');
   if (info.isGrowing) {
     if (isKnown && !view.following) return;
     update((draft) => {
