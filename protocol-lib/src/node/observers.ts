@@ -64,6 +64,8 @@ export interface Observer {
 
 /** What is told by {@link TraceSink.sends}. */
 interface ToldSends {
+  /** A record has one. */
+  readonly body?: undefined;
   readonly firstSeq: number;
   readonly time: number;
   readonly sends: FrameSends;
@@ -215,7 +217,7 @@ export class Observers implements TraceSink {
     this.#noneWaits();
     this.#batch.together(() => {
       for (const told of waiting) {
-        if ('sends' in told) this.#addSends(told);
+        if (told.body === undefined) this.#addSends(told);
         else this.#add(told);
       }
     });
