@@ -80,7 +80,7 @@ describe('Save', () => {
     await alert.getByText(/is no regular expression/).waitFor();
     await page.getByRole('textbox', { name: 'More secret texts' }).fill('hall(way)?');
     await alert.waitFor({ state: 'hidden' });
-    await page.getByText('frames and the inputs for running it again are left out').waitFor();
+    await page.getByText('all frames and inputs are left out').waitFor();
     const path = await savedBy(page, 'Save without secrets', 'rules.mcap');
     const { redaction, players, frames } = await contentOf(path);
     expect(redaction).toBe('rules');

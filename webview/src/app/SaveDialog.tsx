@@ -86,7 +86,8 @@ function SaveForm() {
       <fieldset>
         <legend className="visually-hidden">What is secret in it</legend>
         <Option label="Without secrets" isOn={!keepsAll} onChoose={() => change(setKeepsAll)(false)} isFirst>
-          Passwords, tokens, cookies and fields that the app marks as secret are replaced by pseudonyms.
+          Passwords, tokens, cookies and fields that the app marks as secret are replaced by pseudonyms. From the first
+          one on, frames and inputs are left out.
         </Option>
         {!keepsAll && (
           <div className="save-rules">
@@ -104,9 +105,7 @@ function SaveForm() {
               value={patterns}
               onInput={change(setPatterns)}
             />
-            {hasRules && (
-              <p className="muted">With rules of your own, frames and the inputs for running it again are left out.</p>
-            )}
+            {hasRules && <p className="muted">With rules of your own, all frames and inputs are left out.</p>}
           </div>
         )}
         <Option label="With everything in it" isOn={keepsAll} onChoose={() => change(setKeepsAll)(true)}>
