@@ -77,6 +77,8 @@ describe('documents have the fields of their page, and nothing else', () => {
     ['diff', [capture, '--left', 'server', '--right', 'bot-1'], 0],
     ['verify', [cut], 3],
     ['diagnose', [capture], 0],
+    ['diagnose', [cut], 3],
+    ['export', [capture, '--unredacted', '--format', 'har', '-o', path('exported.har')], 0],
     ['doctor', [cut], 3],
     ['recover', [cut, '-o', path('recovered.mcap')], 3],
     ['filter', [capture, 'kind:commit', '-o', path('filtered.mcap')], 0],

@@ -92,7 +92,9 @@ program
 
 program
   .command('diagnose')
-  .description('every divergence in a capture, with the record that caused it and why; exit 0 none, 1 some')
+  .description(
+    'every divergence in a capture, with the record that caused it and why; exit 0 none, 1 some, 3 none but records are missing',
+  )
   .argument('<file>')
   .option(...JSON_OPTION)
   .action(async (file, options) => {
@@ -237,6 +239,7 @@ program
   .option('--path <key.field>', 'with --redact: such as player/*.email; repeatable', gathered, [])
   .option('--pattern <regexp>', 'with --redact: what is secret wherever it stands; repeatable', gathered, [])
   .option('--unredacted', 'also where it may hold secrets')
+  .option('--json', 'with -o: print one JSON document and nothing else')
   .action(exportCapture);
 
 program

@@ -19,6 +19,7 @@ export type SchemaName =
   | 'shrink'
   | 'error'
   | 'import'
+  | 'export'
   | 'filter'
   | 'recover'
   | 'doctor'

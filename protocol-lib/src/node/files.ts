@@ -218,9 +218,24 @@ async function openFile(path: string, flags: 'w+' | number): Promise<FileHandle>
     throw fileError(
       flags === 'w+' ? 'FILE_UNWRITABLE' : 'FILE_UNREADABLE',
       path,
-      `cannot be opened for ${flags === 'w+' ? 'writing' : 'reading'} (${reason})`,
+      `cannot be opened for ${flags === 'w+' ? 'writing' : 'reading'}: ${reasonText(reason, flags === 'w+')}`,
       error,
     );
+  }
+}
+
+/** What the system's code means for whoever named the file. */
+function reasonText(code: string, isWritten: boolean): string {
+  switch (code) {
+    case 'ENOENT':
+      return `there is no such ${isWritten ? 'folder' : 'file'} (ENOENT)`;
+    case 'EACCES':
+    case 'EPERM':
+      return `this user may not do that (${code})`;
+    case 'EISDIR':
+      return 'it is a folder (EISDIR)';
+    default:
+      return code;
   }
 }
 

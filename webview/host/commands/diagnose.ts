@@ -10,17 +10,19 @@ import { printDocument } from '../json.ts';
 import { count, escapeText, facts, seconds, value } from '../print.ts';
 import { progress } from '../progress.ts';
 
-/** `diagnose`: every divergence of a capture with its cause. Answers the exit code: 0 clean, 1 findings; 2 is that of every error. */
+/** `diagnose`: every divergence of a capture with its cause. Answers the exit code: 0 clean, 1 findings, 3 none in what is there; 2 is that of every error. */
 export async function diagnose(file: string, options: { readonly json?: boolean }): Promise<number> {
   const onProgress = progress();
   const result = await withCapture(file, (capture) => diagnoseCapture(capture, onProgress ? { onProgress } : {}));
   if (options.json) printDocument('diagnose', { file, ...result });
   else console.log(describe(file, result));
-  return result.findings.length > 0 ? 1 : 0;
+  if (result.findings.length > 0) return 1;
+  return result.missing.length > 0 ? 3 : 0;
 }
 
 function describe(file: string, { findings, verdicts, records, missing, forgotten }: Diagnosis): string {
-  const found = findings.length === 0 ? 'nothing is wrong' : count(findings.length, 'finding');
+  const nothing = missing.length === 0 ? 'nothing is wrong' : 'nothing is found, but something is missing';
+  const found = findings.length === 0 ? nothing : count(findings.length, 'finding');
   const lines = [escapeText(`${file}: ${found} (${count(records, 'record')})`)];
   for (const finding of findings) lines.push('', ...findingLines(finding));
   if (verdicts.length > 0) lines.push('', 'no divergence:');

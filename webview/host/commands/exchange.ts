@@ -1,4 +1,4 @@
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { mkdtemp, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
@@ -34,7 +34,7 @@ import type { TraceHeader } from '@syncscope/protocol/trace';
 import { withCapture } from '../capture-file.ts';
 import { printDocument } from '../json.ts';
 import { refuseInput } from '../output.ts';
-import { count, escapeText } from '../print.ts';
+import { count, escapeText, size } from '../print.ts';
 import { clearProgress, withoutProgress } from '../progress.ts';
 
 /** What a capture can be made into, and out of what one can be made. */
@@ -55,6 +55,8 @@ export interface ExportOptions {
   readonly format: ExportFormat;
   readonly filter?: string;
   readonly output?: string;
+  /** Of an export into a file. */
+  readonly json?: boolean;
   /** Redacts on the way. */
   readonly redact?: boolean;
   readonly path?: readonly string[];
@@ -72,7 +74,7 @@ const EXPORTS: Readonly<Record<ExportFormat, (capture: OpenCapture, filter?: str
 
 /** `export`: a capture as text, to a file or standard output. */
 export async function exportCapture(file: string, options: ExportOptions): Promise<void> {
-  const { format, filter, output, unredacted } = options;
+  const { format, filter, output, unredacted, json } = options;
   const rules = redactionOf(options);
   if (output === undefined && process.stdout.isTTY) withoutProgress();
   await withCapture(file, async (capture) => {
@@ -92,6 +94,9 @@ export async function exportCapture(file: string, options: ExportOptions): Promi
     if (rules) await withRedacted(capture, rules, print);
     else await print(capture);
   });
+  if (output === undefined) return;
+  const bytes = (await stat(output)).size;
+  told('export', { file, output, format, size: bytes }, `${output}: ${size(bytes)} of ${format}`, json);
 }
 
 /** @throws SyncError `EXPORT_REDACT` for what contradicts itself, `REDACT_RULE` */
@@ -172,9 +177,9 @@ export async function importCapture(file: string, { format, pattern, output, jso
 async function textOf(file: string): Promise<{ readonly text: string; readonly mtimeMs: number }> {
   const handle = await openToRead(file);
   try {
-    const { size, mtimeMs } = await handle.stat();
-    if (size <= IMPORT_MAX) return { text: await handle.readFile('utf8'), mtimeMs };
-    const told = `${file} has ${size} bytes, at most ${IMPORT_MAX} are imported; cut it first`;
+    const { size: bytes, mtimeMs } = await handle.stat();
+    if (bytes <= IMPORT_MAX) return { text: await handle.readFile('utf8'), mtimeMs };
+    const told = `${file} has ${bytes} bytes, at most ${IMPORT_MAX} are imported; cut it first`;
     throw new SyncError('IMPORT_TOO_LARGE', told, { origin: 'capture', place: { file } });
   } finally {
     await handle.close();
@@ -319,7 +324,7 @@ function write(output: string, header: TraceHeader, fill: (maker: CaptureMaker) 
   });
 }
 
-type Verb = 'import' | 'filter' | 'recover' | 'doctor' | 'merge' | 'redact';
+type Verb = 'import' | 'export' | 'filter' | 'recover' | 'doctor' | 'merge' | 'redact';
 
 function told(verb: Verb, document: Readonly<Record<string, unknown>>, text: string, json: boolean | undefined): void {
   clearProgress();

@@ -83,27 +83,35 @@ export async function examine(capture: OpenCapture): Promise<Examination> {
       level: 'warning',
       what: `the file is not whole: ${info.cut.message} (offset ${info.cut.offset})`,
     });
-  tell('warning', unreadable, (count) => `${count} records cannot be read; the first: ${reasons}`);
+  tell('warning', unreadable, (count) => `${several(count, 'record')} cannot be read; the first: ${reasons}`);
   tell(
     'warning',
     gaps,
-    () => `${dropped.toLocaleString('en-US')} records were dropped before they reached the capture`,
+    () => `${several(dropped.toLocaleString('en-US'), 'record')} dropped before the capture got them`,
   );
-  tell('warning', jumps, (count) => `numbers jump ${count} times: records are missing that nothing tells of`);
-  tell('warning', backwards, (count) => `time goes back ${count} times`);
-  tell('warning', dangling, (count) => `${count} records name causes that come after them`);
-  tell('info', receivedTwice, (count) => `${count} frames arrived twice`);
+  tell(
+    'warning',
+    jumps,
+    (count) => `numbers jump ${several(count, 'time')}: records are missing that nothing tells of`,
+  );
+  tell('warning', backwards, (count) => `time goes back ${several(count, 'time')}`);
+  tell('warning', dangling, (count) => `causes named by ${several(count, 'record')} come only later`);
+  tell('info', receivedTwice, (count) => `${several(count, 'frame')} arrived twice`);
   if (unanswered.size > 0) {
     symptoms.push({
       level: 'info',
-      what: `${unanswered.size.toLocaleString('en-US')} frames were sent and did not arrive while it was recorded`,
+      what: `${several(unanswered.size.toLocaleString('en-US'), 'frame')} sent, but not seen to arrive while it was recorded`,
       position: Math.min(...[...unanswered.values()].slice(0, 10_000)),
     });
   }
   tell(
     'info',
     faults,
-    (count) => `${count} faults were asked for: this is not a session as it would have gone by itself`,
+    (count) => `${several(count, 'fault')} asked for: this is not a session as it would have gone by itself`,
   );
   return { records: info.records, symptoms };
+}
+
+function several(count: string, noun: string): string {
+  return `${count} ${noun}${count === '1' ? '' : 's'}`;
 }

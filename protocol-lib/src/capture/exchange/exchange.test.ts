@@ -101,11 +101,46 @@ describe('exports', () => {
     }
   });
 
+  test('for ShiViz filtered keep what happened before what, also through what is left out', async () => {
+    const filter = 'kind:commit|apply|prediction';
+    const events = [...(await textOf(exportShiViz(capture, filter))).matchAll(new RegExp(SHIVIZ_PATTERN, 'g'))];
+    const kept = recording.records.filter(({ body }) => ['commit', 'apply', 'prediction'].includes(body.kind));
+    expect(events.map(({ groups }) => groups!.host)).toEqual(kept.map(({ replica }) => replica));
+    const clocks = events.map(({ groups }) => JSON.parse(groups!.clock!) as Record<string, number>);
+    const counts = new Map<string, number>();
+    for (const [at, { replica }] of kept.entries()) {
+      // ShiViz wants each host to count by one.
+      counts.set(replica, (counts.get(replica) ?? 0) + 1);
+      expect(clocks[at]![replica]).toBe(counts.get(replica));
+    }
+    for (const at of [30, 60, kept.length - 1]) {
+      const before = new Set((await capture.rows(`before:${kept[at]!.seq}`, 0, 10_000)).rows.map(({ seq }) => seq));
+      for (const [other, { seq, replica }] of kept.slice(0, at).entries()) {
+        expect(clocks[other]![replica]! <= (clocks[at]![replica] ?? 0), `${seq} before ${kept[at]!.seq}`).toBe(
+          before.has(seq),
+        );
+      }
+    }
+  });
+
   test('as an HTTP archive hold the frames of every connection, byte for byte', async () => {
     const { log } = JSON.parse(await textOf(exportHar(capture))) as {
-      log: { entries: { request: { url: string }; _webSocketMessages: { type: string; data: string }[] }[] };
+      log: {
+        entries: {
+          startedDateTime: string;
+          time: number;
+          request: { url: string };
+          _webSocketMessages: { type: string; time: number; data: string }[];
+        }[];
+      };
     };
     expect(log.entries).toHaveLength(3);
+    for (const { startedDateTime, time, _webSocketMessages: messages } of log.entries) {
+      // Each connection has its own time, which its messages lie in.
+      const begin = Date.parse(startedDateTime);
+      expect(messages[0]!.time * 1_000).toBeGreaterThanOrEqual(begin);
+      expect(messages.at(-1)!.time * 1_000).toBeLessThanOrEqual(begin + time + 1);
+    }
     const bot2 = log.entries.find(({ request }) => request.url.endsWith('/bot-2'))!;
     const expected = recording.records
       .filter(({ replica, body }) => replica === 'bot-2' && (body.kind === 'send' || body.kind === 'receive'))
@@ -196,6 +231,51 @@ describe('imports', () => {
     ]);
     expect(records.find(({ body }) => body.kind === 'receive')?.time).toBe(0);
     expect(records.at(-1)!.time).toBe(1e9);
+  });
+
+  test('take JSON in binary messages, other makers’ msgpack, and what a connection ended with', async () => {
+    const bytes = (...all: number[]): string => toBase64(Uint8Array.of(...all));
+    const message = (data: string, opcode = 2, type = 'receive') => ({ type, time: 1, opcode, data, mask: true });
+    const payloads = [
+      [message(toBase64(new TextEncoder().encode('{"a":[1]}'))), 'JSON', '{"a":[1]}'],
+      [message(bytes(0xd6, 0xff, 0, 0, 0, 1)), 'MSGPACK', '{"$time":"1970-01-01T00:00:01.000Z"}'],
+      [
+        message(bytes(0x81, 7, 0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)),
+        'MSGPACK',
+        '{"7":18446744073709551615}',
+      ],
+      [message(bytes(0xd4, 5, 0xab)), 'MSGPACK', '{"$extension":5,"$bytes":"ab"}'],
+      [message(bytes(0x92, 1)), 'BYTES', '9201'],
+    ] as const;
+    const messages = [...payloads.map(([one]) => one), message('net::ERR_FAILED', -1, 'error')];
+    const har = `\ufeff${JSON.stringify({
+      log: {
+        entries: [
+          { request: { url: `data:text/plain,${'x'.repeat(100_000)}` } },
+          { request: { url: 'wss://ann:pw@a.example/live?token=secret' }, _webSocketMessages: messages },
+          { request: { url: 'wss://b.example/' }, _webSocketMessages: [message('hi', 1, 'send')] },
+        ],
+      },
+    })}`;
+    const one = await made((maker) => importHar(har, maker), importedHeader('har', harStart(har)));
+    const records = await recordsOf(one);
+    const received = records.flatMap(({ body, replica }) =>
+      body.kind === 'receive' && replica === 'client-1' ? [body.type] : [],
+    );
+    expect(received).toEqual(payloads.map(([, kind]) => kind));
+    const logs = records.flatMap(({ body }) => (body.kind === 'log' ? [[body.level, body.text]] : []));
+    expect(logs).toEqual([
+      ...payloads.map(([, , text]) => ['info', text]),
+      ['error', 'error: net::ERR_FAILED'],
+      ['info', 'hi'],
+    ]);
+    const titles = records.flatMap(({ body, replica }) => (body.kind === 'replica' ? [[replica, body.title]] : []));
+    expect(titles).toEqual([
+      ['server', 'a.example'],
+      ['server-2', 'b.example'],
+      ['client-1', 'wss://a.example/live'],
+      ['client-2', 'wss://b.example/'],
+    ]);
   });
 
   test('our own archive comes back with every frame', async () => {

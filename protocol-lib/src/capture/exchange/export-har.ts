@@ -16,26 +16,32 @@ export async function* exportHar(capture: OpenCapture, filter = ''): AsyncGenera
   const creator = JSON.stringify({ name: 'Syncscope', version: header.build });
   yield `{"log":{"version":"1.2","creator":${creator},"entries":[`;
   let isFirst = true;
-  for (const { id } of replicas) {
+  for (const { id, first, last } of replicas) {
     if (id === header.authority) continue;
     if (!isFirst) yield ',';
     isFirst = false;
-    yield* entryOf(capture, id, header.startedAt, header.sessionId, filter);
+    const times = { from: await timeOf(capture, first), to: await timeOf(capture, last) };
+    yield* entryOf(capture, id, times, filter);
   }
   yield ']}}\n';
+}
+
+async function timeOf(capture: OpenCapture, position: number): Promise<number> {
+  return (await capture.record(position)).record.time;
 }
 
 async function* entryOf(
   capture: OpenCapture,
   replica: ReplicaId,
-  startedAt: number,
-  session: string,
+  times: { readonly from: number; readonly to: number },
   filter: string,
 ): AsyncGenerator<string> {
+  const { startedAt, sessionId: session } = (await capture.info()).header;
+  const duration = (times.to - times.from) / 1e6;
   const own = `replica:"${replica}" and kind:send|receive${filter.trim() === '' ? '' : ` and (${filter})`}`;
   const entry = {
-    startedDateTime: new Date(startedAt).toISOString(),
-    time: 0,
+    startedDateTime: new Date(startedAt + times.from / 1e6).toISOString(),
+    time: duration,
     request: {
       method: 'GET',
       url: `ws://${encodeURIComponent(session)}.invalid/${encodeURIComponent(replica)}`,
@@ -58,7 +64,7 @@ async function* entryOf(
       bodySize: -1,
     },
     cache: {},
-    timings: { send: 0, wait: 0, receive: 0 },
+    timings: { send: 0, wait: 0, receive: duration },
     _resourceType: 'websocket',
   };
   yield `${JSON.stringify(entry).slice(0, -1)},"_webSocketMessages":[`;

@@ -12,13 +12,22 @@ type Clock = Readonly<Record<string, number>>;
 
 /**
  * A log for ShiViz (Beschastnikh et al., Debugging Distributed Systems, 2016): two lines a record, the replica with its vector clock, and what
- * happened. Clocks are counted here, one tick a record, from the order of each replica, from causes, and from sends to receipts.
+ * happened. Clocks are counted here, one tick a record, from the order of each replica, from causes, and from sends to receipts. Where a filter leaves
+ * records out, these do not tick, and what happened before what through them stays so.
  */
 export async function* exportShiViz(capture: OpenCapture, filter = ''): AsyncGenerator<string> {
   const clocks = new VectorClocks();
-  for await (const { record, summary } of passing(capture, filter)) {
-    const clock = clocks.of(record);
-    yield `${record.replica} ${JSON.stringify(clock)}\n${summary.replaceAll(/[\r\n]+/g, ' ')}\n`;
+  const all = capture.trace()[Symbol.asyncIterator]();
+  try {
+    for await (const { position, record, summary } of passing(capture, filter)) {
+      for (let next = await all.next(); !next.done && next.value.position < position; next = await all.next()) {
+        clocks.of(next.value.record, false);
+      }
+      const clock = clocks.of(record, true);
+      yield `${record.replica} ${JSON.stringify(clock)}\n${summary.replaceAll(/[\r\n]+/g, ' ')}\n`;
+    }
+  } finally {
+    await all.return?.(undefined);
   }
 }
 
@@ -28,7 +37,8 @@ class VectorClocks {
   /** By sender, sequence and receiver: frames that have not arrived. */
   readonly #sent = new Map<string, Clock>();
 
-  of(record: TraceRecord): Clock {
+  /** The clock after a record, which ticks where the log has it. */
+  of(record: TraceRecord, isTold: boolean): Clock {
     const { replica, seq, cause, body } = record;
     const clock: Record<string, number> = { ...this.#last.get(replica) };
     for (const one of cause) join(clock, this.#bySeq.get(one));
@@ -37,7 +47,7 @@ class VectorClocks {
       join(clock, this.#sent.get(frame));
       this.#sent.delete(frame);
     }
-    clock[replica] = (clock[replica] ?? 0) + 1;
+    if (isTold) clock[replica] = (clock[replica] ?? 0) + 1;
     if (body.kind === 'send') remember(this.#sent, `${body.sender} ${body.sequence} ${body.to}`, clock);
     this.#last.set(replica, clock);
     remember(this.#bySeq, seq, clock);
