@@ -181,8 +181,8 @@ describe('a session in the inspector', () => {
       zoom: { from: 5e9, to: 9e9 },
     };
     start(new LiveCapture(header), { ...open, source: 'live' }, saved);
-    const { view, notice } = await until((one) => one.isReady && one.view.following);
-    expect(view.zoom).toBeUndefined();
+    const { view, notice } = await until((one) => one.notice !== undefined);
+    expect([view.following, view.zoom]).toEqual([true, undefined]);
     expect(notice).toContain('begins anew');
   });
 
