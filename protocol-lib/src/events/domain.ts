@@ -18,5 +18,8 @@ export const domainEventSchema = object({
 /** Something that happened, as the event log keeps it. `player` is who caused it, `detail` is for people. */
 export type DomainEvent = Infer<typeof domainEventSchema>;
 
-/** Turns an event into changes. Pure and deterministic: it runs at the authority, in predictions and in replay. */
+/**
+ * Turns an event into changes. Pure and deterministic: it runs at the authority, in predictions and in replay. What it has answered it does not change any
+ * more: it may be recorded a moment later.
+ */
 export type Reducer = (state: StateView, event: DomainEvent) => readonly Change[];

@@ -7,9 +7,10 @@ const NUMBER_BYTES = 4;
 const NAME_BYTES = 16;
 
 /** About how many bytes a record takes when it is encoded; undefined where that is more than `max`, or cannot be told at a glance. */
-export function bytesAtAGlance(max: number, { body, wire, source }: TraceRecord): number | undefined {
+export function bytesAtAGlance(max: number, { body, wire, source, cause }: TraceRecord): number | undefined {
   if (source !== undefined) return undefined;
-  const frame = wire?.length ?? 0;
+  // A delta may name a thousand.
+  const frame = (wire?.length ?? 0) + (cause.length > 1 ? cause.length * NUMBER_BYTES : 0);
   switch (body.kind) {
     case 'send':
     case 'receive':
