@@ -280,6 +280,7 @@ export class ClientState {
     if (this.version === 0) return { rejected: 'there is no state yet' };
     if (this.#pending.list.length >= MAX_PENDING) return { rejected: `${MAX_PENDING} mutations are pending already` };
     if (!isSendable(command, args)) return { rejected: 'the command or its arguments cannot be sent' };
+    if (this.#counter >= Number.MAX_SAFE_INTEGER) return { rejected: 'no counters are left under this name' };
     const decision = decide(this.#definition, this.#pending.root, command, args, this.replica);
     if (!decision.accepted && !options.unchecked) return { rejected: decision.reason };
     const changes = decision.accepted ? decision.changes : [];

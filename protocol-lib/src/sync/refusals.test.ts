@@ -261,6 +261,21 @@ describe('at the client', () => {
     expect([alice.committed, alice.version]).toEqual([root, version]);
   });
 
+  test('a mutation for which no counter is left, since somebody has used them up under this name', () => {
+    const session = new MemorySession();
+    session.manager.connect(STRANGER, session.now);
+    const taken = [1, 'alice', 1, 1, 1, 'coins', 'alice', '', [], Number.MAX_SAFE_INTEGER, null, null];
+    session.inject(STRANGER, packMsgpack(taken));
+    session.inject(STRANGER, packMsgpack([12, 'alice', 2, Number.MAX_SAFE_INTEGER, 'wave', {}]));
+    session.manager.disconnect(STRANGER, 'gone', session.now);
+    const alice = session.join('alice');
+    session.run(200);
+    expect(session.predict('alice', 'wave', {})).toBe('no counters are left under this name');
+    session.run(200);
+    expect([alice.phase, alice.isSettled, alice.pending.length]).toEqual(['live', true, 0]);
+    expect(session.manager.stats.refused).toBe(0);
+  });
+
   test('names that were lost are asked for, and come', () => {
     const session = guarded();
     const alice = session.clients[0]!;
