@@ -102,6 +102,8 @@ export function Stream() {
   }
 
   const rows = page.data;
+  // What is only asked again because the capture has grown keeps nobody waiting.
+  const isShown = rows?.filter === filter && (following || rows.offset === wanted.offset);
   const rowAt = (index: number): Row | undefined => rows?.rows[index - rows.offset];
 
   function key(event: KeyboardEvent): void {
@@ -153,7 +155,7 @@ export function Stream() {
       {searching && !page.error ? (
         <Searching looked={searching.looked} of={searching.of} onStop={page.cancel} />
       ) : (
-        <Waiting query={page} />
+        !isShown && <Waiting query={page} />
       )}
       {page.error && page.error.code !== 'FILTER_SYNTAX' && <FaultView error={page.error} onRetry={page.retry} />}
       {total === 0 && page.data?.total === 0 && page.data.filter === filter && !searching ? (

@@ -51,8 +51,8 @@ function Matrix({ matrix, position }: MatrixProps): ReactNode {
   const table = useRef<HTMLTableElement>(null);
   if (matrix.writers.length === 0) {
     return (
-      <Empty title="Nobody has written anything yet">
-        <p>A column appears for each replica with its first mutation. Move the playhead on.</p>
+      <Empty title="No version vector is recorded up to here">
+        <p>Each replica tells with its next change what it has seen of whom. Move the playhead on.</p>
       </Empty>
     );
   }
