@@ -22,6 +22,7 @@ export interface AttachOptions {
   readonly url: string;
   /** 64 hex digits. */
   readonly token: string;
+  /** Gives up attaching. Once that is done, it changes nothing. */
   readonly signal?: AbortSignal;
   /** Milliseconds to wait for the session's header; 10 s by default. */
   readonly timeout?: number;
@@ -125,11 +126,7 @@ class Connection {
       perMessageDeflate: false,
     });
     this.#socket = socket;
-    const onAbort = (): void => {
-      this.#fail(attachError('ATTACH_CLOSED', 'attaching was cancelled'));
-      this.close();
-    };
-    signal?.addEventListener('abort', onAbort, { once: true });
+    signal?.addEventListener('abort', this.#onAbort, { once: true });
     this.#timer = setTimeout(() => {
       this.#fail(attachError('ATTACH_TIMEOUT', `${this.#options.url} did not answer within ${timeout} ms`, 'backoff'));
       socket.terminate();
@@ -143,10 +140,14 @@ class Connection {
     socket.on('error', (error) => this.#onError(error));
     socket.on('message', (data: Buffer, isBinary) => this.#onFrame(data, isBinary));
     socket.on('close', (code, reason) => {
-      signal?.removeEventListener('abort', onAbort);
       this.#onClose(code, reason.toString());
     });
   }
+
+  readonly #onAbort = (): void => {
+    this.#fail(attachError('ATTACH_CLOSED', 'attaching was cancelled'));
+    this.close();
+  };
 
   #onError(error: Error): void {
     this.#close ??= { kind: 'lost', reason: error.message };
@@ -292,6 +293,7 @@ class Connection {
     if (this.#isSettled) return;
     this.#isSettled = true;
     clearTimeout(this.#timer);
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
     this.#settle(outcome);
   }
 }

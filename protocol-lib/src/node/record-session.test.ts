@@ -81,6 +81,19 @@ describe('the end of a recording', () => {
     other.close();
   });
 
+  test('has it also where the signal that asks for it could have ended the attaching', async () => {
+    const flush = (): void => {
+      session.hub.emit(server, { kind: 'log', level: 'info', text: 'kept back' });
+    };
+    const session = await startSession(cleanups, { flush });
+    const end = new AbortController();
+    const { url, token } = session;
+    const recording = recordSession(await attach({ url, token, signal: end.signal }), memorySink());
+    end.signal.addEventListener('abort', () => recording.stop());
+    end.abort();
+    expect(await recording.done).toMatchObject({ records: 2, close: { kind: 'left' } });
+  });
+
   test('of the session has that too', async () => {
     const { session, kept, sink, recording } = await keepingBack();
     kept.push('kept back');
