@@ -93,6 +93,17 @@ export const CORPUS_BUGS = {
       },
     ],
   },
+  ownState: {
+    name: 'corpus-own-state',
+    what: 'something writes into the state of the authority',
+    edits: [
+      {
+        file: state,
+        find: '    this.#root = root;\n',
+        put: "    this.#root = globalThis.corpus.pick(() => root, () => root.apply([{ op: 'patch', key: [...root.entries()].at(-1)[0], fields: { room: 7 }, removed: [] }]));\n",
+      },
+    ],
+  },
   exit: {
     name: 'corpus-exit',
     what: 'what goes out of sight is not taken away',

@@ -10,8 +10,10 @@ import { corpusFaults } from './faults.ts';
 import { PlantedHook } from './hook.ts';
 import type { Lookalike } from './lookalikes.ts';
 import { market, nextIntent } from './market.ts';
+import { partsOf, withoutOthers, withoutStart } from './parts.ts';
 import type { Deliver, Marks } from './schedule.ts';
 import type { CorpusRecording } from './session.ts';
+import { symptomsIn } from './symptoms.ts';
 
 export const LATENCIES = [0, 60] as const;
 
@@ -54,13 +56,20 @@ export async function diagnose(header: TraceHeader, records: readonly TraceRecor
   }
 }
 
+/** Sessions that are made until one has the fault. */
+const MAX_TRIES = 8;
+
 /** Records one session with a fault, by its seed, and answers the trace. */
 export async function recordFault(name: string, seed: number, latency: number) {
-  const random = seededRandom(seed * 7_919 + latency + 1);
-  const draw = () => random.next();
-  const fault = corpusFaults(draw).find((one) => one.name === name);
-  if (!fault) throw new Error(`there is no fault ${name}`);
-  return { fault, ...(await recordPlanted(fault, draw, seed, latency)) };
+  for (let tries = 0; ; tries++) {
+    const random = seededRandom(seed * 7_919 + latency + 1 + tries * 1_000_003);
+    const draw = () => random.next();
+    const fault = corpusFaults(draw).find((one) => one.name === name);
+    if (!fault) throw new Error(`there is no fault ${name}`);
+    const planted = await recordPlanted(fault, draw, seed + tries * 10_007, latency);
+    if (tries + 1 < MAX_TRIES && fault.mayMiss?.(planted.recording, planted.struck)) continue;
+    return { fault, ...planted };
+  }
 }
 
 interface Planted {
@@ -120,6 +129,50 @@ export async function diagnoseLookalike(one: Lookalike, seed: number, latency: n
   const { findings, verdicts } = await diagnose(recording.header, records);
   const said = [...new Set(verdicts.map(({ verdict }) => verdict))];
   return { name: one.name, expected: one.verdict, said, findings, seed, latency };
+}
+
+/** A part of a session of which the diagnosis said what is not so. */
+export interface PartOutcome {
+  readonly session: string;
+  readonly seed: number;
+  readonly part: string;
+  /** Signs that something is wrong, where nothing was found; what was found, where nothing is wrong. */
+  readonly said: readonly string[];
+}
+
+/** Parts of a session with a fault in which a record says that two differ, and nothing is found. Draws so many of all. */
+export async function silentParts(one: CorpusFault, seed: number, count: number): Promise<PartOutcome[]> {
+  const { recording } = await recordFault(one.name, seed, LATENCIES[1]);
+  const { header, records } = recording;
+  const [first] = (await diagnose(header, records)).findings;
+  if (!first) return [];
+  const silent: PartOutcome[] = [];
+  for (const { name, records: part } of drawn(partsOf(records, first), seed, count)) {
+    const said = part.length === 0 ? [] : symptomsIn(header, part);
+    if (said.length === 0 || (await diagnose(header, part)).findings.length > 0) continue;
+    silent.push({ session: one.name, seed, part: name, said });
+  }
+  return silent;
+}
+
+/** Parts of a session in which nothing is wrong and something is found. Draws so many of all. */
+export async function alarmingParts(seed: number, count: number): Promise<PartOutcome[]> {
+  const { scenario, header, records } = await recordClean(seed);
+  const alarming: PartOutcome[] = [];
+  for (const { name, records: part } of drawn([...withoutStart(records), ...withoutOthers(records)], seed, count)) {
+    const { findings } = await diagnose(header, part);
+    const said = findings.map((one) => `${one.class} of ${one.replica} at ${one.detected.position}: ${one.reason}`);
+    if (said.length > 0) alarming.push({ session: scenario, seed, part: name, said });
+  }
+  return alarming;
+}
+
+function drawn<T>(all: readonly T[], seed: number, count: number): T[] {
+  const random = seededRandom(seed * 7_919 + 3);
+  const left = [...all];
+  const some: T[] = [];
+  while (some.length < count && left.length > 0) some.push(...left.splice(Math.floor(random.next() * left.length), 1));
+  return some;
 }
 
 export async function diagnoseFault(one: CorpusFault, seed: number, latency: number): Promise<Outcome> {

@@ -41,6 +41,7 @@ export function decisionFaults(): readonly CorpusFault[] {
     {
       ...{ name: 'proposer passes over what was accepted', of: 'group', class: 'split-decision' },
       ...{ bug: CORPUS_BUGS.acceptedPassedOver, goesOn: true, chances: 0 },
+      mayMiss: ({ notes }) => ![...notes.keys()].some((name) => name.startsWith('strike offer')),
       session: (draw) => ({ deliver: rough(draw) }),
       isCause: firstNoted((body, replica) =>
         replica === GROUP_TARGET && body.kind === 'proposal' && body.phase === 'accept'

@@ -14,6 +14,8 @@ interface FaultBase {
   readonly goesOn?: boolean;
   /** A bug strikes after between a fifth of so many chances and all of them; 50 where absent. */
   readonly chances?: number;
+  /** Whether it may find nothing to strike in, or nothing to harm: then another session is made. */
+  readonly mayMiss?: (recording: CorpusRecording, struck: number) => boolean;
   /** Whether a record is the one. `struck`: index of the next record when the bug struck; -1 where it did not. */
   isCause(recording: CorpusRecording, index: number, struck: number): boolean;
 }

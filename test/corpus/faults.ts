@@ -234,6 +234,15 @@ export function corpusFaults(random: () => number): readonly CorpusFault[] {
       op: 'remove',
       key: recordKey(keys[Math.floor(draw() * keys.length)]!),
     })),
+    {
+      name: 'value changed in the memory of the authority',
+      class: 'corrupted-at-rest',
+      bug: CORPUS_BUGS.ownState,
+      // The last of its records that tells its root.
+      isCause: ({ records }, index, struck) =>
+        index ===
+        records.findLastIndex(({ body, replica }, at) => at < struck && replica === 'server' && tellsRoot(body)),
+    },
     { name: 'client applies to an old state', class: 'wrong-base', bug: CORPUS_BUGS.staleBase, isCause: lastReceipt },
     {
       name: 'authority makes from another version',
@@ -303,6 +312,10 @@ export function corpusFaults(random: () => number): readonly CorpusFault[] {
     ...groupFaults(),
     ...decisionFaults(),
   ];
+}
+
+function tellsRoot(body: TraceRecord['body']): boolean {
+  return body.kind === 'snapshot' || body.kind === 'hash' || (body.kind === 'commit' && body.root !== undefined);
 }
 
 /** A stall has to last before it is one. */

@@ -5,6 +5,7 @@ import type { TraceRecord } from '@syncscope/protocol/trace';
 import type { PlantedBug } from '../simulation/planted-bugs.ts';
 import { CORPUS_BUGS } from './bugs.ts';
 import { market, marketReducer } from './market.ts';
+import { withGap } from './parts.ts';
 import type { Deliver } from './schedule.ts';
 import type { CorpusSession } from './session.ts';
 
@@ -86,9 +87,9 @@ export const LOOKALIKES: readonly Lookalike[] = [
     }),
   },
   { name: 'twenty clients', session: () => ({ bots: 20, length: 2_000 }) },
-  { name: 'records missing', captured: withGap },
-  { name: 'records missing, of peers', of: 'peers', captured: withGap },
-  { name: 'records missing, of a group', of: 'group', captured: withGap },
+  { name: 'records missing', captured: lossy },
+  { name: 'records missing, of peers', of: 'peers', captured: lossy },
+  { name: 'records missing, of a group', of: 'group', captured: lossy },
   {
     name: 'one client alone in the capture',
     captured: (records) => records.filter(({ replica }) => replica === 'bot-2'),
@@ -110,13 +111,8 @@ function withoutTarget(records: readonly TraceRecord[]): readonly TraceRecord[] 
   return records.filter(({ replica }) => replica !== 'peer-2');
 }
 
-/** A part in the middle was lost before it reached the capture, which says so. */
-function withGap(records: readonly TraceRecord[]): readonly TraceRecord[] {
-  const from = Math.floor(records.length * 0.4);
-  const { seq, time, replica } = records[from]!;
-  const count = Math.floor(records.length * 0.03);
-  const gap = { seq, time, replica, cause: [], body: { kind: 'gap', count, reason: 'not kept up with' } } as const;
-  return [...records.slice(0, from), gap, ...records.slice(from + count)];
+function lossy(records: readonly TraceRecord[]): readonly TraceRecord[] {
+  return withGap(records, Math.floor(records.length * 0.4), Math.floor(records.length * 0.03));
 }
 
 function weather(draw: () => number): Deliver {

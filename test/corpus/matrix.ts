@@ -1,4 +1,4 @@
-import type { CleanOutcome, LookalikeOutcome, Outcome } from './corpus.ts';
+import type { CleanOutcome, LookalikeOutcome, Outcome, PartOutcome } from './corpus.ts';
 
 export const TO_REACH = { class: 0.95, record: 0.9, falseAlarms: 0 } as const;
 
@@ -13,6 +13,8 @@ export interface Scores {
   readonly verdicts: number;
   /** Clean sessions and such with a finding, and sessions with a fault in which another was found as well. */
   readonly falseAlarms: number;
+  /** Parts of sessions of which something was said that is not so. */
+  readonly wrongParts: number;
   readonly reached: boolean;
 }
 
@@ -21,9 +23,11 @@ export interface Corpus {
   readonly outcomes: readonly Outcome[];
   readonly clean: readonly CleanOutcome[];
   readonly lookalikes: readonly LookalikeOutcome[];
+  /** Parts of sessions of which something was said that is not so. */
+  readonly parts: readonly PartOutcome[];
 }
 
-export function scores({ outcomes, clean, lookalikes }: Corpus): Scores {
+export function scores({ outcomes, clean, lookalikes, parts }: Corpus): Scores {
   const part = (fits: (one: Outcome) => boolean) => outcomes.filter(fits).length / Math.max(1, outcomes.length);
   const ofClass = part(({ said, expected }) => said === expected);
   const ofRecord = part(({ isExact }) => isExact);
@@ -34,8 +38,8 @@ export function scores({ outcomes, clean, lookalikes }: Corpus): Scores {
   const isReached = ofClass >= TO_REACH.class && ofRecord >= TO_REACH.record && falseAlarms <= TO_REACH.falseAlarms;
   return {
     ...{ sessions: outcomes.length, clean: clean.length, class: ofClass, record: ofRecord, falseAlarms },
-    ...{ lookalikes: lookalikes.length, verdicts },
-    reached: isReached && (lookalikes.length === 0 || verdicts === 1),
+    ...{ lookalikes: lookalikes.length, verdicts, wrongParts: parts.length },
+    reached: isReached && parts.length === 0 && (lookalikes.length === 0 || verdicts === 1),
   };
 }
 
@@ -72,6 +76,6 @@ export function matrixText(corpus: Corpus): string {
     ...similar,
     '',
     `class right ${percent(sum.class)}, record exact ${percent(sum.record)}, of ${sum.sessions} sessions with a fault`,
-    `${alarms.length} of ${sum.clean} clean sessions with a finding; ${sum.falseAlarms} false alarms in all`,
+    `${alarms.length} of ${sum.clean} clean sessions with a finding; ${sum.falseAlarms} false alarms in all; ${sum.wrongParts} parts of which something was said that is not so`,
   ].join('\n');
 }

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import {
+  alarmingParts,
   type CleanOutcome,
   diagnoseClean,
   diagnoseFault,
@@ -7,14 +8,16 @@ import {
   LATENCIES,
   type LookalikeOutcome,
   type Outcome,
+  type PartOutcome,
+  silentParts,
 } from './corpus.ts';
 import { corpusFaults } from './faults.ts';
 import { LOOKALIKES } from './lookalikes.ts';
 import { matrixText, scores } from './matrix.ts';
 
 /**
- * `node test/corpus/run.ts [--seeds 20] [--clean 200] [--from 1] [--only NAME] [--json] [--verbose]`: makes the corpus, diagnoses it, prints
- * the matrix. Seeds begin at `from`.
+ * `node test/corpus/run.ts [--seeds 20] [--clean 200] [--from 1] [--only NAME] [--parts 0] [--json] [--verbose]`: makes the corpus, diagnoses it, prints
+ * the matrix. Seeds begin at `from`. Of each session so many `parts` are diagnosed too, as captures that have only these.
  */
 const { values } = parseArgs({
   options: {
@@ -22,6 +25,7 @@ const { values } = parseArgs({
     clean: { type: 'string', default: '200' },
     from: { type: 'string', default: '1' },
     only: { type: 'string' },
+    parts: { type: 'string', default: '0' },
     json: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
@@ -33,9 +37,12 @@ const total = (faults.length + similar.length) * Number(values.seeds) * LATENCIE
 const outcomes: Outcome[] = [];
 const lookalikes: LookalikeOutcome[] = [];
 const clean: CleanOutcome[] = [];
+const parts: PartOutcome[] = [];
+const count = Number(values.parts);
 for (const fault of faults) {
   for (let seed = from; seed < from + Number(values.seeds); seed++) {
     for (const latency of LATENCIES) outcomes.push(await diagnoseFault(fault, seed, latency));
+    if (count > 0) parts.push(...(await silentParts(fault, seed, count)));
     tell();
   }
 }
@@ -47,14 +54,16 @@ for (const one of similar) {
 }
 for (let seed = from; seed < from + Number(values.clean); seed++) {
   clean.push(await diagnoseClean(seed));
+  if (count > 0) parts.push(...(await alarmingParts(seed, count)));
   tell();
 }
 if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
-const sum = scores({ outcomes, clean, lookalikes });
+const sum = scores({ outcomes, clean, lookalikes, parts });
 if (values.json) console.log(JSON.stringify(sum));
-else console.log(matrixText({ outcomes, clean, lookalikes }));
+else console.log(matrixText({ outcomes, clean, lookalikes, parts }));
 if (values.verbose) {
   for (const one of outcomes) if (one.said !== one.expected || !one.isExact || one.extra.length > 0) console.log(one);
+  for (const one of parts) console.log(one);
   for (const one of [...clean, ...lookalikes])
     if (one.findings.length > 0) console.log(JSON.stringify(one, undefined, 1).slice(0, 3_000));
 }

@@ -143,7 +143,10 @@ export class Audit {
     const { broken = [], open = [] } = this.#group?.disputes([...findings, ...ofGroup]) ?? {};
     const disputes = [...this.#conflicts.disputes(), ...open];
     findings.push(...ofGroup, ...broken, ...settleDisputes(disputes, this.#conflicts.skews()));
-    const differing = new Set(findings.map(({ replica }) => replica));
+    // What was put right before is no reason to be stuck.
+    const explains = ({ repaired, class: found }: Finding) =>
+      repaired === undefined && found !== 'corrupted-in-transit';
+    const differing = new Set(findings.filter(explains).map(({ replica }) => replica));
     const newest = authority === undefined ? 0 : this.#trails.of(authority).version;
     const others = [...this.#trails.all()].filter(({ id }) => !differing.has(id) && id !== authority);
     findings.push(...stuckFindings(others, authority, newest, this.#end));

@@ -150,10 +150,10 @@ export class AuthorityAudit {
       trail.took(body.version, root, ref);
     } else if (isNew) {
       // What a state of its own does not lead to, something else has changed.
-      if (trail.root?.hash === base?.hash)
-        this.#changed(trail, { version: body.version - 1, told: body.root, time, ref });
+      const isOfNow = trail.version === body.version || trail.root?.hash === base?.hash;
+      if (isOfNow) this.#changed(trail, { version: trail.version, told: body.root, time, ref });
       trail.root = undefined;
-    }
+    } else if (trail.root && body.root !== undefined) this.#vouchedAt = ref;
     const { mutation } = body;
     if (!mutation) return;
     const id = `${mutation.writer}#${mutation.counter}`;
@@ -193,7 +193,9 @@ export class AuthorityAudit {
       if (isRight) this.#vouched(at.ref);
       else this.#refuted();
     }
-    if (known && !isRight && trail.version === version) trail.root = undefined;
+    if (trail.version !== version || !trail.root) return;
+    if (isRight) this.#vouchedAt = at.ref;
+    else if (known) trail.root = undefined;
   }
 
   /** It has another state than its records gave it; what follows from that is no finding of its own. */
