@@ -7,12 +7,12 @@ import { answerDifference, extraDifference, missedDifference, stateDifference } 
 import { Flights } from './play-flights.ts';
 import { WhereHere } from './play-here.ts';
 import { type Effect, InventedIds } from './play-ids.ts';
+import { type Counted, summed } from './play-result.ts';
 import type { PlayedAction, PlayedIntent, PlayedOther, PlayedVisit, PlayScript, RecordedRoot } from './play-script.ts';
 import { firstRecordDifference, firstRecordNotIn, RecordedStates, type RecordFound } from './play-states.ts';
 import type { PlayClient, PlayDifference, PlayOptions, PlayOrder, PlayResult } from './play-types.ts';
 
-interface Played {
-  readonly replica: ReplicaId;
+interface Played extends Counted {
   readonly client: PlayClient;
   /** Answers that came before `send` had returned: why refused, or undefined. */
   readonly early: Map<number, string | undefined>;
@@ -99,33 +99,15 @@ export class Playing {
   }
 
   result(): PlayResult {
-    const clients = [...this.#played.values()].map(({ replica, accepted, refused, hashes, difference }) => {
-      return {
-        replica,
-        intents: this.#where.countOf(replica),
-        accepted,
-        refused,
-        hashes,
-        ...(difference ? { difference } : {}),
-      };
-    });
-    clients.sort((left, right) => (left.replica < right.replica ? -1 : 1));
-    const differences = clients.flatMap(({ difference }) => (difference ? [difference] : []));
-    const [first] = differences.sort((left, right) => left.seq - right.seq);
-    return {
-      status: first ? 'differs' : 'equal',
+    return summed([...this.#played.values()], (replica) => this.#where.countOf(replica), {
       order: this.#order,
-      intents: clients.reduce((sum, one) => sum + one.intents, 0),
-      hashes: clients.reduce((sum, one) => sum + one.hashes, 0),
       mostAtOnce: this.#flights.most,
       breaks: this.#breaks,
       reordered: this.#reordered,
       undecided: this.#script.undecided,
       others: { ...this.#others },
       ids: { mapped: this.#ids.mapped, unmapped: this.#ids.unmapped },
-      clients,
-      ...(first ? { first } : {}),
-    };
+    });
   }
 
   /** Everybody leaves. */
