@@ -104,7 +104,7 @@ export class CommittedState {
   onFullSync(full: MessageOf<'FULL_SYNC'>, seq: number, now: number): void {
     const { trace, request, repair, authority } = this.#parts;
     const { version, root } = this.#value;
-    if (!this.#mayReset && !request.isOpen && full.version < version) {
+    if (!this.#mayReset && !request.isOpen && (full.version < version || this.#isRest(full))) {
       trace.log('debug', `full sync of ${full.version} passed over: already at ${version}`, [seq]);
       return;
     }
@@ -133,6 +133,11 @@ export class CommittedState {
     this.commit(committed, whole.rejected, cause, now);
     repair.done('snapshot', cause, 0);
     this.#parts.acknowledge(cause, now);
+  }
+
+  /** Whether it is the rest of a snapshot that is no longer needed, since what was lacking came by another way. */
+  #isRest({ version, part }: MessageOf<'FULL_SYNC'>): boolean {
+    return part !== undefined && part.index > 0 && version <= this.#value.version && !this.#assembly.isOpen;
   }
 
   onDelta(delta: MessageOf<'DELTA_SYNC'>, seq: number, now: number): void {
@@ -204,6 +209,8 @@ export class CommittedState {
   commit(committed: Committed, rejected: readonly Rejection[], cause: number, now: number): void {
     this.#value = committed;
     this.#incarnation = this.#authorityIncarnation;
+    // Of a snapshot that says no more than this, the rest may be lost: nobody would ask for it.
+    if ((this.#assembly.version ?? Number.POSITIVE_INFINITY) <= committed.version) this.#assembly.drop();
     this.#parts.request.end();
     this.#parts.health.verified(committed.version, now);
     this.#parts.onCommitted(committed, rejected, cause, now);

@@ -102,6 +102,11 @@ export class Incoming {
     switch (message.type) {
       case 'ACK':
       case 'HEARTBEAT':
+        if (this.#isUnheardOf(client, message.version)) {
+          const text = `${client.replica} says that it has version ${message.version}, which there is not yet: come again, and be given the state`;
+          connections.refuse(link.id, protocolError('VERSION_UNKNOWN', text), [seq]);
+          return;
+        }
         this.#synchronizer.onStanding(client, message, seq, now);
         return;
       case 'COMMAND':
@@ -132,6 +137,14 @@ export class Incoming {
         connections.refuse(link.id, unexpected, [seq]);
       }
     }
+  }
+
+  /**
+   * A client that has been in step on this link, and says now that it is ahead of everybody, was told a wrong version. Whatever it is sent is old to it, so that
+   * only a new link puts it right. Before its first answer it may speak of another life of the session.
+   */
+  #isUnheardOf({ acknowledged }: Client, version: Version): boolean {
+    return acknowledged.version > 0 && version > this.#parts.state.version;
   }
 
   #onCommand(client: Client, message: MessageOf<'COMMAND'>, seq: number, now: number): void {

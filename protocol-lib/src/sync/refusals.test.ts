@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
+import { fromHex, packMsgpack, unpackMsgpack } from '../bytes/index.ts';
 import { messageType } from '../messages/index.ts';
 import { type RecordKey, recordKey, type SyncRecord } from '../state/index.ts';
 import type { ClientEvent } from './client-events.ts';
@@ -274,6 +274,24 @@ describe('at the client', () => {
     session.run(200);
     expect([alice.phase, alice.isSettled, alice.pending.length]).toEqual(['live', true, 0]);
     expect(session.manager.stats.refused).toBe(0);
+  });
+
+  test('a version that there is not yet: it comes again, and is put right', () => {
+    const session = new MemorySession();
+    const alice = session.join('alice');
+    session.run(200);
+    const { version, committed } = alice;
+    // A delta of nothing whose last version was damaged on its way: its root is right.
+    const damaged = [8, 'server', 1_000, version, 1_000_000, -1, 0, new Uint8Array(0), new Uint8Array(0), []];
+    alice.receive(packMsgpack([...damaged, fromHex(committed.hash)]), session.now);
+    expect(alice.version).toBe(version + 1_000_000);
+    session.run(1_200);
+    expect(session.closes).toEqual(['VERSION_UNKNOWN']);
+    session.manager.mutate('note', { id: 1, text: 'news' }, session.now);
+    session.connect('alice');
+    session.run(300);
+    expect([alice.version, alice.committed.hash]).toEqual([session.manager.version, session.manager.root.hash]);
+    expect(alice.isSettled).toBe(true);
   });
 
   test('names that were lost are asked for, and come', () => {

@@ -171,6 +171,46 @@ describe('over a link', () => {
     expect(alice.committed.hash).toBe(session.manager.root.hash);
   });
 
+  test('whose rest is lost, while what was lacking comes by another way: nobody waits for it any more', () => {
+    const definition = things(500);
+    const session = new MemorySession({ definition, snapshotPart: 1_000 });
+    const alice = session.join('alice', { definition });
+    session.run(100);
+    const [server] = [replicaId('server')];
+    const encoder = new FrameEncoder(server);
+    encoder.resume({ names: [], announced: 0, sequence: 1_000 });
+    const { version, committed } = alice;
+    const records = Array.from(committed.entries(), ([key, record]) => ({ key, record }));
+    const body = {
+      type: 'FULL_SYNC' as const,
+      version,
+      progress: 0,
+      records,
+      vector: [],
+      rejected: [],
+      root: committed.hash,
+    };
+    const parts = splitSnapshot(body, 1_000).map((part) => encoder.encode(part).map(({ frame }) => frame));
+    const empty = {
+      type: 'DELTA_SYNC' as const,
+      from: version,
+      to: version,
+      since: 0,
+      progress: 0,
+      changes: [],
+      vector: [],
+      rejected: [],
+    };
+    const receive = (frames: readonly Uint8Array[]) => frames.flatMap((frame) => alice.receive(frame, session.now));
+    for (const frames of parts.slice(0, 3)) receive(frames);
+    expect(alice.isSettled).toBe(false);
+    receive(encoder.encode({ ...empty, root: committed.hash }).map(({ frame }) => frame));
+    expect(alice.isSettled).toBe(true);
+    // And what comes of it nevertheless is passed over, without a new question.
+    expect(parts.slice(3).flatMap(receive)).toEqual([]);
+    expect([alice.isSettled, alice.committed.hash]).toEqual([true, committed.hash]);
+  });
+
   test.each([
     ['the third lost', (parts: Uint8Array[]) => parts.toSpliced(2, 1)],
     ['the last lost', (parts: Uint8Array[]) => parts.slice(0, -1)],

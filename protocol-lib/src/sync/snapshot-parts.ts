@@ -1,6 +1,6 @@
 import { SyncError } from '../errors/index.ts';
 import type { BodyOf, MessageOf, SnapshotEntry } from '../messages/index.ts';
-import type { Value } from '../state/index.ts';
+import type { Value, Version } from '../state/index.ts';
 
 /** Parts of one snapshot, at most: a receiver keeps them all until the last is there. */
 export const MAX_SNAPSHOT_PARTS = 4_096;
@@ -72,6 +72,11 @@ export class SnapshotAssembly {
     return this.#parts.length > 0;
   }
 
+  /** The version of the snapshot of which parts are waiting. */
+  get version(): Version | undefined {
+    return this.#parts[0]?.version;
+  }
+
   /**
    * The whole snapshot where this was all or the last of it, else undefined.
    * @throws SyncError `SNAPSHOT_PART_MISSING` where parts before this one are not there, `SNAPSHOT_TOO_LARGE`; what was gathered is dropped
@@ -102,7 +107,7 @@ export class SnapshotAssembly {
     return undefined;
   }
 
-  /** The link has ended, and what would have come on it. */
+  /** The link has ended, and what would have come on it; or nobody needs it any more. */
   drop(): void {
     this.#parts = [];
   }
