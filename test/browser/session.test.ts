@@ -74,6 +74,7 @@ it('shows a live session, and leads from a corrupted value to its cause', async 
   for (const tab of ['State', 'Vectors', 'Bytes']) {
     await inspector.tab(tab);
     await inspector.panel.waitFor();
+    if (tab === 'State') await page.getByRole('textbox', { name: 'Search keys and values' }).waitFor();
     await keepPicture(page, tab.toLowerCase());
   }
 

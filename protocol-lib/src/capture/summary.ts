@@ -34,7 +34,7 @@ export function summarize(record: Pick<TraceRecord, 'body'>, index: CaptureIndex
     case 'refused':
       return `refused from ${body.from}: ${body.code}, ${body.message}`;
     case 'names':
-      return `${body.names.length} names of ${body.sender} from ${body.first}`;
+      return `${counted(body.names.length, 'name')} of ${body.sender} from ${body.first}`;
     case 'commit':
       return `v${body.version} ${body.event.type}${body.event.player ? ` by ${body.event.player}` : ''}${body.event.detail ? `: ${body.event.detail}` : ''}`;
     case 'delta':

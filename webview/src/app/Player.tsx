@@ -49,7 +49,7 @@ export function Player() {
         onPress={() => void stepMarker(remote, 1)}
         isDisabled={isEmpty}
       />
-      <IconButton icon="end" label="To the end (End)" onPress={toEnd} isDisabled={isEmpty} />
+      <IconButton icon="end" label="To the end (End)" onPress={() => void toEnd(remote)} isDisabled={isEmpty} />
       <Clock />
       <Dropdown label="Step" value={unit} choices={UNIT_CHOICES} onChoose={setUnit} />
       <Dropdown

@@ -68,7 +68,7 @@ export function pressKey(
       void toStart(query);
       return true;
     case 'End':
-      toEnd();
+      void toEnd(query);
       return true;
     case '/':
       document.getElementById(FILTER_INPUT_ID)?.focus();

@@ -1,7 +1,7 @@
 import type { CaptureQuery, Explanation, Marker } from '@syncscope/protocol/capture';
 import { replicaId } from '@syncscope/protocol/state';
 import { expect, it } from 'vitest';
-import { lastDivergence } from './last-divergence.ts';
+import { firstDivergence, lastDivergence } from './last-divergence.ts';
 
 const bot = replicaId('bot-2');
 
@@ -11,8 +11,9 @@ function marked(marks: Readonly<Record<number, 'divergence' | 'unknown' | 'refus
     .map(Number)
     .sort((a, b) => a - b);
   const query: Pick<CaptureQuery, 'nextMarker' | 'explain'> = {
-    async nextMarker(position) {
-      const at = positions.findLast((one) => one < position);
+    async nextMarker(position, direction) {
+      const at =
+        direction === 1 ? positions.find((one) => one > position) : positions.findLast((one) => one < position);
       const mark: Marker = { position: at ?? 0, time: 0, kind: 'desync', replica: bot, text: '' };
       return at === undefined ? undefined : mark;
     },
@@ -40,4 +41,12 @@ it.each([
   ['is none without a mark', {}, undefined],
 ] as const)('the last divergence %s', async (_, marks, expected) => {
   expect((await lastDivergence(marked(marks), 25))?.position).toBe(expected);
+});
+
+it.each([
+  ['passes over what turned out to be none', { 10: 'refused-delta', 20: 'divergence', 30: 'divergence' }, 20],
+  ['is the first mark where none is one', { 10: 'refused-delta', 20: 'refused-delta' }, 10],
+  ['is none without a mark', {}, undefined],
+] as const)('the first divergence %s', async (_, marks, expected) => {
+  expect((await firstDivergence(marked(marks)))?.position).toBe(expected);
 });

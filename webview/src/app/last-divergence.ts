@@ -3,6 +3,7 @@ import { useQuery } from './query.ts';
 
 /** So many marks back a divergence is looked for. */
 const MARKS_LOOKED_AT = 32;
+const FIRST_MARKS_LOOKED_AT = 4;
 /** Marks this close upon each other tell one story, of which the first may be the only one that is explained. */
 const RECORDS_OF_ONE = 1_000;
 /** What is recorded behind a mark may tell what it was: it is judged again this many times, after so many records each. */
@@ -33,6 +34,19 @@ export async function lastDivergence(
     marker = await query.nextMarker(marker.position, -1, 'desync');
   }
   return unknown;
+}
+
+/** The first divergence of a capture; its first mark, where none of the first ones is one. */
+export async function firstDivergence(
+  query: Pick<CaptureQuery, 'nextMarker' | 'explain'>,
+): Promise<Marker | undefined> {
+  const first = await query.nextMarker(-1, 1, 'desync');
+  let marker = first;
+  for (let left = FIRST_MARKS_LOOKED_AT; marker && left > 0; left--) {
+    if ((await query.explain(marker.position))?.verdict === undefined) return marker;
+    marker = await query.nextMarker(marker.position, 1, 'desync');
+  }
+  return first;
 }
 
 /** {@link lastDivergence}, asked for a mark once and not for each record that a session grows by. */

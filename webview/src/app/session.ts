@@ -4,9 +4,10 @@ import type { HostEvent, SessionState } from '../rpc/index.ts';
 import { toWireError } from '../rpc/index.ts';
 import { focusSpan } from '../timeline/scale.ts';
 import type { InspectorHost } from './host.ts';
+import { firstDivergence } from './last-divergence.ts';
 import { readSavedView, viewFor } from './persist.ts';
 import { getState, goTo, grow, notify, setPair, setZoom, subscribe, update, type ViewState } from './store.ts';
-import { goToVerdict } from './transport.ts';
+import { goToVerdict, lastShown } from './transport.ts';
 
 const GROW_EVERY_MS = 100;
 const SAVE_AFTER_MS = 250;
@@ -155,9 +156,9 @@ async function openView(host: InspectorHost, info: CaptureInfo, saved: ViewState
     return;
   }
   if (isKnown) return;
-  const marker = await host.remote.nextMarker(-1, 1, 'desync');
+  const marker = await firstDivergence(host.remote);
   if (getState().view.sessionId !== sessionId) return;
-  goTo(marker?.position ?? info.records - 1);
+  goTo(marker?.position ?? (await lastShown(host.remote)));
   if (!marker) return;
   if (authority !== null) setPair(marker.replica, authority);
   const span = focusSpan(info.range, info.records, TYPICAL_WIDTH);

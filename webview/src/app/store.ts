@@ -128,6 +128,11 @@ const initialState: AppState = {
   saveOpen: false,
 };
 
+/** What passes over inputs where they are not wanted, and over nothing else. */
+export function shownRecords({ view, hasInputs }: AppState): string {
+  return hasInputs && !view.showsInputs ? withoutInputs('') : '';
+}
+
 /** The filter that rows and steps go by: that of the user, without inputs unless they are wanted. */
 export function streamFilter({ view, hasInputs }: AppState): string {
   return hasInputs && !view.showsInputs ? withoutInputs(view.filter) : view.filter;

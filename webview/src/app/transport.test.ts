@@ -30,8 +30,8 @@ describe('moving through a capture', () => {
     goTo(30);
     await toStart(live);
     expect(getState().view.playhead).toBe(0);
-    const shortened: Pick<CaptureQuery, 'rows'> = {
-      rows: (filter, offset, limit) => live.rows(filter, offset + 25, limit),
+    const shortened: Pick<CaptureQuery, 'rowsSoFar'> = {
+      rowsSoFar: (filter, offset, limit) => live.rowsSoFar(filter, offset + 25, limit),
     };
     await toStart(shortened as CaptureQuery);
     expect(getState().view.playhead).toBe(25);
@@ -49,13 +49,37 @@ describe('moving through a capture', () => {
     expect(getState().view).toMatchObject({ selection: 14, tab: 'cause', left: 'bot-2', right: 'server' });
   });
 
-  it('goes to the end of a file, and follows a live session there', () => {
-    toEnd();
+  it('goes to the end of a file, and follows a live session there', async () => {
+    await toEnd(live);
     expect(getState().view).toMatchObject({ playhead: 39, following: false });
     update((draft) => {
       draft.session = { ...draft.session, source: 'live', state: 'open' };
     });
-    toEnd();
+    await toEnd(live);
     expect(getState().view.following).toBe(true);
+  });
+
+  it('passes over inputs at both ends, and not over what the filter hides', async () => {
+    update((draft) => {
+      draft.hasInputs = true;
+      draft.view.filter = 'kind:hash';
+    });
+    const asked: string[] = [];
+    const query: Pick<CaptureQuery, 'rowIndex' | 'rowsSoFar'> = {
+      rowIndex: async (filter) => {
+        asked.push(filter);
+        return 12;
+      },
+      rowsSoFar: async (filter, offset) => {
+        asked.push(filter);
+        const { rows } = await live.rows('', offset * 3, 1);
+        return { rows, offset, total: 1, looked: 40, of: 40 };
+      },
+    };
+    await toEnd(query as CaptureQuery);
+    expect(getState().view.playhead).toBe(33);
+    await toStart(query as CaptureQuery);
+    expect(getState().view.playhead).toBe(0);
+    expect(asked).toEqual(Array(3).fill('-kind:inputs'));
   });
 });

@@ -3,7 +3,7 @@ import { SyncError } from '@syncscope/protocol/errors';
 import type { ReplicaId } from '@syncscope/protocol/state';
 import { peerToCompare } from '../tabs/same-version.ts';
 import { findRows } from './rows.ts';
-import { follow, getState, goTo, notify, setPair, setTab, streamFilter } from './store.ts';
+import { follow, getState, goTo, notify, setPair, setTab, shownRecords, streamFilter } from './store.ts';
 
 /** Moving through the capture by what is in it: along a replica, to markers and divergences, to its ends. The player is in `player.ts`. */
 
@@ -83,14 +83,23 @@ export function goToVerdict(query: CaptureQuery, position: number): Promise<void
 /** To the oldest record that is still there: a long live session lets go of its beginning. */
 export function toStart(query: CaptureQuery): Promise<void> {
   return attempt(async () => {
-    const { rows } = await query.rows('', 0, 1);
-    goTo(rows[0]?.position ?? -1);
+    const [row] = await findRows(query, shownRecords(getState()), 0, 1);
+    goTo(row?.position ?? -1);
   });
 }
 
 /** To the newest record; a live session is followed from there. */
-export function toEnd(): void {
-  const { records, session } = getState();
-  if (session.source === 'live' && session.state === 'open') follow();
-  else goTo(records - 1);
+export function toEnd(query: CaptureQuery): Promise<void> {
+  return attempt(async () => {
+    const { session } = getState();
+    if (session.source === 'live' && session.state === 'open') follow();
+    else goTo(await lastShown(query));
+  });
+}
+
+/** Position of the last record that is no input passed over; -1 where there is none. */
+export async function lastShown(query: CaptureQuery): Promise<number> {
+  const { records } = getState();
+  const filter = shownRecords(getState());
+  return filter === '' ? records - 1 : ((await nextPosition(query, filter, records, -1)) ?? -1);
 }

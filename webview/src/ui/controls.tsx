@@ -131,9 +131,12 @@ export interface TextFieldProps {
 }
 
 export function TextField({ label, value, placeholder = '', onInput, children }: TextFieldProps) {
+  const element = useRef<HTMLElement>(null);
+  // It names itself "Text field" once it is in the page.
+  useEffect(() => element.current?.setAttribute('aria-label', label), [label]);
   return (
     <vscode-text-field
-      aria-label={label}
+      ref={element}
       value={value}
       placeholder={placeholder}
       onInput={(event) => onInput((event.target as HTMLElement & { value: string }).value)}
