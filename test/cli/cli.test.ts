@@ -202,6 +202,7 @@ describe('state and diff', () => {
     [['state', clean, '--replica', 'bot-1', '--at', '999999'], 'VERSION_UNKNOWN'],
     [['state', clean, '--replica', 'server', '--at', '0'], 'VERSION_UNKNOWN'],
     [['state', clean, '--replica', 'bot-1', '--at', '0s'], 'TIME_OUTSIDE'],
+    [['state', clean, '--replica', 'bot-1', '--at', 'seq:999999999'], 'RECORD_UNKNOWN'],
     [['state', clean, '--replica', 'bot-1', '--at', 'yesterday'], 'AT_INVALID'],
     [['diff', clean, '--left', 'server@x', '--right', 'server'], 'AT_INVALID'],
     [['diff', clean, '--left', '../x', '--right', 'server'], 'REPLICA_INVALID'],

@@ -213,9 +213,13 @@ describe('compare, blame and converge', () => {
     const changed = rooms.toSorted((a, b) => b.changedAt - a.changedAt)[0];
     const { code, document } = await cliJson(['blame', attached, changed?.key ?? '', '--replica', 'server']);
     expect(code).toBe(0);
-    const list = document.entries as { position: number; rule: string; writer?: string }[];
+    const list = document.entries as { position: number; seq: number; rule: string; writer?: string }[];
     expect(list[0]?.rule).toBe('first state');
-    expect(list.at(-1)).toMatchObject({ rule: 'commit order', writer: expect.any(String) });
+    expect(list.at(-1)).toMatchObject({ rule: 'commit order', writer: expect.any(String), vector: expect.any(Array) });
+    // A moment may be the record that was told.
+    const { seq, position } = list.at(-1)!;
+    const there = await cliJson(['state', attached, '--replica', 'server', '--at', `seq:${seq}`]);
+    expect(there.document).toMatchObject({ position });
   });
 
   it('run a session of peers again, branch it, and put what they did in other orders', async () => {

@@ -77,7 +77,7 @@ program
   .description('the state of a replica at a moment')
   .argument('<file>')
   .requiredOption('--replica <id>', 'whose state')
-  .option('--at <moment>', 'a version, 118, or a time, 12.5s; the end by default')
+  .option('--at <moment>', 'a version, 118, a record, seq:4211, or a time, 12.5s; the end by default')
   .option(...JSON_OPTION)
   .action(state);
 
@@ -179,7 +179,7 @@ program
   .argument('<file>')
   .argument('<key[.field]>', 'such as item/lamp.owner')
   .option('--replica <id>', 'whose value; the authority by default')
-  .option('--at <moment>', 'a version, 118, or a time, 12.5s; the end by default')
+  .option('--at <moment>', 'a version, 118, a record, seq:4211, or a time, 12.5s; the end by default')
   .option(...JSON_OPTION)
   .action(blame);
 

@@ -1,7 +1,7 @@
 import type { HistoryEntry, OpenCapture } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
 import type { Change, RecordKey, ReplicaId, SyncRecord, Value, Version } from '../state/index.ts';
-import type { MutationId, TraceKind, TraceRecord } from '../trace/index.ts';
+import type { MutationId, TraceKind, TraceRecord, VectorEntries } from '../trace/index.ts';
 
 /** What made a value stand: the order of commits, a policy of conflicts, and so on. */
 export type BlameRule =
@@ -28,6 +28,8 @@ export interface BlameEntry {
   readonly policy?: string;
   readonly writer?: string;
   readonly mutation?: MutationId;
+  /** How much of each writer's mutations the replica had seen with this one, as far as the capture tells; sorted by writer. */
+  readonly vector?: VectorEntries;
   /** The committed value before and after; absent for what did not change it, such as a prediction. */
   readonly before?: Value | SyncRecord | undefined;
   readonly after?: Value | SyncRecord | undefined;
@@ -66,6 +68,7 @@ export async function blame(
   const policies: { seq: number; policy: string }[] = [];
   const predicted = new Set<string>();
   const entries: BlameEntry[] = [];
+  const seen = new Seen();
   for await (const { position: at, record } of capture.trace(0, position + 1)) {
     const { body } = record;
     if (body.kind === 'commit' && touches(body.changes, key, field)) {
@@ -75,12 +78,40 @@ export async function blame(
     if (body.kind === 'conflict' && body.key === key && (field === undefined || (body.field ?? field) === field)) {
       policies.push({ seq: record.seq, policy: body.policy });
     }
+    seen.take(body);
     const entry = changed.get(at);
     const committed = entry && committedEntry(entry, record, commits, policies, entries.length === 0);
     const other = committed ?? optimisticEntry(at, record, key, field, predicted);
-    if (other) entries.push(other);
+    // What is only predicted is not seen yet.
+    if (committed?.mutation) seen.add(committed.mutation);
+    if (other) entries.push({ ...other, ...seen.vector() });
   }
   return { replica, key, ...(field === undefined ? {} : { field }), position, entries };
+}
+
+/** What one replica had seen, by its own records: it tells its vector at times, and what it takes in between comes on top. */
+class Seen {
+  #counters: Map<string, VectorEntries[number]> | undefined;
+
+  take(body: TraceRecord['body']): void {
+    // A whole state may be that of another life, which has seen less.
+    if (body.kind === 'snapshot') this.#counters = new Map();
+    if (body.kind === 'snapshot' || body.kind === 'vector') {
+      this.#counters ??= new Map();
+      for (const { replica, counter } of body.vector) this.add({ writer: replica, counter });
+    } else if (body.kind === 'commit' && body.mutation) this.add(body.mutation);
+  }
+
+  /** Nothing while it has not told any vector. */
+  add({ writer, counter }: MutationId): void {
+    if (!this.#counters || counter <= (this.#counters.get(writer)?.counter ?? 0)) return;
+    this.#counters.set(writer, { replica: writer, counter });
+  }
+
+  vector(): { readonly vector?: VectorEntries } {
+    if (!this.#counters) return {};
+    return { vector: [...this.#counters.values()].sort((left, right) => (left.replica < right.replica ? -1 : 1)) };
+  }
 }
 
 function committedEntry(

@@ -319,6 +319,16 @@ describe('blame', () => {
     expect(entries.map(({ position }) => position)).toEqual(
       entries.map(({ position }) => position).sort((a, b) => a - b),
     );
+    // What a replica had seen never gets less, and a change that was taken in is seen with it.
+    const seenOf = (at: (typeof entries)[number], writer: string): number =>
+      at.vector?.find(({ replica }) => replica === writer)?.counter ?? 0;
+    const { writer, counter } = end!.mutation!;
+    expect(seenOf(end!, writer)).toBeGreaterThanOrEqual(counter);
+    for (const [at, entry] of entries.entries()) {
+      if (at > 0)
+        for (const one of entries[at - 1]!.vector ?? [])
+          expect(seenOf(entry, one.replica)).toBeGreaterThanOrEqual(one.counter);
+    }
     const { entries: none } = await blame(capture, commit.replica, recordKey('no/such'), undefined, last);
     expect(none).toEqual([]);
     await expect(blame(capture, replicaId('nobody'), key, undefined, last)).rejects.toMatchObject({

@@ -39,6 +39,7 @@ function describe(path: string, { replica, entries }: Blame): string {
     one.rule,
     'after' in one ? value(one.after as Value | undefined) : '',
     one.sentence,
+    one.vector?.map(({ replica, counter }) => `${replica}:${counter}`).join(' ') ?? '',
   ]);
-  return table(['record', 'time', 'version', 'writer', 'rule', 'value', 'why'], rows);
+  return table(['record', 'time', 'version', 'writer', 'rule', 'value', 'why', 'had seen'], rows);
 }
