@@ -29,23 +29,39 @@ export interface FoundFindings {
 
 /** @throws SyncError where a record cannot be read */
 export async function findingsOf(capture: OpenCapture): Promise<FoundFindings> {
+  return { findings: await diagnosed(capture), verification: await verified(capture) };
+}
+
+/** What the diagnosis alone says, in half the time. @throws SyncError as {@link findingsOf} */
+export async function diagnosed(capture: OpenCapture): Promise<readonly FoundFinding[]> {
   const { findings } = await diagnoseCapture(capture);
+  return findings.map((one) => ({
+    identity: identityOf('diagnosis', one.class, one.replica, one.value ?? {}),
+    cause: one.cause.position,
+    detected: one.detected.position,
+    last: Math.max(one.detected.position, ...one.evidence.map(({ record }) => record?.position ?? 0)),
+  }));
+}
+
+/** What the verification says. @throws SyncError as {@link findingsOf} */
+export async function verified(capture: OpenCapture): Promise<FoundFinding | undefined> {
   const { divergence } = await verifyCapture(capture);
-  const verification = divergence && {
-    identity: identityOf('verification', divergence.class, divergence.replica, divergence),
-    cause: divergence.position,
-    detected: divergence.position,
-    last: divergence.position,
-  };
-  return {
-    findings: findings.map((one) => ({
-      identity: identityOf('diagnosis', one.class, one.replica, one.value ?? {}),
-      cause: one.cause.position,
-      detected: one.detected.position,
-      last: Math.max(one.detected.position, ...one.evidence.map(({ record }) => record?.position ?? 0)),
-    })),
-    verification,
-  };
+  return (
+    divergence && {
+      identity: identityOf('verification', divergence.class, divergence.replica, divergence),
+      cause: divergence.position,
+      detected: divergence.position,
+      last: divergence.position,
+    }
+  );
+}
+
+/** The finding of this identity in a capture, with no more looked for than that takes. @throws SyncError as {@link findingsOf} */
+export async function findingIn(capture: OpenCapture, wanted: FindingIdentity): Promise<FoundFinding | undefined> {
+  const findings = await diagnosed(capture);
+  // The verification has a say only where the diagnosis has none.
+  const verification = findings.length === 0 && wanted.by === 'verification' ? await verified(capture) : undefined;
+  return matching({ findings, verification }, wanted);
 }
 
 function identityOf(

@@ -2,7 +2,7 @@ import type { OpenCapture } from '../capture/index.ts';
 import { isSyncError } from '../errors/index.ts';
 import { branchCapture, type InputOp, readSteps, runBranch, type Step } from '../replay/index.ts';
 import { ddmin } from './ddmin.ts';
-import { type FindingIdentity, findingsOf, matching } from './found.ts';
+import { type FindingIdentity, findingIn } from './found.ts';
 import { withBytes } from './item.ts';
 import type { SessionCode } from './shrink.ts';
 import type { ShrinkWatch } from './watch.ts';
@@ -34,9 +34,7 @@ export async function shrinkInputs(
   const attempt = async (steps: readonly Step[], without: ReadonlySet<Step>): Promise<boolean> => {
     if (watch.isOver()) return false;
     const bytes = await run(steps, without);
-    const keeps =
-      bytes !== undefined &&
-      (await withBytes(bytes, async (one) => matching(await findingsOf(one), wanted))) !== undefined;
+    const keeps = bytes !== undefined && (await withBytes(bytes, (one) => findingIn(one, wanted))) !== undefined;
     watch.tried(keeps, steps.length - without.size);
     if (!keeps) return false;
     best = bytes;

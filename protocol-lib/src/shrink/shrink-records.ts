@@ -2,7 +2,7 @@ import type { OpenCapture } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
 import { Beginnings } from './beginnings.ts';
 import { ddmin } from './ddmin.ts';
-import { type FoundFinding, type FoundFindings, findingsOf, hasNothingNew, matching } from './found.ts';
+import { diagnosed, type FoundFinding, type FoundFindings, hasNothingNew, matching, verified } from './found.ts';
 import { captureOf, type Item, withBytes } from './item.ts';
 import { inOrder, messageUnits, replicaUnits, singleUnits, type Unit } from './units.ts';
 import type { ShrinkWatch } from './watch.ts';
@@ -64,10 +64,18 @@ class Truth {
   }
 
   async isIn(smaller: OpenCapture, items: readonly Item[]): Promise<boolean> {
-    const found = await findingsOf(smaller);
-    const same = matching(found, this.#target.identity);
-    if (!same || !hasNothingNew(found, this.#whole)) return false;
-    if (items[same.detected]?.seq !== this.#detected) return false;
+    const findings = await diagnosed(smaller);
+    // Most captures fail here: the verification, which takes as long, is asked of the others alone.
+    const isDiagnosed = this.#target.identity.by === 'diagnosis';
+    if (isDiagnosed && !this.#isTarget(matching({ findings, verification: undefined }, this.#target.identity), items)) {
+      return false;
+    }
+    const found = { findings, verification: await verified(smaller) };
+    return hasNothingNew(found, this.#whole) && this.#isTarget(matching(found, this.#target.identity), items);
+  }
+
+  #isTarget(same: FoundFinding | undefined, items: readonly Item[]): boolean {
+    if (!same || items[same.detected]?.seq !== this.#detected) return false;
     // The cause of what changed in memory is the last record at which it was right, and that is another where fewer are left.
     return this.#target.identity.class === 'corrupted-at-rest' || items[same.cause]?.seq === this.#cause;
   }
