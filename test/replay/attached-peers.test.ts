@@ -44,7 +44,7 @@ async function someReceipt(file: string): Promise<number> {
   }
 }
 
-/** Runs a capture again: every record comes out again, but those of a peer that waits for the others all the time and never says where it stands. */
+/** Runs a capture again: every record comes out again, but those of a peer that could not say where it stood for all that time, such as one whose copy is being mended. */
 async function replayed(file: string): Promise<Record<string, unknown>> {
   const { code, document } = await cliJson(['replay', file], env);
   expect(document.difference).toBeUndefined();

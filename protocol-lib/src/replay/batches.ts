@@ -1,9 +1,10 @@
 import { fromHex, unpackMsgpack } from '../bytes/index.ts';
 import { fromBase64 } from '../capture/exchange/base64.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
-import { array, type Infer, object, uint } from '../schema/index.ts';
-import type { TraceRecord } from '../trace/index.ts';
-import { type CompactBatch, unpackBatch } from './compact-inputs.ts';
+import { array, fitText, type Infer, object, uint } from '../schema/index.ts';
+import type { ReplicaId } from '../state/index.ts';
+import type { TraceHub, TraceRecord } from '../trace/index.ts';
+import { type BatchBuilder, type CompactBatch, unpackBatch } from './compact-inputs.ts';
 import { inputSchema } from './inputs.ts';
 
 /** Inputs in order, of which the last made the `count` records before this one; the others made none. */
@@ -26,6 +27,23 @@ export function compactTexts(packed: string): string[] {
   const parts: string[] = [];
   for (let at = 0; at < packed.length; at += PART_LENGTH) parts.push(packed.slice(at, at + PART_LENGTH));
   return parts.map((part, at) => `${at === parts.length - 1 ? COMPACT : CONTINUED}${part}`);
+}
+
+/**
+ * Tells a batch, behind whose last input `rest` records were made by none. One that cannot be written, such as for a command that is no text, is a gap: the
+ * session must not notice that it is recorded.
+ */
+export function tellBatch(hub: TraceHub, witness: ReplicaId, batch: BatchBuilder, rest: number): void {
+  let packed: string;
+  try {
+    packed = batch.take(rest);
+  } catch (error) {
+    if (!isSyncError(error)) throw error;
+    const reason = fitText(`inputs could not be written: ${error.message}`, 200);
+    hub.emit(witness, { kind: 'gap', count: 1, reason });
+    return;
+  }
+  for (const text of compactTexts(packed)) hub.emit(witness, { kind: 'log', level: 'debug', text });
 }
 
 /** Puts the texts of batches together from the records of a trace. */

@@ -1,7 +1,7 @@
 import type { Clock, Random } from '../ports/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import type { TraceHub } from '../trace/index.ts';
-import { compactTexts } from './batches.ts';
+import { tellBatch } from './batches.ts';
 import { BatchBuilder } from './compact-inputs.ts';
 import type { Input } from './inputs.ts';
 
@@ -80,8 +80,6 @@ export class InputJournal {
     const batch = new BatchBuilder();
     for (const [at, input] of this.#waiting.entries()) batch.add(input, 0, at === this.#waiting.length - 1 ? count : 0);
     this.#waiting = [];
-    for (const text of compactTexts(batch.take(0))) {
-      this.#hub.emit(this.#witness, { kind: 'log', level: 'debug', text });
-    }
+    tellBatch(this.#hub, this.#witness, batch, 0);
   }
 }

@@ -53,6 +53,33 @@ function ran(records: readonly TraceRecord[], definition = boxes()) {
 }
 
 describe('endpoints that write their inputs while somebody listens', () => {
+  test('do not notice that an input cannot be written, and are run again from where they stand behind it', () => {
+    const house = new House(boxes());
+    const ann = house.join('ann');
+    for (let at = 0; at < 10; at++) house.step();
+    const records: TraceRecord[] = [];
+    house.hub.listen((record) => records.push(record));
+    const play = (...commands: readonly string[]): void => {
+      house.manager.describe();
+      for (const { state } of house.clients) state.describe();
+      for (const command of commands) {
+        ann.send(command, null);
+        house.manager.mutate(command, null, house.now);
+        for (let at = 0; at < 20; at++) house.step();
+      }
+    };
+    // Half a character is in no text.
+    play('put', '\ud800');
+    play('put', 'take');
+    house.journal.flush();
+    const gaps = records.flatMap(({ body }) => (body.kind === 'gap' ? [body.reason] : []));
+    expect(gaps).toEqual([expect.stringContaining('inputs could not be written: ')]);
+    const result = ran(records);
+    expect(result.difference).toBeUndefined();
+    expect(result.leftOut.map(({ why }) => why)).toContain('gap');
+    expect(result.hashes).toBeGreaterThan(5);
+  });
+
   test('are run again to every record from when somebody attached', () => {
     fc.assert(
       fc.property(happenings, happenings, (before, after) => {

@@ -1,7 +1,7 @@
 import { milliseconds } from '../ports/index.ts';
 import type { ReplicaId } from '../state/index.ts';
 import type { TraceHub } from '../trace/index.ts';
-import { compactTexts } from './batches.ts';
+import { tellBatch } from './batches.ts';
 import { BatchBuilder } from './compact-inputs.ts';
 import type { Input } from './inputs.ts';
 
@@ -101,9 +101,7 @@ export class LiveJournal {
     if (this.#batch.length === 0) return;
     this.#writtenAt = this.#hub.now();
     const rest = this.#hub.lastSeq - this.#told;
-    for (const text of compactTexts(this.#batch.take(rest))) {
-      this.#hub.emit(this.#witness, { kind: 'log', level: 'debug', text });
-    }
+    tellBatch(this.#hub, this.#witness, this.#batch, rest);
     this.#told = this.#hub.lastSeq;
   }
 }
