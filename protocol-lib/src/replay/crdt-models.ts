@@ -102,23 +102,22 @@ class LibraryInstance implements CrdtInstance {
   }
 
   #textOf(name: string): RGA<string> {
-    const known = this.#texts.get(name);
-    if (known) return known;
-    const text = RGA.text(OBSERVER);
-    const root = this.#rootOf(name);
-    if (root.size > 0) text.merge(stateOfRecords(root, name));
-    this.#texts.set(name, text);
-    return text;
+    return this.#sequenceOf(this.#texts, name, () => RGA.text(OBSERVER));
   }
 
   #listOf(name: string): ReturnType<typeof RGA.list> {
-    const known = this.#lists.get(name);
-    if (known) return known;
-    const list = RGA.list(OBSERVER);
+    return this.#sequenceOf(this.#lists, name, () => RGA.list(OBSERVER));
+  }
+
+  /** The sequence of that name, made with what there was of it. */
+  #sequenceOf<T extends Pick<RGA, 'merge'>>(known: Map<string, T>, name: string, make: () => T): T {
+    const there = known.get(name);
+    if (there) return there;
+    const made = make();
     const root = this.#rootOf(name);
-    if (root.size > 0) list.merge(stateOfRecords(root, name));
-    this.#lists.set(name, list);
-    return list;
+    if (root.size > 0) made.merge(stateOfRecords(root, name));
+    known.set(name, made);
+    return made;
   }
 
   /** What there was of one type, whose records all begin with its name. */
