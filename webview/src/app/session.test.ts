@@ -126,6 +126,37 @@ describe('a session in the inspector', () => {
     expect(to - from).toBeLessThan((range.to - range.from) / 2);
   });
 
+  it('moves on from a mark that turns out to be no divergence', async () => {
+    const live = capture(40);
+    const own = stateHash('1'.repeat(16));
+    const expected = stateHash('2'.repeat(16));
+    const differs: TraceBody = { kind: 'mismatch', reason: 'root', version: 3, from: 3, to: 4, own, expected };
+    append(live, 41, 'bot-1', differs);
+    append(live, 42, 'bot-2', differs);
+    let judge = () => {};
+    const asked = new Promise<void>((resolve) => {
+      judge = resolve;
+    });
+    const explained: CaptureQuery['explain'] = async (position) => {
+      await asked;
+      const at = { firstDifference: position, detected: position, sinceVersion: 3, time: 0 };
+      const told = { sentence: '', reason: '', confirm: '', evidence: [], differences: [] };
+      const who = { replica: replicaId('bot-1'), against: replicaId('server') };
+      return position > 40
+        ? undefined
+        : { ...at, ...told, ...who, class: 'lost', confidence: 'high', verdict: 'refused-delta' };
+    };
+    const file = new Proxy(asFile(live), {
+      get: (target, name) => (name === 'explain' ? explained : Reflect.get(target, name)),
+      has: (target, name) => Reflect.has(target, name),
+    });
+    start(file, open);
+    await until((one) => one.view.playhead === 40);
+    judge();
+    const { view } = await until((one) => one.view.left === 'bot-2');
+    expect(view).toMatchObject({ playhead: 41, selection: 41, right: 'server' });
+  });
+
   it('restores where the user was in the same session', async () => {
     const saved = {
       ...initialView,

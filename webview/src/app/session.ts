@@ -1,4 +1,4 @@
-import type { CaptureInfo } from '@syncscope/protocol/capture';
+import type { CaptureInfo, Marker } from '@syncscope/protocol/capture';
 import { unreachable } from '@syncscope/protocol/errors';
 import type { HostEvent, SessionState } from '../rpc/index.ts';
 import { toWireError } from '../rpc/index.ts';
@@ -156,13 +156,23 @@ async function openView(host: InspectorHost, info: CaptureInfo, saved: ViewState
     return;
   }
   if (isKnown) return;
-  const marker = await firstDivergence(host.remote);
+  const mark = await host.remote.nextMarker(-1, 1, 'desync');
   if (getState().view.sessionId !== sessionId) return;
-  goTo(marker?.position ?? (await lastShown(host.remote)));
-  if (!marker) return;
-  if (authority !== null) setPair(marker.replica, authority);
-  const span = focusSpan(info.range, info.records, TYPICAL_WIDTH);
-  if (info.range.to - info.range.from > 2 * span) setZoom({ from: marker.time - span / 2, to: marker.time + span / 2 });
+  if (!mark) return goTo(await lastShown(host.remote));
+  showMark(info, mark);
+  // Shown at once, whatever it is; where it turns out to be no divergence and nobody has moved on, the first that is one.
+  const first = await firstDivergence(host.remote);
+  const { view: now } = getState();
+  if (first && first.position !== mark.position && now.sessionId === sessionId && now.playhead === mark.position)
+    showMark(info, first);
+}
+
+/** Selects a divergence of a file, with its pair, and near enough to see it. */
+function showMark({ header, range, records }: CaptureInfo, { position, replica, time }: Marker): void {
+  goTo(position);
+  if (header.authority !== null) setPair(replica, header.authority);
+  const span = focusSpan(range, records, TYPICAL_WIDTH);
+  if (range.to - range.from > 2 * span) setZoom({ from: time - span / 2, to: time + span / 2 });
 }
 
 /** Until the user chooses: the first client against the authority, or the first two replicas. */
