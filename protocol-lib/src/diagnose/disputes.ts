@@ -11,6 +11,8 @@ export interface Dispute {
   readonly isPlain?: boolean;
   /** Position of the record that showed it. */
   readonly position: number;
+  /** The frame of the one that the other found to be wrong, where it was that. */
+  readonly receipt?: RecordRef | undefined;
   /** Who stands against whom. */
   readonly pairs: ReadonlyArray<readonly [ReplicaId, ReplicaId]>;
   /** What is to be said of it where it is known who is wrong, and where it is not. */
@@ -38,6 +40,8 @@ const MAX_EVIDENCE = 12;
 export function settleDisputes(disputes: readonly Dispute[], skews: readonly Skew[]): Finding[] {
   let open = disputes.toSorted((a, b) => a.position - b.position);
   const findings: Finding[] = [];
+  /** Who stood against one that was wrong: some of them took over what it had. */
+  const involved = new Set<ReplicaId>();
   while (open.length > 0) {
     const [first] = open;
     const wrong = wrongIn(first!, open, skews);
@@ -46,10 +50,18 @@ export function settleDisputes(disputes: readonly Dispute[], skews: readonly Ske
     const telling = related.filter(({ isPlain }) => !isPlain);
     const own = telling.length > 0 ? telling : related;
     const skew = skews.find(({ replica }) => replica === wrong);
-    findings.push(...(wrong === undefined ? undecided(own) : decided(own, wrong, skew)));
+    if (wrong !== undefined) {
+      findings.push(...decided(own, wrong, skew));
+      for (const one of own.flatMap(({ pairs }) => pairs.flat())) if (one !== wrong) involved.add(one);
+    } else findings.push(...undecided(own.filter((one) => !followsFrom(one, involved))));
     open = open.filter((one) => !related.includes(one));
   }
   return findings;
+}
+
+/** Whether two that took over things from one that was wrong differ, and nothing else shows why. */
+function followsFrom({ isOfAnswers, pairs }: Dispute, involved: ReadonlySet<ReplicaId>): boolean {
+  return !isOfAnswers && pairs.every((pair) => pair.every((one) => involved.has(one)));
 }
 
 function wrongIn(first: Dispute, all: readonly Dispute[], skews: readonly Skew[]): ReplicaId | undefined {

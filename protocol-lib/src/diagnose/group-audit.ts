@@ -9,9 +9,12 @@ import type { Frames } from './frames.ts';
 import { Intakes } from './intakes.ts';
 import { Operations } from './operations.ts';
 import { Partings } from './partings.ts';
+import { Recent } from './recent.ts';
 import { Stamps } from './stamps.ts';
 import type { Trail } from './trail.ts';
 import type { Trails } from './trails.ts';
+
+const KEPT_CAUSES = 65_536;
 
 /** A session without an authority: peers that merge, groups that decide, replicated data types. */
 export class GroupAudit {
@@ -24,6 +27,8 @@ export class GroupAudit {
   readonly #decisions: Decisions;
   /** The last operation that each replica took in, and what it had seen then. */
   readonly #lastOperation = new Map<ReplicaId, { readonly seq: number; readonly body: TraceBodyOf<'operation'> }>();
+  /** Records, by number, that made somebody change something. */
+  readonly #takenIn = new Recent<number, true>('records', KEPT_CAUSES);
   /** Whether versions are decided on: each is one state then. */
   #isDecided = false;
 
@@ -64,6 +69,7 @@ export class GroupAudit {
         if (body.type === 'PRESENCE') this.#heard(record, body);
         return;
       case 'operation':
+        for (const seq of record.cause) this.#takenIn.set(seq, true);
         this.#operations.take(record, body, ref, trail);
         this.#lastOperation.set(replica, { seq: record.seq, body });
         return;
@@ -110,10 +116,10 @@ export class GroupAudit {
    * @param known what other findings say: why a replica differs, from their causes on
    */
   disputes(known: readonly Finding[]): { readonly broken: readonly Finding[]; readonly open: Dispute[] } {
-    const isExplained = (replica: ReplicaId, position: number) =>
-      known.some((one) => one.replica === replica && one.cause.position <= position);
-    const isOpen = ({ pairs, position }: Dispute) =>
-      !pairs.every((pair) => pair.some((one) => isExplained(one, position)));
+    const isExplained = (replica: ReplicaId, position: number, receipt?: RecordRef) =>
+      known.some((one) => one.replica === replica && one.cause.position <= position && this.#isFelt(one, receipt));
+    const isOpen = ({ pairs, position, receipt }: Dispute) =>
+      !pairs.every((pair) => pair.some((one) => isExplained(one, position, receipt)));
     const open = [...this.#claims.disputes(), ...this.#partings.disputes()].filter(isOpen);
     const split = open.find(({ isOfVersion }) => isOfVersion)?.finding(undefined);
     const broken = this.#decisions.findings(split).filter((one) => !isExplained(one.replica, one.cause.position));
@@ -121,8 +127,15 @@ export class GroupAudit {
     return { broken, open: open.filter(({ position }) => position < first) };
   }
 
+  /** Whether something may come of a finding: a frame that was changed on its way does no harm where nobody took it in. */
+  #isFelt({ class: found, cause }: Finding, receipt: RecordRef | undefined): boolean {
+    if (found !== 'corrupted-in-transit') return true;
+    return cause.position === receipt?.position || this.#takenIn.get(cause.seq) !== undefined;
+  }
+
   get forgotten(): Forgotten[] {
     return [
+      this.#takenIn.forgotten,
       this.#stamps.forgotten,
       ...this.#operations.forgotten,
       ...this.#claims.forgotten,
@@ -147,6 +160,7 @@ export class GroupAudit {
   }
 
   #changed(record: TraceRecord, body: TraceBodyOf<'commit' | 'apply'>, ref: RecordRef, trail: Trail): void {
+    for (const seq of record.cause) this.#takenIn.set(seq, true);
     const operation = this.#lastOperation.get(record.replica);
     const isOf = operation && operation.seq === record.cause[0];
     const by = isOf ? `${operation.body.writer}:${operation.body.counter}` : undefined;

@@ -244,3 +244,22 @@ test('of two peers that differ for two reasons both are found', () => {
     { class: 'conflict-resolved-differently', replica: b },
   ]);
 });
+
+test('a frame that was changed on its way and taken in by nobody hides nothing of who received it', () => {
+  const [a, b] = [replicaId('a'), replicaId('b')];
+  const told = (from: ReplicaId, to: ReplicaId, sequence: number) => ({ from, to, type: 'X', sender: from, sequence });
+  const frames: readonly (readonly [ReplicaId, TraceBody, Uint8Array | undefined])[] = [
+    [b, { kind: 'send', ...told(b, a, 1) }, new Uint8Array(20)],
+    [a, { kind: 'receive', ...told(b, a, 1) }, new Uint8Array(20)],
+    [b, { kind: 'send', ...told(b, a, 2) }, new Uint8Array(20).fill(1)],
+    [a, { kind: 'receive', ...told(b, a, 2) }, new Uint8Array(20).fill(1).fill(2, 19)],
+    [a, { kind: 'hash', version: 1, own: first.hash, reference: second.hash, agrees: false }, undefined],
+  ];
+  const audit = new Audit({ authority: null, startedAt: 1_767_225_600_000 });
+  frames.forEach(([replica, body, wire], at) => {
+    const record = { seq: at + 1, time: at * 1_000_000, replica, cause: [], body };
+    audit.take(at, wire ? { ...record, wire } : record);
+  });
+  const classes = audit.finish().findings.map((one) => `${one.class} ${one.replica}`);
+  expect(classes).toEqual(['corrupted-in-transit a', 'unknown a']);
+});

@@ -55,7 +55,7 @@ export class Partings {
     // What it holds is not what its records say, or is not known: then it says nothing of the changes.
     const isKnown = body.kind === 'mismatch' && body.reason === 'root' && trail.root?.hash === body.own;
     if (isKnown && message?.type === 'PEER_CHANGES') this.#refused(record, body, ref, receipt!, message);
-    else this.#disputes.push(plainly(record, body, ref, trail, sender));
+    else this.#disputes.push({ ...plainly(record, body, ref, trail, sender), receipt: receipt?.ref });
   }
 
   #refused(
@@ -87,6 +87,7 @@ export class Partings {
     const reached = this.#reached(message, body.to, rivals);
     this.#disputes.push({
       isOfAnswers: false,
+      receipt: receipt.ref,
       position: ref.position,
       pairs: [[record.replica, message.sender]],
       finding: (wrong) => (wrong === message.sender ? ofSender(refusal, reached) : refusal),
