@@ -14,7 +14,7 @@ test('a slice of the fault corpus is diagnosed as well as the whole must be', { 
   });
   const scores: unknown = JSON.parse(stdout);
   expect(scores).toMatchObject({
-    sessions: 80,
+    sessions: 82,
     clean: 20,
     lookalikes: 46,
     verdicts: 1,

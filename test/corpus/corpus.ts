@@ -57,7 +57,7 @@ export async function diagnose(header: TraceHeader, records: readonly TraceRecor
 }
 
 /** Sessions that are made until one has the fault. */
-const MAX_TRIES = 8;
+const MAX_TRIES = 24;
 
 /** Records one session with a fault, by its seed, and answers the trace. */
 export async function recordFault(name: string, seed: number, latency: number) {

@@ -83,7 +83,10 @@ function undecided(own: readonly Dispute[]): Finding[] {
 /** One finding for what came first, and one for each other question that was answered otherwise by no rule. */
 function decided(own: readonly Dispute[], wrong: ReplicaId, skew: Skew | undefined): Finding[] {
   const all = own.map((dispute) => ({ dispute, finding: dispute.finding(wrong) }));
-  const first = all.reduce((best, one) => (one.finding.cause.position < best.finding.cause.position ? one : best));
+  // What was refused after an answer was seen to be wrong came of that; by a rule of its own it was wrong from before that.
+  const answered = Math.min(...own.filter(({ isOfAnswers }) => isOfAnswers).map(({ position }) => position));
+  const telling = skew ? all : all.filter(({ dispute }) => dispute.isOfAnswers || dispute.position < answered);
+  const first = telling.reduce((best, one) => (one.finding.cause.position < best.finding.cause.position ? one : best));
   const rest = skew ? [] : all.filter((one) => one !== first && one.dispute.isOfAnswers);
   const finding = noticedAt(skew ? bySkew(first.finding, skew) : first.finding, all);
   return [finding, ...rest.map((one) => one.finding)];
