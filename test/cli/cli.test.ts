@@ -23,7 +23,8 @@ const corrupt = path('corrupt.mcap');
 
 beforeAll(async () => {
   server = await startSampleServer(['--bots', '4', '--seed', '7'], env);
-  const [{ id }] = JSON.parse((await cli(['sessions', '--json'], env)).stdout) as [{ id: string }];
+  const { sessions } = JSON.parse((await cli(['sessions', '--json'], env)).stdout) as { sessions: [{ id: string }] };
+  const [{ id }] = sessions;
   expect((await cli(['record', '--session', id, '--seconds', '3', '-o', clean], env)).code).toBe(0);
 
   const drifting = await startSampleServer(['--bots', '3', '--seed', '7', '--fault', 'corrupt:bot-2@5s'], env);
@@ -39,19 +40,22 @@ afterAll(async () => {
 });
 
 describe('sessions', () => {
-  it('lists what runs as a plain array, without tokens', async () => {
+  it('lists what runs, without tokens', async () => {
     const { stdout, code } = await cli(['sessions', '--json'], env);
     expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toEqual([
-      {
-        id: expect.stringContaining('adventure'),
-        title: expect.stringContaining('Adventure'),
-        scenario: 'adventure',
-        url: server.url,
-        pid: server.program.pid,
-        startedAt: expect.any(Number),
-      },
-    ]);
+    expect(JSON.parse(stdout)).toEqual({
+      schema: 'syncscope/sessions@1',
+      sessions: [
+        {
+          id: expect.stringContaining('adventure'),
+          title: expect.stringContaining('Adventure'),
+          scenario: 'adventure',
+          url: server.url,
+          pid: server.program.pid,
+          startedAt: expect.any(Number),
+        },
+      ],
+    });
     expect(stdout).not.toMatch(/[0-9a-f]{64}/);
   });
 

@@ -72,6 +72,7 @@ function expectFields(verb: string, { schema, ...document }: Document, rows = CO
 
 describe('documents have the fields of their page, and nothing else', () => {
   it.each([
+    ['sessions', [], 0],
     ['info', [capture], 0],
     ['state', [capture, '--replica', 'server'], 0],
     ['diff', [capture, '--left', 'server', '--right', 'bot-1'], 0],

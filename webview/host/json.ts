@@ -3,6 +3,7 @@ import { escapeJson } from './print.ts';
 
 /** One document of the command line's `--json`. A field's meaning never changes within a schema's number. */
 export type SchemaName =
+  | 'sessions'
   | 'info'
   | 'state'
   | 'diff'
@@ -34,7 +35,7 @@ export function printDocument(name: SchemaName, document: Readonly<Record<string
   printJson({ schema: `syncscope/${name}@1`, ...document });
 }
 
-export function printJson(document: unknown): void {
+function printJson(document: unknown): void {
   const text = JSON.stringify(
     pack(document),
     (_, value) => (value instanceof Uint8Array ? { $bytes: Buffer.from(value).toString('hex') } : value),

@@ -6,7 +6,7 @@ import type { Branch, BranchOptions } from './branch.ts';
 import { BranchStage, usualLatency } from './branch-stage.ts';
 import { checkEdits, type Edit } from './edits.ts';
 import { type GroupBaseline, type GroupJourney, groupBaseline, isBeginning, Ways } from './group-baseline.ts';
-import { type GroupFrame, GroupMachines, needsGroup } from './group-machines.ts';
+import { type GroupDefinition, type GroupFrame, GroupMachines, needsGroup } from './group-machines.ts';
 import type { Input, InputOf } from './inputs.ts';
 import { editedJourney, type PlannedArrival, type Travelled, underwayAt } from './journey.ts';
 import { frameOf } from './machines.ts';
@@ -38,7 +38,7 @@ class GroupBranchRun {
   constructor(recorded: RecordedSteps, edits: readonly Edit[], options: BranchOptions) {
     const definition = needsGroup(options.group);
     this.#recorded = recorded;
-    this.#baseline = groupBaseline(recorded.steps, definition);
+    this.#baseline = baselineOf(recorded.steps, definition);
     this.#latency = usualLatency(latenciesIn(this.#baseline));
     const first = recorded.steps.find(({ input }) => input !== undefined)?.input;
     const stage = new BranchStage(recorded, edits, options, first?.replica ?? replicaId('peer'));
@@ -203,6 +203,20 @@ class GroupBranchRun {
     for (const replica of this.#machines.replicas)
       this.#apply({ op: 'tick', replica, now: this.#stage.nowOf(replica) }, []);
   }
+}
+
+/** Of a recording that is branched again and again, such as to shrink it, the baseline is always the same, and takes as long as a branch. */
+const baselines = new WeakMap<
+  readonly Step[],
+  { readonly definition: GroupDefinition; readonly baseline: GroupBaseline }
+>();
+
+function baselineOf(steps: readonly Step[], definition: GroupDefinition): GroupBaseline {
+  const known = baselines.get(steps);
+  if (known?.definition === definition) return known.baseline;
+  const baseline = groupBaseline(steps, definition);
+  baselines.set(steps, { definition, baseline });
+  return baseline;
 }
 
 function latenciesIn({ journeys }: GroupBaseline): number[] {

@@ -1,5 +1,5 @@
 import { surveySessions } from '@syncscope/protocol/node';
-import { printJson } from '../json.ts';
+import { printDocument } from '../json.ts';
 import { escapeText, table } from '../print.ts';
 
 /** `sessions`: what runs and can be attached to. Discovery files that were not believed are named on stderr. */
@@ -8,9 +8,16 @@ export async function sessions(options: { readonly json?: boolean }): Promise<vo
   for (const problem of problems) console.error(`${problem.code}: ${escapeText(problem.message)}`);
   if (options.json) {
     // Without the tokens: this is printed into terminals and logs, and `record --session` needs only the id.
-    printJson(
-      found.map(({ id, title, scenario, url, pid, startedAt }) => ({ id, title, scenario, url, pid, startedAt })),
-    );
+    printDocument('sessions', {
+      sessions: found.map(({ id, title, scenario, url, pid, startedAt }) => ({
+        id,
+        title,
+        scenario,
+        url,
+        pid,
+        startedAt,
+      })),
+    });
     return;
   }
   if (found.length === 0) {
