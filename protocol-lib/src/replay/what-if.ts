@@ -39,10 +39,11 @@ export async function whatIf(
   try {
     // The first record says what was edited, and is no part of the session.
     const other = branch.records.map((record, position) => ({ position, record })).slice(1);
-    const { counts, ends } = compareTraces(original, other);
+    const whole = compareTraces(original, other);
+    const { counts, ends } = whole;
     return {
       branch,
-      comparison: { ...whereTheyPart(original, other, recorded), counts, ends },
+      comparison: edits.length > 0 ? { ...whereTheyPart(original, other, recorded), counts, ends } : whole,
       verdicts: { recorded: await verdictOf(capture), branch: await verdictOf(opened) },
       capture: bytes,
     };
