@@ -30,7 +30,9 @@ export class Ages {
     if (body.state === 'recovered') this.#standing.delete(record.replica);
     const oldest = trail.pending.values().next().value;
     if (body.state === 'recovered' || !body.stalls.includes('pending')) return;
-    if (!oldest?.isAged || !trail.isPendingKnown) return;
+    // One that was only told of, since it was made before the first record, may be the oldest wherever it stands.
+    const isKnown = trail.isPendingKnown && [...trail.pending.values()].every(({ isAged }) => isAged);
+    if (!oldest || !isKnown) return;
     const age = record.time - oldest.time;
     if (body.oldestPending - age < TOLERATED_NANOSECONDS || body.oldestPending < 2 * age) return;
     const known = this.#misjudged.get(record.replica) ?? [];

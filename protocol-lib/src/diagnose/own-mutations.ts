@@ -9,6 +9,8 @@ export function takeOwnMutation({ body, time }: TraceRecord, ref: RecordRef, tra
     case 'prediction': {
       const { version, changes } = body;
       const isFirst = trail.pending.size === 0;
+      // Who comes back tells of itself again, and still waits for what it made before.
+      trail.isPendingKnown ||= body.mutation.counter === 1;
       const told = { ref, time, version, changes, isFirst, isAged: true, toldAt: ref.position, ...counts };
       trail.pending.replace(body.mutation.counter, told);
       trail.repredicted();

@@ -43,7 +43,6 @@ export class ReplicaAudit {
     switch (body.kind) {
       case 'replica':
         trail.isConnected = true;
-        trail.isPendingKnown = true;
         trail.highest.clear();
         return;
       case 'view':
