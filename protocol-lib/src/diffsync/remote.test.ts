@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { StateRoot } from '../merkle/index.ts';
+import { merkleQuerySchema, StateRoot } from '../merkle/index.ts';
 import { FrameDecoder, FrameEncoder } from '../messages/index.ts';
 import { replicaId } from '../state/index.ts';
 import { TraceHub } from '../trace/index.ts';
@@ -210,4 +210,17 @@ test('what does not fit is refused with a code, and nothing has changed', async 
   await wire.half.receive(result);
   expect(wire.client.store.root().size).toBe(2);
   await expect(wire.half.receive(result)).rejects.toMatchObject({ code: 'MODEL_ANSWER_UNEXPECTED' });
+});
+
+test('a question that names one subtree again and again, and the same in it, is answered once', async () => {
+  const wire = new Wire(sideOf('client', stateOf(aFolder(1))), sideOf('server', stateOf(aFolder(2), aFolder(3))));
+  const push = (await wire.half.push()) as Extract<ModelRequest, { type: 'MODEL_PUSH' }>;
+  const unknown = await wire.other.answer('client', { ...push, from: stateOf(aFolder(4)).hash });
+  expect(unknown.type).toBe('MODEL_UNKNOWN');
+  const asked = (paths: readonly string[]) =>
+    wire.other.answer('client', { type: 'MERKLE_QUERY', ...merkleQuerySchema.parse({ paths }, 'query') });
+  const inside = Array.from({ length: 496 }, (_, index) => (index % 16).toString(16));
+  const answer = await asked([...Array<string>(16).fill(''), ...inside]);
+  expect(answer).toEqual(await asked(['']));
+  expect(answer).toMatchObject({ nodes: [{ kind: 'leaves', entries: { length: 2 } }] });
 });

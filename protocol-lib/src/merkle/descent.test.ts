@@ -226,6 +226,28 @@ describe('merkleQuerySchema', () => {
     const { nodes } = answerMerkleQuery(remote, merkleQuerySchema.parse({ paths: ['0123456789abcdef', '5'] }, 'query'));
     expect(nodes.map(({ kind }) => kind)).toEqual(['leaves', 'leaves']);
   });
+
+  it('is answered with no record twice, whatever it asks for, and with all that any of its paths leads to', () => {
+    const digits = fc.constantFrom(...'0123456789abcdef');
+    // Few paths are long, or most would lead to nothing.
+    const path = fc.oneof(fc.array(digits, { maxLength: 2 }), fc.array(digits, { maxLength: 16 }));
+    const paths = fc.array(path.map((all) => all.join('')));
+    fc.assert(
+      fc.property(arbitraryState({ maxLength: 120 }), paths, fc.boolean(), (entries, some, isTwice) => {
+        const remote = rootOf(entries);
+        const asked = isTwice ? [...some, ...some] : some;
+        const { nodes } = answerMerkleQuery(remote, merkleQuerySchema.parse({ paths: asked }, 'query'));
+        const alone = asked.filter((one) => !asked.some((other) => other !== one && one.startsWith(other)));
+        expect(nodes.map((node) => node.path)).toEqual([...new Set(alone)]);
+        const keys = nodes.flatMap((node) => (node.kind === 'leaves' ? node.entries.map(({ key }) => key) : []));
+        expect(new Set(keys).size).toBe(keys.length);
+        for (const node of nodes) {
+          const [single] = answerMerkleQuery(remote, { paths: [node.path] }).nodes;
+          expect(node).toEqual(single);
+        }
+      }),
+    );
+  });
 });
 
 /** The answer with one bit flipped, where that still is an answer and means something else. */

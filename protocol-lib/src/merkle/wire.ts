@@ -63,13 +63,27 @@ export const merkleNodeAnswerSchema = variant('kind', {
 });
 export type MerkleNodeAnswer = Infer<typeof merkleNodeAnswerSchema>;
 
-/** One answer for each path of the query, in its order. */
+/** One answer for each path of the query, in its order; see {@link answerMerkleQuery} for paths that overlap. */
 export const merkleAnswerSchema = object({ nodes: array(merkleNodeAnswerSchema, QUERY_MAX_PATHS) });
 export type MerkleAnswer = Infer<typeof merkleAnswerSchema>;
 
-/** Answers for one state; whoever answers must keep that root until the asker is done. */
+/**
+ * Answers for one state; whoever answers must keep that root until the asker is done.
+ *
+ * A path that comes again, or that leads into another one of the query, gets no answer of its own: no descent asks
+ * so, and a small query would be answered with the same records again and again. So no record is in an answer twice.
+ */
 export function answerMerkleQuery(root: StateRoot, query: MerkleQuery): MerkleAnswer {
-  return { nodes: query.paths.map((path) => answerPath(root, path)) };
+  return { nodes: withoutOverlap(query.paths).map((path) => answerPath(root, path)) };
+}
+
+function withoutOverlap(paths: readonly MerklePath[]): MerklePath[] {
+  const once = new Set<string>(paths);
+  const isInAnother = (path: MerklePath) => {
+    for (let depth = 0; depth < path.length; depth++) if (once.has(path.slice(0, depth))) return true;
+    return false;
+  };
+  return [...new Set(paths)].filter((path) => !isInAnother(path));
 }
 
 function answerPath(root: StateRoot, path: MerklePath): MerkleNodeAnswer {

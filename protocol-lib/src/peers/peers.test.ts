@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ConflictResolver, crapsPolicies, crapsRule, idOf, tokensIn } from '../conflict/index.ts';
+import { merkleQuerySchema } from '../merkle/index.ts';
 import { FrameDecoder, FrameEncoder, type MessageBody, type MessageOf } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import { type Change, type ReplicaId, recordKey, replicaId, type SyncRecord } from '../state/index.ts';
@@ -328,6 +329,20 @@ describe('bad input is refused whole, with a code, and changes nothing', () => {
     const body = valid(group);
     refusedWith(group, replicaId('mallory'), frameOf('mallory', body), 'PEER_STRANGER');
     refusedWith(group, replicaId('c'), frameOf('b', body), 'PEER_STRANGER');
+  });
+
+  test('a question that names one subtree again and again, and the same in it, is answered once', () => {
+    const group = groupOf(2);
+    const asked = (paths: readonly string[]) => {
+      const query = frameOf('b', { type: 'MERKLE_QUERY', ...merkleQuerySchema.parse({ paths }, 'query') });
+      const decoder = new FrameDecoder();
+      const frames = group.get('a').receive(b, query, group.now);
+      return frames.map(({ frame }) => decoder.decode(frame)).flatMap((one) => ('nodes' in one ? [one.nodes] : []));
+    };
+    const inside = Array.from({ length: 496 }, (_, index) => (index % 16).toString(16));
+    const answers = asked([...Array<string>(16).fill(''), ...inside]);
+    expect(answers).toEqual(asked(['']));
+    expect(answers).toMatchObject([[{ kind: 'leaves', entries: { length: records.length } }]]);
   });
 
   test('more that waits for its cause than there is room for', () => {

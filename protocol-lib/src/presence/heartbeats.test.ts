@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { HybridStamp } from '../clock/index.ts';
 import { CallState } from '../crdt/index.ts';
+import { merkleQuerySchema } from '../merkle/index.ts';
 import type { MessageOf } from '../messages/index.ts';
 import { CrdtReplica } from '../peers/index.ts';
 import { seededRandom } from '../ports/index.ts';
@@ -268,6 +269,23 @@ describe('bad input', () => {
     one.run(10_000);
     expect(hashes(one).size).toBe(1);
     expect(heartbeats.reports).toEqual([]);
+  });
+
+  test('a question that names one subtree again and again, and the same in it, is answered once', () => {
+    const one = mesh();
+    const { heartbeats, call } = one.node('alice');
+    const head = { sender: bob, sequence: 1 };
+    const standing = { version: 1, vector: [], root: one.node('bob').call.root().hash, entries: [], learned: [] };
+    heartbeats.receive(bob, { type: 'RECONCILE', exchange: 9, step: 'claim', ...standing, ...head }, one.now);
+    const asked = (paths: readonly string[]) => {
+      const query = { type: 'MERKLE_QUERY', ...merkleQuerySchema.parse({ paths }, 'query'), ...head } as const;
+      return heartbeats.receive(bob, query, one.now).map(({ body }) => body);
+    };
+    const inside = Array.from({ length: 496 }, (_, index) => (index % 16).toString(16));
+    const answers = asked([...Array<string>(16).fill(''), ...inside]);
+    expect(answers).toEqual(asked(['']));
+    expect(answers).toMatchObject([{ type: 'MERKLE_ANSWER', nodes: [{ kind: 'leaves' }] }]);
+    expect(JSON.stringify(answers)).toContain(call.root().entries().next().value![0]);
   });
 
   test('values that do not match their hash are refused, and the state stays', () => {

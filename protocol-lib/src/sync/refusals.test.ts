@@ -184,8 +184,9 @@ describe('inside', () => {
   });
 
   test.each([
-    ['one subtree again and again', (child: string) => Array<string>(512).fill(child), 4],
-    ['all subtrees, each again and again', (child: string) => [child], 200],
+    ['one subtree again and again in a question', (child: string) => Array<string>(512).fill(child), 200],
+    ['one subtree again and again in many', (child: string) => [child], 200],
+    ['everything again and again', () => Array.from({ length: 16 }, (_, slot) => slot.toString(16)), 4],
   ])(
     'a Merkle question that makes much of little, %s: no more than three times the state, then a full sync',
     (_what, paths, most) => {
@@ -209,6 +210,20 @@ describe('inside', () => {
       expect(session.manager.clients[0]?.needsFullSync).toBe(true);
     },
   );
+
+  test('a Merkle question whose answer would be larger than 16 parts of a snapshot ends in a full sync', () => {
+    const definition = { ...coinSession, initialRecords: largeRecords };
+    const session = new MemorySession({ definition, snapshotPart: 2 * LARGE });
+    session.join('alice', { definition });
+    session.run(100);
+    const link = session.link('alice');
+    session.inject(link, packMsgpack([17, 'alice', 50, 1, 0, new Uint8Array(8)]));
+    const children = Array.from({ length: 16 }, (_, slot) => slot.toString(16));
+    const small = session.inject(link, packMsgpack([15, 'alice', 51, children.slice(0, 2)]));
+    expect(outline(small).map(([type]) => type)).toContain('MERKLE_ANSWER');
+    expect(session.inject(link, packMsgpack([15, 'alice', 52, children]))).toEqual([]);
+    expect(session.manager.clients[0]).toMatchObject({ isRepairing: false, needsFullSync: true });
+  });
 
   test('a flood of requests costs one full sync a round', () => {
     const session = guarded();
