@@ -1,5 +1,6 @@
 import { isSyncError } from '@syncscope/protocol/errors';
 import * as vscode from 'vscode';
+import { notification } from './text.ts';
 
 /** What people read: the message, and the stable code where there is one. */
 export function errorText(error: unknown): string {
@@ -12,11 +13,11 @@ export async function showError(error: unknown, log: vscode.LogOutputChannel): P
   log.error(error instanceof Error ? error : String(error));
   if (isSyncError(error, 'TRUST_REQUIRED')) {
     const manage = vscode.l10n.t('Manage Workspace Trust');
-    const choice = await vscode.window.showWarningMessage(errorText(error), manage);
+    const choice = await vscode.window.showWarningMessage(notification(errorText(error)), manage);
     if (choice === manage) await vscode.commands.executeCommand('workbench.trust.manage');
     return;
   }
   const show = vscode.l10n.t('Show Log');
-  const choice = await vscode.window.showErrorMessage(errorText(error), show);
+  const choice = await vscode.window.showErrorMessage(notification(errorText(error)), show);
   if (choice === show) log.show(true);
 }

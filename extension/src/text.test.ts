@@ -8,7 +8,7 @@ import { captureName } from './capture-files/name.ts';
 import { isPathInside } from './path-inside.ts';
 import { serverArguments, withoutTokens } from './server/arguments.ts';
 import { startFaults } from './server/start-faults.ts';
-import { formatBytes, plain } from './text.ts';
+import { formatBytes, notification, plain } from './text.ts';
 
 test('characters that lie about a label are written out', () => {
   expect(plain('bot\u202e-1')).toBe('bot\\u202e-1');
@@ -18,6 +18,25 @@ test('characters that lie about a label are written out', () => {
 
 test('what was written out is not written out again', () => {
   fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => plain(plain(text)) === plain(text)));
+});
+
+test('what a notification says runs no command (T22)', () => {
+  // What VS Code makes a link of in a notification.
+  const link = /\[[^\]]+\]\((?:https?:\/\/|command:|file:)/i;
+  const evil = 'refused: [Show Log](command:workbench.action.terminal.sendSequence "Show Log")';
+  expect(evil).toMatch(link);
+  expect(notification(evil)).not.toMatch(link);
+  expect(notification(`${evil.replace('](', ']\n(')}\u202e`)).toMatch(/\] \(command:.*\\u202e$/);
+  const parts = fc.constantFrom('[', ']', '(', ')', 'x', 'command:', 'https://', '\n', '\u200b', ' ');
+  fc.assert(
+    fc.property(fc.array(parts), (some) => {
+      expect(notification(some.join(''))).not.toMatch(link);
+      expect(notification(some.join(''))).not.toMatch(/[\r\n]/);
+    }),
+  );
+  expect(notification('no frame of bot-1 (FRAME_TOO_LARGE),\n  see [docs]')).toBe(
+    'no frame of bot-1 (FRAME_TOO_LARGE), see [docs]',
+  );
 });
 
 test('sizes have a unit', () => {

@@ -6,6 +6,14 @@ export function plain(text: string): string {
   return text.replaceAll(INVISIBLE, (one) => `\\u${one.codePointAt(0)?.toString(16).padStart(4, '0')}`);
 }
 
+/**
+ * Text that may hold anything, as a notification may say it, in one line. VS Code makes a link of `[text](command:…)` there, which runs a
+ * command when it is clicked: taken apart, it is text like any other.
+ */
+export function notification(text: string): string {
+  return plain(text.replaceAll(/\s*[\r\n]+\s*/g, ' ')).replaceAll('](', '] (');
+}
+
 /** `834 B`, `12.3 kB`, `4.0 MB`. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1_000) return `${bytes} B`;

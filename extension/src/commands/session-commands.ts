@@ -9,6 +9,7 @@ import type { LiveSession } from '../live/live-session.ts';
 import type { SessionAddress } from '../live/recording.ts';
 import type { Session } from '../sessions/store.ts';
 import { readSettings } from '../settings.ts';
+import { notification } from '../text.ts';
 import { requireTrust } from '../trust.ts';
 import { parseAddress } from './address.ts';
 import { chooseLive, chooseSession, nodeOf } from './choose.ts';
@@ -122,6 +123,7 @@ async function askAddress(): Promise<SessionAddress | undefined> {
 
 async function offer(file: vscode.Uri): Promise<void> {
   const open = vscode.l10n.t('Open Capture');
-  const choice = await vscode.window.showInformationMessage(vscode.l10n.t('Recorded to {0}.', file.fsPath), open);
+  const said = notification(vscode.l10n.t('Recorded to {0}.', file.fsPath));
+  const choice = await vscode.window.showInformationMessage(said, open);
   if (choice === open) await vscode.commands.executeCommand('vscode.openWith', file, CAPTURE_EDITOR);
 }
