@@ -143,6 +143,7 @@ function participantState(status: ReplicaStatus): { icon: string; color?: string
     const text = vscode.l10n.t('differs since v{0}', status.differs.since);
     return { icon: 'error', color: 'problemsErrorIcon.foreground', text };
   }
+  if (status.refused !== undefined) return { icon: 'sync', text: vscode.l10n.t('asks again') };
   if (status.lag > 0) return { icon: 'circle-outline', text: vscode.l10n.t('{0} behind', status.lag) };
   if (status.agreement === AGREEMENT.agrees) return { icon: 'pass', text: vscode.l10n.t('agrees') };
   if (status.agreement === AGREEMENT.predicted) return { icon: 'circle-outline', text: vscode.l10n.t('predicting') };

@@ -227,6 +227,7 @@ export class CaptureEngine implements OpenCapture {
         ...(standing.differsPosition >= 0
           ? { differs: { since: standing.differsSince, position: standing.differsPosition } }
           : {}),
+        ...(standing.refusedPosition >= 0 ? { refused: standing.refusedPosition } : {}),
         ...cutOf(standing),
       });
     }
@@ -360,6 +361,9 @@ export class CaptureEngine implements OpenCapture {
       const standing = index.standingsAt(position)[index.replicaNames.findText(replica)];
       return `${replica} differs since v${standing?.differsSince ?? index.columns.number(position)}`;
     }
+    if (kind === 'refused-delta') {
+      return `${replica} refused a delta at v${index.columns.number(position)} and asked again`;
+    }
     if (kind === 'gap' && index.kindAt(position) !== 'gap') {
       return `records are missing before ${index.seqAt(position)}`;
     }
@@ -377,6 +381,7 @@ const MARKER_WEIGHT: Readonly<Record<MarkerKind, number>> = {
   conflict: 5,
   refused: 4,
   gap: 3,
+  'refused-delta': 2,
   repair: 2,
   rollback: 1,
   fault: 1,

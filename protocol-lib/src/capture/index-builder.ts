@@ -289,6 +289,7 @@ export class IndexBuilder {
     const { kind, level } = this.#envelope;
     switch (kind) {
       case KIND.mismatch:
+        return replica.standing.base === AGREEMENT.differs ? 3 : 2;
       case KIND.divergence:
         return 3;
       case KIND.hash:
@@ -327,6 +328,10 @@ export class IndexBuilder {
       replica.turnsTo.push(after);
     }
     if (wasDiffering < 0 && replica.standing.differsPosition === position) index.mark(position, 'desync');
+    if (replica.standing.refusedPosition === position) {
+      replica.refusals.push(position);
+      index.mark(position, 'refused-delta');
+    }
     index.blocks.take(this.#lastTime, number, kind, GROUP_OF_KIND[kind]!, before, after);
   }
 }

@@ -42,6 +42,7 @@ export function replicaLists(number: number, replica: ReplicaIndex): [string, In
     [`replica.${number}.vectors`, replica.vectors],
     [`replica.${number}.turns.position`, replica.turns],
     [`replica.${number}.turns.agreement`, replica.turnsTo],
+    [`replica.${number}.refusals`, replica.refusals],
   ];
 }
 

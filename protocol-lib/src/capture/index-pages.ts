@@ -199,10 +199,10 @@ function positions(reader: BlockReader, into: Int32Array, first: number, records
 }
 
 /** Numbers of a standing before what is pending. */
-const STANDING_WIDTH = 11;
+const STANDING_WIDTH = 12;
 const IS = { present: 1, connected: 2, partial: 4, root: 8 } as const;
 
-/** Each as: number, bits with the agreement above, version, root (two words), differs since, from position, how it is cut off, since, from position, pending count, then four each. */
+/** Each as: number, bits with the agreement above, version, root (two words), differs since, from position, how it is cut off, since, from position, position of a refused delta, pending count, then four each. */
 function flatStandings(standings: ColumnPage['standings']): number[] {
   const flat: number[] = [];
   for (const [number, one] of standings.entries()) {
@@ -214,7 +214,7 @@ function flatStandings(standings: ColumnPage['standings']): number[] {
       (one.hasRoot ? IS.root : 0) |
       (one.base << 4);
     flat.push(number, bits, one.version, one.high, one.low, one.differsSince, one.differsPosition);
-    flat.push(one.cut, one.cutSince, one.cutPosition, one.pending.length);
+    flat.push(one.cut, one.cutSince, one.cutPosition, one.refusedPosition, one.pending.length);
     for (const { writer, counter, position, time } of one.pending) flat.push(writer, counter, position, time);
   }
   return flat;
@@ -225,8 +225,8 @@ function readStandings(flat: Float64Array): (Standing | undefined)[] {
   for (let at = 0; at < flat.length; ) {
     if (at + STANDING_WIDTH > flat.length) throw damagedIndex('has a standing that is not whole');
     const fixed = flat.subarray(at, at + STANDING_WIDTH);
-    const [number, bits, version, high, low, differsSince, differsPosition, cut, cutSince, cutPosition, waiting] =
-      fixed;
+    const [number, bits, version, high, low, differsSince, differsPosition] = fixed;
+    const [cut, cutSince, cutPosition, refusedPosition, waiting] = fixed.subarray(7);
     at += STANDING_WIDTH;
     if (number! > 0xffff || waiting! * 4 > flat.length - at) throw damagedIndex('has a standing that cannot be');
     const pending = Array.from({ length: waiting! }, (_, index): PendingMutation => {
@@ -245,6 +245,7 @@ function readStandings(flat: Float64Array): (Standing | undefined)[] {
       low: low!,
       differsSince: differsSince!,
       differsPosition: differsPosition!,
+      refusedPosition: refusedPosition!,
       cut: cut!,
       cutSince: cutSince!,
       cutPosition: cutPosition!,

@@ -199,6 +199,8 @@ export interface ReplicaStatus {
   readonly oldestPending: number;
   /** Since which version and position it differs, where it does. */
   readonly differs?: { readonly since: Version; readonly position: number };
+  /** Position of the record in which it refused a delta that did not fit, where it has not got on since. */
+  readonly refused?: number;
   /** Since which version and position it does not reach all others, where it said so; `merging` where it does again. */
   readonly cut?: {
     readonly state: 'minority' | 'split' | 'merging';
@@ -298,6 +300,7 @@ export const MARKER_KINDS = [
   'gap',
   'repair',
   'refused',
+  'refused-delta',
 ] as const;
 export type MarkerKind = (typeof MARKER_KINDS)[number];
 

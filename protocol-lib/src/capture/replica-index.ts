@@ -35,6 +35,8 @@ export class ReplicaIndex {
   /** Positions at which the agreement changed, and to what. */
   readonly turns = new IntegerList();
   readonly turnsTo = new IntegerList();
+  /** Positions at which it refused a delta that did not fit, while it was not known to differ. */
+  readonly refusals = new IntegerList();
   readonly drifts: Drift[] = [];
   /** How it stands after the last record taken; of a growing capture only. */
   readonly standing: Standing = freshStanding();
@@ -63,6 +65,7 @@ export class ReplicaIndex {
     this.resets.dropBelow(position);
     this.rebases.dropBelow(position);
     this.vectors.dropBelow(position);
+    this.refusals.dropBelow(position);
     // The last turn before the cut says how things stand at it.
     const turns = Math.max(0, this.turns.countBelow(position + 1) - 1);
     this.turns.dropFirst(turns);

@@ -27,6 +27,8 @@ export interface Standing {
   /** Since which version and position it differs; position -1 where it does not. */
   differsSince: number;
   differsPosition: number;
+  /** Position of the record in which it refused a delta that did not fit, where it has not got on since; -1 where it does not ask again. */
+  refusedPosition: number;
   pending: readonly PendingMutation[];
   /** How it said last that it is cut off from others, a number of {@link REASONS}; -1 where it is not. */
   cut: number;
@@ -47,6 +49,7 @@ export function freshStanding(): Standing {
     base: AGREEMENT.unknown,
     differsSince: 0,
     differsPosition: -1,
+    refusedPosition: -1,
     pending: [],
     cut: -1,
     cutSince: 0,
@@ -67,7 +70,8 @@ const CUT: readonly number[] = ['minority', 'split', 'merging'].map((state) => R
 /**
  * Takes the record at `position` into its replica's standing; reads the index's columns only, so it can
  * be run again from any kept standing. A replica *differs* from the record in which it, or its hash, says
- * so, until one in which its root is the authority's again.
+ * so, until one in which its root is the authority's again. One that refuses a delta which does not fit only
+ * lacks something, unless what it holds is wrong: it asks again until it gets on.
  */
 export function stepStanding(
   standing: Standing,
@@ -86,6 +90,7 @@ export function stepStanding(
     case KIND.apply:
     case KIND.snapshot:
     case KIND.repair:
+      standing.refusedPosition = -1;
       takeRoot(standing, columns, position, replica === authority, roots);
       if (kind === KIND.snapshot && REASONS[(columns.flags(position) >> REASON_SHIFT) - 1] === 'mismatch') {
         differ(standing, columns.number(position), position);
@@ -100,7 +105,7 @@ export function stepStanding(
       standing.base = AGREEMENT.unknown;
       return;
     case KIND.mismatch:
-      takeMismatch(standing, columns, position, roots);
+      takeMismatch(standing, columns, position, authority, roots);
       return;
     case KIND.divergence:
       differ(standing, columns.number(position), position);
@@ -170,15 +175,33 @@ function takeHash(
   }
 }
 
-function takeMismatch(standing: Standing, columns: Columns, position: number, roots: AuthorityRoots): void {
+function takeMismatch(
+  standing: Standing,
+  columns: Columns,
+  position: number,
+  authority: number,
+  roots: AuthorityRoots,
+): void {
   const version = columns.number(position);
   standing.version = version;
   standing.hasRoot = true;
   standing.high = columns.high(position);
   standing.low = columns.low(position);
   const reason = (columns.flags(position) >> REASON_SHIFT) - 1;
-  const agreedThere = reason === BASE_MISMATCH || roots.agrees(version, standing.high, standing.low) === true;
-  differ(standing, agreedThere ? version + 1 : version, position);
+  const isRight = standing.isPartial ? undefined : roots.agrees(version, standing.high, standing.low);
+  // A delta that does not fit says nothing of what is held, which only others than the authority's own could.
+  if (reason === BASE_MISMATCH && (isRight ?? authority >= 0)) {
+    takeRefusal(standing, isRight === true, position);
+    return;
+  }
+  differ(standing, isRight === true ? version + 1 : version, position);
+}
+
+/** What it lacks may be what it was found to lack before: then that goes on. */
+function takeRefusal(standing: Standing, isRight: boolean, position: number): void {
+  if (standing.differsPosition >= 0) return;
+  if (isRight) standing.base = AGREEMENT.agrees;
+  if (standing.refusedPosition < 0) standing.refusedPosition = position;
 }
 
 /** A cut that goes on, or is being mended, is one; it began where the first record said so. */
@@ -193,6 +216,7 @@ function takePartition(standing: Standing, columns: Columns, position: number): 
 
 function differ(standing: Standing, since: number, position: number): void {
   standing.base = AGREEMENT.differs;
+  standing.refusedPosition = -1;
   if (standing.differsPosition >= 0) return;
   standing.differsSince = since;
   standing.differsPosition = position;

@@ -42,6 +42,18 @@ it('says the worst thing first, and only that', () => {
   expect(textOf(status('server', 31), slow, differing)).toBe('bot-2 differs since v18');
 });
 
+it('says of one that refused a delta that it asks again, where nobody differs', () => {
+  const asking = status('bot-1', 17, { lag: 2, refused: 9 });
+  expect(verdictOf([status('server', 19), asking], 'server')).toEqual({
+    level: 'warning',
+    text: 'bot-1 refused a delta at v17 and asks again',
+    position: 9,
+  });
+  const differing = status('bot-2', 19, { agreement: AGREEMENT.differs, differs: { since: 18, position: 12 } });
+  expect(textOf(status('server', 19), asking, differing)).toBe('bot-2 differs since v18');
+  expect(textOf(status('server', 19), { ...asking, connection: 'gone' })).toBe('1 replica is at v19');
+});
+
 it('says of peers how many are of one state', () => {
   const [a, b, c] = ['peer-1', 'peer-2', 'peer-3'].map((one) => status(one, 31, { root: ROOT }));
   expect(peersText(a!, b!, c!)).toBe('3 peers agree at v31');

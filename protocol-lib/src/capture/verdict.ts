@@ -8,7 +8,7 @@ const NANOSECONDS_PER_SECOND = 1_000_000_000;
 /** The header's sentence over the state of all replicas: the worst thing first, and only that. */
 export function verdictOf(replicas: readonly ReplicaStatus[], authority: string | null): Verdict {
   if (authority === null) return peersVerdict(replicas);
-  return differenceOf(replicas) ?? progressOf(replicas, authority);
+  return differenceOf(replicas) ?? refusalOf(replicas) ?? progressOf(replicas, authority);
 }
 
 /** Who differs first of all. */
@@ -27,7 +27,19 @@ function differenceOf(replicas: readonly ReplicaStatus[]): Verdict | undefined {
   };
 }
 
-/** Nobody differs: who is slow, or how far all have got. */
+/** Nobody differs: who refused a delta first, and waits for what it asked for. */
+function refusalOf(replicas: readonly ReplicaStatus[]): Verdict | undefined {
+  const asking = replicas
+    .filter((one) => one.connection === 'connected' && one.refused !== undefined)
+    .sort((a, b) => a.refused! - b.refused!);
+  const [first] = asking;
+  if (!first) return undefined;
+  const others = asking.length > 1 ? `, and ${asking.length - 1} more` : '';
+  const text = `${first.replica} refused a delta at v${first.version} and asks again${others}`;
+  return { level: 'warning', text, position: first.refused! };
+}
+
+/** Nobody differs or asks again: who is slow, or how far all have got. */
 function progressOf(replicas: readonly ReplicaStatus[], authority: string): Verdict {
   const present = replicas.filter((one) => one.connection === 'connected');
   const behind = present

@@ -2,7 +2,7 @@ import type { CaptureIndex, ReplicaIndex } from '../capture/capture-index.ts';
 import { KIND } from '../capture/envelope.ts';
 import { AGREEMENT } from '../capture/query.ts';
 
-/** A time in which a replica was known to differ: from the record that noticed it to the one that ended it. */
+/** A time in which a replica was known to differ, or asked again: from the record that noticed it to the one that ended it. */
 export interface Episode {
   readonly replica: ReplicaIndex;
   readonly detected: number;
@@ -21,6 +21,24 @@ export function episodesOf(index: CaptureIndex, replica: ReplicaIndex): Episode[
   return episodes;
 }
 
+/** What only looked like a divergence: it refused a delta that did not fit, and asked again until it got on. */
+function refusalsOf(index: CaptureIndex, replica: ReplicaIndex): Episode[] {
+  return Array.from({ length: replica.refusals.length }, (_, at): Episode => {
+    const detected = replica.refusals.at(at);
+    return { replica, detected, ended: endOfRefusal(index, replica, detected) };
+  });
+}
+
+/** A hash that is right where it stands says nothing of what it lacks. */
+function endOfRefusal(index: CaptureIndex, replica: ReplicaIndex, detected: number): number {
+  const { states } = replica;
+  for (let at = states.countBelow(detected + 1); at < states.length; at++) {
+    const kind = index.columns.kind(states.at(at));
+    if (kind !== KIND.hash && kind !== KIND.mismatch) return repairAfter(index, replica, states.at(at));
+  }
+  return -1;
+}
+
 /** The repair record that follows upon the record with which it agreed again; that record where there is none. */
 function repairAfter(index: CaptureIndex, { states }: ReplicaIndex, agreed: number): number {
   const next = states.countBelow(agreed + 1);
@@ -33,7 +51,7 @@ export function episodeAt(index: CaptureIndex, position: number): Episode | unde
   const own = index.replicas[index.columns.replica(position)];
   const others = index.knownReplicas().filter((one) => one !== own);
   for (const replica of own ? [own, ...others] : others) {
-    const found = episodesOf(index, replica).find(
+    const found = [...episodesOf(index, replica), ...refusalsOf(index, replica)].find(
       (one) => one.detected <= position && (one.ended < 0 || position <= one.ended),
     );
     if (found) return found;
@@ -41,11 +59,14 @@ export function episodeAt(index: CaptureIndex, position: number): Episode | unde
   return undefined;
 }
 
-/** The next episodes after a position, one a replica: a record between cause and detection belongs to one of these. */
+/** The next episodes after a position, one of each sort a replica: a record between cause and detection belongs to one of these. */
 export function nextEpisodes(index: CaptureIndex, position: number): Episode[] {
   return index
     .knownReplicas()
-    .map((replica) => episodesOf(index, replica).find((one) => one.detected > position))
+    .flatMap((replica) => [
+      episodesOf(index, replica).find((one) => one.detected > position),
+      refusalsOf(index, replica).find((one) => one.detected > position),
+    ])
     .filter((one) => one !== undefined)
     .sort((a, b) => a.detected - b.detected);
 }

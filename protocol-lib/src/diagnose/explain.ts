@@ -33,6 +33,7 @@ const TELLING = new Set([
   KIND.refused,
   KIND.operation,
   KIND.apply,
+  KIND.repair,
 ]);
 
 /**
@@ -68,6 +69,8 @@ export class Explainer {
     const { replica, detected, ended } = episode;
     const last = ended < 0 ? detected + MAX_EPISODE : Math.min(ended, detected + MAX_EPISODE);
     const { findings, verdicts } = await this.#window(detected, last);
+    const refused = verdicts.find((one) => one.replica === replica.id && one.record.position === detected);
+    if (refused) return withoutDivergence(refused, ended);
     const isWithin = ({ position }: RecordRef) => position >= detected && (ended < 0 || position <= ended);
     const found =
       findings.find((one) => one.replica === replica.id && isWithin(one.detected)) ??
@@ -75,14 +78,51 @@ export class Explainer {
       findings.find((one) => covers(one, detected));
     if (found) return this.#told(found, ended);
     const verdict = verdicts.find((one) => one.replica === replica.id && isWithin(one.record));
-    return verdict && withoutDivergence(verdict, ended);
+    if (verdict) return withoutDivergence(verdict, ended);
+    const story = await this.#storyOf(detected, findings);
+    return story ? this.#told(story, -1) : this.#untold(episode);
+  }
+
+  /** The finding in whose time lies what a record names as its cause: others may notice, or be put right, long after the first has been. */
+  async #storyOf(position: number, findings: readonly Finding[]): Promise<Finding | undefined> {
+    const { index, records } = this.#evidence;
+    const causes = (await records.read(position)).cause
+      .map((seq) => index.positionOfSeq(seq))
+      .filter((one) => one >= 0);
+    const told = findings.filter((one) => causes.some((cause) => covers(one, cause)));
+    return told.find((one) => one.class !== 'unknown') ?? told[0];
+  }
+
+  /** A replica said that it differs, and no finding is about that: what it said, in words. */
+  async #untold({ replica, detected, ended }: Episode): Promise<Explanation> {
+    const { index, records } = this.#evidence;
+    const { body, cause, time, source } = await records.read(detected);
+    const version = index.columns.number(detected);
+    const heard = cause.map((seq) => index.positionOfSeq(seq)).filter((one) => one >= 0);
+    return {
+      sentence: `${replica.id} was found to differ at v${version}; no finding tells why`,
+      replica: replica.id,
+      against:
+        body.kind === 'divergence' ? body.against : index.authority < 0 ? replica.id : index.nameOf(index.authority),
+      ...{ sinceVersion: version, time, firstDifference: detected, detected },
+      ...(ended < 0 ? {} : { repaired: ended }),
+      ...{ class: 'unknown', confidence: 'low', reason: 'no record around it shows by what they came apart' },
+      confirm: 'look at the finding before it, which others may notice later than the first',
+      evidence: [
+        { text: `${replica.id} found that it differs.`, position: detected },
+        ...heard.map((position) => ({ text: 'What it found that by.', position })),
+      ],
+      differences: [],
+      ...(source ? { source } : {}),
+    };
   }
 
   async #single(position: number): Promise<Explanation | undefined> {
     const { findings } = await this.#window(position, position);
-    const isAbout = ({ cause, detected, evidence }: Finding) =>
-      [cause, detected, ...evidence.map(({ record }) => record)].some((one) => one?.position === position);
-    const found = findings.find(isAbout);
+    const isAbout = ({ cause, detected, repaired, evidence }: Finding) =>
+      [cause, detected, repaired, ...evidence.map(({ record }) => record)].some((one) => one?.position === position);
+    const isRepair = this.#evidence.index.columns.kind(position) === KIND.repair;
+    const found = findings.find(isAbout) ?? (isRepair ? await this.#storyOf(position, findings) : undefined);
     return found && this.#told(found, -1);
   }
 

@@ -53,7 +53,7 @@ export function stepReplica(query: CaptureQuery, direction: Direction): Promise<
   });
 }
 
-/** The next marker. A divergence brings its replica onto the left and its cause into view. */
+/** The next marker. A divergence, or what looked like one, brings its replica onto the left and its cause into view. */
 export function stepMarker(query: CaptureQuery, direction: Direction): Promise<void> {
   return attempt(async () => {
     const marker = await query.nextMarker(here(), direction);
@@ -62,9 +62,9 @@ export function stepMarker(query: CaptureQuery, direction: Direction): Promise<v
   });
 }
 
-/** Selects a marker's record, whatever way the user came to it; for a divergence the cause comes into view too. */
+/** Selects a marker's record, whatever way the user came to it; for a divergence, and for a delta that did not fit, the cause comes into view too. */
 export async function goToMarker(query: CaptureQuery, marker: Pick<Marker, 'kind' | 'position'>): Promise<void> {
-  if (marker.kind === 'desync') await showDivergence(query, marker.position);
+  if (marker.kind === 'desync' || marker.kind === 'refused-delta') await showDivergence(query, marker.position);
   else goTo(marker.position);
 }
 

@@ -174,6 +174,7 @@ const replicaStatus = object({
   behindFor: finite,
   oldestPending: finite,
   differs: optional(object({ since: integer, position: integer })),
+  refused: optional(integer),
   cut: optional(object({ state: literal('minority', 'split', 'merging'), since: integer, position: integer })),
 });
 export const captureStatus: Schema<CaptureStatus> = object({

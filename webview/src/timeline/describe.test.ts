@@ -30,12 +30,20 @@ describe('standingOf', () => {
   });
 });
 
+it('a replica that refused a delta is behind, and differs only where it is known to', () => {
+  expect(standingOf(status({ refused: 9, lag: 2 }))).toMatchObject({ name: 'behind', word: 'asks again' });
+  expect(standingOf(status({ refused: 9, agreement: AGREEMENT.differs })).name).toBe('differing');
+});
+
 describe('sentences', () => {
   it('tell a replica’s state', () => {
     expect(describeReplica(status({}))).toBe('bot-2 at version 121, connected and in agreement');
     expect(
       describeReplica(status({ agreement: AGREEMENT.differs, differs: { since: 118, position: 4 }, lag: 2 })),
     ).toBe('bot-2 at version 121, differs since version 118, 2 behind');
+    expect(describeReplica(status({ refused: 9, lag: 2 }))).toBe(
+      'bot-2 at version 121, refused a delta and asks again, 2 behind',
+    );
     expect(describeReplica(status({ lag: 3, behindFor: 2_100_000_000 }))).toContain('3 behind for 2.10 s');
     expect(describeReplica(status({ pending: 2, oldestPending: 6e9 }))).toContain('2 pending, the oldest for 6.00 s');
   });

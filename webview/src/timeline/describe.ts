@@ -20,6 +20,7 @@ export interface Standing {
 export function standingOf(status: ReplicaStatus): Standing {
   if (status.connection === 'gone') return { name: 'gone', sign: '⊘', word: 'gone' };
   if (status.agreement === AGREEMENT.differs) return { name: 'differing', sign: '✗', word: 'differs' };
+  if (status.refused !== undefined) return { name: 'behind', sign: '…', word: 'asks again' };
   if (status.lag > 0) return { name: 'behind', sign: '…', word: `${status.lag} behind` };
   if (status.connection === 'unknown') return { name: 'unknown', sign: '?', word: 'unknown' };
   return { name: 'connected', sign: '✓', word: '' };
@@ -30,11 +31,13 @@ export function describeReplica(status: ReplicaStatus): string {
   const parts = [`${status.replica} at version ${status.version}`];
   const standing = standingOf(status);
   if (standing.name === 'differing' && status.differs) parts.push(`differs since version ${status.differs.since}`);
+  else if (status.refused !== undefined && standing.name === 'behind') parts.push('refused a delta and asks again');
   else if (standing.name === 'behind' && status.behindFor > 0) {
     parts.push(`${standing.word} for ${formatDuration(status.behindFor)}`);
   } else if (standing.name !== 'connected') parts.push(standing.word);
   else parts.push(status.agreement === AGREEMENT.agrees ? 'connected and in agreement' : 'connected');
-  if (standing.name === 'differing' && status.lag > 0) parts.push(`${status.lag} behind`);
+  if ((standing.name === 'differing' || status.refused !== undefined) && status.lag > 0)
+    parts.push(`${status.lag} behind`);
   if (status.pending > 0) {
     parts.push(`${status.pending} pending, the oldest for ${formatDuration(status.oldestPending)}`);
   }

@@ -7,8 +7,10 @@ test('no two kinds of marker are told apart by colour alone', () => {
 });
 
 test('a marker has the look of the records behind it', () => {
-  const { desync, ...others } = MARKER_STYLES;
+  const { desync, 'refused-delta': refusal, ...others } = MARKER_STYLES;
   expect(desync).toMatchObject({ shape: KIND_STYLES.divergence.shape, ink: KIND_STYLES.divergence.ink });
+  // A mismatch may be a divergence; a delta that did not fit is none.
+  expect(refusal).toMatchObject({ shape: KIND_STYLES.mismatch.shape, ink: 'warning' });
   for (const kind of Object.keys(others) as (keyof typeof others)[]) {
     expect(others[kind], kind).toMatchObject({ shape: KIND_STYLES[kind].shape, ink: KIND_STYLES[kind].ink });
   }

@@ -76,12 +76,13 @@ export interface MarkerStyle {
 
 /** How each kind of marker looks; the shapes are those of the records behind them. */
 export const MARKER_STYLES: Readonly<Record<MarkerKind, MarkerStyle>> = {
-  desync: { label: 'differs', shape: 'split', ink: 'error', weight: 8 },
-  gap: { label: 'records lost', shape: 'gap', ink: 'warning', weight: 7 },
-  refused: { label: 'frame refused', shape: 'stop', ink: 'error', weight: 6 },
-  partition: { label: 'partition', shape: 'cut', ink: 'warning', weight: 5 },
-  fault: { label: 'fault', shape: 'bolt', ink: 'warning', weight: 4 },
-  conflict: { label: 'conflict', shape: 'fork', ink: 'warning', weight: 3 },
+  desync: { label: 'differs', shape: 'split', ink: 'error', weight: 9 },
+  gap: { label: 'records lost', shape: 'gap', ink: 'warning', weight: 8 },
+  refused: { label: 'frame refused', shape: 'stop', ink: 'error', weight: 7 },
+  partition: { label: 'partition', shape: 'cut', ink: 'warning', weight: 6 },
+  fault: { label: 'fault', shape: 'bolt', ink: 'warning', weight: 5 },
+  conflict: { label: 'conflict', shape: 'fork', ink: 'warning', weight: 4 },
+  'refused-delta': { label: 'delta did not fit', shape: 'cross', ink: 'warning', weight: 3 },
   rollback: { label: 'rolled back', shape: 'undo', ink: 'prediction', weight: 1 },
   repair: { label: 'repaired', shape: 'plus', ink: 'good', weight: 2 },
 };
