@@ -191,17 +191,17 @@ function takeMismatch(
   const isRight = standing.isPartial ? undefined : roots.agrees(version, standing.high, standing.low);
   // A delta that does not fit says nothing of what is held, which only others than the authority's own could.
   if (reason === BASE_MISMATCH && (isRight ?? authority >= 0)) {
-    takeRefusal(standing, isRight === true, position);
+    takeRefusal(standing, isRight === true, authority >= 0, position);
     return;
   }
   differ(standing, isRight === true ? version + 1 : version, position);
 }
 
-/** What it lacks may be what it was found to lack before: then that goes on. */
-function takeRefusal(standing: Standing, isRight: boolean, position: number): void {
+/** What it lacks may be what it was found to lack before: then that goes on. In a group it is a proposal that does not fit, and may come to nothing. */
+function takeRefusal(standing: Standing, isRight: boolean, hasAuthority: boolean, position: number): void {
   if (standing.differsPosition >= 0) return;
   if (isRight) standing.base = AGREEMENT.agrees;
-  if (standing.refusedPosition < 0) standing.refusedPosition = position;
+  if (hasAuthority && standing.refusedPosition < 0) standing.refusedPosition = position;
 }
 
 /** A cut that goes on, or is being mended, is one; it began where the first record said so. */

@@ -8,6 +8,8 @@ export interface Episode {
   readonly detected: number;
   /** -1 where it has not ended in the capture. */
   readonly ended: number;
+  /** Nothing was wrong with what it held. */
+  readonly isRefusal: boolean;
 }
 
 export function episodesOf(index: CaptureIndex, replica: ReplicaIndex): Episode[] {
@@ -16,7 +18,7 @@ export function episodesOf(index: CaptureIndex, replica: ReplicaIndex): Episode[
   for (let at = 0; at < turns.length; at++) {
     if (turnsTo.at(at) !== AGREEMENT.differs) continue;
     const ended = at + 1 < turns.length ? repairAfter(index, replica, turns.at(at + 1)) : -1;
-    episodes.push({ replica, detected: turns.at(at), ended });
+    episodes.push({ replica, detected: turns.at(at), ended, isRefusal: false });
   }
   return episodes;
 }
@@ -25,7 +27,7 @@ export function episodesOf(index: CaptureIndex, replica: ReplicaIndex): Episode[
 function refusalsOf(index: CaptureIndex, replica: ReplicaIndex): Episode[] {
   return Array.from({ length: replica.refusals.length }, (_, at): Episode => {
     const detected = replica.refusals.at(at);
-    return { replica, detected, ended: endOfRefusal(index, replica, detected) };
+    return { replica, detected, ended: endOfRefusal(index, replica, detected), isRefusal: true };
   });
 }
 

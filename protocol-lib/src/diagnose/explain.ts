@@ -80,7 +80,8 @@ export class Explainer {
     const verdict = verdicts.find((one) => one.replica === replica.id && isWithin(one.record));
     if (verdict) return withoutDivergence(verdict, ended);
     const story = await this.#storyOf(detected, findings);
-    return story ? this.#told(story, -1) : this.#untold(episode);
+    if (story) return this.#told(story, -1);
+    return episode.isRefusal ? undefined : this.#untold(episode);
   }
 
   /** The finding in whose time lies what a record names as its cause: others may notice, or be put right, long after the first has been. */

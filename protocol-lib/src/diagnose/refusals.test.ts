@@ -135,6 +135,29 @@ test('a refused delta does not end a divergence that is known', async () => {
   expect(after.refused).toBeUndefined();
 });
 
+const proposal: TraceBody = {
+  ...{ kind: 'proposal', version: 1, ballot: { round: 1, proposer: peer }, phase: 'decided' },
+  ...{ base: rootOf(1).hash, command: 'x', changes: [], reason: '' },
+};
+
+test('in a group a proposal that does not fit makes nobody differ whose state is the decided one', () => {
+  return Promise.all(
+    [rootOf(1), wrong].map(async (own) => {
+      const live = captureOf(null, [
+        [peer, { kind: 'replica', role: 'peer' }],
+        [peer, proposal],
+        [peer, commit(1)],
+        [client, { kind: 'replica', role: 'peer' }],
+        [client, snapshot(rootOf(1), 1)],
+        [client, unfit(own)],
+      ]);
+      const after = await clientAt(live, 5);
+      expect(after.agreement).toBe(own === wrong ? AGREEMENT.differs : AGREEMENT.agrees);
+      expect(after.refused).toBeUndefined();
+    }),
+  );
+});
+
 test('of a real session the marks, the status, the diagnosis and verify say the same', async () => {
   for (const [fault, isDivergence] of [
     ['drop-delta', false],
