@@ -99,10 +99,10 @@ async function build(): Promise<Counts> {
   return code === 0 ? NOTHING : ONE_FAILED;
 }
 
-/** With real brokers. */
+/** With real brokers. Its tests wait for processes much of their time, so that there is room for one more at once than there are cores. */
 async function real(): Promise<Counts> {
   ensureBrokers();
-  return vitest('real');
+  return vitest('real', {}, ['--maxWorkers=3']);
 }
 
 async function browser(): Promise<Counts> {
@@ -110,10 +110,22 @@ async function browser(): Promise<Counts> {
 }
 
 /** One suite of `vitest.config.ts`, counted from its JSON report. */
-async function vitest(project: string, env: Readonly<Record<string, string>> = {}): Promise<Counts> {
+async function vitest(
+  project: string,
+  env: Readonly<Record<string, string>> = {},
+  more: readonly string[] = [],
+): Promise<Counts> {
   const report = join(results, `${project}.json`);
   rmSync(report, { force: true });
-  const args = ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const args = [
+    'run',
+    '--project',
+    project,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...more,
+  ];
   const { code } = await run('vitest', args, { cwd: root, env: { ...COMPILED, ...env }, minutes: MINUTES_MAX });
   const counts = readVitestReport(readFileSync(report, 'utf8'));
   // Such as a test file that cannot be loaded, or an error after the last test: no single test has failed.
