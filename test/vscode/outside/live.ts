@@ -74,8 +74,11 @@ export function liveSession(
           await desync.waitFor({ timeout: 5_000 });
         });
         // The repair follows in a moment; the desync stays listed, and one click leads to it.
-        await desync.click();
-        await workbench.inspector(/bot-2 differs from server since v\d+/);
+        // The list grows at that moment, and a click may meet a row that is being drawn anew: then one clicks again.
+        await retry(FAULT_TRIES, async () => {
+          await desync.click();
+          await workbench.inspector(/bot-2 differs from server since v\d+/, 10_000);
+        });
         await workbench.screenshot(screenshotPath(`divergence-${theme}`));
       },
     },
