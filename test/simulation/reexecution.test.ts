@@ -9,7 +9,7 @@ import {
 import type { TraceRecord } from '@syncscope/protocol/trace';
 import { describe, expect, test } from 'vitest';
 
-const SEEDS = { bazaar: 500, consensus: 150, partition: 100 } as const;
+const SEEDS = { bazaar: 250, consensus: 100, partition: 60 } as const;
 
 function runAgain(scenario: Scenario, seed: number): ReplayResult {
   const records: TraceRecord[] = [];
