@@ -1,5 +1,5 @@
-import { useEffect, useRef } from 'react';
 import { Button } from '../ui/controls.tsx';
+import { useModal } from '../ui/dialog.ts';
 import { KEY_HELP } from './keys.ts';
 import { update, useApp } from './store.ts';
 
@@ -11,11 +11,7 @@ const close = () =>
 /** The list that `?` opens. */
 export function KeyHelp() {
   const isOpen = useApp((state) => state.keysOpen);
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    if (isOpen) dialog.current?.showModal();
-    else dialog.current?.close();
-  }, [isOpen]);
+  const dialog = useModal(isOpen);
   return (
     <dialog ref={dialog} className="key-help" aria-label="Keys" onClose={close}>
       <h2>Keys</h2>

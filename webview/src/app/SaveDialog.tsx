@@ -3,6 +3,7 @@ import type { HostCommand, RemoteQuery } from '../rpc/index.ts';
 import { plural } from '../text/format.ts';
 import { visible } from '../text/visible.ts';
 import { Button } from '../ui/controls.tsx';
+import { useModal } from '../ui/dialog.ts';
 import { useHost } from './host-context.ts';
 import { getState, update, useApp } from './store.ts';
 
@@ -20,11 +21,7 @@ export async function save(remote: RemoteQuery, choice: SaveChoice = {}): Promis
 /** Asks what becomes of secrets, in a host that has no dialog or setting of its own for it. */
 export function SaveDialog() {
   const isOpen = useApp((state) => state.saveOpen);
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    if (isOpen) dialog.current?.showModal();
-    else dialog.current?.close();
-  }, [isOpen]);
+  const dialog = useModal(isOpen);
   return (
     <dialog ref={dialog} className="save-dialog" aria-labelledby="save-title" onClose={close} onKeyDown={keepKeys}>
       {isOpen && <SaveForm />}

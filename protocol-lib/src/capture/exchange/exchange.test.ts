@@ -7,7 +7,6 @@ import { type RecordKey, recordKey, replicaId, type SyncRecord } from '../../sta
 import type { TraceRecord } from '../../trace/index.ts';
 import type { OpenCapture } from '../engine.ts';
 import { memorySink, memorySource } from '../memory-bytes.ts';
-import type { StatePage } from '../query.ts';
 import { openCapture } from '../reader.ts';
 import { coinRecording, fileOf } from '../testing.test-helper.ts';
 import { fromBase64, toBase64 } from './base64.ts';
@@ -27,8 +26,8 @@ import {
   redactCapture,
   SHIVIZ_PATTERN,
 } from './index.ts';
+import { made, recording, recordsOf, valuesOf } from './made.test-helper.ts';
 
-const recording = coinRecording('corrupt', { length: 4_000 });
 const bytes = await fileOf(recording);
 const capture = await openCapture(memorySource(bytes));
 
@@ -36,26 +35,6 @@ async function textOf(pieces: AsyncIterable<string>): Promise<string> {
   let text = '';
   for await (const piece of pieces) text += piece;
   return text;
-}
-
-/** What `make` writes, opened. */
-async function made(make: (maker: CaptureMaker) => Promise<unknown>, header = recording.header): Promise<OpenCapture> {
-  const sink = memorySink();
-  const maker = new CaptureMaker(sink, header);
-  await make(maker);
-  await maker.end();
-  return openCapture(memorySource(sink.bytes()));
-}
-
-async function recordsOf(one: OpenCapture): Promise<TraceRecord[]> {
-  const records: TraceRecord[] = [];
-  for await (const { record } of one.trace()) records.push(record);
-  return records;
-}
-
-/** Positions are other ones in another capture. */
-function valuesOf({ entries }: StatePage): unknown {
-  return entries.map(({ key, record }) => [key, record]);
 }
 
 describe('exports', () => {

@@ -5,36 +5,15 @@ import { type ReplicaId, replicaId } from '../../state/index.ts';
 import type { TraceRecord } from '../../trace/index.ts';
 import type { OpenCapture } from '../engine.ts';
 import { memorySink, memorySource } from '../memory-bytes.ts';
-import type { StatePage } from '../query.ts';
 import { openCapture } from '../reader.ts';
 import { encodeTraceRecord } from '../record-codec.ts';
-import { coinRecording, fileOf } from '../testing.test-helper.ts';
+import { fileOf } from '../testing.test-helper.ts';
 import { CaptureWriter } from '../writer.ts';
-import { CaptureMaker, importedHeader, type Merged, mergeCaptures, mergedHeader } from './index.ts';
+import { type CaptureMaker, importedHeader, type Merged, mergeCaptures, mergedHeader } from './index.ts';
+import { made, recording, recordsOf, valuesOf } from './made.test-helper.ts';
 import { renamedBody, type Telling, tellersOf } from './merge-tellers.ts';
 
-const recording = coinRecording('corrupt', { length: 4_000 });
 const capture = await openCapture(memorySource(await fileOf(recording)));
-
-/** What `make` writes, opened. */
-async function made(make: (maker: CaptureMaker) => Promise<unknown>, header = recording.header): Promise<OpenCapture> {
-  const sink = memorySink();
-  const maker = new CaptureMaker(sink, header);
-  await make(maker);
-  await maker.end();
-  return openCapture(memorySource(sink.bytes()));
-}
-
-async function recordsOf(one: OpenCapture): Promise<TraceRecord[]> {
-  const records: TraceRecord[] = [];
-  for await (const { record } of one.trace()) records.push(record);
-  return records;
-}
-
-/** Positions are other ones in another capture. */
-function valuesOf({ entries }: StatePage): unknown {
-  return entries.map(({ key, record }) => [key, record]);
-}
 
 /** Captures of those records, numbered anew, by a clock that is `offset` ahead. */
 async function captureOf(records: readonly TraceRecord[], offset = 0, header = recording.header): Promise<OpenCapture> {
