@@ -56,6 +56,27 @@ describe('a frame is matched with what was sent', () => {
     );
   });
 
+  test('but one that was numbered before all that is known is none of those', () => {
+    fc.assert(
+      fc.property(frames, fc.integer({ min: 2, max: 40 }), fc.boolean(), (sent, gone, isHeard) => {
+        const known = sent.slice(1).map((frame) => Uint8Array.of(0x94, ...frame.subarray(1)));
+        const channel = new Channel();
+        known.forEach((wire, at) => {
+          const ref = { seq: at + 1, position: at };
+          const sides = { from: replicaId('a'), to: replicaId('b'), cause: undefined, receipts: [] };
+          channel.sent({ ref, ...sides, type: 'DELTA_SYNC', sequence: gone + at, wire });
+        });
+        if (isHeard) channel.match('DELTA_SYNC', gone, known[0]!.slice());
+        // Most alike to one of those that are known, but for its number.
+        const late = Uint8Array.of(...known.at(-1)!, 1);
+        expect(channel.isBefore(gone - 1)).toBe(true);
+        expect(channel.match('DELTA_SYNC', gone - 1, late)).toBeUndefined();
+        expect(channel.isBefore(gone)).toBe(false);
+        expect(channel.match('DELTA_SYNC', gone + known.length - 1, late)?.ref.position).toBe(known.length - 1);
+      }),
+    );
+  });
+
   test('and one that was never told of as sent is none of those that were', () => {
     fc.assert(
       fc.property(frames, bytes, (sent, wire) => {

@@ -34,6 +34,7 @@ export class Channel {
   /** The frame that something received was sent as: by its bytes, by its number on the connection that is heard, else by its place. */
   match(type: string, sequence: number, wire: Uint8Array | undefined): SentFrame | undefined {
     const numbered = this.log.findLast((one) => one.sequence === sequence && one.type === type);
+    if (!numbered && this.isBefore(sequence)) return undefined;
     if (!wire || (numbered && !numbered.wire)) return numbered && this.#heard(numbered);
     if (numbered?.wire && areEqual(numbered.wire, wire)) return this.#heard(numbered);
     const same = this.log.findLast((one) => one.wire && areEqual(one.wire, wire));
@@ -61,6 +62,12 @@ export class Channel {
     // The one whose turn it is, of the same length, if nothing was recognised: nothing else sends what cannot be read.
     const due = isUnreadable && next[0]?.wire?.length === wire.length ? next[0] : undefined;
     return best?.frame ?? due;
+  }
+
+  /** Whether a number was given before the first frame that is known, as where records are missing: what was sent under it nobody can say. */
+  isBefore(sequence: number): boolean {
+    const [oldest] = this.log;
+    return oldest !== undefined && oldest.epoch >= this.#heardEpoch && sequence < oldest.sequence;
   }
 
   #heard(frame: SentFrame): SentFrame {

@@ -1,6 +1,7 @@
+import { unpackMsgpack } from '../bytes/index.ts';
 import { isSyncError } from '../errors/index.ts';
 import { decodeMessage, type Message, NameTables } from '../messages/index.ts';
-import type { ReplicaId } from '../state/index.ts';
+import type { ReplicaId, Value } from '../state/index.ts';
 import type { TraceBodyOf, TraceRecord } from '../trace/index.ts';
 import { Channel, differingBytes, KEPT_FRAMES } from './channel.ts';
 import type { StatedDelta } from './delta-cause.ts';
@@ -99,7 +100,10 @@ export class Frames {
 
   /** The frame that bytes which nobody could read were sent as, where they are not what was sent. */
   changed(receiver: ReplicaId, from: ReplicaId, wire: Uint8Array): SentFrame | undefined {
-    return this.#known(from, receiver)?.mostAlike(wire, true);
+    const channel = this.#known(from, receiver);
+    const sequence = numberOf(wire, from);
+    if (!channel || (sequence !== undefined && channel.isBefore(sequence))) return undefined;
+    return channel.mostAlike(wire, true);
   }
 
   /** Frames with state that were sent to a replica of late, oldest first. */
@@ -167,6 +171,18 @@ export class Frames {
       ofReceiver.set(sender, channel);
     }
     return channel;
+  }
+}
+
+/** The number that a frame bears, where so much of it can be read and it is of that sender. */
+function numberOf(wire: Uint8Array, from: ReplicaId): number | undefined {
+  try {
+    const tuple = unpackMsgpack(wire);
+    const [, sender, sequence] = Array.isArray(tuple) ? (tuple as readonly Value[]) : [];
+    return sender === from && typeof sequence === 'number' ? sequence : undefined;
+  } catch (error) {
+    if (isSyncError(error)) return undefined;
+    throw error;
   }
 }
 

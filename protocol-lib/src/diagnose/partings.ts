@@ -9,7 +9,7 @@ import { type Finding, type Forgotten, MAX_DIFFERENCES, type RecordRef } from '.
 import type { Frames } from './frames.ts';
 import type { Intakes } from './intakes.ts';
 import type { Stamps, ToldMutation } from './stamps.ts';
-import type { ReceivedFrame, Step, Trail } from './trail.ts';
+import type { Step, Trail } from './trail.ts';
 import type { Trails } from './trails.ts';
 
 const MAX_FINDINGS = 1_000;
@@ -17,6 +17,12 @@ const MAX_FINDINGS = 1_000;
 const MAX_COMPARED = 512;
 /** Of these each is held against each, where those of the frame have no rival: a merge decides on what was before them too. */
 const MAX_PAIRED = 64;
+
+/** Changes as a replica got them, and where. */
+interface ReceivedChanges {
+  readonly ref: RecordRef;
+  readonly message: MessageOf<'PEER_CHANGES'>;
+}
 
 /** Peers that refused each other's changes, since the same mutations gave them another state. */
 export class Partings {
@@ -42,9 +48,11 @@ export class Partings {
 
   /** Two were found to differ: by a refusal of changes, by a hash, or by the records in which they do. */
   take(record: TraceRecord, body: TraceBodyOf<'mismatch' | 'hash' | 'divergence'>, ref: RecordRef, trail: Trail): void {
-    const receipt = this.#frames.received(record.cause[0]);
-    const message = receipt && this.#frames.message(receipt.wire, receipt.sent?.from ?? record.replica);
-    const sender = body.kind === 'divergence' ? body.against : (receipt?.from ?? record.replica);
+    const came = this.#frames.received(record.cause[0]);
+    const carried = came && this.#frames.message(came.wire, came.sent?.from ?? record.replica);
+    const told = carried?.type === 'PEER_CHANGES' && came ? { ref: came.ref, message: carried } : undefined;
+    const changes = (body.kind === 'mismatch' && told && this.#held(record, body, told.message)) || told;
+    const sender = body.kind === 'divergence' ? body.against : (changes?.message.sender ?? came?.from ?? record.replica);
     const pair = [record.replica, sender].sort().join(' ');
     if (this.#apart.has(pair)) return;
     this.#apart.add(pair);
@@ -54,28 +62,47 @@ export class Partings {
     }
     // What it holds is not what its records say, or is not known: then it says nothing of the changes.
     const isKnown = body.kind === 'mismatch' && body.reason === 'root' && trail.root?.hash === body.own;
-    if (isKnown && message?.type === 'PEER_CHANGES') this.#refused(record, body, ref, receipt!, message);
-    else this.#disputes.push({ ...plainly(record, body, ref, trail, sender), receipt: receipt?.ref });
+    const receipt = changes?.ref ?? came?.ref;
+    if (isKnown && changes) this.#refused(record, body, ref, changes, causeOf(came!.ref, trail));
+    else this.#disputes.push({ ...plainly(record, body, ref, trail, sender), receipt });
+  }
+
+  /** Changes that had come before and waited for those of the frame, where it is them that were refused. */
+  #held(
+    { replica }: TraceRecord,
+    { expected }: TraceBodyOf<'mismatch'>,
+    { root }: MessageOf<'PEER_CHANGES'>,
+  ): ReceivedChanges | undefined {
+    if (expected === undefined || root === expected) return undefined;
+    let message: MessageOf<'PEER_CHANGES'> | undefined;
+    const held = this.#frames.lastTo(replica, ({ from, type, receipts, wire }) => {
+      if (type !== 'PEER_CHANGES' || receipts.length === 0) return false;
+      const read = this.#frames.message(wire, from);
+      if (read?.type === 'PEER_CHANGES' && read.root === expected) message = read;
+      return message !== undefined;
+    });
+    const ref = held?.receipts.at(-1);
+    return ref && message && { ref, message };
   }
 
   #refused(
     record: TraceRecord,
     body: TraceBodyOf<'mismatch'>,
     ref: RecordRef,
-    receipt: ReceivedFrame,
-    message: MessageOf<'PEER_CHANGES'>,
+    { ref: received, message }: ReceivedChanges,
+    cause: RecordRef,
   ): void {
     const rivals = this.#rivalsIn(message.mutations);
     const ids = rivals?.map(({ mutation }) => idOf(mutation)).join(' and ');
     const refusal: Finding = {
       class: rivals ? 'conflict-resolved-differently' : 'unknown',
       ...{ replica: record.replica, against: message.sender, version: body.version, time: record.time },
-      ...{ cause: receipt.ref, detected: ref, confidence: rivals ? 'medium' : 'low', differences: [] },
+      ...{ cause, detected: ref, confidence: rivals ? 'medium' : 'low', differences: [] },
       reason: rivals
         ? `the same mutations gave two states, and ${ids} were made without knowledge of each other`
         : 'the same mutations gave two states, and the capture does not show which of them',
       evidence: [
-        { text: `${message.sender} sent changes that lead to the root ${message.root}.`, record: receipt.ref },
+        { text: `${message.sender} sent changes that lead to the root ${message.root}.`, record: received },
         { text: `${record.replica} came to another root with them, and refused them.`, record: ref },
         ...(rivals ?? []).map(({ mutation, made }) => ({
           text: `${idOf(mutation)} was made here, on ${mutation.changes.map(({ key }) => key).join(', ')}.`,
@@ -87,7 +114,7 @@ export class Partings {
     const reached = this.#reached(message, body.to, rivals);
     this.#disputes.push({
       isOfAnswers: false,
-      receipt: receipt.ref,
+      receipt: received,
       position: ref.position,
       pairs: [[record.replica, message.sender]],
       finding: (wrong) => (wrong === message.sender ? ofSender(refusal, reached) : refusal),
@@ -136,6 +163,11 @@ export class Partings {
     const told = latest.filter(({ mutation }) => named.has(idOf(mutation)));
     return pairOf(told, latest) ?? pairOf(latest.slice(0, MAX_PAIRED), latest.slice(0, MAX_PAIRED));
   }
+}
+
+/** The record with which a replica came to the state on which it refused: what the frame gave it first, if anything; else the frame. */
+function causeOf(receipt: RecordRef, { verified }: Trail): RecordRef {
+  return verified && verified.position > receipt.position ? verified : receipt;
 }
 
 /** All that is known is that they differ. */
