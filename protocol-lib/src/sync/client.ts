@@ -19,6 +19,7 @@ import { Acknowledging } from './acknowledging.ts';
 import { ClientConnection, type ClientPhase, type ReceivedFrame } from './client-connection.ts';
 import type { ClientEvent } from './client-events.ts';
 import { healthBody } from './client-health.ts';
+import { ClientListeners } from './client-listeners.ts';
 import type { ClientStateOptions, PredictResult } from './client-options.ts';
 import { ClientRepair } from './client-repair.ts';
 import { ClientTrace } from './client-trace.ts';
@@ -59,7 +60,7 @@ export class ClientState {
   readonly #protocols: ProtocolRange;
   readonly #role: 'client' | 'peer';
   readonly #connection: ClientConnection;
-  readonly #listeners = new Set<(event: ClientEvent) => void>();
+  readonly #events = new ClientListeners();
   readonly #pending: PendingMutations;
   readonly #own: OwnMutations;
   readonly #repair: ClientRepair;
@@ -72,7 +73,6 @@ export class ClientState {
   readonly #acknowledging = new Acknowledging();
   #nextHeartbeat = 0;
   readonly #health: OwnHealth;
-  #events: ClientEvent[] = [];
 
   constructor(options: ClientStateOptions) {
     this.replica = options.replica;
@@ -221,10 +221,12 @@ export class ClientState {
     return this.#health.assess(this.#standing, now);
   }
 
-  /** Calls `listener` with each event from now on. Returns the function that ends it. */
+  /**
+   * Calls `listener` with each event from now on. Returns the function that ends it. A listener may use the client; the frames that it is answered go
+   * out at once. What it throws comes out of the call that it was told in, once all were told, and loses nothing.
+   */
   on(listener: (event: ClientEvent) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#events.on(listener);
   }
 
   /** A connection was opened: answers HELLO, with what can be resumed. */
@@ -478,13 +480,13 @@ export class ClientState {
     this.#connection.send(body, cause);
   }
 
-  /** The frames of this step, after telling the listeners, who may find the state consistent. */
+  /**
+   * The frames of this step, after telling the listeners, who find the state consistent. Where one of them did something itself, it was given the frames
+   * before its own as well: they go out in their order. Where one has thrown, they come with the next step.
+   */
   #done(): Uint8Array[] {
-    const frames = this.#connection.drain();
-    const events = this.#events;
-    this.#events = [];
-    for (const event of events) for (const listener of this.#listeners) listener(event);
-    return frames;
+    this.#events.tell();
+    return this.#connection.drain();
   }
 
   #end(code: string, message: string, reconnect?: number): void {
