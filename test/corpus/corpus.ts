@@ -43,6 +43,7 @@ const SESSIONS = {
 
 type SessionModule = { record(options: object): CorpusRecording };
 
+/** @throws Error where a finding was noticed before it happened */
 export async function diagnose(header: TraceHeader, records: readonly TraceRecord[]): Promise<Diagnosis> {
   const sink = memorySink();
   const writer = new CaptureWriter(sink, header);
@@ -50,7 +51,10 @@ export async function diagnose(header: TraceHeader, records: readonly TraceRecor
   await writer.end();
   const capture = await openCapture(memorySource(sink.bytes()));
   try {
-    return await diagnoseCapture(capture);
+    const diagnosis = await diagnoseCapture(capture);
+    const backwards = diagnosis.findings.find(({ cause, detected }) => cause.position > detected.position);
+    if (backwards) throw new Error(`noticed before it happened: ${JSON.stringify(backwards)}`);
+    return diagnosis;
   } finally {
     await capture.close();
   }
@@ -72,6 +76,47 @@ export async function recordFault(name: string, seed: number, latency: number) {
   }
 }
 
+/** One session with two faults of one sort of session: whichever of their bugs, both in the code at once. Answers the trace. */
+export async function recordTogether(names: readonly [string, string], seed: number, latency: number) {
+  const random = seededRandom(seed * 7_919 + latency + 4);
+  const draw = () => random.next();
+  const [one, other] = names.map((name) => corpusFaults(draw).find((fault) => fault.name === name));
+  if (!one || !other || (one.of ?? 'authority') !== (other.of ?? 'authority')) {
+    throw new Error(`${names.join(' and ')} are no faults of one sort of session`);
+  }
+  return (await recordPlanted(together(one, other), draw, seed, latency)).recording;
+}
+
+/** Frames fare as the one fault has it, and what then arrives as the other has it. */
+function together(one: Planted, other: Planted): Planted {
+  const bugs = [one.bug, other.bug].filter((bug) => bug !== undefined);
+  const [first, second] = bugs;
+  const bug =
+    first && second
+      ? { ...first, name: bugs.map(({ name }) => name).join('-'), edits: bugs.flatMap(({ edits }) => edits) }
+      : first;
+  return {
+    ...(one.of ? { of: one.of } : {}),
+    ...(bug ? { bug } : {}),
+    goesOn: (one.goesOn ?? false) || (other.goesOn ?? false),
+    chances: Math.min(one.chances ?? MANY_CHANCES, other.chances ?? MANY_CHANCES),
+    session: (draw) => {
+      const [left, right] = [one.session?.(draw) ?? {}, other.session?.(draw) ?? {}];
+      const deliver: Deliver = (frame, from, to, marks) =>
+        (left.deliver?.(frame, from, to, marks) ?? [{ frame, later: 0 }]).flatMap((sent) =>
+          (right.deliver?.(sent.frame, from, to, marks) ?? [{ frame: sent.frame, later: 0 }]).map((then) => ({
+            ...then,
+            later: sent.later + then.later,
+          })),
+        );
+      return { ...left, ...right, deliver };
+    },
+  };
+}
+
+/** A bug strikes after between a fifth of so many chances and all of them. */
+const MANY_CHANCES = 50;
+
 interface Planted {
   readonly of?: keyof typeof SESSIONS;
   readonly bug?: PlantedBug;
@@ -81,7 +126,7 @@ interface Planted {
 }
 
 async function recordPlanted(planted: Planted, draw: () => number, seed: number, latency: number) {
-  const { bug, chances = 50 } = planted;
+  const { bug, chances = MANY_CHANCES } = planted;
   const { file, target, length } = SESSIONS[planted.of ?? 'authority'];
   const url = new URL(file, import.meta.url).href;
   const module = (bug ? await loadWithBug(bug, url) : await import(url)) as SessionModule;

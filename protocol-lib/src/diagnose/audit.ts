@@ -85,6 +85,7 @@ export class Audit {
       if (made) this.#ages.answered(replica, made.ref);
     }
     if (body.kind === 'gap') this.#lapse();
+    if (body.kind === 'hash' || body.kind === 'mismatch') this.#frames.found(record);
     if (body.kind === 'commit') this.#misread(record, body);
     if (replica === this.#authority?.id) this.#authority.take(record, ref, trail);
     else this.#replicas.take(record, ref, trail);

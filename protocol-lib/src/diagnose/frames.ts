@@ -20,6 +20,7 @@ export class Frames {
   /** How often each was heard, by receiver and name. */
   readonly #strangers = new Recent<string, number>('frames', KEPT_CHANNELS);
   readonly #received = new Recent<number, ReceivedFrame>('frames', KEPT_RECEIPTS);
+  readonly #found = new Recent<number, ReceivedFrame>('frames', KEPT_RECEIPTS);
 
   constructor(names = new NameTables()) {
     this.#names = names;
@@ -67,6 +68,7 @@ export class Frames {
   lapse(): void {
     this.#channels.clear();
     this.#received.clear();
+    this.#found.clear();
   }
 
   /** How often a replica heard somebody of whom no sending is told. */
@@ -94,8 +96,15 @@ export class Frames {
     return frame;
   }
 
+  /** The frame that a record was made by, or what was found by it. */
   received(seq: number | undefined): ReceivedFrame | undefined {
-    return seq === undefined ? undefined : this.#received.get(seq);
+    return seq === undefined ? undefined : (this.#received.get(seq) ?? this.#found.get(seq));
+  }
+
+  /** What was found by a frame: what follows from that comes of the frame as well. */
+  found({ seq, cause }: TraceRecord): void {
+    const frame = this.received(cause[0]);
+    if (frame) this.#found.set(seq, frame);
   }
 
   /** The frame that bytes which nobody could read were sent as, where they are not what was sent. */

@@ -52,7 +52,8 @@ export class Partings {
     const carried = came && this.#frames.message(came.wire, came.sent?.from ?? record.replica);
     const told = carried?.type === 'PEER_CHANGES' && came ? { ref: came.ref, message: carried } : undefined;
     const changes = (body.kind === 'mismatch' && told && this.#held(record, body, told.message)) || told;
-    const sender = body.kind === 'divergence' ? body.against : (changes?.message.sender ?? came?.from ?? record.replica);
+    const sender =
+      body.kind === 'divergence' ? body.against : (changes?.message.sender ?? came?.from ?? record.replica);
     const pair = [record.replica, sender].sort().join(' ');
     if (this.#apart.has(pair)) return;
     this.#apart.add(pair);
@@ -179,6 +180,8 @@ function plainly(
   other: ReplicaId,
 ): Dispute {
   const told = body.kind === 'divergence' ? body.differences.slice(0, MAX_DIFFERENCES) : [];
+  // What it has come to since says nothing of this.
+  const cause = trail.verified ?? ref;
   const finding = (wrong: ReplicaId | undefined): Finding => {
     const isOther = wrong === other && other !== replica;
     const differences = told.map(({ key, own, theirs }) =>
@@ -186,7 +189,7 @@ function plainly(
     );
     const [blamed, against] = isOther ? [other, replica] : [replica, other];
     return {
-      ...{ class: 'unknown', replica: blamed, against, version: body.version, time, cause: trail.verified ?? ref },
+      ...{ class: 'unknown', replica: blamed, against, version: body.version, time, cause },
       ...{ detected: ref, confidence: 'low', differences, ...wrongValue(differences) },
       reason: 'two were found to differ, and the capture does not show by what they came apart',
       evidence: [
