@@ -1,4 +1,4 @@
-import type { CaptureInfo, Marker } from '@syncscope/protocol/capture';
+import type { CaptureInfo, Marker, TimeRange } from '@syncscope/protocol/capture';
 import { unreachable } from '@syncscope/protocol/errors';
 import type { HostEvent, SessionState } from '../rpc/index.ts';
 import { toWireError } from '../rpc/index.ts';
@@ -6,7 +6,7 @@ import { focusSpan } from '../timeline/scale.ts';
 import type { InspectorHost } from './host.ts';
 import { firstDivergence } from './last-divergence.ts';
 import { readSavedView, viewFor } from './persist.ts';
-import { getState, goTo, grow, notify, setPair, setZoom, subscribe, update, type ViewState } from './store.ts';
+import { follow, getState, goTo, grow, notify, setPair, setZoom, subscribe, update, type ViewState } from './store.ts';
 import { goToVerdict, lastShown } from './transport.ts';
 
 const GROW_EVERY_MS = 100;
@@ -14,26 +14,45 @@ const SAVE_AFTER_MS = 250;
 /** Of the lanes, CSS pixels, before they are there to be measured. */
 const TYPICAL_WIDTH = 1_000;
 
+/** The host, and what it has told that could not be shown yet. */
+interface Joined {
+  readonly host: InspectorHost;
+  /** The view as it was remembered. */
+  readonly saved: ViewState | undefined;
+  growth: { readonly records: number; readonly range: TimeRange } | undefined;
+  growthTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Record that was chosen outside, while there is no capture to go to it in. */
+  wanted: number | undefined;
+}
+
 /** Joins the shared state to the host: its events come in, the view goes out to be remembered. Returns what ends it. */
 export function runSession(host: InspectorHost): () => void {
   const saved = readSavedView(host.load());
-  const stopEvents = host.remote.onEvent((event) => void take(host, event, saved));
+  const joined: Joined = { host, saved, growth: undefined, growthTimer: undefined, wanted: undefined };
+  const stopEvents = host.remote.onEvent((event) => void take(joined, event));
   const stopSaving = remember(host);
   host.start();
   return () => {
+    clearTimeout(joined.growthTimer);
     stopEvents();
     stopSaving();
   };
 }
 
-async function take(host: InspectorHost, event: HostEvent, saved: ViewState | undefined): Promise<void> {
+async function take(joined: Joined, event: HostEvent): Promise<void> {
   switch (event.event) {
     case 'session':
-      return takeSession(host, event.session, saved);
+      return takeSession(joined, event.session);
     case 'grow':
-      return takeGrowth(host, event.records, event.range);
+      joined.growth = { records: event.records, range: event.range };
+      joined.growthTimer ??= setTimeout(() => {
+        joined.growthTimer = undefined;
+        growNow(joined);
+      }, GROW_EVERY_MS);
+      return;
     case 'reveal':
-      return goToVerdict(host.remote, event.position);
+      joined.wanted = event.position;
+      return goWhereWanted(joined);
     case 'error':
       return update((draft) => {
         draft.error = event.error;
@@ -44,20 +63,21 @@ async function take(host: InspectorHost, event: HostEvent, saved: ViewState | un
 }
 
 /** Growth comes with every frame; views that ask again at that pace would show nothing but flicker. */
-let pendingGrowth: { readonly records: number; readonly range: { from: number; to: number } } | undefined;
+function growNow(joined: Joined): void {
+  const { growth, host } = joined;
+  if (!growth || !getState().isReady) return;
+  joined.growth = undefined;
+  grow(growth.records, growth.range);
+  void completePair(host);
+  void noticeInputs(host);
+}
 
-function takeGrowth(host: InspectorHost, records: number, range: { from: number; to: number }): void {
-  const isScheduled = pendingGrowth !== undefined;
-  pendingGrowth = { records, range };
-  if (isScheduled) return;
-  setTimeout(() => {
-    const growth = pendingGrowth;
-    pendingGrowth = undefined;
-    if (!growth || !getState().isReady) return;
-    grow(growth.records, growth.range);
-    void completePair(host);
-    void noticeInputs(host);
-  }, GROW_EVERY_MS);
+/** To the record that was chosen outside; not before the view is set up, which would put it back to where it was. */
+async function goWhereWanted(joined: Joined): Promise<void> {
+  const { wanted, host } = joined;
+  if (wanted === undefined || !getState().isReady) return;
+  joined.wanted = undefined;
+  await goToVerdict(host.remote, wanted);
 }
 
 /** A live session may be attached to before any replica has been seen. */
@@ -93,13 +113,23 @@ async function noticeInputs(host: InspectorHost): Promise<void> {
   }
 }
 
-function isNewCapture(before: SessionState, next: SessionState): boolean {
-  const wasOpen = before.state === 'open' || before.state === 'closed';
-  return next.state === 'open' && (!wasOpen || before.place !== next.place || before.title !== next.title);
+function isOpen({ state }: SessionState): boolean {
+  return state === 'open' || state === 'closed';
 }
 
-async function takeSession(host: InspectorHost, session: SessionState, saved: ViewState | undefined): Promise<void> {
-  const isNew = isNewCapture(getState().session, session);
+function isNewCapture(before: SessionState, next: SessionState): boolean {
+  return next.state === 'open' && (!isOpen(before) || before.place !== next.place || before.title !== next.title);
+}
+
+async function takeSession(joined: Joined, session: SessionState): Promise<void> {
+  const { host } = joined;
+  const before = getState().session;
+  const isNew = isNewCapture(before, session);
+  if (isNew) {
+    joined.growth = undefined;
+    // What was chosen before anything was open is in what opens now.
+    if (isOpen(before)) joined.wanted = undefined;
+  }
   update((draft) => {
     draft.session = { ...session, targets: [...session.targets] };
     if (session.state === 'opening') {
@@ -120,7 +150,7 @@ async function takeSession(host: InspectorHost, session: SessionState, saved: Vi
     update((draft) => {
       draft.hasInputs = hasInputs;
     });
-    await openView(host, info, saved);
+    await openView(joined, info);
   } catch (error) {
     if (getState().epoch !== epoch) return;
     update((draft) => {
@@ -130,7 +160,8 @@ async function takeSession(host: InspectorHost, session: SessionState, saved: Vi
 }
 
 /** Restores the view for this capture, or sets one up: live follows, a file starts at its first divergence. */
-async function openView(host: InspectorHost, info: CaptureInfo, saved: ViewState | undefined): Promise<void> {
+async function openView(joined: Joined, info: CaptureInfo): Promise<void> {
+  const { host, saved } = joined;
   const { sessionId, authority } = info.header;
   const current = getState().view;
   const remembered = current.sessionId === '' ? saved : current;
@@ -147,17 +178,16 @@ async function openView(host: InspectorHost, info: CaptureInfo, saved: ViewState
   });
   choosePair(info, authority);
   if (isAnew) notify('This capture begins anew: what was shown before is gone, unless it was saved.');
+  growNow(joined);
+  if (joined.wanted !== undefined) return goWhereWanted(joined);
   if (info.isGrowing) {
-    if (isKnown && !view.following) return;
-    update((draft) => {
-      draft.view.following = true;
-      draft.view.playhead = draft.records - 1;
-    });
+    if (!isKnown || view.following) follow();
     return;
   }
   if (isKnown) return;
   const mark = await host.remote.nextMarker(-1, 1, 'desync');
-  if (getState().view.sessionId !== sessionId) return;
+  const { sessionId: present, selection } = getState().view;
+  if (present !== sessionId || selection !== undefined) return;
   if (!mark) return goTo(await lastShown(host.remote));
   showMark(info, mark);
   // Shown at once, whatever it is; where it turns out to be no divergence and nobody has moved on, the first that is one.

@@ -191,6 +191,14 @@ export function goTo(position: number): void {
   });
 }
 
+/** To a record that the capture has told of, which may be newer than the growth that was heard of so far. */
+export function goToFound(position: number): void {
+  update((draft) => {
+    draft.records = Math.max(draft.records, position + 1);
+  });
+  goTo(position);
+}
+
 /** Moves only the playhead, as a drag on the timeline does; the selection stays. `moment` where it stands behind its record. */
 export function movePlayhead(position: number, moment?: number): void {
   update((draft) => {
@@ -248,10 +256,11 @@ export function setFilter(filter: string): void {
 /** The capture has grown: the playhead goes along where it follows. */
 export function grow(records: number, range: TimeRange): void {
   update((draft) => {
-    draft.records = records;
+    // What was found in it may be newer than the last growth that was told.
+    draft.records = Math.max(draft.records, records);
     draft.range.from = range.from;
     draft.range.to = range.to;
-    if (draft.view.following) draft.view.playhead = records - 1;
+    if (draft.view.following) draft.view.playhead = draft.records - 1;
   });
 }
 

@@ -3,7 +3,18 @@ import { SyncError } from '@syncscope/protocol/errors';
 import type { ReplicaId } from '@syncscope/protocol/state';
 import { peerToCompare } from '../tabs/same-version.ts';
 import { findRows } from './rows.ts';
-import { follow, getState, goTo, notify, setPair, setTab, shownRecords, streamFilter } from './store.ts';
+import {
+  follow,
+  getState,
+  goTo,
+  goToFound,
+  notify,
+  setPair,
+  setTab,
+  shownRecords,
+  streamFilter,
+  update,
+} from './store.ts';
 
 /** Moving through the capture by what is in it: along a replica, to markers and divergences, to its ends. The player is in `player.ts`. */
 
@@ -65,15 +76,20 @@ export function stepMarker(query: CaptureQuery, direction: Direction): Promise<v
 /** Selects a marker's record, whatever way the user came to it; for a divergence, and for a delta that did not fit, the cause comes into view too. */
 export async function goToMarker(query: CaptureQuery, marker: Pick<Marker, 'kind' | 'position'>): Promise<void> {
   if (marker.kind === 'desync' || marker.kind === 'refused-delta') await showDivergence(query, marker.position);
-  else goTo(marker.position);
+  else goToFound(marker.position);
 }
 
-/** Selects a record and shows why a replica differs there: pair and tab go along. */
+/** Selects a record and shows why a replica differs there: pair and tab go along, unless one has moved on before that is known. */
 export async function showDivergence(query: CaptureQuery, position: number): Promise<void> {
-  goTo(position);
+  update((draft) => {
+    draft.playing = false;
+  });
+  goToFound(position);
   setTab('cause');
   const explanation = await query.explain(position);
-  if (explanation) setPair(explanation.replica, await peerToCompare(query, explanation, explanation.detected));
+  if (!explanation) return;
+  const peer = await peerToCompare(query, explanation, explanation.detected);
+  if (getState().view.selection === position) setPair(explanation.replica, peer);
 }
 
 export function goToVerdict(query: CaptureQuery, position: number): Promise<void> {

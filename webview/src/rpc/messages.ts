@@ -53,8 +53,8 @@ export const hostEventSchema = variant('event', {
   /** The capture is now this long. At most one a frame. */
   grow: object({ records: uint, range: timeRange }),
   error: object({ error: wireErrorSchema }),
-  /** Somewhere outside the inspector a record was chosen: go there. */
-  reveal: object({ position: integer }),
+  /** Somewhere outside the inspector a record was chosen: go there. Numbered, since it is told again until it is known to have arrived. */
+  reveal: object({ id: uint, position: integer }),
 });
 export type HostEvent = Infer<typeof hostEventSchema>;
 
@@ -86,6 +86,8 @@ export type HostCommand = Infer<typeof hostCommandSchema>;
 export const inspectorMessageSchema = variant('type', {
   /** The inspector has just been loaded or shown: answered by the present session, size and last error. */
   ready: object({}),
+  /** The `reveal` of this number has arrived. */
+  revealed: object({ id: uint }),
   query: object({ id: uint, method: string(40), args: array(unknownValue(), 8) }),
   cancel: object({ id: uint }),
   command: object({ id: uint, command: hostCommandSchema }),

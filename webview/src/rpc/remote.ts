@@ -38,6 +38,7 @@ export function remoteQuery(port: Port): RemoteQuery {
   const listeners = new Set<(event: HostEvent) => void>();
   let nextId = 1;
   let isClosed = false;
+  let lastReveal = 0;
 
   const post = (message: InspectorMessage) => port.post(message);
   const emit = (event: HostEvent) => {
@@ -89,6 +90,15 @@ export function remoteQuery(port: Port): RemoteQuery {
     return entry;
   }
 
+  /** Whether an event is to be passed on. A reveal is told again until it is known here, and is then nothing new. */
+  function isNews(event: HostEvent): boolean {
+    if (event.event !== 'reveal' || listeners.size === 0) return true;
+    post({ type: 'revealed', id: event.id });
+    const isNew = event.id > lastReveal;
+    lastReveal = Math.max(lastReveal, event.id);
+    return isNew;
+  }
+
   function receive(message: HostMessage): void {
     switch (message.type) {
       case 'result':
@@ -98,7 +108,7 @@ export function remoteQuery(port: Port): RemoteQuery {
         take(message.id)?.reject(fromWireError(message.error));
         return;
       case 'event':
-        emit(message.event);
+        if (isNews(message.event)) emit(message.event);
         return;
       default:
         unreachable(message);

@@ -180,6 +180,32 @@ describe('the channel between inspector and capture', () => {
     expect(stopped).toBe(true);
   });
 
+  it('tells of a record to go to until that was heard, and passes it on once', async () => {
+    const [near, far] = portPair();
+    const server = serveQuery(captureOf({}), far);
+    server.reveal(3);
+    server.reveal(8);
+    // Nobody listened.
+    await Promise.resolve();
+    const remote = remoteQuery(near);
+    const events: HostEvent[] = [];
+    remote.onEvent((event) => events.push(event));
+    const ready = async () => {
+      remote.ready();
+      // Answered after whatever was told before it.
+      await remote.info().catch(() => {});
+      return events.splice(0).filter(({ event }) => event === 'reveal');
+    };
+    expect(await ready()).toEqual([{ event: 'reveal', id: 2, position: 8 }]);
+    expect(await ready()).toEqual([]);
+    server.reveal(8);
+    expect(await ready()).toEqual([{ event: 'reveal', id: 3, position: 8 }]);
+    server.reveal(9);
+    server.replace(captureOf({}), emptySession);
+    await ready();
+    expect(await ready()).toEqual([]);
+  });
+
   it('ends requests on a capture that was replaced', async () => {
     const [near, far] = portPair();
     const server = serveQuery(captureOf({ status: () => new Promise(() => {}) }), far);

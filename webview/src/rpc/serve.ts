@@ -23,7 +23,7 @@ export interface QueryServer {
   announce(session: SessionState): void;
   /** Shows an error that no request asked for. */
   fail(error: unknown): void;
-  /** Takes the inspector to a record. */
+  /** Takes the inspector to a record, as soon as it is there: of several that it has not heard of yet, to the last one. */
   reveal(position: number): void;
   /** Stops listening and cancels what is under way. */
   close(): void;
@@ -49,6 +49,9 @@ export function serveQuery(
   let session = options.session ?? emptySession;
   let growth: Extract<HostEvent, { event: 'grow' }> | undefined;
   let lastError: WireError | undefined;
+  let reveals = 0;
+  /** Told again when the inspector is ready, until it says that it has heard it: what is posted to a page that is being loaded may be lost. */
+  let unheard: Extract<HostEvent, { event: 'reveal' }> | undefined;
   let stopGrowing = watchGrowth(current);
 
   const post = (message: HostMessage) => port.post(message);
@@ -96,6 +99,10 @@ export function serveQuery(
         push({ event: 'session', session });
         if (growth) push(growth);
         if (lastError) push({ event: 'error', error: lastError });
+        if (unheard) push(unheard);
+        return;
+      case 'revealed':
+        if (unheard?.id === message.id) unheard = undefined;
         return;
       case 'query':
         track(message.id, (signal) => answer(message.method, message.args, signal));
@@ -139,6 +146,7 @@ export function serveQuery(
       session = nextSession;
       growth = undefined;
       lastError = undefined;
+      unheard = undefined;
       stopGrowing = watchGrowth(next);
       push({ event: 'session', session });
     },
@@ -147,7 +155,10 @@ export function serveQuery(
       push({ event: 'session', session });
     },
     fail,
-    reveal: (position) => push({ event: 'reveal', position }),
+    reveal(position) {
+      unheard = { event: 'reveal', id: ++reveals, position };
+      push(unheard);
+    },
     close() {
       stopGrowing();
       cancelAll();
