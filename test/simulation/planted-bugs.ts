@@ -24,7 +24,7 @@ const committedState = 'sync/committed-state.ts';
 const incoming = 'sync/incoming.ts';
 const pending = 'sync/pending.ts';
 const synchronizer = 'sync/delta-synchronizer.ts';
-const ledger = 'sync/ledger.ts';
+const authorityState = 'sync/authority-state.ts';
 
 const noRootCheck = { file: committed, find: 'if (root.hash !== delta.root) return', put: 'if (false) return' };
 
@@ -107,13 +107,20 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         find: "if (client) this.#outbox.send([client], { type: 'REJECT', ...body }, seq > 0 ? [seq] : cause);",
         put: '',
       },
-      { file: ledger, find: 'if (one.progress > progress) rejected.push', put: 'if (false) rejected.push' },
+      { file: authorityState, find: 'this.ledger.rejectionsOf(replica, point.progress)', put: '[]' },
+    ],
+  },
+  {
+    name: 'refused-among-others',
+    what: 'who was refused is given the delta of all others, which does not say so',
+    edits: [
+      { file: authorityState, find: 'const isMeant = this.isMeant(replica, point);', put: 'const isMeant = false;' },
     ],
   },
   {
     name: 'snapshot-forgets-rejections',
     what: 'a full sync does not say which mutations were refused',
-    edits: [{ file: 'sync/authority-state.ts', find: 'this.ledger.rejectionsOf(receiver)', put: '[]' }],
+    edits: [{ file: authorityState, find: 'this.ledger.rejectionsOf(receiver)', put: '[]' }],
   },
   {
     name: 'vector-replaced',
@@ -212,7 +219,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       noRootCheck,
       {
-        file: 'sync/authority-state.ts',
+        file: authorityState,
         find: merkleImport,
         put: plantedChanges("filter((one) => one.op !== 'remove')"),
       },
@@ -270,7 +277,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       noRootCheck,
       {
-        file: 'sync/authority-state.ts',
+        file: authorityState,
         find: merkleImport,
         put: plantedChanges(
           "map((one) => one.op === 'patch' && 'sum' in one.fields ? { ...one, fields: { ...one.fields, sum: 0 } } : one)",
@@ -305,7 +312,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     what: 'an authority that starts again from its log does not know which commands it has carried out',
     edits: [
       {
-        file: 'sync/authority-state.ts',
+        file: authorityState,
         find: 'this.ledger = new MutationLedger(MAX_PENDING, state);',
         put: 'this.ledger = new MutationLedger(MAX_PENDING);',
       },

@@ -20,7 +20,7 @@ export interface SnapshotEntry {
 // These have wire forms of their own in `wire.ts`, found by the identity of the schema.
 export const changesSchema: Schema<Change[]> = array(changeSchema);
 export const entriesSchema: Schema<SnapshotEntry[]> = array(object({ key: recordKeySchema, record: recordSchema }));
-/** Mutations that the vector covers but that were refused. */
+/** Mutations of the receiver that the vector covers but that were refused. */
 export const rejectionsSchema = array(object({ replica: replicaIdSchema, counter: uint, reason: string(500) }), 65_535);
 export type Rejection = Infer<typeof rejectionsSchema>[number];
 
@@ -50,7 +50,7 @@ export const fullSyncSchema = object({
 
 /**
  * What changed from one version to a later one, or, where `from` equals `to`, what was settled without changing
- * anything. One encoding serves every client that is at `from`. A mutation that `vector` covers was accepted
+ * anything. One encoding serves every client that is at `from` and was refused nothing. A mutation of the receiver's that `vector` covers was accepted
  * unless `rejected` names it. One whose `to` is less than `from`, or `progress` less than `since`, is refused as it is read.
  */
 export const deltaSyncSchema = object({

@@ -411,11 +411,16 @@ export class AuthorityState {
   audience(replica: ReplicaId, point: SyncPoint): string {
     const base = this.#ring.get(point.version);
     const at = `${point.version}/${point.progress}`;
-    if (!this.#views || !base) return at;
-    const isMeant = this.ledger.hasRejectionSince(replica, point.progress);
+    const isMeant = this.isMeant(replica, point);
+    if (!this.#views || !base) return isMeant ? `${at}/${replica}` : at;
     const then = viewName(this.#views.viewOf(base.root, replica));
     const now = viewName(this.#views.viewOf(this.#root, replica));
     return JSON.stringify([at, then, now, isMeant ? replica : null]);
+  }
+
+  /** Whether a delta since a point has something to say that is meant for one replica alone: why its mutations were refused. */
+  isMeant(replica: ReplicaId, { progress }: SyncPoint): boolean {
+    return this.ledger.hasRejectionSince(replica, progress);
   }
 
   /** The delta from a point to now for a replica and its {@link audience}, or undefined where the point's version is not kept. */
@@ -429,7 +434,6 @@ export class AuthorityState {
 
   #makeDelta(point: SyncPoint, base: StateSnapshot, replica: ReplicaId): BodyOf<'DELTA_SYNC'> {
     const root = this.rootFor(replica);
-    const rejected = this.ledger.rejectionsSince(point.progress);
     return {
       type: 'DELTA_SYNC',
       from: point.version,
@@ -438,8 +442,8 @@ export class AuthorityState {
       progress: this.ledger.progress,
       changes: this.#wholeChanges(changesBetween(this.rootFor(replica, base), root)),
       vector: this.ledger.entriesSince(point.progress),
-      // Why another's mutation was refused may speak of what this one does not see.
-      rejected: this.#views ? rejected.filter((one) => one.replica === replica) : rejected,
+      // Of no use to anybody else, of whom there are many, and it may speak of what they do not see.
+      rejected: this.ledger.rejectionsOf(replica, point.progress),
       root: root.hash,
     };
   }

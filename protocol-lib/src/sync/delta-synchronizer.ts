@@ -476,7 +476,8 @@ class Groups {
 
   add(client: Client): void {
     const { replica, sent } = client;
-    if (this.#last?.sent === sent && !this.#state.viewFor(replica)) {
+    const isMeant = this.#state.isMeant(replica, sent);
+    if (!isMeant && this.#last?.sent === sent && !this.#state.viewFor(replica)) {
       this.#last.together.push(client);
       return;
     }
@@ -484,7 +485,7 @@ class Groups {
     const together = this.#byAudience.get(audience) ?? [];
     if (together.length === 0) this.#byAudience.set(audience, together);
     together.push(client);
-    this.#last = { sent, together };
+    if (!isMeant) this.#last = { sent, together };
   }
 }
 

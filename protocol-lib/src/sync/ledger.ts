@@ -102,26 +102,17 @@ export class MutationLedger {
     return entries.sort((a, b) => (a.replica < b.replica ? -1 : 1));
   }
 
-  /** The refusals since `progress`. */
-  rejectionsSince(progress: number): Rejection[] {
-    const rejected: Rejection[] = [];
-    for (const [replica, writer] of this.#writers) {
-      if (writer.progress <= progress) continue;
-      for (const one of writer.rejections) {
-        if (one.progress > progress) rejected.push({ replica, counter: one.counter, reason: one.reason });
-      }
-    }
-    return rejected;
-  }
-
   /** Whether a mutation of this writer was refused since `progress`. */
   hasRejectionSince(replica: ReplicaId, progress: number): boolean {
-    return this.#writers.get(replica)?.rejections.some((one) => one.progress > progress) ?? false;
+    // They come in order.
+    return (this.#writers.get(replica)?.rejections.at(-1)?.progress ?? 0) > progress;
   }
 
-  /** The refusals of one writer that are still remembered. */
-  rejectionsOf(replica: ReplicaId): Rejection[] {
+  /** The refusals of one writer that are still remembered, or of them those since `progress`. */
+  rejectionsOf(replica: ReplicaId, progress = -1): Rejection[] {
     const rejections = this.#writers.get(replica)?.rejections ?? [];
-    return rejections.map(({ counter, reason }) => ({ replica, counter, reason }));
+    return rejections
+      .filter((one) => one.progress > progress)
+      .map(({ counter, reason }) => ({ replica, counter, reason }));
   }
 }
