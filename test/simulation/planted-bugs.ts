@@ -170,7 +170,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       { file: 'sync/outbox.ts', find: 'const receiver of this.#receivers()', put: 'const receiver of needs' },
       {
         file: synchronizer,
-        find: "if (request.reason === 'names' || request.reason === 'merkle') this.#outbox.sendNames(client, [seq]);",
+        find: "if (request.reason === 'names' || request.reason === 'merkle') this.#tellNames(client, seq);",
         put: '',
       },
     ],

@@ -53,6 +53,9 @@ export interface Client extends Receiver {
   isStalled: boolean;
   /** The state against which it descends. */
   repair: Descent | undefined;
+  /** Since the last round: about how many bytes its descents were answered, and whether it was told all names. */
+  answered: number;
+  isNamed: boolean;
   /** `seq` of the record that makes the next frame necessary. */
   cause: number;
   readonly health: ClientHealth;
@@ -132,6 +135,8 @@ export class DeltaSynchronizer {
       isDue: true,
       isStalled: false,
       repair: undefined,
+      answered: 0,
+      isNamed: false,
       cause: seq,
       health: new ClientHealth(this.#settings, now),
       toldView: undefined,
@@ -164,6 +169,7 @@ export class DeltaSynchronizer {
     return {
       ...standing,
       ...{ link, queue, health, toldView: standing.toldView ?? undefined },
+      ...{ answered: standing.answered ?? 0, isNamed: standing.isNamed ?? false },
       unacknowledged: [...standing.unacknowledged],
       repair: repair && base ? { bytes: 0, ...repair, root: this.#state.rootFor(replica, base) } : undefined,
     };
@@ -233,7 +239,7 @@ export class DeltaSynchronizer {
 
   onSyncRequest(client: Client, request: MessageOf<'SYNC_REQUEST'>, seq: number, now: number): void {
     // What was asked for with more weight hides that names are missing as well, and nothing could ever be read.
-    if (request.reason === 'names' || request.reason === 'merkle') this.#outbox.sendNames(client, [seq]);
+    if (request.reason === 'names' || request.reason === 'merkle') this.#tellNames(client, seq);
     if (client.repair) this.#reconciled(client, false, now);
     client.repair = undefined;
     client.isStalled = false;
@@ -244,6 +250,13 @@ export class DeltaSynchronizer {
     } else {
       this.resume(client, request, snapshot, now);
     }
+  }
+
+  /** All names, at once. Who was told them already since the last round waits for the next: there may be many. */
+  #tellNames(client: Client, seq: number): void {
+    if (client.isNamed) client.queue.lacksNames = true;
+    else this.#outbox.sendNames(client, [seq]);
+    client.isNamed = true;
   }
 
   /** Carries on from the state that a client says it has, in whichever way is expected to cost least. */
@@ -318,9 +331,12 @@ export class DeltaSynchronizer {
       const answer = answerMerkleQuery(repair.root, message);
       const bytes = answerBytes(answer);
       const { snapshotPart } = this.#settings;
-      if (bytes <= MAX_ANSWER_PARTS * snapshotPart && repair.bytes + bytes <= descentLimit(repair.root, snapshotPart)) {
+      // Who begins anew and anew is not given more by it than by one descent a round.
+      const sum = Math.max(repair.bytes, client.answered) + bytes;
+      if (bytes <= MAX_ANSWER_PARTS * snapshotPart && sum <= descentLimit(repair.root, snapshotPart)) {
         repair.queries++;
         repair.bytes += bytes;
+        client.answered += bytes;
         this.#outbox.send([client], { type: 'MERKLE_ANSWER', nodes: answer.nodes }, [seq]);
         return;
       }
@@ -346,6 +362,8 @@ export class DeltaSynchronizer {
     for (const client of clients) {
       this.#metrics?.backlog(client.replica, Math.max(0, this.#state.version - client.acknowledged.version));
       const isBehind = isBefore(client.sent, point);
+      client.answered = 0;
+      client.isNamed = false;
       if (client.queue.isSlow) {
         this.#hold(client, isBehind, now);
         continue;

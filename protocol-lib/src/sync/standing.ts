@@ -121,6 +121,8 @@ export const servedStandingSchema = object({
   isDue: boolean,
   isStalled: boolean,
   repair: nullable(object({ version: uint, until: uint, queries: uint, bytes: optional(uint) })),
+  answered: optional(uint),
+  isNamed: optional(boolean),
   cause: uint,
   health: object({
     since: uint,
