@@ -2,6 +2,7 @@
 import { type ErrorPlace, isSyncError, type SyncError } from '@syncscope/protocol/errors';
 import { PLAY_ORDERS } from '@syncscope/protocol/replay';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { caretLines, ExpressionFault } from './caret.ts';
 import { blame } from './commands/blame.ts';
 import { compare } from './commands/compare.ts';
 import { CONVERGENCE_KINDS, converge } from './commands/converge.ts';
@@ -322,6 +323,11 @@ function report(error: unknown): number {
     printError('USAGE', error.message.replace(/^error: /, ''), {});
     return EXIT.unreadable;
   }
+  if (error instanceof ExpressionFault) {
+    const code = report(error.cause);
+    if (isSyncError(error.cause)) console.error(caretLines(error.expression, error.cause.place.offset ?? 0));
+    return code;
+  }
   if (isSystemError(error)) {
     // A disk that is full, a file that went away: no fault of this program.
     console.error(`SYSTEM_FAILED: ${escapeText(error.message)}`);
@@ -351,7 +357,7 @@ function printError(code: string, message: string, place: ErrorPlace): void {
 function place({ place: { file, offset }, message }: SyncError): string {
   const parts = [
     file !== undefined && !message.includes(file) ? file : '',
-    offset !== undefined && !message.includes(String(offset)) ? `offset ${offset}` : '',
+    offset !== undefined && !new RegExp(`\\boffset ${offset}\\b`).test(message) ? `offset ${offset}` : '',
   ].filter((part) => part !== '');
   return parts.length > 0 ? ` (${escapeText(parts.join(', '))})` : '';
 }

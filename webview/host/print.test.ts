@@ -55,3 +55,8 @@ it.each([
 ])('writes %d bytes as %s', (bytes, text) => {
   expect(size(bytes)).toBe(text);
 });
+
+it('prints a table of more lines than a function has arguments', () => {
+  const rows = Array.from({ length: 200_000 }, (_, at) => [String(at)]);
+  expect(table(['n'], rows)).toHaveLength(rows.reduce((sum, [cell]) => sum + cell!.length + 1, 1));
+});

@@ -33,7 +33,7 @@ export function table(
   right: readonly string[] = [],
 ): string {
   const lines = [head, ...rows].map((row) => row.map(escapeText));
-  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
+  const widths = head.map((_, column) => lines.reduce((most, line) => Math.max(most, line[column]?.length ?? 0), 0));
   return lines
     .map((line) =>
       line
@@ -48,7 +48,7 @@ export function table(
 
 /** Pairs of a name and what it is, values aligned. */
 export function facts(pairs: ReadonlyArray<readonly [string, string]>): string {
-  const width = Math.max(...pairs.map(([name]) => name.length));
+  const width = pairs.reduce((most, [name]) => Math.max(most, name.length), 0);
   return pairs.map(([name, value]) => `${name.padEnd(width)}  ${escapeText(value)}`).join('\n');
 }
 

@@ -1,4 +1,4 @@
-import { RE2JS, RE2JSException } from 're2js';
+import { RE2JS, RE2JSException, RE2JSSyntaxException } from 're2js';
 import { SyncError } from '../errors/index.ts';
 import { TRACE_KINDS } from '../trace/index.ts';
 import { SEVERITIES } from './flags.ts';
@@ -28,8 +28,19 @@ export interface Span {
 }
 
 export type Comparison = '=' | '!=' | '<' | '<=' | '>' | '>=' | '~' | '!~';
+/** A number, a truth value or nothing, as it was written: a text that is written so is meant as well, such as an id of digits alone. */
+export interface Literal {
+  readonly value: number | boolean | null;
+  readonly text: string;
+}
 /** What a comparison is with; for `~` and `!~` a pattern. */
-export type Operand = number | string | boolean | null | RE2JS;
+export type Operand = string | Literal | RE2JS;
+
+/** A record and what of it, as a path can be read. */
+export interface PathReading {
+  readonly key: string;
+  readonly path: readonly string[];
+}
 
 export type FilterTerm =
   /** Looked for in the summary: one of these, whatever its case. */
@@ -41,12 +52,11 @@ export type FilterTerm =
   | { readonly type: 'body'; readonly path: readonly string[]; readonly op: Comparison; readonly value: Operand }
   | {
       readonly type: 'state';
-      readonly key: string;
-      readonly path: readonly string[];
+      readonly readings: readonly PathReading[];
       readonly op: Comparison;
       readonly value: Operand;
     }
-  | { readonly type: 'changes'; readonly key: string; readonly field: string | undefined }
+  | { readonly type: 'changes'; readonly readings: readonly PathReading[] }
   | { readonly type: 'relation'; readonly relation: Relation; readonly seq: number };
 
 export const VALUE_FIELDS = ['kind', 'replica', 'type', 'key', 'version', 'severity'] as const;
@@ -80,7 +90,7 @@ const MAX_FILTER_LENGTH = 2_000;
 const MAX_DEPTH = 50;
 const OPERATORS = /^(!=|<=|>=|!~|[:=<>~])/;
 /** What may name something before an operator. */
-const PATH = /^[A-Za-z](?:[^\s:=<>!~"()|]|"[^"]*")*/;
+const PATH = /^[A-Za-z](?:[^\s:=<>!~"()|]|"(?:[^"]|"")*")*/;
 const NANOSECONDS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9, '': 1e9 };
 
 /** @throws SyncError `FILTER_SYNTAX` with the offset in the text, saying what was expected there */
@@ -90,6 +100,17 @@ export function parseFilter(text: string): FilterNode {
   const node = parser.any(0);
   if (!parser.isAtEnd) fail(parser.at, 'an opening parenthesis before this one');
   return node;
+}
+
+/**
+ * A filter that passes what `text` does and `term` does as well, or, where `or` is said, one of them; `term` alone where `text` says nothing, and then
+ * nothing at all for `or`.
+ * @throws SyncError `FILTER_SYNTAX` with the offset in `text` alone
+ */
+export function combinedFilter(text: string, join: 'and' | 'or', term: string): string {
+  if (text.trim() === '') return join === 'and' ? term : '';
+  parseFilter(text);
+  return `(${text}) ${join} ${term}`;
 }
 
 class Parser {
@@ -172,7 +193,7 @@ class Parser {
 
   #compared(path: string, op: string): FilterTerm {
     const start = this.at;
-    const [head = '', ...rest] = segments(path);
+    const [{ text: head } = NO_SEGMENT, ...rest] = segments(path);
     const name = head.toLowerCase() === 'who' ? 'replica' : head.toLowerCase();
     if (!isFilterField(name)) {
       fail(start, `one of ${FILTER_FIELDS.join(', ')} before ${op}; put words with ${op} in quotes`);
@@ -200,10 +221,15 @@ class Parser {
       fail(value.offset, field === 'time' ? 'a time such as 12.5s or 300ms' : 'a number');
     }
     const factor = field === 'time' ? NANOSECONDS[found[2] ?? '']! : 1;
-    return { type: 'number', field, op, value: Number(found[1]) * factor };
+    return {
+      type: 'number',
+      field,
+      op,
+      value: field === 'time' ? Math.round(Number(found[1]) * factor) : Number(found[1]),
+    };
   }
 
-  #path(name: 'body' | 'state', rest: readonly string[], start: number, op: string): FilterTerm {
+  #path(name: 'body' | 'state', rest: readonly Segment[], start: number, op: string): FilterTerm {
     const comparison: Comparison = op === ':' ? '=' : (op as Comparison);
     if (rest.length === 0)
       fail(start + name.length, `a path such as ${name === 'body' ? 'body.reason' : 'state.item/crown.owner'}`);
@@ -211,10 +237,10 @@ class Parser {
       comparison === '~' || comparison === '!~'
         ? this.#requiredPattern()
         : literal(this.#value('the comparison'), this.#text);
-    if (name === 'body') return { type: 'body', path: rest, op: comparison, value };
-    const [key = '', ...path] = rest;
-    if (!key.includes('/')) fail(start + name.length + 1, 'the key of a record, such as item/crown');
-    return { type: 'state', key, path, op: comparison, value };
+    if (name === 'body') return { type: 'body', path: rest.map(({ text }) => text), op: comparison, value };
+    const readings = readingsOf(rest);
+    if (readings.length === 0) fail(start + name.length + 1, 'the key of a record, such as item/crown');
+    return { type: 'state', readings, op: comparison, value };
   }
 
   #relation(relation: Relation, op: string): FilterTerm {
@@ -225,12 +251,27 @@ class Parser {
   }
 
   #changes(op: string): FilterTerm {
-    const value = this.#value('changes');
-    if (op !== ':' && op !== '=') fail(value.offset, 'changes: with a key, such as changes:item/crown.owner');
-    const [key = '', field, ...more] = segments(value.text);
-    if (!key.includes('/') || more.length > 0)
-      fail(value.offset, 'a key or a key and a field, such as item/crown.owner');
-    return { type: 'changes', key, field };
+    const start = this.at;
+    if (op !== ':' && op !== '=') fail(start - op.length, 'changes: with a key, such as changes:item/crown.owner');
+    const text = this.#text;
+    while (this.at < text.length && !isSpace(text[this.at]!) && !'|)'.includes(text[this.at]!)) {
+      this.at = text[this.at] === '"' ? this.#quoteEnd() : this.at + 1;
+    }
+    if (this.at === start) fail(start, 'a value for changes');
+    const readings = readingsOf(segments(text.slice(start, this.at)));
+    if (readings.length === 0) fail(start, 'a key or a key and a field, such as item/crown.owner');
+    return { type: 'changes', readings };
+  }
+
+  /** Behind the quote that ends the one here; two of them stand for one. */
+  #quoteEnd(): number {
+    let end = this.at + 1;
+    for (;;) {
+      end = this.#text.indexOf('"', end);
+      if (end < 0) fail(this.#text.length, 'a closing quote');
+      if (this.#text[end + 1] !== '"') return end + 1;
+      end += 2;
+    }
   }
 
   #values(field: string | undefined): Span[] {
@@ -246,10 +287,8 @@ class Parser {
     const text = this.#text;
     const start = this.at;
     if (text[start] === '"') {
-      const end = text.indexOf('"', start + 1);
-      if (end < 0) fail(text.length, 'a closing quote');
-      this.at = end + 1;
-      return { text: text.slice(start + 1, end), offset: start + 1 };
+      this.at = this.#quoteEnd();
+      return { text: unquoted(text.slice(start, this.at)), offset: start + 1 };
     }
     let end = start;
     while (end < text.length && !isSpace(text[end]!) && !'|")'.includes(text[end]!)) end++;
@@ -265,7 +304,7 @@ class Parser {
     while (end < this.#text.length && this.#text[end] !== '/') end += this.#text[end] === '\\' ? 2 : 1;
     if (end >= this.#text.length || end === start + 1) return undefined;
     this.at = end + 1;
-    return compilePattern(this.#text.slice(start + 1, end).replaceAll('\\/', '/'), start + 1);
+    return compilePattern(this.#text.slice(start + 1, end), start + 1);
   }
 
   #requiredPattern(): RE2JS {
@@ -294,40 +333,72 @@ class Parser {
   }
 }
 
-/** Parts at dots, but not within quotes. A key is one part although it may hold dots: it ends at the last dot after its slash, or is in quotes. */
-function segments(path: string): string[] {
-  const parts: string[] = [];
-  for (const [, quoted, plain] of path.matchAll(/"([^"]*)"|((?:[^."]|"(?=$))+)/g)) parts.push(quoted ?? plain!);
-  const slash = parts.findIndex((part) => part.includes('/'));
-  if (slash < 0 || path.includes('"')) return parts;
-  // state.item/a.b.owner: the last part is the field, all before it the key.
-  const tail = parts.slice(slash);
-  return tail.length <= 2 ? parts : [...parts.slice(0, slash), tail.slice(0, -1).join('.'), tail.at(-1)!];
+interface Segment {
+  readonly text: string;
+  /** Whether any of it was in quotes: then it is as it stands, dots and all. */
+  readonly isQuoted: boolean;
+}
+
+const NO_SEGMENT: Segment = { text: '', isQuoted: false };
+
+/** Parts at dots, but not within quotes. */
+function segments(path: string): Segment[] {
+  const found = path.match(/(?:"(?:[^"]|"")*"|[^."])+/g) ?? [];
+  return found.map((text) => ({
+    text: text.replace(/"(?:[^"]|"")*"/g, unquoted),
+    isQuoted: text.includes('"'),
+  }));
+}
+
+/** What is between quotes, of which two stand for one. */
+function unquoted(text: string): string {
+  return text.slice(1, -1).replaceAll('""', '"');
+}
+
+/**
+ * A key may hold dots, so `item/a.b.c` is the record `item/a.b.c`, the field `c` of `item/a.b`, or `c` within the field `b` of `item/a`; in quotes it is
+ * as it stands. None where there is no key.
+ */
+function readingsOf(parts: readonly Segment[]): PathReading[] {
+  const slash = parts.findIndex(({ text }) => text.includes('/'));
+  if (slash < 0) return [];
+  const readings: PathReading[] = [];
+  for (let end = slash + 1; end <= parts.length; end++) {
+    const key = parts.slice(0, end);
+    if (key.length > 1 && key.some(({ isQuoted }) => isQuoted)) break;
+    readings.push({
+      key: key.map(({ text }) => text).join('.'),
+      path: parts.slice(end).map(({ text }) => text),
+    });
+  }
+  return readings;
 }
 
 /** What a comparison is with: in quotes always text. */
 function literal(value: Span, text: string): Operand {
   if (text[value.offset - 1] === '"') return value.text;
-  switch (value.text) {
-    case 'true':
-      return true;
-    case 'false':
-      return false;
-    case 'null':
-      return null;
-    case 'NaN':
-      return Number.NaN;
-    default:
-      return /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(value.text) ? Number(value.text) : value.text;
-  }
+  const written = value.text;
+  if (WORDS.has(written)) return { value: WORDS.get(written)!, text: written };
+  return /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(written) ? { value: Number(written), text: written } : written;
 }
 
-function compilePattern(pattern: string, offset: number): RE2JS {
+const WORDS: ReadonlyMap<string, Literal['value']> = new Map<string, Literal['value']>([
+  ['true', true],
+  ['false', false],
+  ['null', null],
+  ['NaN', Number.NaN],
+  ['Infinity', Number.POSITIVE_INFINITY],
+  ['-Infinity', Number.NEGATIVE_INFINITY],
+]);
+
+/** @param written as it stands between slashes, or alone @throws SyncError `FILTER_SYNTAX` at what of it is wrong, as far as that can be told */
+function compilePattern(written: string, offset: number): RE2JS {
   try {
-    return RE2JS.compile(pattern);
+    return RE2JS.compile(written.replaceAll('\\/', '/'));
   } catch (error) {
     if (!(error instanceof RE2JSException)) throw error;
-    return fail(offset, `a regular expression as RE2 has them: ${error.message}`);
+    const wrong = error instanceof RE2JSSyntaxException ? written.indexOf(error.getPattern() ?? '') : 0;
+    return fail(offset + Math.max(0, wrong), `a regular expression as RE2 has them: ${error.message}`);
   }
 }
 
@@ -368,8 +439,9 @@ function isRelation(name: string): name is Relation {
   return (RELATIONS as readonly string[]).includes(name);
 }
 
+/** Also such as come along where a filter is pasted: returns, and spaces that do not break. */
 function isSpace(character: string): boolean {
-  return character === ' ' || character === '\t' || character === '\n';
+  return /\s/.test(character);
 }
 
 function fail(offset: number, expected: string): never {

@@ -1,7 +1,7 @@
 import { RE2JS } from 're2js';
 import { toHex } from '../bytes/index.ts';
 import type { Value } from '../state/index.ts';
-import type { Comparison, Operand } from './filter-syntax.ts';
+import type { Comparison, Literal, Operand } from './filter-syntax.ts';
 
 /** Whether a value passes a comparison. Numbers compare with numbers, texts with texts; everything else only as equal or not. */
 export function compares(value: Value | undefined, op: Comparison, operand: Operand): boolean {
@@ -40,21 +40,22 @@ export function numberTest(op: Comparison, operand: number): (value: number) => 
   }
 }
 
-function isEqual(value: Value, operand: Exclude<Operand, RE2JS>): boolean {
-  if (typeof value === 'object' && value !== null) return textOf(value) === operand;
-  // A number that is written like a text: seq of a text field, such as a player called 7.
-  return (
-    Object.is(value, operand) ||
-    (typeof value === 'string' && typeof operand === 'number' && value === String(operand)) ||
-    (value === 0 && operand === 0)
-  );
+/** A list or a map is equal to its JSON, bytes to their hex digits. */
+function isEqual(value: Value, operand: string | Literal): boolean {
+  const written = typeof operand === 'string' ? operand : operand.text;
+  if (typeof value === 'string') return value === written;
+  if (value instanceof Uint8Array) return [written, written.replace(/^0x/, '')].includes(textOf(value));
+  if (typeof value === 'object' && value !== null) return textOf(value) === written;
+  return typeof operand !== 'string' && (Object.is(value, operand.value) || (value === 0 && operand.value === 0));
 }
 
-function isOrdered(value: Value, op: Comparison, operand: Exclude<Operand, RE2JS>): boolean {
-  const isComparable =
-    (typeof value === 'number' && typeof operand === 'number') ||
-    (typeof value === 'string' && typeof operand === 'string');
-  if (!isComparable) return false;
+function isOrdered(value: Value, op: Comparison, operand: string | Literal): boolean {
+  if (typeof value === 'string') return typeof operand === 'string' && isInOrder(value, op, operand);
+  if (typeof value !== 'number' || typeof operand === 'string') return false;
+  return typeof operand.value === 'number' && isInOrder(value, op, operand.value);
+}
+
+function isInOrder<T extends string | number>(value: T, op: Comparison, operand: T): boolean {
   switch (op) {
     case '<':
       return value < operand;

@@ -1,4 +1,5 @@
-import type { RecordKey, Value } from '../state/index.ts';
+import { sameValue } from '../merkle/index.ts';
+import type { Change, RecordKey, Value } from '../state/index.ts';
 import { TRACE_KINDS, type TraceKind, type TraceRecord } from '../trace/index.ts';
 import { type ByteNames, hashText } from './byte-names.ts';
 import type { CaptureIndex } from './capture-index.ts';
@@ -361,7 +362,8 @@ function compileNumber({ field, op, value }: FilterTerm & { readonly type: 'numb
 /** Whether any version from `first` to `last` passes. */
 function comparesRange(first: number, last: number, op: Comparison, value: number): boolean {
   if (op === '=') return first <= value && value <= last;
-  return compares(op === '<' || op === '<=' ? first : last, op, value);
+  const test = numberTest(op, value);
+  return test(first) || test(last);
 }
 
 function compileBody({ path, op, value }: FilterTerm & { readonly type: 'body' }, index: CaptureIndex): Test {
@@ -377,23 +379,29 @@ function compileBody({ path, op, value }: FilterTerm & { readonly type: 'body' }
   );
 }
 
-/** By the value that the record's own replica has under a key after the record. */
+/** By the value that the record's own replica has under a key after the record, in any reading of the path. */
 function compileState(
-  { key, path, op, value }: FilterTerm & { readonly type: 'state' },
+  { readings, op, value }: FilterTerm & { readonly type: 'state' },
   source: FilterSource,
   preparations: Preparations,
 ): Test {
-  let steps = new Map<number, ValueSteps>();
+  const read = readings.map(({ key, path }) => ({ key, path, steps: new Map<number, ValueSteps>() }));
   let preparedTo = -1;
   preparations.push(async (end) => {
     if (end <= preparedTo) return;
-    steps = new Map((await source.valueSteps(key as RecordKey, end)).map((one) => [one.replica, one]));
+    for (const one of read) {
+      const steps = await source.valueSteps(one.key as RecordKey, end);
+      one.steps = new Map(steps.map((step) => [step.replica, step]));
+    }
     preparedTo = end;
   });
   return byPosition((position) => {
-    const of = steps.get(source.index.columns.replica(position));
-    const record = of && valueFrom(of, position);
-    return valuesAt(record, path).some((one) => compares(one, op, value));
+    const replica = source.index.columns.replica(position);
+    return read.some(({ path, steps }) => {
+      const of = steps.get(replica);
+      const record = of && valueFrom(of, position);
+      return valuesAt(record, path).some((one) => compares(one, op, value));
+    });
   });
 }
 
@@ -408,31 +416,48 @@ function valueFrom({ positions, values }: ValueSteps, position: number): Value |
   return values[low - 1];
 }
 
-function compileChanges({ key, field }: FilterTerm & { readonly type: 'changes' }, index: CaptureIndex): Test {
-  const test = keyTest(key);
-  return byRecord((record) => touches(record, test, field), mayChange([key], index));
+function compileChanges({ readings }: FilterTerm & { readonly type: 'changes' }, index: CaptureIndex): Test {
+  const tests = readings.map(({ key, path }) => ({ isKey: keyTest(key), path }));
+  return byRecord(
+    (record) => tests.some(({ isKey, path }) => touches(record, isKey, path)),
+    mayChange(
+      readings.map(({ key }) => key),
+      index,
+    ),
+  );
 }
 
-function touches({ body }: Said, isKey: (key: string) => boolean, field: string | undefined): boolean {
+function touches({ body }: Said, isKey: (key: string) => boolean, path: readonly string[]): boolean {
   switch (body.kind) {
     case 'commit':
     case 'apply':
     case 'prediction':
-      return body.changes.some((change) => {
-        if (!isKey(change.key)) return false;
-        if (field === undefined || change.op === 'remove') return true;
-        if (change.op === 'put') return Object.hasOwn(change.record, field);
-        return Object.hasOwn(change.fields, field) || change.removed.includes(field);
-      });
+      return body.changes.some((change) => isKey(change.key) && changesPath(change, path));
     case 'divergence':
       return body.differences.some(
-        ({ key, own, theirs }) =>
-          isKey(key) &&
-          (field === undefined || !compares(own?.[field] ?? null, '=', (theirs?.[field] ?? null) as never)),
+        ({ key, own, theirs }) => isKey(key) && !sameValues(valuesAt(own, path), valuesAt(theirs, path)),
       );
     default:
       return false;
   }
+}
+
+/** Whether a change of a record writes what a path leads to: one that puts or removes the record writes all of it, also what is then absent. */
+function changesPath(change: Change, [field, ...within]: readonly string[]): boolean {
+  if (field === undefined || change.op !== 'patch') return true;
+  if (field === '*' || change.removed.includes(field)) return true;
+  if (!Object.hasOwn(change.fields, field)) return false;
+  const value = change.fields[field];
+  // What is within a value is gone with it where that is no list or map any more.
+  return within.length === 0 || !isNested(value) || valuesAt(value, within).length > 0;
+}
+
+function isNested(value: Value | undefined): boolean {
+  return typeof value === 'object' && value !== null && !(value instanceof Uint8Array);
+}
+
+function sameValues(left: readonly Value[], right: readonly Value[]): boolean {
+  return left.length === right.length && left.every((one, at) => sameValue(one, right[at]!));
 }
 
 /** Keys of the records that a trace record changes, or finds to differ. */

@@ -4,17 +4,17 @@ import type { Relation } from './filter-syntax.ts';
 
 /**
  * Which records happened before one, after it, or neither (Lamport, Time, Clocks, and the Ordering of Events, 1978): a record follows upon
- * the one before it of its replica, upon its causes, and a receipt upon what was sent. A bit a record, worked out once and carried on while
- * the capture grows.
+ * the one before it of its replica, upon its causes, and a receipt upon what was sent. So of each replica those up to one are before, and those from one on
+ * after: two positions a replica, worked out once and carried on while the capture grows.
  */
 export class HappenedBefore {
   readonly #index: CaptureIndex;
   readonly #seq: number;
   #position = -1;
-  readonly #before = new Set<number>();
-  readonly #after = new Set<number>();
-  /** Replicas of which every later record is after. */
-  readonly #reached = new Set<number>();
+  /** By replica the last position before. */
+  readonly #before = new Map<number, number>();
+  /** By replica the first position after. */
+  readonly #after = new Map<number, number>();
   #scannedTo = -1;
 
   constructor(index: CaptureIndex, seq: number) {
@@ -33,7 +33,7 @@ export class HappenedBefore {
       this.#position = this.#index.positionOfSeq(this.#seq);
       if (this.#position < 0) return;
       this.#lookBack();
-      this.#reached.add(this.#index.columns.replica(this.#position));
+      this.#after.set(this.#index.columns.replica(this.#position), this.#position + 1);
       this.#scannedTo = this.#position + 1;
     }
     for (; this.#scannedTo < end; this.#scannedTo++) this.#lookOn(this.#scannedTo);
@@ -43,35 +43,39 @@ export class HappenedBefore {
     if (this.#position < 0 || position === this.#position) return false;
     switch (relation) {
       case 'before':
-        return this.#before.has(position);
+        return this.#isBefore(position);
       case 'after':
-        return this.#after.has(position);
+        return this.#isAfter(position);
       case 'concurrent':
-        return !this.#before.has(position) && !this.#after.has(position);
+        return !this.#isBefore(position) && !this.#isAfter(position);
     }
+  }
+
+  #isBefore(at: number): boolean {
+    return at <= (this.#before.get(this.#index.columns.replica(at)) ?? -1);
+  }
+
+  #isAfter(at: number): boolean {
+    return at >= (this.#after.get(this.#index.columns.replica(at)) ?? Number.POSITIVE_INFINITY);
   }
 
   #lookBack(): void {
     const { columns, start } = this.#index;
-    const wanted = new Set<number>(this.#causes(this.#position));
-    const reached = new Set([columns.replica(this.#position)]);
-    for (let at = this.#position - 1; at >= start; at--) {
+    const found = (at: number): void => {
       const replica = columns.replica(at);
-      if (!reached.has(replica) && !wanted.delete(at)) continue;
-      reached.add(replica);
-      this.#before.add(at);
-      for (const cause of this.#causes(at)) if (cause < at) wanted.add(cause);
+      this.#before.set(replica, Math.max(at, this.#before.get(replica) ?? -1));
+    };
+    if (this.#position > start) this.#before.set(columns.replica(this.#position), this.#position - 1);
+    for (let at = this.#position; at >= start; at--) {
+      if (at !== this.#position && !this.#isBefore(at)) continue;
+      for (const cause of this.#causes(at)) if (cause < at) found(cause);
     }
   }
 
   #lookOn(at: number): void {
-    const replica = this.#index.columns.replica(at);
-    const follows =
-      this.#reached.has(replica) ||
-      this.#causes(at).some((cause) => cause === this.#position || this.#after.has(cause));
-    if (!follows) return;
-    this.#reached.add(replica);
-    this.#after.add(at);
+    if (this.#isAfter(at)) return;
+    const follows = this.#causes(at).some((cause) => cause === this.#position || (cause < at && this.#isAfter(cause)));
+    if (follows) this.#after.set(this.#index.columns.replica(at), at);
   }
 
   /** Positions of what made a record happen, besides the one before it of its replica. */

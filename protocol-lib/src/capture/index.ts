@@ -8,7 +8,7 @@ export {
 } from './compression.ts';
 export type { OpenCapture, PlacedRecord } from './engine.ts';
 export { type FilterCompletions, filterCompletions } from './filter-completions.ts';
-export { type FilterNode, type FilterTerm, parseFilter } from './filter-syntax.ts';
+export { combinedFilter, type FilterNode, type FilterTerm, parseFilter } from './filter-syntax.ts';
 export { LiveCapture, type LiveCaptureOptions } from './live.ts';
 export { memorySink, memorySource } from './memory-bytes.ts';
 export * from './query.ts';

@@ -1,3 +1,4 @@
+import { combinedFilter } from '../capture/filter-syntax.ts';
 import type { CaptureQuery, MarkerKind } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
 import { milliseconds } from '../ports/index.ts';
@@ -7,7 +8,7 @@ export const STEP_UNITS = ['record', 'message', 'version', 'tick', 'marker'] as 
 export type StepUnit = (typeof STEP_UNITS)[number];
 
 /** Filters of the records at which a step may stop, see docs/filter.md. */
-const STOPS = { record: '', message: 'kind:send|receive', version: 'kind:commit' } as const;
+const STOPS = { message: 'kind:send|receive', version: 'kind:commit' } as const;
 
 export interface CursorOptions {
   /** Nanoseconds; 50 ms where absent. */
@@ -79,15 +80,18 @@ export class ReplayCursor {
   async step(unit: StepUnit, direction: 1 | -1, { kind, filter = '' }: StepOptions = {}): Promise<number> {
     switch (unit) {
       case 'record':
+        return this.#set(await this.#find(direction, filter));
       case 'message':
       case 'version':
-        return this.#set(await this.#find(direction, `${filter} ${STOPS[unit]}`.trim()));
+        return this.#set(await this.#find(direction, combinedFilter(filter, 'and', STOPS[unit])));
       case 'marker': {
         const marker = await this.#query.nextMarker(this.#position, direction, kind);
         return marker ? this.#set(marker.position) : this.#position;
       }
       case 'tick': {
-        const ticks = this.#time / this.#tick;
+        const { range } = await this.#query.info();
+        // Before the first record there is nothing that a tick could show.
+        const ticks = (direction > 0 ? Math.max(this.#time, range.from) : this.#time) / this.#tick;
         return this.seekTime((direction > 0 ? Math.floor(ticks) + 1 : Math.ceil(ticks) - 1) * this.#tick);
       }
     }

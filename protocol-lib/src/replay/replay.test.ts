@@ -7,7 +7,7 @@ import { recordSimulation, simulatedDefinition } from '../simulator/index.ts';
 import { type Change, recordKey, replicaId, type SyncRecord } from '../state/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
 import type { TraceRecord } from '../trace/index.ts';
-import { placed } from './captured.test-helper.ts';
+import { captureOf, headerOf, placed } from './captured.test-helper.ts';
 import {
   argumentText,
   blame,
@@ -257,6 +257,21 @@ describe('a cursor', () => {
     await cursor.seek(-1);
     expect(await cursor.step('message', 1, { filter: 'who:server kind:receive' })).toBe(receipts[0]);
     expect(await cursor.step('message', -1, { filter: 'who:server kind:receive' })).toBe(-1);
+  });
+
+  test('steps over versions alone where a filter names several things', async () => {
+    const cursor = new ReplayCursor(capture);
+    const commits = records.flatMap(({ body }, position) => (body.kind === 'commit' ? [position] : []));
+    expect(await cursor.step('version', 1, { filter: 'kind:names or kind:commit' })).toBe(commits[0]);
+    await expect(cursor.step('version', 1, { filter: 'a) or (b' })).rejects.toMatchObject({ place: { offset: 1 } });
+  });
+
+  test('goes by ticks from the first record of a recording that began late', async () => {
+    const late = records.slice(Math.floor(records.length / 2)).map((one) => ({ ...one, time: one.time + 3_600e9 }));
+    const cursor = new ReplayCursor(await captureOf(headerOf('late'), late));
+    await cursor.step('tick', 1);
+    expect(cursor.position).toBeGreaterThanOrEqual(0);
+    expect(cursor.time - late[0]!.time).toBeLessThanOrEqual(50e6);
   });
 
   test('plays at any speed and in both directions', async () => {

@@ -32,6 +32,7 @@ import {
 import { keyedPseudonyms, openToRead, wholeFile, zstdCompression } from '@syncscope/protocol/node';
 import type { TraceHeader } from '@syncscope/protocol/trace';
 import { withCapture } from '../capture-file.ts';
+import { withExpression } from '../caret.ts';
 import { printDocument } from '../json.ts';
 import { refuseInput } from '../output.ts';
 import { count, escapeText, size } from '../print.ts';
@@ -91,8 +92,7 @@ export async function exportCapture(file: string, options: ExportOptions): Promi
       if (output === undefined) await pipeline(text, process.stdout, { end: false }).catch(unlessClosed);
       else await intoNewFile(text, output);
     };
-    if (rules) await withRedacted(capture, rules, print);
-    else await print(capture);
+    await withExpression(filter, () => (rules ? withRedacted(capture, rules, print) : print(capture)));
   });
   if (output === undefined) return;
   const bytes = (await stat(output)).size;
@@ -200,9 +200,11 @@ export async function filter(
   await withCapture(file, async (capture) => {
     const header = headerOf(await capture.info());
     let left = 0;
-    const records = await write(output, header, async (maker) => {
-      ({ left } = await filterCapture(capture, expression, maker, { isStrict: strict === true }));
-    });
+    const records = await withExpression(expression, () =>
+      write(output, header, async (maker) => {
+        ({ left } = await filterCapture(capture, expression, maker, { isStrict: strict === true }));
+      }),
+    );
     told(
       'filter',
       { file, output, records, left },

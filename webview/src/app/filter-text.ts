@@ -30,7 +30,8 @@ export function namesInputs(filter: string): boolean {
 export function withoutInputs(filter: string): string {
   if (namesInputs(filter)) return filter;
   const narrowed = filter.trim() === '' ? '-kind:inputs' : `(${filter}) -kind:inputs`;
-  return faultOf(narrowed) ? filter : narrowed;
+  // What cannot be read alone stays as it is, so that its fault is told where it is.
+  return faultOf(filter) || faultOf(narrowed) ? filter : narrowed;
 }
 
 /** The text with a choice put in, and where the cursor is then. A finished term gets a space, `field:` waits for its value. */

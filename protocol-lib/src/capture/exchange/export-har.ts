@@ -1,5 +1,6 @@
 import type { ReplicaId } from '../../state/index.ts';
 import type { OpenCapture } from '../engine.ts';
+import { combinedFilter } from '../filter-syntax.ts';
 import { toBase64 } from './base64.ts';
 import { passing } from './passing.ts';
 
@@ -38,7 +39,7 @@ async function* entryOf(
 ): AsyncGenerator<string> {
   const { startedAt, sessionId: session } = (await capture.info()).header;
   const duration = (times.to - times.from) / 1e6;
-  const own = `replica:"${replica}" and kind:send|receive${filter.trim() === '' ? '' : ` and (${filter})`}`;
+  const own = combinedFilter(filter, 'and', `replica:"${replica}" and kind:send|receive`);
   const entry = {
     startedDateTime: new Date(startedAt + times.from / 1e6).toISOString(),
     time: duration,

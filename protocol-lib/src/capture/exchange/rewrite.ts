@@ -1,6 +1,7 @@
 import { isSyncError } from '../../errors/index.ts';
 import type { TraceKind } from '../../trace/index.ts';
 import type { OpenCapture } from '../engine.ts';
+import { combinedFilter } from '../filter-syntax.ts';
 import type { CaptureMaker } from './made-capture.ts';
 import { passing } from './passing.ts';
 
@@ -37,9 +38,9 @@ export async function filterCapture(
   { isStrict = false }: FilterOptions = {},
 ): Promise<Rewritten> {
   const { records } = await capture.info();
-  const needed = isStrict ? '' : ` or kind:${[...NEEDED].join('|')}`;
+  const all = isStrict ? filter : combinedFilter(filter, 'or', `kind:${[...NEEDED].join('|')}`);
   const numbers = new Map<number, number>();
-  for await (const { record } of passing(capture, filter.trim() === '' ? '' : `(${filter})${needed}`)) {
+  for await (const { record } of passing(capture, all)) {
     const { seq, replica, time, body, cause, wire, source } = record;
     const kept = cause.flatMap((one) => numbers.get(one) ?? []);
     numbers.set(seq, await maker.add(replica, time, body, kept, wire, source));
