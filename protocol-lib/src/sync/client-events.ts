@@ -7,8 +7,11 @@ import type { SyncHealth } from './health.ts';
 export type ClientEvent =
   /** The authority let it in. The state follows. `isRestart`: the session has another life than the state that is here: its history was lost. */
   | { readonly type: 'welcomed'; readonly resumed: boolean; readonly isRestart: boolean }
-  /** The committed state moved on, or was replaced or repaired. */
-  | { readonly type: 'committed'; readonly version: Version; readonly root: StateHash }
+  /**
+   * The committed state moved on, or was replaced or repaired. `time`: when that version came about, on the authority's clock in nanoseconds, where
+   * an EVENT of it has told; a snapshot and a repair do not.
+   */
+  | { readonly type: 'committed'; readonly version: Version; readonly root: StateHash; readonly time?: number }
   | { readonly type: 'confirmed'; readonly mutation: MutationId; readonly version: Version }
   | { readonly type: 'rejected'; readonly mutation: MutationId; readonly reason: string }
   /** Something happened in the session. `time` is the authority's, in nanoseconds. */

@@ -61,6 +61,8 @@ export class ClientState {
   readonly #role: 'client' | 'peer';
   readonly #connection: ClientConnection;
   readonly #events = new ClientListeners();
+  /** The last event that this connection has told of: when its version came about. */
+  #moment: { readonly version: Version; readonly time: number } | undefined;
   readonly #pending: PendingMutations;
   readonly #own: OwnMutations;
   readonly #repair: ClientRepair;
@@ -234,6 +236,7 @@ export class ClientState {
     this.#connection.open(now);
     this.#health.opened(now);
     this.#isSynced = false;
+    this.#moment = undefined;
     this.#request.end();
     this.#state.opened();
     this.#repair.drop();
@@ -390,6 +393,7 @@ export class ClientState {
         this.#own.onReject(message, seq, now);
         return;
       case 'EVENT':
+        this.#moment = message;
         this.#events.push({ type: 'event', version: message.version, event: message.event, time: message.time });
         return;
       case 'MERKLE_OFFER':
@@ -434,7 +438,8 @@ export class ClientState {
     this.#counter = Math.max(this.#counter, vector.get(this.replica));
     this.#own.settle(rejected, cause, now);
     this.#own.rebase(cause);
-    this.#events.push({ type: 'committed', version, root: root.hash });
+    const time = this.#moment?.version === version ? { time: this.#moment.time } : {};
+    this.#events.push({ type: 'committed', version, root: root.hash, ...time });
     if (this.#isSynced) return;
     this.#isSynced = true;
     this.#own.resend(now);

@@ -35,15 +35,40 @@ describe('between two known states', () => {
     expect(buffer.at(260)).toMatchObject({ time: 100, isStarved: true });
   });
 
-  test('before the first there is nothing; what is late or no time is passed over', () => {
+  test('before the first there is nothing; what is no time is passed over', () => {
     const buffer = new JitterBuffer({ moving: MOVING, interval: INTERVAL });
     expect(buffer.at(0)).toBeUndefined();
     buffer.push(rootOf({ 'ball/1': { x: 1 } }), 100, 100);
-    buffer.push(rootOf({ 'ball/1': { x: 2 } }), 100, 120);
-    buffer.push(rootOf({ 'ball/1': { x: 3 } }), 50, 130);
     buffer.push(rootOf({ 'ball/1': { x: 4 } }), Number.NaN, 140);
+    buffer.push(rootOf({ 'ball/1': { x: 5 } }), 200, Number.NaN);
     expect(buffer.at(1_000)?.get(BALL)).toEqual({ x: 1 });
     expect(buffer.delay).toBe(INTERVAL);
+  });
+
+  test('a state that is not later than the one before, as after a repair, takes its place', () => {
+    const buffer = new JitterBuffer({ moving: MOVING, interval: INTERVAL });
+    buffer.push(rootOf({ 'ball/1': { x: 1 } }), 100, 100);
+    buffer.push(rootOf({ 'ball/1': { x: 2 } }), 200, 200);
+    expect(buffer.at(400)).toMatchObject({ time: 200, isStarved: true });
+    buffer.push(rootOf({ 'ball/1': { x: 3 } }), 200, 900);
+    expect(buffer.at(900)?.get(BALL)).toEqual({ x: 3 });
+    buffer.push(rootOf({ 'ball/1': { x: 4 } }), 50, 950);
+    expect(buffer.at(950)).toMatchObject({ time: 200 });
+    expect(buffer.at(950)?.get(BALL)).toEqual({ x: 4 });
+    expect(buffer.delay).toBe(INTERVAL);
+  });
+
+  test('the first state says no time, and those after it that of a clock that runs elsewhere', () => {
+    const buffer = new JitterBuffer({ moving: MOVING, interval: INTERVAL });
+    const far = 1e15;
+    buffer.push(rootOf({ 'ball/1': { x: 0 } }), undefined, far);
+    expect(buffer.at(far + 50)?.get(BALL)).toEqual({ x: 0 });
+    const shown: unknown[] = [];
+    for (let step = 1; step <= 6; step++) {
+      buffer.push(rootOf({ 'ball/1': { x: step } }), 7_000 + step * INTERVAL, far + step * INTERVAL);
+      shown.push(buffer.at(far + step * INTERVAL + 50)?.get(BALL)?.x);
+    }
+    expect(shown).toEqual([0.5, 1.5, 2.5, 3.5, 4.5, 5.5]);
   });
 
   test('after a time in which nothing changed, what moves sets out from where it stood, at its own pace', () => {
@@ -119,6 +144,30 @@ test('values stay between their neighbours, time does not run back, and nothing 
   );
 });
 
+test('where some states do not say their time, they are shown as if they had, as long as all are equally long on their way', () => {
+  const gap = fc.record({ after: fc.integer({ min: 1, max: 500 }), isTold: fc.boolean(), x: fc.integer() });
+  fc.assert(
+    fc.property(fc.array(gap, { minLength: 1, maxLength: 40 }), fc.nat(1e9), (gaps, transit) => {
+      const [all, some] = [0, 1].map(() => new JitterBuffer({ moving: MOVING, interval: INTERVAL })) as [
+        JitterBuffer,
+        JitterBuffer,
+      ];
+      let time = 0;
+      for (const { after, isTold, x } of gaps) {
+        time += after;
+        const root = rootOf({ 'ball/1': { x } });
+        all.push(root, time, time + transit);
+        some.push(root, isTold ? time : undefined, time + transit);
+        for (let now = time; now < time + 300; now += 90) {
+          const [expected, view] = [all.at(now + transit)!, some.at(now + transit)!];
+          expect(view.isStarved).toBe(expected.isStarved);
+          expect(view.get(BALL)).toEqual(expected.get(BALL));
+        }
+      }
+    }),
+  );
+});
+
 test('a ball that moves evenly is shown to move evenly, however unevenly its states arrive', () => {
   fc.assert(
     fc.property(fc.nat(1_000_000), fc.integer({ min: 0, max: 200 }), (seed, jitter) => {
@@ -148,14 +197,31 @@ test('a ball that moves evenly is shown to move evenly, however unevenly its sta
   );
 });
 
-test('a client’s committed states can be shown so', () => {
+test('a client’s committed states can be shown so: they say their times, on a clock of their own, and what is repaired is shown', () => {
   const session = new MemorySession();
   const alice = session.join('alice');
   const buffer = new JitterBuffer({ moving: [{ collection: 'note/', fields: ['id'] }], interval: 100_000_000 });
-  alice.on((event) => event.type === 'committed' && buffer.push(alice.committed, session.now, session.now));
+  const arrival = (): number => session.now + 1e15;
+  const times: (number | undefined)[] = [];
+  alice.on((event) => {
+    if (event.type !== 'committed') return;
+    times.push(event.time);
+    buffer.push(alice.committed, event.time, arrival());
+  });
+  session.run(100);
+  session.cut('alice');
+  session.connect('alice');
   for (let round = 0; round < 5; round++) {
     session.manager.mutate('note', { id: 1, text: `${round}` }, session.now);
     session.run(100);
   }
-  expect(buffer.at(session.now + 1_000_000_000)?.get(recordKey('note/1'))).toEqual({ id: 1, text: '4' });
+  expect(times.slice(-4)).toEqual([1, 2, 3, 4].map((round) => 100_000_000 * (round + 1)));
+  const shown = () => buffer.at(arrival() + 1_000_000_000)?.get(recordKey('note/1'));
+  expect(shown()).toEqual({ id: 1, text: '4' });
+  alice.corruptCommitted([{ op: 'patch', key: recordKey('note/1'), fields: { text: 'wrong' }, removed: [] }]);
+  buffer.push(alice.committed, undefined, arrival());
+  expect(shown()).toEqual({ id: 1, text: 'wrong' });
+  session.run(3_000);
+  expect(alice.committed.hash).toBe(session.manager.root.hash);
+  expect(shown()).toEqual({ id: 1, text: '4' });
 });

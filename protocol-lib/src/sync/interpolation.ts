@@ -53,6 +53,8 @@ export class JitterBuffer {
   /** How long each of the last states was on its way, plus the difference of the clocks. */
   #transits: number[] = [];
   #shown = Number.NEGATIVE_INFINITY;
+  /** Whether any state has said when it came about. Before, the clock of the arrivals is that of the states too. */
+  #isTold = false;
 
   /** @throws RangeError for times or a window that are not positive, and where `minDelay` is more than `maxDelay` */
   constructor({
@@ -81,16 +83,32 @@ export class JitterBuffer {
   }
 
   /**
-   * A state has arrived. `time` is the moment of the session that it shows, on the authority's clock; where that is not known, the time of
-   * its arrival does. One that is not later than the last known is passed over.
+   * A newer state has arrived. `time` is the moment of the session that it shows, on the authority's clock, as `committed` tells it. Where that is not
+   * known, `undefined`: it counts as one that was as long on its way as the fastest of the last. One that is not later than the state before, such as
+   * after a repair, takes its place. Times that are no numbers are passed over.
    */
-  push(root: StateRoot, time: number, arrivedAt: number): void {
+  push(root: StateRoot, time: number | undefined, arrivedAt: number): void {
+    if (!Number.isFinite(time ?? 0) || !Number.isFinite(arrivedAt)) return;
+    if (time !== undefined && !this.#isTold) this.#begin(time, arrivedAt);
+    const moment = time ?? arrivedAt - (this.#transits.length === 0 ? 0 : Math.min(...this.#transits));
     const last = this.#states.at(-1);
-    if (!Number.isFinite(time) || !Number.isFinite(arrivedAt) || (last && time <= last.time)) return;
-    this.#states.push({ root, time });
-    this.#transits.push(arrivedAt - time);
+    const isLater = last === undefined || moment > last.time;
+    if (isLater) this.#states.push({ root, time: moment });
+    else this.#states[this.#states.length - 1] = { root, time: last.time };
     if (this.#states.length > this.#window) this.#states.shift();
+    // What comes again says nothing of the jitter, nor does what was only estimated.
+    if (!isLater || (time === undefined && this.#transits.length > 0)) return;
+    this.#transits.push(arrivedAt - moment);
     if (this.#transits.length > this.#window) this.#transits.shift();
+  }
+
+  /** The first that says its time: what is known already is put on the clock of the states, as if it had been as long on its way. */
+  #begin(time: number, arrivedAt: number): void {
+    this.#isTold = true;
+    const transit = arrivedAt - time;
+    this.#states = this.#states.map((state) => ({ ...state, time: state.time - transit }));
+    this.#transits = this.#transits.length === 0 ? [] : [transit];
+    this.#shown -= transit;
   }
 
   /** Forgets all states: another session follows, or another life of this one, whose time has nothing to do with theirs. */
@@ -98,6 +116,7 @@ export class JitterBuffer {
     this.#states = [];
     this.#transits = [];
     this.#shown = Number.NEGATIVE_INFINITY;
+    this.#isTold = false;
   }
 
   /** What to show at `now`, on the clock of the arrivals; undefined before the first state. */
