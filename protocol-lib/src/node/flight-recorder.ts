@@ -8,6 +8,7 @@ import type { TraceHeader, TraceHub, TraceRecord } from '../trace/index.ts';
 import { monotonicClock } from './clock.ts';
 import { zstdCompression } from './compression.ts';
 import { encodeOrGap } from './encode-or-gap.ts';
+import { Mismatches } from './mismatches.ts';
 import { keyedPseudonyms } from './pseudonyms.ts';
 import { redactedFile } from './redact-written.ts';
 
@@ -68,6 +69,7 @@ export class FlightRecorder {
   /** One key for all of its captures, so that equal secrets are equal in each of them. */
   readonly #rules: RedactOptions | false;
   readonly #stopListening: () => void;
+  readonly #mismatches: Mismatches;
   #trigger: NodeJS.Timeout | undefined;
   #quietUntil = Number.NEGATIVE_INFINITY;
   #saving: Promise<unknown> = Promise.resolve();
@@ -91,6 +93,7 @@ export class FlightRecorder {
       compression: this.#rules ? noCompression : zstdCompression,
       pause: () => new Promise((resolve) => setImmediate(resolve)),
     });
+    this.#mismatches = new Mismatches(header.authority);
     this.#stopListening = hub.listen((record) => this.#take(record));
     this.#ask(hub.now());
   }
@@ -124,6 +127,7 @@ export class FlightRecorder {
   }
 
   #take(record: TraceRecord): void {
+    const isMismatch = this.#mismatches.take(record);
     try {
       const bytes = encodeOrGap(record);
       this.#capture.append(bytes);
@@ -132,7 +136,7 @@ export class FlightRecorder {
       this.#missed++;
       return;
     }
-    if (isMismatch(record)) this.#arm(record.time);
+    if (isMismatch) this.#arm(record.time);
     if (record.time >= this.#segmentDue) this.#beginSegment(record.time);
   }
 
@@ -220,10 +224,6 @@ export class FlightRecorder {
       throw notSaved(folder, error);
     }
   }
-}
-
-function isMismatch({ body }: TraceRecord): boolean {
-  return body.kind === 'mismatch' || body.kind === 'divergence' || (body.kind === 'hash' && body.agrees === false);
 }
 
 const FLIGHT_FILE = /^flight-(\d{6,12})-[\w.-]+\.mcap$/;
