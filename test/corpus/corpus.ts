@@ -10,7 +10,7 @@ import { corpusFaults } from './faults.ts';
 import { PlantedHook } from './hook.ts';
 import type { Lookalike } from './lookalikes.ts';
 import { market, nextIntent } from './market.ts';
-import { partsOf, withoutOthers, withoutStart } from './parts.ts';
+import { ofClients, type Part, partsOf, withoutOthers, withoutStart } from './parts.ts';
 import type { Deliver, Marks } from './schedule.ts';
 import type { CorpusRecording } from './session.ts';
 import { symptomsIn } from './symptoms.ts';
@@ -192,7 +192,11 @@ export async function silentParts(one: CorpusFault, seed: number, count: number)
   const [first] = (await diagnose(header, records)).findings;
   if (!first) return [];
   const silent: PartOutcome[] = [];
-  for (const { name, records: part } of drawn(partsOf(records, first), seed, count)) {
+  for (const { name, records: part } of drawn(
+    [...partsOf(records, first), ...clientsOf(header, records)],
+    seed,
+    count,
+  )) {
     const said = part.length === 0 ? [] : symptomsIn(header, part);
     if (said.length === 0 || (await diagnose(header, part)).findings.length > 0) continue;
     silent.push({ session: one.name, seed, part: name, said });
@@ -204,12 +208,22 @@ export async function silentParts(one: CorpusFault, seed: number, count: number)
 export async function alarmingParts(seed: number, count: number): Promise<PartOutcome[]> {
   const { scenario, header, records } = await recordClean(seed);
   const alarming: PartOutcome[] = [];
-  for (const { name, records: part } of drawn([...withoutStart(records), ...withoutOthers(records)], seed, count)) {
+  const parts = [...withoutStart(records), ...withoutOthers(records), ...clientsOf(header, records)];
+  for (const { name, records: part } of drawn(parts, seed, count)) {
     const { findings } = await diagnose(header, part);
     const said = findings.map((one) => `${one.class} of ${one.replica} at ${one.detected.position}: ${one.reason}`);
     if (said.length > 0) alarming.push({ session: scenario, seed, part: name, said });
   }
   return alarming;
+}
+
+/** As clients would have recorded it, and two of those recordings in one. */
+function clientsOf({ authority }: TraceHeader, records: readonly TraceRecord[]): Part[] {
+  if (authority === null) return [];
+  const clients = ofClients(records, authority);
+  const [first] = new Set(clients.records.map(({ replica }) => replica));
+  const others = clients.records.filter(({ replica }) => replica !== first);
+  return [clients, ...withoutStart(clients.records), { name: 'of all clients but one', records: others }];
 }
 
 function drawn<T>(all: readonly T[], seed: number, count: number): T[] {

@@ -48,6 +48,13 @@ export function withoutStart(records: Records): Part[] {
   return [...parts, ...gaps, { name: 'without frames', records: bare }];
 }
 
+/** What clients record on their side: neither the authority's records, nor what it tells of them. */
+export function ofClients(records: Records, authority: string): Part {
+  const isOfAuthority = ({ replica, body }: TraceRecord) =>
+    replica === authority || body.kind === 'view' || (body.kind === 'hash' && body.agrees !== undefined);
+  return { name: 'of the clients alone', records: records.filter((one) => !isOfAuthority(one)) };
+}
+
 export function withoutOthers(records: Records): Part[] {
   const replicas = [...new Set(records.map(({ replica }) => replica))];
   const late = records.slice(Math.floor(records.length * 0.4));

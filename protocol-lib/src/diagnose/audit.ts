@@ -163,6 +163,7 @@ export class Audit {
       ...this.#cases.forgotten,
       ...this.#conflicts.forgotten,
       ...(this.#authority?.forgotten ?? []),
+      this.#replicas.forgotten,
       ...(this.#group?.forgotten ?? []),
     ]);
   }

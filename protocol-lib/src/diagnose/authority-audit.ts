@@ -62,6 +62,11 @@ export class AuthorityAudit {
     return this.#trails.of(this.id).root;
   }
 
+  /** Whether any of its states is known. */
+  get tellsStates(): boolean {
+    return this.#states.size > 0;
+  }
+
   states(): Map<Version, StateRoot> {
     return new Map(this.#states.entries());
   }

@@ -5,6 +5,7 @@ import { differenceIn, differencesBetween, tried } from './differences.ts';
 import type { Because, Proof, RecordRef } from './finding.ts';
 import { misreadAs } from './misreadings.ts';
 import type { ReceivedFrame, SentFrame, Step } from './trail.ts';
+import type { Witness } from './witnesses.ts';
 
 /** Why a delta did not give the root that it said. */
 export type Judgement = Because;
@@ -36,6 +37,8 @@ export interface DeltaCase {
   readonly deltas: readonly SentFrame[];
   /** What a frame says, where it can be read. */
   stated(frame: SentFrame): StatedDelta | undefined;
+  /** Others who had a state at a version, where the authority tells of none. */
+  others(version: Version): readonly Witness[];
   readonly detected: RecordRef;
 }
 
@@ -47,6 +50,7 @@ export function judgeDelta(one: DeltaCase): Judgement {
     wronglyMade(one) ??
     wronglyApplied(one) ??
     missedExit(one) ??
+    besideOthers(one) ??
     undecided(one)
   );
 }
@@ -141,11 +145,30 @@ export function whyNotFitting(
       differences,
     };
   }
+  const { missing = [] } = receipt;
+  const [overtaken] = missing.flatMap(({ heard }) => heard);
+  if (overtaken) {
+    const late = { text: 'A frame that it overtook arrived later.', record: overtaken };
+    return outOfOrder(receipt.ref, notFitting, confirm, differences, late);
+  }
+  if (missing.length > 0 && received.from > version) {
+    return {
+      class: 'lost',
+      cause: receipt.ref,
+      confidence: 'medium',
+      reason: `by their numbers frames of ${receipt.from} never came, and a later one ${fate} without them`,
+      evidence: [{ text: 'The first with changes after them.', record: receipt.ref }, notFitting],
+      confirm: `record ${receipt.from} as well: it tells what it sent`,
+      differences,
+    };
+  }
   return {
     class: 'wrong-base',
     cause: receipt.ref,
     confidence: 'medium',
-    reason: 'nothing that was sent to the replica is missing, repeated or late',
+    reason: receipt.sent
+      ? 'nothing that was sent to the replica is missing, repeated or late'
+      : 'by their numbers none of the frames that came to the replica is missing, repeated or late',
     evidence: [notFitting],
     confirm,
     differences,
@@ -338,6 +361,35 @@ function keptTooLong(result: StateRoot, { changes, root }: StatedDelta) {
     if (other) return [key, other];
   }
   return undefined;
+}
+
+/** Where the authority tells nothing: what another client had, by which the root that the frame says comes out. */
+function besideOthers({ own, received, receipt, replica, steps, others }: DeltaCase): Judgement | undefined {
+  if (!own || !received) return undefined;
+  const { from, to, changes, root } = received;
+  const confirm = 'record the authority as well: it tells what it sent, and of which states it was made';
+  const base = others(from).find((one) => one.root.hash !== own.hash && tried(one.root, changes)?.hash === root);
+  if (base) {
+    const cause = steps.at(-1)?.at ?? receipt.ref;
+    return {
+      ...{ class: 'unknown', cause, confidence: 'medium', confirm },
+      reason: `the frame gives the root that it says on what ${base.replica} had at v${from}; ${replica} had something else`,
+      evidence: [
+        { text: `${replica} came to what it had at v${from}.`, record: cause },
+        { text: `The frame says that it leads to the root ${root}.`, record: receipt.ref },
+      ],
+      differences: differencesBetween(own, base.root),
+    };
+  }
+  const same = others(from).find((one) => one.root.hash === own.hash);
+  const target = others(to).find((one) => one.root.hash === root);
+  if (!same || !target) return undefined;
+  return {
+    ...{ class: 'unknown', cause: receipt.ref, confidence: 'medium', confirm },
+    reason: `${same.replica} had the same at v${from}, and ${target.replica} has the root that the frame says: it was made wrong, or changed on its way`,
+    evidence: [{ text: `The frame does not lead to the root ${root} that it says.`, record: receipt.ref }],
+    differences: differencesBetween(tried(own, changes), target.root),
+  };
 }
 
 function undecided({ receipt, detected }: DeltaCase): Judgement {

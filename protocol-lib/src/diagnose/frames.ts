@@ -8,6 +8,7 @@ import type { StatedDelta } from './delta-cause.ts';
 import type { Forgotten, RecordRef } from './finding.ts';
 import { Recent } from './recent.ts';
 import type { ReceivedFrame, SentFrame, Trail } from './trail.ts';
+import { Unsent } from './unsent.ts';
 
 const STATE_FRAMES: ReadonlySet<string> = new Set(['DELTA_SYNC', 'FULL_SYNC']);
 const KEPT_CHANNELS = 4_096;
@@ -19,6 +20,8 @@ export class Frames {
   readonly #channels = new Map<ReplicaId, Recent<ReplicaId, Channel>>();
   /** How often each was heard, by receiver and name. */
   readonly #strangers = new Recent<string, number>('frames', KEPT_CHANNELS);
+  /** What was heard of those who tell nothing, by receiver and name. */
+  readonly #unsent = new Recent<string, Unsent>('frames', KEPT_CHANNELS);
   readonly #received = new Recent<number, ReceivedFrame>('frames', KEPT_RECEIPTS);
   readonly #found = new Recent<number, ReceivedFrame>('frames', KEPT_RECEIPTS);
 
@@ -67,6 +70,7 @@ export class Frames {
   /** Records are missing: what was sent and received meanwhile is not known. */
   lapse(): void {
     this.#channels.clear();
+    this.#unsent.clear();
     this.#received.clear();
     this.#found.clear();
   }
@@ -90,7 +94,13 @@ export class Frames {
     const highest = trail.highest.get(sender) ?? 0;
     trail.highest.set(sender, Math.max(highest, sequence));
     const told = { ref, from: sender, type, sequence, wire: record.wire, sent };
-    const known = { ...told, isRepeated: false, isLate: sequence < highest };
+    const unsent = this.#unsent.get(name) ?? new Unsent();
+    this.#unsent.set(name, unsent);
+    const known = {
+      ...told,
+      isLate: sequence < highest,
+      ...unsent.hear(ref, { type, sequence }, highest, record.wire),
+    };
     const frame = sent ? { ...known, isMisnamed: true } : known;
     this.#received.set(ref.seq, frame);
     return frame;

@@ -8,10 +8,12 @@ import type { Cases } from './cases.ts';
 import { type DeltaCase, judgeDelta, whyNotFitting } from './delta-cause.ts';
 import { differenceIn, differencesBetween, tried } from './differences.ts';
 import { Doubts } from './doubts.ts';
-import { MAX_DIFFERENCES, type Proof, type RecordRef, type VerdictClass } from './finding.ts';
+import { type Forgotten, MAX_DIFFERENCES, type Proof, type RecordRef, type VerdictClass } from './finding.ts';
 import { type Frames, isChanged } from './frames.ts';
+import { missedMove } from './missed-move.ts';
 import { takeOwnMutation } from './own-mutations.ts';
 import type { ReceivedFrame, Trail } from './trail.ts';
+import { Witnesses } from './witnesses.ts';
 
 /** Changes and the root that they lead to, where it is told. */
 interface Followed extends Pick<TraceBodyOf<'apply'>, 'from' | 'to' | 'changes'> {
@@ -27,6 +29,7 @@ export class ReplicaAudit {
   readonly #frames: Frames;
   readonly #cases: Cases;
   readonly #doubts = new Doubts();
+  readonly #witnesses = new Witnesses();
   readonly #misnamed: {
     readonly isSure: (isKnown: (replica: ReplicaId) => boolean) => boolean;
     readonly open: () => void;
@@ -39,6 +42,15 @@ export class ReplicaAudit {
   }
 
   take(record: TraceRecord, ref: RecordRef, trail: Trail): void {
+    this.#take(record, ref, trail);
+    if (trail.verified === ref && this.#authority && !this.#authority.tellsStates) this.#witnesses.took(trail);
+  }
+
+  get forgotten(): Forgotten {
+    return this.#witnesses.forgotten;
+  }
+
+  #take(record: TraceRecord, ref: RecordRef, trail: Trail): void {
     const { body } = record;
     switch (body.kind) {
       case 'replica':
@@ -146,7 +158,18 @@ export class ReplicaAudit {
     if (known?.hash === body.root) trail.isOfEarlierLife = false;
     const own = trail.root;
     const root = own && trail.version === body.from ? tried(own, body.changes) : undefined;
-    if (root?.hash === body.root && !this.#isSurelyWrong(body.to, body.root, trail)) {
+    const receipt = this.#frames.received(record.cause[0]);
+    const stated = known ? undefined : this.#statedIn(receipt, body.to);
+    if (stated === body.root && root === undefined) {
+      // Whatever it was made of, it is what its authority says.
+      this.#cases.agreed(trail, ref, false);
+      const again = own && tried(own, body.changes);
+      if (again?.hash === body.root) trail.took(body.to, again, ref);
+      else trail.lostAt(body.to);
+      return;
+    }
+    const isDenied = stated !== undefined && stated !== body.root;
+    if (root?.hash === body.root && !isDenied && !this.#isSurelyWrong(body.to, body.root, trail)) {
       this.#cases.agreed(trail, ref, false);
       this.#doubts.settle(trail.id, ref.position);
       trail.took(body.to, root, ref);
@@ -158,16 +181,21 @@ export class ReplicaAudit {
       trail.took(body.to, known, ref);
       return;
     }
-    const isOther = own !== undefined && root?.hash !== body.root;
+    const isOther = isDenied || (own !== undefined && root?.hash !== body.root);
     if (this.#isSurelyWrong(body.to, body.root, trail) || isOther) {
-      const receipt = this.#frames.received(record.cause[0]);
       if (receipt?.type === 'DELTA_SYNC') {
         this.#caseOf(record, ref, trail, receipt, { version: trail.version, got: body.root });
         trail.isOnlyCompared = !isOther && !isChanged(receipt);
       } else this.#openAtRest(record, ref, trail, body.to, body.root, isOther ? 'changes' : 'compared');
     }
     trail.version = body.to;
-    trail.root = root?.hash === body.root ? root : undefined;
+    trail.root = root?.hash === body.root && !isDenied ? root : undefined;
+  }
+
+  /** The root that a frame says of a version. */
+  #statedIn(receipt: ReceivedFrame | undefined, version: Version): StateHash | undefined {
+    const delta = receipt && this.#frames.delta(receipt.wire, receipt.sent?.from ?? receipt.from);
+    return delta?.to === version ? delta.root : undefined;
   }
 
   /** Changes of a replica's own records, which must lead from what it had to what it says. */
@@ -212,7 +240,23 @@ export class ReplicaAudit {
     if (receipt && body.reason !== 'heartbeat') {
       this.#caseOf(record, ref, trail, receipt, { version: body.version, got: body.got });
       if (!held && !isChanged(receipt)) trail.suspect ??= { own: body.own, held: undefined };
-    } else if (!receipt || !isChanged(receipt)) this.#openAtRest(record, ref, trail, body.version, body.own, 'told');
+    } else if (!receipt || !isChanged(receipt)) {
+      this.#openAtRest(record, ref, trail, body.version, body.own, 'told');
+      this.#compareWith(body, trail, held?.root);
+    }
+  }
+
+  /** Another client had what the authority says that it should have. */
+  #compareWith({ version, expected }: TraceBodyOf<'mismatch'>, trail: Trail, held: StateRoot | undefined): void {
+    const right = this.#witnesses.at(version, trail.id).find(({ root }) => root.hash === expected);
+    const differences = differencesBetween(held, right?.root);
+    if (!right || differences.length === 0) return;
+    const proof: Proof = {
+      text: `${right.replica} had the root ${expected} at v${version}, which the authority says.`,
+    };
+    this.#cases.amend(trail, (judged) =>
+      judged.differences.length > 0 ? judged : { ...judged, differences, evidence: [...judged.evidence, proof] },
+    );
   }
 
   #refusedDelta(
@@ -310,7 +354,7 @@ export class ReplicaAudit {
     const differences = (wrong.length > 0 ? wrong : all).slice(0, MAX_DIFFERENCES);
     if (differences.length === 0) return;
     if (this.#authority) this.#openAtRest(record, ref, trail, body.version, undefined, 'told');
-    const missed = trail.isPartial ? this.#missedExit(body, trail) : undefined;
+    const missed = trail.isPartial ? missedMove(body, trail.id, this.#authority?.current) : undefined;
     const proof: Proof = { text: 'The replica told what it held.', record: ref };
     this.#cases.amend(trail, (judged) => ({
       ...judged,
@@ -339,23 +383,6 @@ export class ReplicaAudit {
     const { suspect } = trail;
     if (!suspect) return;
     if (suspect.held === undefined || tried(suspect.held, changes)?.hash === suspect.own) this.#cases.dismiss(trail);
-  }
-
-  /** What a replica still has, or has not yet, though its view moved. */
-  #missedExit({ differences }: TraceBodyOf<'divergence'>, trail: Trail) {
-    const state = this.#authority?.current;
-    const kept = differences.find(({ key, own, theirs }) => (own === null) !== (theirs === null) && state?.has(key));
-    if (!kept) return undefined;
-    const isExit = kept.theirs === null;
-    return {
-      class: 'missed-change' as const,
-      confidence: 'high' as const,
-      reason: isExit
-        ? `${kept.key} is still in the session but no longer in the view of ${trail.id}, which was not told so`
-        : `${kept.key} came into the view of ${trail.id}, which was not told so`,
-      confirm: 'compare the view before and after the delta: what left it must be removed by it',
-      differences: [differenceIn(kept.key, kept.own, kept.theirs)],
-    };
   }
 
   #caseOf(
@@ -411,6 +438,7 @@ export class ReplicaAudit {
       steps: [...trail.steps],
       authority: trail.isPartial ? new Map() : (this.#authority?.states() ?? new Map()),
       deltas: this.#frames.stateFramesTo(trail.id),
+      others: (version) => this.#witnesses.at(version, trail.id),
       stated: (frame) => this.#frames.delta(frame.wire, frame.from),
     };
   }

@@ -31,6 +31,8 @@ export interface ReceivedFrame {
   readonly isMisnamed?: boolean;
   /** A later one of the same sender had been received on this connection. */
   readonly isLate: boolean;
+  /** Where its sender tells nothing: numbers since its last frame of this kind that had not been heard then, and what was heard under them since. */
+  readonly missing?: ReadonlyArray<{ readonly heard: readonly RecordRef[] }>;
 }
 
 export interface Pending {
@@ -141,6 +143,12 @@ export class Trail {
     if (this.steps.length <= KEPT_STEPS) return;
     this.steps.shift();
     this.#forgottenSteps++;
+  }
+
+  /** It came to a version, and its records do not say with what. */
+  lostAt(version: Version): void {
+    this.version = version;
+    this.root = undefined;
   }
 
   /** What is pending is another now. */
