@@ -16,7 +16,7 @@ import type { Schema } from '../schema/index.ts';
 import { type ReplicaId, replicaId } from '../state/index.ts';
 import { decodeDirectly } from './direct-decode.ts';
 import { MESSAGES, type Message, type MessageBody, type MessageType, messageType } from './message.ts';
-import { NAMES_PER_FRAME, type NameSource, NameTable } from './names.ts';
+import { NAMES_PER_FRAME, type NameLimits, type NameSource, NameTable } from './names.ts';
 import { OWN_PROTOCOLS, PROTOCOL_VERSION, type ProtocolRange, requireProtocol } from './protocol.ts';
 import { type WireForm, wireForm } from './wire.ts';
 import { writeDelta } from './wire-write.ts';
@@ -184,12 +184,15 @@ export class FrameEncoder {
 
 /** Decodes the frames of one sender on one link, and keeps the names that it announces. */
 export class FrameDecoder {
-  #names = new NameTable();
+  #names: NameTable;
   readonly #protocols: ProtocolRange;
+  readonly #limits: NameLimits | undefined;
 
-  /** `protocols`: what a HELLO must meet. */
-  constructor(protocols: ProtocolRange = OWN_PROTOCOLS) {
+  /** `protocols`: what a HELLO must meet. `limits`: of the names that the sender may announce, where that is less than any may. */
+  constructor(protocols: ProtocolRange = OWN_PROTOCOLS, limits?: NameLimits) {
     this.#protocols = protocols;
+    this.#limits = limits;
+    this.#names = new NameTable(limits);
   }
 
   get names(): NameTable {
@@ -214,7 +217,7 @@ export class FrameDecoder {
 
   #take(first: number, names: readonly string[]): void {
     // The sender starts over for a newcomer, or for a receiver that lost some: numbers keep their names.
-    const table = first === 0 ? new NameTable() : this.#names;
+    const table = first === 0 ? new NameTable(this.#limits) : this.#names;
     if (first < table.length) return;
     table.append(first, names);
     this.#names = table;

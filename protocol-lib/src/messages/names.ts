@@ -6,6 +6,14 @@ export const MAX_NAMES = 65_535;
 export const MAX_NAME_LENGTH = 256;
 /** UTF-16 units of all names together. */
 export const MAX_NAMES_LENGTH = 2 * 1024 * 1024;
+/** How much one table takes: names, and UTF-16 units of all of them together. */
+export interface NameLimits {
+  readonly names: number;
+  readonly units: number;
+}
+
+const NAME_LIMITS: NameLimits = { names: MAX_NAMES, units: MAX_NAMES_LENGTH };
+
 /** Names in one NAMES frame. */
 export const NAMES_PER_FRAME = 8_192;
 
@@ -43,8 +51,14 @@ export class NameTable implements NameSink, NameSource {
   readonly #keys: (RecordKey | undefined)[] = [];
   /** Those that were found to be replicas. */
   readonly #replicas = new Map<number, ReplicaId>();
+  readonly #limits: NameLimits;
   #units = 0;
   #isSealed = false;
+
+  /** Of as much as any sender may announce, unless a receiver allows less. */
+  constructor(limits: NameLimits = NAME_LIMITS) {
+    this.#limits = limits;
+  }
 
   get length(): number {
     return this.#names.length;
@@ -98,8 +112,9 @@ export class NameTable implements NameSink, NameSource {
       });
     }
     const units = names.reduce((sum, name) => sum + name.length, this.#units);
-    if (first + names.length > MAX_NAMES || units > MAX_NAMES_LENGTH) {
-      throw new SyncError('NAMES_LIMIT', `more than ${MAX_NAMES} names or ${MAX_NAMES_LENGTH} characters of them`, {
+    const { names: most, units: longest } = this.#limits;
+    if (first + names.length > most || units > longest) {
+      throw new SyncError('NAMES_LIMIT', `more than ${most} names or ${longest} characters of them`, {
         origin: 'protocol',
         place: { path: 'NAMES/names' },
       });
@@ -119,7 +134,8 @@ export class NameTable implements NameSink, NameSource {
 
   #fits(name: string): boolean {
     if (this.#isSealed) return false;
-    const isFull = this.#names.length >= MAX_NAMES || this.#units + name.length > MAX_NAMES_LENGTH;
+    const { names, units } = this.#limits;
+    const isFull = this.#names.length >= names || this.#units + name.length > units;
     // A name that has no bytes would spoil every NAMES frame after it.
     return !isFull && name.length <= MAX_NAME_LENGTH && name.isWellFormed();
   }

@@ -93,3 +93,16 @@ describe('what one client asks for again and again within a round', () => {
     expect(alice.isSettled).toBe(true);
   });
 });
+
+test('names that a client announces are only held, so that they are few: more end its link', () => {
+  const { session, ask } = hoarded();
+  const names = (count: number, length: number) =>
+    Array.from({ length: count }, (_, index) => `${index}`.padEnd(length, '.'));
+  expect(ask(6, 0, names(1_024, 64))).toEqual([]);
+  expect(ask(6, 0, names(300, 200))).toEqual([]);
+  const refused = ask(6, 300, names(30, 256));
+  expect(refused.at(-1)).toMatchObject({ close: 'NAMES_LIMIT' });
+  expect(session.manager.clients).toEqual([]);
+  session.connect('alice');
+  expect(ask(6, 0, names(1_025, 4)).at(-1)).toMatchObject({ close: 'NAMES_LIMIT' });
+});

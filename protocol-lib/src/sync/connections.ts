@@ -37,7 +37,7 @@ export class Connections {
   /** A connection was opened; it is nobody's yet. @throws RangeError where there is one of this number */
   open(id: LinkId, protocols: ProtocolRange, now: number): void {
     if (this.links.has(id)) throw new RangeError(`link ${id} is connected already`);
-    const decoder = new FrameDecoder(protocols);
+    const decoder = linkDecoder(protocols);
     this.links.set(id, { id, since: now, decoder, lastSequence: 0, client: undefined });
   }
 
@@ -135,6 +135,14 @@ export class Connections {
   log(level: 'debug' | 'warn' | 'error', text: string, cause: readonly number[]): void {
     if (this.#tap.isOpen) this.#tap.emit(this.#replica, { kind: 'log', level, text }, cause);
   }
+}
+
+/** Names that one client may announce: no message that an authority takes refers to any, so that they are only held. */
+const CLIENT_NAMES = { names: 1_024, units: 64 * 1024 };
+
+/** Of one client's frames. */
+export function linkDecoder(protocols: ProtocolRange): FrameDecoder {
+  return new FrameDecoder(protocols, CLIENT_NAMES);
 }
 
 export function protocolError(code: string, message: string): SyncError {

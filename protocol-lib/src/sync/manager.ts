@@ -1,13 +1,13 @@
 import { SyncError } from '../errors/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
-import { FEATURES, type Feature, FrameDecoder, OWN_PROTOCOLS, type ProtocolRange } from '../messages/index.ts';
+import { FEATURES, type Feature, OWN_PROTOCOLS, type ProtocolRange } from '../messages/index.ts';
 import { fitText } from '../schema/index.ts';
 import type { ReplicaId, Value, Version } from '../state/index.ts';
 import { closedTap, type MutationId, type Tap } from '../trace/index.ts';
 import { AuthorityState } from './authority-state.ts';
 import { healthBody } from './client-health.ts';
 import { type ClientSyncState, clientSyncState } from './client-sync-state.ts';
-import { Connections } from './connections.ts';
+import { Connections, linkDecoder } from './connections.ts';
 import { DeltaSynchronizer } from './delta-synchronizer.ts';
 import { Handshake } from './handshake.ts';
 import { Incoming, LOG_BEHIND } from './incoming.ts';
@@ -180,7 +180,7 @@ export class SyncManager {
     this.#snapshotVersion = standing.snapshotVersion;
     this.#outbox.resume(standing.encoder);
     for (const { id, since, lastSequence, names, client } of standing.links) {
-      const decoder = new FrameDecoder(this.#protocols);
+      const decoder = linkDecoder(this.#protocols);
       decoder.resume(names);
       const served = client ? this.#synchronizer.resumed(id, client) : undefined;
       this.#connections.links.set(id, { id, since, decoder, lastSequence, client: served });
