@@ -333,6 +333,11 @@ class Parser {
   }
 }
 
+/** As a path is read behind `changes:`, the shortest key first. None where there is no key in it. */
+export function pathReadings(text: string): readonly PathReading[] {
+  return readingsOf(segments(text));
+}
+
 interface Segment {
   readonly text: string;
   /** Whether any of it was in quotes: then it is as it stands, dots and all. */

@@ -1,8 +1,9 @@
 import { sameValue } from '../merkle/index.ts';
-import type { Change, RecordKey, Value } from '../state/index.ts';
+import type { RecordKey, Value } from '../state/index.ts';
 import { TRACE_KINDS, type TraceKind, type TraceRecord } from '../trace/index.ts';
 import { type ByteNames, hashText } from './byte-names.ts';
 import type { CaptureIndex } from './capture-index.ts';
+import { changesPath } from './change-paths.ts';
 import { type ColumnPage, type Columns, PAGE_RECORDS, slotOf } from './columns.ts';
 import { KIND } from './envelope.ts';
 import {
@@ -440,20 +441,6 @@ function touches({ body }: Said, isKey: (key: string) => boolean, path: readonly
     default:
       return false;
   }
-}
-
-/** Whether a change of a record writes what a path leads to: one that puts or removes the record writes all of it, also what is then absent. */
-function changesPath(change: Change, [field, ...within]: readonly string[]): boolean {
-  if (field === undefined || change.op !== 'patch') return true;
-  if (field === '*' || change.removed.includes(field)) return true;
-  if (!Object.hasOwn(change.fields, field)) return false;
-  const value = change.fields[field];
-  // What is within a value is gone with it where that is no list or map any more.
-  return within.length === 0 || !isNested(value) || valuesAt(value, within).length > 0;
-}
-
-function isNested(value: Value | undefined): boolean {
-  return typeof value === 'object' && value !== null && !(value instanceof Uint8Array);
 }
 
 function sameValues(left: readonly Value[], right: readonly Value[]): boolean {

@@ -8,7 +8,14 @@ export {
 } from './compression.ts';
 export type { OpenCapture, PlacedRecord } from './engine.ts';
 export { type FilterCompletions, filterCompletions } from './filter-completions.ts';
-export { combinedFilter, type FilterNode, type FilterTerm, parseFilter } from './filter-syntax.ts';
+export {
+  combinedFilter,
+  type FilterNode,
+  type FilterTerm,
+  type PathReading,
+  parseFilter,
+  pathReadings,
+} from './filter-syntax.ts';
 export { LiveCapture, type LiveCaptureOptions } from './live.ts';
 export { memorySink, memorySource } from './memory-bytes.ts';
 export * from './query.ts';

@@ -1,5 +1,7 @@
+import { changesPath } from '../capture/change-paths.ts';
 import type { HistoryEntry, OpenCapture } from '../capture/index.ts';
 import { SyncError } from '../errors/index.ts';
+import { sameValue } from '../merkle/index.ts';
 import type { Change, RecordKey, ReplicaId, SyncRecord, Value, Version } from '../state/index.ts';
 import type { MutationId, TraceKind, TraceRecord, VectorEntries } from '../trace/index.ts';
 
@@ -11,6 +13,7 @@ export type BlameRule =
   | 'policy'
   | 'repair'
   | 'snapshot'
+  | 'view'
   | 'prediction'
   | 'rollback'
   | 'refused'
@@ -40,6 +43,8 @@ export interface Blame {
   readonly replica: ReplicaId;
   readonly key: RecordKey;
   readonly field?: string;
+  /** Within the field, where that is a list or a map. */
+  readonly within?: readonly string[];
   readonly position: number;
   /** Oldest first; the last that changed the committed value is why it stands. */
   readonly entries: readonly BlameEntry[];
@@ -47,8 +52,26 @@ export interface Blame {
 
 const MAX_ENTRIES = 100_000;
 
+/** A commit that touched the value. */
+interface Touching {
+  readonly version: Version;
+  readonly mutation: MutationId | undefined;
+  /** Whether it removed the whole record. */
+  readonly isRemoval: boolean;
+}
+
+/** What one replica was told so far of the value. */
+interface Told {
+  readonly commits: readonly Touching[];
+  readonly policies: readonly { readonly seq: number; readonly policy: string }[];
+  /** Whether it sees a part of the state only. */
+  readonly hasView: boolean;
+  readonly isFirst: boolean;
+}
+
 /**
- * Every record up to a position that touched one value of one replica: who wrote it, and the rule that made it win.
+ * Every record up to a position that touched one value of one replica: who wrote it, and the rule that made it win. `within` leads on where the field is a
+ * list or a map.
  * @throws SyncError `REPLICA_UNKNOWN`, and what reading the capture throws
  */
 export async function blame(
@@ -57,36 +80,62 @@ export async function blame(
   key: RecordKey,
   field: string | undefined,
   position: number,
+  within: readonly string[] = [],
 ): Promise<Blame> {
   const { replicas } = await capture.info();
   if (!replicas.some(({ id }) => id === replica)) {
     throw new SyncError('REPLICA_UNKNOWN', `no replica ${replica} in this capture`, { origin: 'query' });
   }
   const history = await capture.history(replica, key, field, position, MAX_ENTRIES);
-  const changed = new Map(history.map((entry) => [entry.position, entry]));
-  const commits: { version: Version; mutation: MutationId | undefined }[] = [];
+  const changed = new Map(history.flatMap((entry) => nested(entry, within)).map((entry) => [entry.position, entry]));
+  const path = field === undefined ? [] : [field, ...within];
+  const commits: Touching[] = [];
   const policies: { seq: number; policy: string }[] = [];
   const predicted = new Set<string>();
   const entries: BlameEntry[] = [];
   const seen = new Seen();
+  let hasView = false;
   for await (const { position: at, record } of capture.trace(0, position + 1)) {
     const { body } = record;
-    if (body.kind === 'commit' && touches(body.changes, key, field)) {
-      commits.push({ version: body.version, mutation: body.mutation });
+    if (body.kind === 'commit' && touches(body.changes, key, path)) {
+      const isRemoval = body.changes.findLast((change) => change.key === key)?.op === 'remove';
+      commits.push({ version: body.version, mutation: body.mutation, isRemoval });
     }
     if (record.replica !== replica) continue;
+    if (body.kind === 'view') hasView = true;
     if (body.kind === 'conflict' && body.key === key && (field === undefined || (body.field ?? field) === field)) {
       policies.push({ seq: record.seq, policy: body.policy });
     }
     seen.take(body);
     const entry = changed.get(at);
-    const committed = entry && committedEntry(entry, record, commits, policies, entries.length === 0);
-    const other = committed ?? optimisticEntry(at, record, key, field, predicted);
+    const told: Told = { commits, policies, hasView, isFirst: entries.length === 0 };
+    const committed = entry && committedEntry(entry, record, key, told);
+    const other = committed ?? optimisticEntry(at, record, key, path, predicted);
     // What is only predicted is not seen yet.
-    if (committed?.mutation) seen.add(committed.mutation);
+    const taken = committed && writtenIn(body, commits);
+    if (taken) seen.add(taken);
     if (other) entries.push({ ...other, ...seen.vector() });
   }
-  return { replica, key, ...(field === undefined ? {} : { field }), position, entries };
+  const where = { ...(field === undefined ? {} : { field }), ...(within.length > 0 ? { within } : {}) };
+  return { replica, key, ...where, position, entries };
+}
+
+/** An entry as it is about what lies within the field; none where that is as it was. */
+function nested(entry: HistoryEntry, within: readonly string[]): HistoryEntry[] {
+  if (within.length === 0) return [entry];
+  const before = inner(entry.before, within);
+  const after = inner(entry.after, within);
+  const isSame = before === undefined || after === undefined ? before === after : sameValue(before, after);
+  return isSame ? [] : [{ ...entry, before, after }];
+}
+
+function inner(value: Value | SyncRecord | undefined, path: readonly string[]): Value | undefined {
+  let found: Value | undefined = value;
+  for (const name of path) {
+    const isNested = typeof found === 'object' && found !== null && !(found instanceof Uint8Array);
+    found = isNested && Object.hasOwn(found as object, name) ? (found as SyncRecord)[name] : undefined;
+  }
+  return found;
 }
 
 /** What one replica had seen, by its own records: it tells its vector at times, and what it takes in between comes on top. */
@@ -114,30 +163,51 @@ class Seen {
   }
 }
 
-function committedEntry(
-  entry: HistoryEntry,
-  record: TraceRecord,
-  commits: readonly { readonly version: Version; readonly mutation: MutationId | undefined }[],
-  policies: readonly { readonly seq: number; readonly policy: string }[],
-  isFirst: boolean,
-): BlameEntry {
-  const { body, seq, time } = record;
-  const policy = policies.at(-1);
+function committedEntry(entry: HistoryEntry, record: TraceRecord, key: RecordKey, told: Told): BlameEntry {
+  const { seq, time } = record;
+  const { kind } = record.body;
+  const policy = told.policies.at(-1);
   // A conflict's record stands directly beside what came of it.
   const decided = policy && (record.cause.includes(policy.seq) || Math.abs(policy.seq - seq) <= 2) ? policy : undefined;
-  const { rule, text } = ruleOf(record, decided?.policy, isFirst);
-  const isCommitted = rule === 'commit order';
-  const commit = isCommitted ? commits.findLast(({ version }) => version <= entry.version) : undefined;
-  const mutation = body.kind === 'commit' ? body.mutation : commit?.mutation;
-  const writer = mutation?.writer ?? entry.writer;
+  const sight = decided ? undefined : inSight(record.body, key, told);
+  const { rule, text } = sight ?? ruleOf(record, decided?.policy, told.isFirst);
+  const mutation = sight ? sight.mutation : rule === 'commit order' ? writtenIn(record.body, told.commits) : undefined;
+  const writer = mutation?.writer ?? (sight ? undefined : entry.writer);
   return {
-    ...{ position: entry.position, seq, time, kind: body.kind, version: entry.version, rule },
+    ...{ position: entry.position, seq, time, kind, version: entry.version, rule },
     ...(decided ? { policy: decided.policy } : {}),
     ...(writer === undefined ? {} : { writer }),
     ...(mutation ? { mutation } : {}),
     before: entry.before,
     after: entry.after,
     sentence: writer === undefined ? text : `${text}, written by ${writer}`,
+  };
+}
+
+/** The mutation that a commit, or a delta of several, brought; an older one is not what the record is about: those that are may be missing in the capture. */
+function writtenIn(body: TraceRecord['body'], commits: readonly Touching[]): MutationId | undefined {
+  if (body.kind === 'commit') return body.mutation;
+  if (body.kind !== 'apply') return undefined;
+  return commits.findLast(({ version }) => version > body.from && version <= body.to)?.mutation;
+}
+
+/** Of a replica that sees a part of the state: a record that came into its view, or went out of it, while it was there. */
+function inSight(body: TraceRecord['body'], key: RecordKey, { commits, hasView }: Told) {
+  if (!hasView || body.kind !== 'apply') return undefined;
+  const change = body.changes.findLast((one) => one.key === key);
+  const among = commits.filter(({ version }) => version <= body.to);
+  const last = among.at(-1);
+  const isNew = last !== undefined && last.version > body.from;
+  const rule: BlameRule = 'view';
+  if (change?.op === 'remove' && !(isNew && last.isRemoval)) {
+    return { rule, text: `it went out of view with the delta from ${body.from} to ${body.to}`, mutation: undefined };
+  }
+  if (change?.op !== 'put' || isNew) return undefined;
+  const since = last ? `, as it was since version ${last.version}` : '';
+  return {
+    rule,
+    text: `it came into view with the delta from ${body.from} to ${body.to}${since}`,
+    mutation: last?.mutation,
   };
 }
 
@@ -173,7 +243,7 @@ function optimisticEntry(
   position: number,
   record: TraceRecord,
   key: RecordKey,
-  field: string | undefined,
+  path: readonly string[],
   predicted: Set<string>,
 ): BlameEntry | undefined {
   const { body, seq, time } = record;
@@ -182,7 +252,7 @@ function optimisticEntry(
   const id = `${mutation.writer}:${mutation.counter}`;
   const place = { position, seq, time, kind: body.kind, version, writer: mutation.writer, mutation };
   if (body.kind === 'prediction') {
-    if (!touches(body.changes, key, field)) return undefined;
+    if (!touches(body.changes, key, path)) return undefined;
     predicted.add(id);
     return { ...place, rule: 'prediction', sentence: `${id} (${body.command}) was predicted here before its answer` };
   }
@@ -191,11 +261,6 @@ function optimisticEntry(
   return { ...place, rule, sentence: `${id} was taken back: ${body.reason}` };
 }
 
-function touches(changes: readonly Change[], key: RecordKey, field: string | undefined): boolean {
-  return changes.some((change) => {
-    if (change.key !== key) return false;
-    if (field === undefined || change.op === 'remove') return true;
-    if (change.op === 'put') return Object.hasOwn(change.record, field);
-    return Object.hasOwn(change.fields, field) || change.removed.includes(field);
-  });
+function touches(changes: readonly Change[], key: RecordKey, path: readonly string[]): boolean {
+  return changes.some((change) => change.key === key && changesPath(change, path));
 }

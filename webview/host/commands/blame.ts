@@ -1,5 +1,6 @@
+import { type PathReading, pathReadings } from '@syncscope/protocol/capture';
 import { type Blame, blame as blameValue } from '@syncscope/protocol/replay';
-import { recordKey, replicaId, type Value } from '@syncscope/protocol/state';
+import { isRecordKey, recordKey, replicaId, type Value } from '@syncscope/protocol/state';
 import { withCapture } from '../capture-file.ts';
 import { printDocument } from '../json.ts';
 import { locate, parseMoment } from '../position.ts';
@@ -13,20 +14,32 @@ export interface BlameOptions {
 
 /** `blame`: every record that touched a value, who wrote it, and why it stands. `path` is `KEY` or `KEY.FIELD`. */
 export async function blame(file: string, path: string, options: BlameOptions): Promise<void> {
-  // A key may have dots; a field's name begins behind the last one after the collection.
-  const dot = path.indexOf('.', path.indexOf('/'));
-  const key = recordKey(dot < 0 ? path : path.slice(0, dot));
-  const field = dot < 0 ? undefined : path.slice(dot + 1);
+  const readings = readingsOf(path);
   const moment = parseMoment(options.at);
   const found = await withCapture(file, async (capture) => {
     const { header, replicas } = await capture.info();
     const first = header.authority ?? replicas[0]?.id;
     const replica = options.replica === undefined && first ? first : replicaId(options.replica ?? '');
     const { position } = await locate(capture, replica, moment);
-    return blameValue(capture, replica, key, field, position);
+    let found: Blame | undefined;
+    for (const { key, path } of readings) {
+      const [field, ...within] = path;
+      const one = await blameValue(capture, replica, recordKey(key), field, position, within);
+      if (one.entries.length > 0) return one;
+      found = one;
+    }
+    return found ?? blameValue(capture, replica, recordKey(path), undefined, position);
   });
   if (options.json) printDocument('blame', { file, ...found });
   else console.log(describe(path, found));
+}
+
+/** A key may have dots and quotes: as it stands, or in quotes as in a filter. The longest key comes first: it is what the text says without any field. */
+function readingsOf(text: string): readonly PathReading[] {
+  const parts = text.split('.');
+  const raw = parts.map((_, at) => ({ key: parts.slice(0, at + 1).join('.'), path: parts.slice(at + 1) }));
+  const all = [...raw.toReversed(), ...pathReadings(text).toReversed()].filter(({ key }) => isRecordKey(key));
+  return [...new Map(all.map((one) => [JSON.stringify(one), one])).values()];
 }
 
 function describe(path: string, { replica, entries }: Blame): string {
