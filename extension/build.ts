@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type BuildOptions, build } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 /**
  * `node extension/build.ts`: everything that the extension runs, in `extension/dist`: its own bundle, the sample server
@@ -25,7 +25,21 @@ for (const file of INSPECTOR_FILES) {
   cpSync(from, join(dist, 'webview', file));
 }
 
+/** Only a reader of MCAP that is not used here wants this package; it does not say for itself that it may then be left out. */
+const withoutHeap: Plugin = {
+  name: 'without-heap',
+  setup(esbuild) {
+    esbuild.onResolve({ filter: /^heap-js$/ }, async ({ path, pluginData, ...args }) => {
+      if (pluginData === withoutHeap) return undefined;
+      const { kind, importer, resolveDir } = args;
+      const found = await esbuild.resolve(path, { kind, importer, resolveDir, pluginData: withoutHeap });
+      return { ...found, sideEffects: false };
+    });
+  },
+};
+
 const common: BuildOptions = {
+  plugins: [withoutHeap],
   bundle: true,
   platform: 'node',
   target: 'node22',

@@ -1,11 +1,16 @@
 import { isSyncError } from '@syncscope/protocol/errors';
 import * as vscode from 'vscode';
-import { notification } from './text.ts';
+import { notification, plain } from './text.ts';
 
 /** What people read: the message, and the stable code where there is one. */
 export function errorText(error: unknown): string {
   if (isSyncError(error)) return `${error.message} (${error.code})`;
   return error instanceof Error ? error.message : String(error);
+}
+
+/** The same for a line of the log, where a line break would begin another. */
+export function logged(error: unknown): string {
+  return plain(errorText(error));
 }
 
 /** Tells the user of something that went wrong with what they asked for just now, with the way on. */

@@ -55,6 +55,7 @@ export const TREE_ITEMS = {
   client: 'participant.client',
   server: 'participant.server',
   desync: 'desync',
+  earlier: 'earlier',
   capture: 'capture',
 } as const;
 

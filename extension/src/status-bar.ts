@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 import type { SessionStore } from './sessions/store.ts';
 import { REVEAL_COMMAND } from './sessions/view.ts';
+import { label, plain } from './text.ts';
 
 /** One short item while a session is attached: its verdict. A click leads to what it speaks of. */
 export class StatusBar implements vscode.Disposable {
@@ -20,22 +21,19 @@ export class StatusBar implements vscode.Disposable {
   }
 
   #update(): void {
-    const live = this.#store.live.find((session) => session.isAttached);
+    const live = this.#store.shown;
     if (!live) {
       this.#item.hide();
       return;
     }
     const verdict = live.status?.verdict;
     const text = verdict?.text ?? vscode.l10n.t('attached');
-    this.#item.text = `$(${live.recording ? 'record' : 'pulse'}) ${text.replaceAll('$(', '$ (')}`;
-    this.#item.tooltip = `${live.title}: ${text}`;
+    this.#item.text = `$(${live.recording ? 'record' : 'pulse'}) ${label(text)}`;
+    this.#item.tooltip = plain(`${live.title}: ${text}`);
     this.#item.backgroundColor =
       verdict?.level === 'error' ? new vscode.ThemeColor('statusBarItem.errorBackground') : undefined;
-    this.#item.command = {
-      command: REVEAL_COMMAND,
-      title: vscode.l10n.t('Show'),
-      arguments: [{ type: 'verdict', live }],
-    };
+    // Without arguments, which VS Code forgets as soon as the text changes.
+    this.#item.command = REVEAL_COMMAND;
     this.#item.show();
   }
 }

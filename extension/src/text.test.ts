@@ -8,7 +8,7 @@ import { captureName } from './capture-files/name.ts';
 import { isPathInside } from './path-inside.ts';
 import { serverArguments, withoutTokens } from './server/arguments.ts';
 import { startFaults } from './server/start-faults.ts';
-import { formatBytes, notification, plain } from './text.ts';
+import { formatBytes, label, notification, plain, steadyVerdict } from './text.ts';
 
 test('characters that lie about a label are written out', () => {
   expect(plain('bot\u202e-1')).toBe('bot\\u202e-1');
@@ -37,6 +37,19 @@ test('what a notification says runs no command (T22)', () => {
   expect(notification('no frame of bot-1 (FRAME_TOO_LARGE),\n  see [docs]')).toBe(
     'no frame of bot-1 (FRAME_TOO_LARGE), see [docs]',
   );
+});
+
+test('a label shows no picture that a name asks for', () => {
+  expect(label('bot$(error)-1\u202e')).toBe('bot$ (error)-1\\u202e');
+  fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => !label(text).includes('$(')));
+});
+
+test('a verdict stays as it is while all is well and versions go on', () => {
+  const quiet = (text: string) => steadyVerdict({ level: 'quiet', text });
+  expect(quiet('5 replicas agree at v121')).toBe('5 replicas agree');
+  expect(quiet('5 peers agree at v29–v31, 1 unknown')).toBe('5 peers agree, 1 unknown');
+  const text = 'bot-2 refused a delta at v7 and asks again';
+  expect(steadyVerdict({ level: 'warning', text })).toBe(text);
 });
 
 test('sizes have a unit', () => {

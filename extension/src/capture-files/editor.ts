@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { SessionState } from '@syncscope/inspector/rpc';
 import * as vscode from 'vscode';
-import { errorText } from '../errors.ts';
+import { errorText, logged } from '../errors.ts';
 import { CAPTURE_EDITOR } from '../ids.ts';
 import { commandHandler } from '../inspector/commands.ts';
 import { serveInspector } from '../inspector/panel.ts';
@@ -55,7 +55,7 @@ export class CaptureEditor implements vscode.CustomReadonlyEditorProvider<Captur
           this.#recent.add(document.uri);
         },
         (error: unknown) => {
-          this.#log.error(`${document.uri.toString()}: ${errorText(error)}`);
+          this.#log.error(`${document.uri.toString()}: ${logged(error)}`);
           server.announce({ ...session, state: 'failed', note: errorText(error) });
           server.fail(error);
         },

@@ -2,9 +2,11 @@ import { SyncError } from '@syncscope/protocol/errors';
 import * as vscode from 'vscode';
 import type { App } from '../app.ts';
 import type { LiveSession } from '../live/live-session.ts';
+import type { Node } from '../sessions/nodes.ts';
 import type { Session } from '../sessions/store.ts';
-import type { Node } from '../sessions/view.ts';
 import { plain } from '../text.ts';
+
+const NODE_TYPES: readonly Node['type'][] = ['session', 'participant', 'desync', 'earlier'];
 
 /**
  * What a command was called with: a node of the tree from a menu, an id from other code, or nothing from the palette.
@@ -12,8 +14,7 @@ import { plain } from '../text.ts';
  */
 export function nodeOf(argument: unknown): Node | undefined {
   if (typeof argument !== 'object' || argument === null || !('type' in argument)) return undefined;
-  const isNode = argument.type === 'session' || argument.type === 'participant' || argument.type === 'desync';
-  return isNode ? (argument as Node) : undefined;
+  return NODE_TYPES.some((type) => type === argument.type) ? (argument as Node) : undefined;
 }
 
 /** The session that is meant, asked for where there are several; `undefined` where the user turned back. */

@@ -3,7 +3,6 @@ import type { App } from '../app.ts';
 import { Disposables } from '../disposables.ts';
 import { showError } from '../errors.ts';
 import { COMMANDS, type CommandId } from '../ids.ts';
-import type { LiveSession } from '../live/live-session.ts';
 import { REVEAL_COMMAND } from '../sessions/view.ts';
 import { exportCapture, openCapture, openSampleCapture } from './capture-commands.ts';
 import { nodeOf } from './choose.ts';
@@ -52,25 +51,15 @@ export function registerCommands(app: App): vscode.Disposable {
   return all;
 }
 
-/** A click on a session attaches; on a participant, a desync or the status bar it goes to where that differs. */
-async function reveal(app: App, argument: unknown): Promise<void> {
+/**
+ * A click on a session that is only offered attaches; on any other row, and on the status bar, it shows the session, at the record of which
+ * was spoken there.
+ */
+async function reveal(app: App, argument: unknown, position: unknown): Promise<void> {
   const node = nodeOf(argument);
-  if (node?.type === 'participant') {
-    app.panels.show(node.live, node.status.differs?.position);
-  } else if (node?.type === 'desync') {
-    app.panels.show(node.live, node.marker.position);
-  } else if (node?.session.live) {
-    app.panels.show(node.session.live);
-  } else if (node) {
-    await attach(app, node);
-  } else {
-    const live = liveOf(argument);
-    if (live) app.panels.show(live, live.status?.verdict.position);
-  }
-}
-
-function liveOf(argument: unknown): LiveSession | undefined {
-  return typeof argument === 'object' && argument !== null && 'live' in argument
-    ? (argument.live as LiveSession)
-    : undefined;
+  if (node?.type === 'session' && !node.session.live) return void (await attach(app, node));
+  const live = node === undefined ? app.store.shown : node.type === 'session' ? node.session.live : node.live;
+  if (!live) return;
+  if (node) app.panels.show(live, typeof position === 'number' ? position : undefined);
+  else app.panels.show(live, live.status?.verdict.position);
 }

@@ -5,7 +5,7 @@ import { unredactedHeader } from '@syncscope/protocol/exchange';
 import { type AttachConnection, attach } from '@syncscope/protocol/node';
 import type { FaultSpec } from '@syncscope/protocol/trace';
 import * as vscode from 'vscode';
-import { errorText } from '../errors.ts';
+import { errorText, logged } from '../errors.ts';
 import { plain } from '../text.ts';
 import { compression, Recording, type SessionAddress } from './recording.ts';
 
@@ -30,6 +30,7 @@ export class LiveSession implements vscode.Disposable {
   #recording: Recording | undefined;
   #status: CaptureStatus | undefined;
   #desyncs: readonly Marker[] = [];
+  #desyncCount = 0;
   /** Up to here the capture was searched for them. */
   #searched = -1;
   #statusTimer: NodeJS.Timeout | undefined;
@@ -102,12 +103,18 @@ export class LiveSession implements vscode.Disposable {
     return this.#desyncs;
   }
 
+  /** How many there were in all. */
+  get desyncCount(): number {
+    return this.#desyncCount;
+  }
+
   /** What the inspector shows in its header. */
   get state(): SessionState {
     return {
       state: this.#isAttached ? 'open' : 'closed',
       source: 'live',
-      title: this.title,
+      // As it is: the inspector shows for itself what cannot be seen.
+      title: this.#connection.header.title,
       place: this.url,
       mayInject: this.mayInject,
       targets: [...this.#connection.targets],
@@ -180,7 +187,7 @@ export class LiveSession implements vscode.Disposable {
       await this.#findDesyncs(last);
       this.#changed.fire();
     } catch (error) {
-      this.#log.error(`status of ${this.title}: ${errorText(error)}`);
+      this.#log.error(`status of ${this.title}: ${logged(error)}`);
     }
   }
 
@@ -192,13 +199,14 @@ export class LiveSession implements vscode.Disposable {
       marker = await this.capture.nextMarker(marker.position, 1, 'desync');
     }
     this.#searched = last;
+    this.#desyncCount += found.length;
     if (found.length > 0) this.#desyncs = [...found, ...this.#desyncs].slice(0, DESYNCS_MOST);
   }
 
   #onClosed(reason: string | undefined): void {
     this.#isAttached = false;
-    this.#note = reason === undefined ? undefined : plain(reason);
-    this.#log.info(`left ${this.url}${reason === undefined ? '' : `: ${this.#note}`}`);
+    this.#note = reason;
+    this.#log.info(`left ${this.url}${reason === undefined ? '' : `: ${plain(reason)}`}`);
     this.#changed.fire();
   }
 
@@ -211,7 +219,7 @@ export class LiveSession implements vscode.Disposable {
         () => this.#log.info(`recorded ${recording.records} records to ${recording.uri.fsPath}`),
         (error: unknown) => {
           this.#note = errorText(error);
-          this.#log.error(`recording to ${recording.uri.fsPath}: ${this.#note}`);
+          this.#log.error(`recording to ${recording.uri.fsPath}: ${logged(error)}`);
         },
       )
       .finally(() => {

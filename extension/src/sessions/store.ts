@@ -3,7 +3,7 @@ import { listSessions } from '@syncscope/protocol/node';
 import type { Discovery } from '@syncscope/protocol/trace';
 import * as vscode from 'vscode';
 import { Disposables } from '../disposables.ts';
-import { errorText } from '../errors.ts';
+import { logged } from '../errors.ts';
 import { LiveSession } from '../live/live-session.ts';
 import type { SessionAddress } from '../live/recording.ts';
 import { requireTrust } from '../trust.ts';
@@ -52,6 +52,11 @@ export class SessionStore implements vscode.Disposable {
     return [...this.#live.values()];
   }
 
+  /** The one that the status bar speaks of. */
+  get shown(): LiveSession | undefined {
+    return this.live.find((session) => session.isAttached);
+  }
+
   /** Keeps the list fresh until the returned function is called. */
   watch(): () => void {
     if (++this.#watchers === 1) {
@@ -74,7 +79,7 @@ export class SessionStore implements vscode.Disposable {
       this.#offered = offered;
       this.#changed.fire();
     } catch (error) {
-      this.#log.error(`looking for sessions: ${errorText(error)}`);
+      this.#log.error(`looking for sessions: ${logged(error)}`);
     }
   }
 

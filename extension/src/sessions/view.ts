@@ -1,46 +1,53 @@
-import { AGREEMENT, type Marker, type ReplicaStatus } from '@syncscope/protocol/capture';
-import { unreachable } from '@syncscope/protocol/errors';
 import * as vscode from 'vscode';
 import { Disposables } from '../disposables.ts';
-import { TREE_ITEMS, VIEWS } from '../ids.ts';
-import type { LiveSession } from '../live/live-session.ts';
-import { plain } from '../text.ts';
-import type { Session, SessionStore } from './store.ts';
+import { VIEWS } from '../ids.ts';
+import { itemOf } from './items.ts';
+import { childNodes, type Node, nodeId, nodePosition } from './nodes.ts';
+import { type Rows, ShownRows } from './shown-rows.ts';
+import type { SessionStore } from './store.ts';
 
-/** Internal command of a click in the tree; not in the manifest, and so not in the palette. */
+/** Internal command of a click: on a row with its node and the record that it speaks of, on the status bar with nothing; not in the manifest, and so not in the palette. */
 export const REVEAL_COMMAND = '_syncscope.reveal';
 
-export interface SessionNode {
-  readonly type: 'session';
-  readonly session: Session;
-}
+/** Each row ever made has a number, and by it a command. */
+let rowsMade = 0;
 
-export interface ParticipantNode {
-  readonly type: 'participant';
-  readonly live: LiveSession;
-  readonly status: ReplicaStatus;
-  readonly isAuthority: boolean;
+/** A row that there is: VS Code knows it by this very object, so it stays, and what it says is put into it. */
+interface Row {
+  readonly node: Node;
+  readonly click: vscode.Disposable;
+  readonly command: string;
+  /** The record that it spoke of when it was drawn, which is what a click on it means. */
+  position: number | undefined;
+  /** Was not there when last looked at: a click on it may still be under way. */
+  isGone: boolean;
 }
-
-export interface DesyncNode {
-  readonly type: 'desync';
-  readonly live: LiveSession;
-  readonly marker: Marker;
-}
-
-export type Node = SessionNode | ParticipantNode | DesyncNode;
 
 /** Running sessions, and below an attached one each participant with its version and state, and what diverged. */
 export class SessionsView implements vscode.TreeDataProvider<Node>, vscode.Disposable {
-  readonly #store: SessionStore;
+  readonly #store: Pick<SessionStore, 'list' | 'watch' | 'onDidChange'>;
+  readonly #onClick: (node: Node, position: number | undefined) => unknown;
   readonly #own = new Disposables();
-  readonly #changed = this.#own.add(new vscode.EventEmitter<void>());
+  readonly #changed = this.#own.add(new vscode.EventEmitter<Node[] | undefined>());
   readonly onDidChangeTreeData = this.#changed.event;
+  readonly #rows = new Map<string, Row>();
+  readonly #shown = new ShownRows();
+  readonly #present: Rows<Node> = {
+    id: nodeId,
+    look: (node) => JSON.stringify(itemOf(node)),
+    children: (node) => this.#children(node),
+  };
   #stopWatching: (() => void) | undefined;
 
-  constructor(store: SessionStore) {
+  /** `onClick` gets the node and the record that it spoke of. */
+  constructor(
+    store: Pick<SessionStore, 'list' | 'watch' | 'onDidChange'>,
+    onClick: (node: Node, position: number | undefined) => unknown = (node, position) =>
+      vscode.commands.executeCommand(REVEAL_COMMAND, node, position),
+  ) {
     this.#store = store;
-    this.#own.add(store.onDidChange(() => this.#changed.fire()));
+    this.#onClick = onClick;
+    this.#own.add(store.onDidChange(() => this.#update()));
   }
 
   register(): vscode.Disposable {
@@ -58,94 +65,73 @@ export class SessionsView implements vscode.TreeDataProvider<Node>, vscode.Dispo
   }
 
   getChildren(node?: Node): Node[] {
-    if (!node) return this.#store.list().map((session) => ({ type: 'session', session }));
-    if (node.type !== 'session' || !node.session.live) return [];
-    const { live } = node.session;
-    const { authority } = live;
-    const participants = (live.status?.replicas ?? []).map(
-      (status): Node => ({ type: 'participant', live, status, isAuthority: status.replica === authority }),
-    );
-    return [...participants, ...live.desyncs.map((marker): Node => ({ type: 'desync', live, marker }))];
+    const children = this.#children(node);
+    this.#shown.childrenWereShown(node && nodeId(node), children.map(nodeId));
+    return children;
   }
 
   getTreeItem(node: Node): vscode.TreeItem {
-    switch (node.type) {
-      case 'session':
-        return sessionItem(node.session);
-      case 'participant':
-        return participantItem(node);
-      case 'desync':
-        return desyncItem(node);
-      default:
-        return unreachable(node);
-    }
+    const row = this.#row(node);
+    row.position = nodePosition(node);
+    this.#shown.rowWasShown(nodeId(node), this.#present.look(node));
+    const item = itemOf(node);
+    // VS Code forgets the arguments of a command when the row is drawn anew, and a click under way would find nothing:
+    // so each row has a command of its own, without any.
+    if (node.type !== 'earlier') item.command = { command: row.command, title: vscode.l10n.t('Show') };
+    return item;
   }
 
   dispose(): void {
     this.#stopWatching?.();
     this.#own.dispose();
+    for (const { click } of this.#rows.values()) click.dispose();
+    this.#rows.clear();
   }
-}
 
-function sessionItem(session: Session): vscode.TreeItem {
-  const { live } = session;
-  const item = new vscode.TreeItem(
-    plain(session.title),
-    live ? vscode.TreeItemCollapsibleState.Expanded : vscode.TreeItemCollapsibleState.None,
-  );
-  // VS Code keeps an id folded as it was; attached it is another item, and opens.
-  item.id = live ? `${session.id} attached` : session.id;
-  const state = !live?.isAttached ? 'idle' : live.recording ? 'recording' : 'attached';
-  item.contextValue = TREE_ITEMS[state];
-  item.iconPath = new vscode.ThemeIcon(
-    { idle: 'circle-outline', attached: 'pulse', recording: 'record' }[state],
-    state === 'recording' ? new vscode.ThemeColor('testing.iconFailed') : undefined,
-  );
-  item.description = live ? (live.status?.verdict.text ?? '') : session.url.replace(/^https?:\/\//, '');
-  if (live && !live.isAttached) item.description = vscode.l10n.t('ended');
-  item.tooltip = session.discovery
-    ? `${session.url}\n${vscode.l10n.t('process {0}', session.discovery.pid)}`
-    : session.url;
-  item.command = { command: REVEAL_COMMAND, title: vscode.l10n.t('Attach'), arguments: [{ type: 'session', session }] };
-  return item;
-}
-
-function participantItem(node: ParticipantNode): vscode.TreeItem {
-  const { status, isAuthority } = node;
-  const item = new vscode.TreeItem(plain(status.replica));
-  item.id = `${node.live.url} ${status.replica}`;
-  item.contextValue = isAuthority ? TREE_ITEMS.server : TREE_ITEMS.client;
-  const { icon, color, text } = participantState(status);
-  item.description = vscode.l10n.t('v{0} · {1}', status.version, isAuthority ? vscode.l10n.t('authority') : text);
-  item.iconPath = new vscode.ThemeIcon(
-    isAuthority ? 'server' : icon,
-    color === undefined ? undefined : new vscode.ThemeColor(color),
-  );
-  item.command = { command: REVEAL_COMMAND, title: vscode.l10n.t('Show'), arguments: [node] };
-  return item;
-}
-
-/** A click leads to the record after which the two disagreed. */
-function desyncItem(node: DesyncNode): vscode.TreeItem {
-  const { live, marker } = node;
-  const item = new vscode.TreeItem(plain(marker.text));
-  item.id = `${live.url} desync ${marker.position}`;
-  item.contextValue = TREE_ITEMS.desync;
-  item.description = vscode.l10n.t('at {0} s', (marker.time / 1e9).toFixed(1));
-  item.iconPath = new vscode.ThemeIcon('warning', new vscode.ThemeColor('problemsWarningIcon.foreground'));
-  item.command = { command: REVEAL_COMMAND, title: vscode.l10n.t('Show'), arguments: [node] };
-  return item;
-}
-
-function participantState(status: ReplicaStatus): { icon: string; color?: string; text: string } {
-  if (status.connection === 'gone') return { icon: 'debug-disconnect', text: vscode.l10n.t('gone') };
-  if (status.differs) {
-    const text = vscode.l10n.t('differs since v{0}', status.differs.since);
-    return { icon: 'error', color: 'problemsErrorIcon.foreground', text };
+  #update(): void {
+    const changed = this.#shown.changed(this.#present);
+    if (changed === 'all') this.#changed.fire(undefined);
+    else if (changed.length > 0) this.#changed.fire(changed);
+    this.#dropGone();
   }
-  if (status.refused !== undefined) return { icon: 'sync', text: vscode.l10n.t('asks again') };
-  if (status.lag > 0) return { icon: 'circle-outline', text: vscode.l10n.t('{0} behind', status.lag) };
-  if (status.agreement === AGREEMENT.agrees) return { icon: 'pass', text: vscode.l10n.t('agrees') };
-  if (status.agreement === AGREEMENT.predicted) return { icon: 'circle-outline', text: vscode.l10n.t('predicting') };
-  return { icon: 'circle-outline', text: vscode.l10n.t('not compared yet') };
+
+  #children(node?: Node): Node[] {
+    const children: Node[] = node
+      ? childNodes(node)
+      : this.#store.list().map((session) => ({ type: 'session', session }));
+    return children.map((child) => this.#row(child).node);
+  }
+
+  /** The row of a node as it is now. */
+  #row(node: Node): Row {
+    const id = nodeId(node);
+    const known = this.#rows.get(id);
+    if (known) {
+      known.isGone = false;
+      Object.assign(known.node, node);
+      return known;
+    }
+    const command = `${REVEAL_COMMAND}.${++rowsMade}`;
+    const click = vscode.commands.registerCommand(command, () => this.#onClick(row.node, row.position));
+    const row: Row = { node, click, command, position: undefined, isGone: false };
+    this.#rows.set(id, row);
+    return row;
+  }
+
+  #dropGone(): void {
+    const present = new Set<string>();
+    const visit = (node: Node) => {
+      present.add(nodeId(node));
+      for (const child of childNodes(node)) visit(child);
+    };
+    for (const node of this.#children()) visit(node);
+    for (const [id, row] of this.#rows) {
+      if (present.has(id)) continue;
+      if (row.isGone) {
+        row.click.dispose();
+        this.#rows.delete(id);
+      }
+      row.isGone = true;
+    }
+  }
 }

@@ -1,6 +1,7 @@
 import type { SuiteName } from '../results.ts';
 import { activationTests } from './activation.ts';
 import { badInputTests } from './bad-input.ts';
+import { partTests } from './parts.ts';
 import { restrictedTests } from './restricted.ts';
 import { scenarioTests, sessionTests } from './session.ts';
 import { sourcePathTests, sourceTrustTests } from './source-paths.ts';
@@ -9,6 +10,7 @@ import { sourcePathTests, sourceTrustTests } from './source-paths.ts';
 export const REGISTER: Readonly<Record<SuiteName, () => void>> = {
   trusted() {
     activationTests();
+    partTests();
     badInputTests();
     sourcePathTests();
     sessionTests();

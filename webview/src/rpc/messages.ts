@@ -17,14 +17,17 @@ import { wireErrorSchema } from './errors.ts';
 import { timeRange } from './results.ts';
 import { integer, maybe } from './values.ts';
 
+/** How long the texts of a session may be, characters. */
+export const SESSION_TEXT = { title: 200, place: 4_000, note: 2_000 } as const;
+
 /** What is being inspected, as the host sees it. Sent whole on every change and again on `ready`. */
 export const sessionSchema = object({
   /** `none`: nothing chosen yet. `opening`: wait. `closed`: was live and has ended; everything up to then is still here. */
   state: literal('none', 'opening', 'open', 'closed', 'failed'),
   source: literal('live', 'file'),
-  title: string(200),
+  title: string(SESSION_TEXT.title),
   /** The file's name or the session's address. */
-  place: string(4_000),
+  place: string(SESSION_TEXT.place),
   /** While opening: from 0 to 1, where it is known. */
   progress: optional(finite),
   mayInject: boolean,
@@ -33,7 +36,7 @@ export const sessionSchema = object({
   /** Whether what arrives is also being written to a file. */
   recording: boolean,
   /** Why it closed, or anything else worth a line. */
-  note: optional(string(2_000)),
+  note: optional(string(SESSION_TEXT.note)),
 });
 export type SessionState = Infer<typeof sessionSchema>;
 

@@ -206,6 +206,20 @@ describe('the channel between inspector and capture', () => {
     expect(await ready()).toEqual([]);
   });
 
+  it('shortens what a session is called to what the inspector takes', async () => {
+    const [near, far] = portPair();
+    const long = 'x'.repeat(5_000);
+    const server = serveQuery(undefined, far, { session: { ...emptySession, title: long, place: long, note: long } });
+    const remote = remoteQuery(near);
+    const first = nextEvent(remote);
+    remote.ready();
+    const session = { title: `${long.slice(0, 199)}…`, place: expect.stringMatching(/^x{3999}…$/) };
+    expect(await first).toMatchObject({ event: 'session', session });
+    const second = nextEvent(remote);
+    server.announce({ ...emptySession, title: long, note: 'short' });
+    expect(await second).toMatchObject({ event: 'session', session: { title: session.title, note: 'short' } });
+  });
+
   it('ends requests on a capture that was replaced', async () => {
     const [near, far] = portPair();
     const server = serveQuery(captureOf({ status: () => new Promise(() => {}) }), far);

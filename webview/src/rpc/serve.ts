@@ -9,6 +9,7 @@ import {
   type HostMessage,
   type InspectorMessage,
   inspectorMessageSchema,
+  SESSION_TEXT,
   type SessionState,
 } from './messages.ts';
 import type { Port } from './port.ts';
@@ -46,7 +47,7 @@ export function serveQuery(
   const onCommand = options.onCommand ?? refuseCommand;
   const pending = new Map<number, AbortController>();
   let current = query;
-  let session = options.session ?? emptySession;
+  let session = shortened(options.session ?? emptySession);
   let growth: Extract<HostEvent, { event: 'grow' }> | undefined;
   let lastError: WireError | undefined;
   let reveals = 0;
@@ -143,7 +144,7 @@ export function serveQuery(
       stopGrowing();
       cancelAll();
       current = next;
-      session = nextSession;
+      session = shortened(nextSession);
       growth = undefined;
       lastError = undefined;
       unheard = undefined;
@@ -151,7 +152,7 @@ export function serveQuery(
       push({ event: 'session', session });
     },
     announce(next) {
-      session = next;
+      session = shortened(next);
       push({ event: 'session', session });
     },
     fail,
@@ -164,6 +165,18 @@ export function serveQuery(
       cancelAll();
       stopListening();
     },
+  };
+}
+
+/** With texts no longer than an inspector takes: a file may have any name, and an error any length. */
+function shortened(session: SessionState): SessionState {
+  const { title, place, note } = session;
+  const cut = (text: string, limit: number) => (text.length > limit ? `${text.slice(0, limit - 1)}…` : text);
+  return {
+    ...session,
+    title: cut(title, SESSION_TEXT.title),
+    place: cut(place, SESSION_TEXT.place),
+    ...(note === undefined ? {} : { note: cut(note, SESSION_TEXT.note) }),
   };
 }
 
