@@ -1,4 +1,4 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { clearProgress, progress, showProgress, watched, withoutProgress } from './progress.ts';
 
 let now = 1_000_000;
@@ -9,6 +9,8 @@ vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
   return true;
 });
 const wasTerminal = process.stderr.isTTY;
+
+afterAll(() => void vi.restoreAllMocks());
 
 function onTerminal(isTerminal: boolean): void {
   Object.defineProperty(process.stderr, 'isTTY', { value: isTerminal, configurable: true });

@@ -3,7 +3,7 @@ import { replicaId } from '@syncscope/protocol/state';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { MS, openLive } from './live-capture.test-helper.ts';
-import { changeSpeed, runPlayback, setSpeed, step, togglePlay } from './player.ts';
+import { changeSpeed, type FrameScheduler, runPlayback, setSpeed, step, togglePlay } from './player.ts';
 import { follow, getState, goTo, grow, movePlayhead, SPEEDS, setFilter, update } from './store.ts';
 
 describe('a step', () => {
@@ -99,20 +99,15 @@ describe('a step', () => {
 describe('playing', () => {
   /** Frames that the test makes. */
   function frames() {
-    let frame: (now: number) => void = () => {};
-    return {
-      schedule: (next: (now: number) => void) => {
-        frame = next;
-        return () => {
-          frame = () => {};
-        };
-      },
-      /** One frame, and all that it asked for. */
-      async at(now: number) {
-        frame(now);
-        await new Promise((resolve) => setTimeout(resolve, 0));
-      },
+    let frame: Parameters<FrameScheduler>[0] = () => undefined;
+    const schedule: FrameScheduler = (next) => {
+      frame = next;
+      return () => {
+        frame = () => undefined;
+      };
     };
+    /** One frame, and all that it asked for. */
+    return { schedule, at: async (now: number) => frame(now) };
   }
 
   it('moves the playhead by the time that passed, and leaves the selection', async () => {

@@ -115,13 +115,13 @@ export function runPlayback(query: CaptureQuery, schedule: FrameScheduler): () =
   }
 
   const stop = schedule((now) => {
-    if (isAsking || isStopped) return;
+    if (isAsking || isStopped) return undefined;
     if (!getState().playing) {
       clock = undefined;
-      return;
+      return undefined;
     }
     isAsking = true;
-    void attempt(() => advance(now)).finally(() => {
+    return attempt(() => advance(now)).finally(() => {
       isAsking = false;
     });
   });
@@ -137,12 +137,12 @@ function isAtEnd(direction: Direction): boolean {
   return direction === 1 ? view.playhead >= records - 1 : view.playhead <= 0;
 }
 
-/** Calls back once a frame, with milliseconds, until the returned function is called. */
-export type FrameScheduler = (frame: (now: number) => void) => () => void;
+/** Calls back once a frame, with milliseconds, until the returned function is called. What a frame asks for may end later. */
+export type FrameScheduler = (frame: (now: number) => Promise<void> | undefined) => () => void;
 
 export const everyFrame: FrameScheduler = (frame) => {
   let request = requestAnimationFrame(function loop(now) {
-    frame(now);
+    void frame(now);
     request = requestAnimationFrame(loop);
   });
   return () => cancelAnimationFrame(request);
