@@ -9,7 +9,7 @@ import type { MutationId } from '../trace/index.ts';
 import { type CrdtOperation, idOf, type Operation, operationsOf, type PeerMutation } from './captured-operations.ts';
 import { type CrdtModel, libraryModel } from './crdt-models.ts';
 import type { GroupMerge } from './group-machines.ts';
-import { legalOrders, type Order, type Reorderable, smallestConflict } from './orders.ts';
+import { distinctOrders, everyOrder, type Order, type Reorderable, smallestConflict } from './orders.ts';
 
 /** What an operation is called where it is told of. */
 export interface NamedOperation {
@@ -46,8 +46,10 @@ export interface Convergence {
   readonly status: 'converges' | 'differs';
   readonly kind: ConvergenceKind;
   readonly operations: number;
-  /** Orders that were run, the recorded one included. */
+  /** Different orders that were run, the recorded one included. */
   readonly orders: number;
+  /** Causes allow no other order than these. */
+  readonly isEvery?: true;
   readonly root: StateHash;
   readonly conflict?: Conflict;
 }
@@ -108,6 +110,7 @@ export async function convergeCrdts(
   options: ConvergeOptions = {},
 ): Promise<Convergence> {
   const found: Convergence[] = [];
+  const states: StateRoot[] = [];
   for (const crdt of new Set(operations.map((one) => one.crdt))) {
     const own = operations.filter((one) => one.crdt === crdt);
     const before = own.map((one, at) =>
@@ -131,8 +134,22 @@ export async function convergeCrdts(
     const one = await search('operations', named, { before, run }, options);
     if (one.conflict) return { ...one, operations: operations.length };
     found.push(one);
+    const state = run(own.map((_, at) => at));
+    if (state) states.push(state);
   }
-  return { ...found[0]!, operations: operations.length };
+  return ofAllTypes(found, states, operations.length);
+}
+
+/** Types have nothing to do with each other: what holds of each holds of all, in as many orders as of the one with the fewest that were not all there are. */
+function ofAllTypes(found: readonly Convergence[], states: readonly StateRoot[], operations: number): Convergence {
+  const [first] = found;
+  if (!first || found.length === 1) return { ...first!, operations };
+  const { isEvery: _, ...rest } = first;
+  const partly = found.filter(({ isEvery }) => !isEvery).map(({ orders }) => orders);
+  const isEvery = partly.length === 0;
+  const orders = isEvery ? Math.max(...found.map((one) => one.orders)) : Math.min(...partly);
+  const { hash: root } = StateRoot.from(states.flatMap((one) => [...one.entries()]));
+  return { ...rest, operations, orders, root, ...(isEvery ? { isEvery } : {}) };
 }
 
 /** {@link converge} of mutations that peers have sent. @throws SyncError `REPLAY_NEEDS_DEFINITION` */
@@ -205,15 +222,21 @@ async function search(
   if (root === undefined) {
     throw new SyncError('CONVERGE_NOTHING', 'what was recorded does not follow upon each other', { origin: 'query' });
   }
-  const others = legalOrders(problem, seed);
-  for (let done = 1; done < orders; done++) {
-    onProgress?.(done, orders);
-    const order = others.next().value ?? recorded;
+  const every = everyOrder(before, orders);
+  const others = every
+    ? every.filter((order) => order.some((one, at) => one !== at))
+    : distinctOrders(problem, seed, recorded, orders - 1);
+  const total = every?.length ?? orders;
+  let done = 1;
+  for (const order of others) {
+    onProgress?.(done, total);
+    done++;
     if (run(order)?.hash === root) continue;
     const conflict = await conflictBetween(problem, operations, recorded, order);
-    return { status: 'differs', kind, operations: operations.length, orders: done + 1, root, conflict };
+    return { status: 'differs', kind, operations: operations.length, orders: done, root, conflict };
   }
-  return { status: 'converges', kind, operations: operations.length, orders, root };
+  const isEvery = every ? ({ isEvery: true } as const) : {};
+  return { status: 'converges', kind, operations: operations.length, orders: done, ...isEvery, root };
 }
 
 async function conflictBetween(

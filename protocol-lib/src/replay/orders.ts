@@ -30,11 +30,16 @@ export interface OrderConflict {
 /** Takes, of those that are ready, the one at the place that is answered. */
 type Choose = (ready: readonly number[]) => number;
 
-function extension(before: Before, choose: Choose): number[] {
+/** How many each waits for, who waits for it, and those that wait for none. */
+function graphOf(before: Before) {
   const waiting = before.map((set) => set.size);
   const after: number[][] = before.map(() => []);
   for (const [at, set] of before.entries()) for (const one of set) after[one]!.push(at);
-  const ready = waiting.flatMap((count, at) => (count === 0 ? [at] : []));
+  return { waiting, after, ready: waiting.flatMap((count, at) => (count === 0 ? [at] : [])) };
+}
+
+function extension(before: Before, choose: Choose): number[] {
+  const { waiting, after, ready } = graphOf(before);
   const order: number[] = [];
   while (ready.length > 0) {
     const [one] = ready.splice(choose(ready), 1);
@@ -43,6 +48,34 @@ function extension(before: Before, choose: Choose): number[] {
     for (const later of after[one]!) if (--waiting[later]! === 0) ready.push(later);
   }
   return order;
+}
+
+/** Every linear extension, or undefined where there are more than `most`. */
+export function everyOrder(before: Before, most: number): number[][] | undefined {
+  // On the way to one order, each place that could have been taken otherwise leads to another one at least.
+  let atLeast = 1;
+  extension(before, (ready) => {
+    atLeast += ready.length - 1;
+    return 0;
+  });
+  if (atLeast > most) return undefined;
+  const { waiting, after, ready } = graphOf(before);
+  const found: number[][] = [];
+  const order: number[] = [];
+  const frames = [{ ready, next: 0 }];
+  for (let frame = frames.at(-1); frame; frame = frames.at(-1)) {
+    if (frame.next > 0) for (const later of after[order.pop()!]!) waiting[later]!++;
+    const one = frame.ready[frame.next++];
+    if (one === undefined) {
+      frames.pop();
+      continue;
+    }
+    order.push(one);
+    const freed = after[one]!.filter((later) => --waiting[later]! === 0);
+    frames.push({ ready: [...frame.ready.filter((other) => other !== one), ...freed], next: 0 });
+    if (order.length === before.length && found.push([...order]) > most) return undefined;
+  }
+  return found;
 }
 
 /** A linear extension, drawn by taking any that is ready. */
@@ -74,6 +107,30 @@ export function* legalOrders({ before, writers }: Reorderable, seed: number): Ge
   }
   const random: Random = seededRandom(seed);
   for (;;) yield drawOrder(before, () => random.next());
+}
+
+/** As many tries as this for each order that is wanted: where most are alike, few others are drawn. */
+const TRIES = 20;
+
+/** {@link legalOrders} without those that came before, `recorded` among them; so many at most. */
+export function* distinctOrders(problem: Reorderable, seed: number, recorded: Order, most: number): Generator<Order> {
+  const known = new Set([fingerprint(recorded)]);
+  let tries = most * TRIES;
+  for (const order of legalOrders(problem, seed)) {
+    if (known.size > most || tries-- === 0) return;
+    const print = fingerprint(order);
+    if (known.has(print)) continue;
+    known.add(print);
+    yield order;
+  }
+}
+
+/** 64 bits that tell orders apart. */
+function fingerprint(order: Order): string {
+  const halves = [0x811c9dc5, 0x01000193].map((start) =>
+    order.reduce((hash, one) => Math.imul(hash ^ one, 0x01000193) ^ (hash >>> 15), start),
+  );
+  return halves.join(' ');
 }
 
 /**

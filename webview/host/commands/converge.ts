@@ -27,9 +27,11 @@ export async function converge(file: string, options: ConvergeCommandOptions): P
 
 const WHAT = { changes: 'mutation', operations: 'operation', mutations: 'mutation' } as const;
 
-function describe(file: string, { status, kind, operations, orders, root, conflict }: Convergence): string {
-  const ran = `${count(operations, WHAT[kind])} in ${count(orders, 'order')}`;
-  if (status === 'converges') return escapeText(`${file}: ${ran} come to one root, ${root}`);
+function describe(file: string, { status, kind, operations, orders, isEvery, root, conflict }: Convergence): string {
+  const those = orders === 1 ? 'the only order' : `all ${count(orders, 'order')}`;
+  const ran = `${count(operations, WHAT[kind])} in ${isEvery ? `${those} that causes allow` : count(orders, 'order')}`;
+  if (status === 'converges')
+    return escapeText(`${file}: ${ran} ${operations === 1 ? 'comes' : 'come'} to one root, ${root}`);
   const head = escapeText(`${file}: ${ran}: the order matters`);
   return conflict ? `${head}\n\n${conflictText(conflict)}` : head;
 }
