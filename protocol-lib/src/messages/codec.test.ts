@@ -135,6 +135,38 @@ describe('round trip', () => {
     expect(early.decode(frames[0]!.frame)).toEqual(late.decode(frames[0]!.frame));
   });
 
+  test('names that come again, late, twice or together with new ones leave those that are known', () => {
+    const encoder = new FrameEncoder(server);
+    const receiver = new FrameDecoder();
+    const [names, message] = encoder.encode(delta);
+    const more = { ...delta, vector: [{ replica: replicaId('zoe'), counter: 1 }] };
+    const later = encoder.encode(more);
+    for (const { frame } of [names!, message!, ...later]) receiver.decode(frame);
+    const known = receiver.names.slice(0);
+    for (const { frame } of [...encoder.encodeNames(), later[0]!, names!]) receiver.decode(frame);
+    expect(receiver.names.slice(0)).toEqual(known);
+    expect(receiver.decode(encoder.encode(more)[0]!.frame)).toMatchObject(more);
+    // Another sender begins anew, with other names.
+    receiver.decode(packMsgpack([6, 'server', 1, 0, ['other']]));
+    expect(receiver.names.slice(0)).toEqual(['other']);
+  });
+
+  test('a newcomer knows names that were met before they were announced, and those that are announced with them', () => {
+    const encoder = new FrameEncoder(server);
+    encoder.encode({ ...delta, changes: [] });
+    const bad = { op: 'put' as const, key: recordKey('new/1'), record: { text: '\ud800' } };
+    expect(codeOf(() => encoder.encode({ ...delta, changes: [bad] }))).toBe('VALUE_INVALID');
+    const newcomer = new FrameDecoder();
+    for (const { frame } of encoder.encodeNames()) newcomer.decode(frame);
+    expect(newcomer.names.length).toBeGreaterThan(0);
+    expect(
+      encoder
+        .encode(delta)
+        .map(({ frame }) => newcomer.decode(frame))
+        .at(-1),
+    ).toMatchObject(delta);
+  });
+
   test('a value that looks like a reference stays a value, and text in the place of a name is a name', () => {
     const frames = new BinaryCodec(server).encode({
       ...delta,

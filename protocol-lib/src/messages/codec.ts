@@ -216,10 +216,17 @@ export class FrameDecoder {
   }
 
   #take(first: number, names: readonly string[]): void {
-    // The sender starts over for a newcomer, or for a receiver that lost some: numbers keep their names.
-    const table = first === 0 ? new NameTable(this.#limits) : this.#names;
-    if (first < table.length) return;
-    table.append(first, names);
+    const known = this.#names;
+    const isKnown = names.every((name, index) => (known.nameAt(first + index) ?? name) === name);
+    if (first > 0 || isKnown) {
+      // What comes again, late, or for a newcomer among us: numbers keep their names, and only what is behind them is new.
+      if (first >= known.length) known.append(first, names);
+      else if (isKnown) known.append(known.length, names.slice(known.length - first));
+      return;
+    }
+    // Another sender starts over.
+    const table = new NameTable(this.#limits);
+    table.append(0, names);
     this.#names = table;
   }
 }
