@@ -1,19 +1,27 @@
 import type { OpenCapture } from '../capture/index.ts';
 import type { ReplicaId, StateHash, Version } from '../state/index.ts';
-import { type MutationId, type ToldRoot, type TraceKind, type TraceRecord, toldRoot } from '../trace/index.ts';
-import { isInputs } from './batches.ts';
+import type { TraceKind, TraceRecord } from '../trace/index.ts';
+import { Aligner } from './compare-aligner.ts';
+import { identityOf } from './compare-identity.ts';
+import type { Parting, Side, Tally } from './compare-lane.ts';
+import { type CommonStart, SAME_START, StartFinder } from './compare-start.ts';
 import { firstDifferenceOf } from './difference.ts';
 import type { Placed } from './steps.ts';
+
+export type { Tally } from './compare-lane.ts';
 
 /** Where two captures first part on one replica. */
 export interface StructuralDifference {
   readonly replica: ReplicaId;
   /** `content`: the same happened with other values; `structure`: something else happened; `left`, `right`: only there did more happen. */
   readonly differs: 'content' | 'structure' | 'left' | 'right';
-  /** Path into the record's body where the content differs. */
+  /** Path into the record's body where the content differs, and what each has there; absent is undefined. */
   readonly path?: string;
+  readonly values?: { readonly left: unknown; readonly right: unknown };
   readonly left?: ComparedRecord;
   readonly right?: ComparedRecord;
+  /** Where both go on alike behind what only one has, or each has otherwise; absent where they do not. */
+  readonly resumes?: { readonly left: ComparedRecord; readonly right: ComparedRecord };
 }
 
 export interface ComparedRecord {
@@ -30,145 +38,199 @@ export interface EndState {
   readonly right?: { readonly version: Version; readonly root: StateHash };
 }
 
+/** What a capture has from before the other was begun: no difference. */
+export interface Earlier {
+  readonly records: number;
+  /** Position of the first record of the common part. */
+  readonly position: number;
+  /** The newest version before, where any record tells one. */
+  readonly version?: Version;
+}
+
 /** Two captures of one session, or of two that should have gone alike. */
 export interface Comparison {
   readonly isEqual: boolean;
+  /** Which of the two begins earlier, where one does; then {@link differences} are those from where both tell. */
+  readonly earlier?: { readonly left?: Earlier; readonly right?: Earlier };
   /** The difference that no other can have caused. */
   readonly first?: StructuralDifference;
   /** The first of each replica. */
   readonly differences: readonly StructuralDifference[];
+  /** How many records of the common part are alike, changed, or in one capture only. */
+  readonly aligned: Readonly<Tally>;
   readonly counts: ReadonlyArray<{ readonly kind: TraceKind; readonly left: number; readonly right: number }>;
   /** What each replica came to. */
   readonly ends: readonly EndState[];
 }
 
-/** Kinds that tell of times and loads rather than of what happened. */
-const PASSED_OVER = new Set<TraceKind>(['log', 'health', 'pressure', 'gap', 'fault']);
-
 /**
- * Aligns two captures by what happened on each replica (messages by sender and number, mutations by their ids, states by version), never
- * by time, and names where they part. @throws SyncError as reading the captures does
+ * Aligns two captures by what happened on each replica, never by time or place, and names where they part. What only one of them has is passed over, and both go on where they are
+ * alike again. Reads each capture twice at most, in order, in memory that does not grow with them. @throws SyncError as reading the captures does
  */
 export async function compareCaptures(left: OpenCapture, right: OpenCapture): Promise<Comparison> {
-  return compareTraces(await placed(left), await placed(right));
-}
-
-async function placed(capture: OpenCapture): Promise<Placed[]> {
-  const all: Placed[] = [];
-  for await (const one of capture.trace()) all.push(one);
-  return all;
+  const finder = new StartFinder();
+  const start = await takeTurns(left, right, (side, placed) => finder.take(side, placed));
+  const aligner = new Aligner(start ?? SAME_START);
+  await takeTurns(left, right, (side, placed) => void aligner.take(side, placed), aligner);
+  const at = async (side: Side, position: number): Promise<TraceRecord> =>
+    (await (side === 'left' ? left : right).record(position)).record;
+  const found = await Promise.all(
+    aligner.partings.map(async ({ replica, parting }) => {
+      const places = placesOf(parting);
+      const records = await Promise.all(places.map(({ side, position }) => at(side, position)));
+      return differenceOf(replica, parting, lookup(places, records));
+    }),
+  );
+  return comparisonOf(aligner, found);
 }
 
 /** {@link compareCaptures} of traces at hand. */
 export function compareTraces(left: readonly Placed[], right: readonly Placed[]): Comparison {
-  const lefts = byReplica(left);
-  const rights = byReplica(right);
-  const replicas = [...new Set([...lefts.keys(), ...rights.keys()])].sort();
-  const found = replicas.flatMap((replica) => {
-    const difference = firstOf(replica, lefts.get(replica) ?? [], rights.get(replica) ?? []);
-    return difference ? [difference] : [];
-  });
-  // Positions of one capture follow causes: of several, the one that stands first in both cannot have been caused by another.
-  const [first] = [...found].sort((a, b) => placeOf(a) - placeOf(b) || (a.replica < b.replica ? -1 : 1));
-  return {
-    isEqual: found.length === 0,
-    ...(first ? { first } : {}),
-    differences: found,
-    counts: countsOf(left, right),
-    ends: replicas.flatMap((replica) => {
-      const [one, other] = [endOf(lefts.get(replica)), endOf(rights.get(replica))];
-      return one || other ? [{ replica, ...(one ? { left: one } : {}), ...(other ? { right: other } : {}) }] : [];
-    }),
-  };
+  const finder = new StartFinder();
+  const aligner = new Aligner(turns(left, right, (side, placed) => finder.take(side, placed)) ?? SAME_START);
+  turns(left, right, (side, placed) => void aligner.take(side, placed), aligner);
+  const byPosition = { left: placedBy(left), right: placedBy(right) };
+  const at = (side: Side, position: number): TraceRecord => byPosition[side].get(position)!;
+  const found = aligner.partings.map(({ replica, parting }) => differenceOf(replica, parting, at));
+  return comparisonOf(aligner, found);
 }
 
-function placeOf({ left, right }: StructuralDifference): number {
-  return Math.min(left?.position ?? Number.POSITIVE_INFINITY, right?.position ?? Number.POSITIVE_INFINITY);
+function placedBy(trace: readonly Placed[]): Map<number, TraceRecord> {
+  return new Map(trace.map(({ position, record }) => [position, record]));
 }
 
-function byReplica(trace: readonly Placed[]): Map<ReplicaId, Placed[]> {
-  const lists = new Map<ReplicaId, Placed[]>();
-  for (const one of trace) {
-    if (PASSED_OVER.has(one.record.body.kind) || isInputs(one.record)) continue;
-    const list = lists.get(one.record.replica);
-    if (list) list.push(one);
-    else lists.set(one.record.replica, [one]);
+type Take = (side: Side, placed: Placed) => CommonStart | undefined;
+
+/** Whose turn it is where nobody says: theirs alternately. */
+class Alternately {
+  readonly #isEnded = { left: false, right: false };
+  #last: Side = 'right';
+
+  next(): Side | undefined {
+    const other = this.#last === 'left' ? 'right' : 'left';
+    const side = this.#isEnded[other] ? this.#last : other;
+    this.#last = side;
+    return this.#isEnded[side] ? undefined : side;
   }
-  return lists;
+
+  end(side: Side): void {
+    this.#isEnded[side] = true;
+  }
 }
 
-function firstOf(
-  replica: ReplicaId,
+type Turns = Pick<Aligner, 'next' | 'end'>;
+
+/** Hands over the records of both, up to the first answer. */
+async function takeTurns(
+  left: OpenCapture,
+  right: OpenCapture,
+  take: Take,
+  whose: Turns = new Alternately(),
+): Promise<CommonStart | undefined> {
+  const readers = { left: left.trace()[Symbol.asyncIterator](), right: right.trace()[Symbol.asyncIterator]() };
+  try {
+    for (let side = whose.next(); side; side = whose.next()) {
+      const { value, done } = await readers[side].next();
+      if (done) whose.end(side);
+      else {
+        const answer = take(side, value);
+        if (answer) return answer;
+      }
+    }
+    return undefined;
+  } finally {
+    await Promise.all([readers.left.return?.(), readers.right.return?.()]);
+  }
+}
+
+function turns(
   left: readonly Placed[],
   right: readonly Placed[],
-): StructuralDifference | undefined {
-  for (let at = 0; at < Math.max(left.length, right.length); at++) {
-    const [one, other] = [left[at], right[at]];
-    if (!one || !other) {
-      if (one) return { replica, differs: 'left', left: compared(one) };
-      if (other) return { replica, differs: 'right', right: compared(other) };
-      return undefined;
-    }
-    const both = { left: compared(one), right: compared(other) };
-    if (both.left.identity !== both.right.identity) return { replica, differs: 'structure', ...both };
-    const content = firstDifferenceOf(one.record.body, other.record.body);
-    if (content) return { replica, differs: 'content', path: content.path, ...both };
+  take: Take,
+  whose: Turns = new Alternately(),
+): CommonStart | undefined {
+  const traces = { left, right };
+  const next = { left: 0, right: 0 };
+  for (let side = whose.next(); side; side = whose.next()) {
+    const placed = traces[side][next[side]++];
+    const answer = placed ? take(side, placed) : whose.end(side);
+    if (answer) return answer;
   }
   return undefined;
 }
 
-function compared({ position, record }: Placed): ComparedRecord {
-  return { position, seq: record.seq, kind: record.body.kind, identity: identityOf(record) };
+function placesOf(parting: Parting): Array<{ readonly side: Side; readonly position: number }> {
+  const { left, right } = parting;
+  const resumes = parting.isPair ? undefined : parting.resumes;
+  const places: Array<readonly [Side, number | undefined]> = [
+    ['left', left],
+    ['right', right],
+    ['left', resumes?.left],
+    ['right', resumes?.right],
+  ];
+  return places.flatMap(([side, position]) => (position === undefined ? [] : [{ side, position }]));
 }
 
-/** What a record is, whenever and wherever in its capture it stands. */
-export function identityOf({ body }: TraceRecord): string {
-  switch (body.kind) {
-    case 'send':
-      return `send ${body.type} ${body.sequence} to ${body.to}`;
-    case 'receive':
-      return `receive ${body.type} ${body.sequence} of ${body.sender}`;
-    case 'commit':
-      return `commit ${body.version}${body.mutation ? ` of ${mutationText(body.mutation)}` : ''}`;
-    case 'prediction':
-    case 'confirmation':
-    case 'rollback':
-    case 'rejection':
-      return `${body.kind} of ${mutationText(body.mutation)}`;
-    case 'apply':
-    case 'delta':
-      return `${body.kind} ${body.from} to ${body.to}`;
-    case 'operation':
-      return `operation ${body.writer}:${body.counter}`;
-    default:
-      return 'version' in body ? `${body.kind} at ${body.version}` : body.kind;
+function lookup(places: ReturnType<typeof placesOf>, records: readonly TraceRecord[]) {
+  const known = new Map(places.map(({ side, position }, at) => [`${side} ${position}`, records[at]!]));
+  return (side: Side, position: number): TraceRecord => known.get(`${side} ${position}`)!;
+}
+
+function differenceOf(
+  replica: ReplicaId,
+  parting: Parting,
+  at: (side: Side, position: number) => TraceRecord,
+): StructuralDifference {
+  const told = (side: Side, position: number): ComparedRecord => {
+    const record = at(side, position);
+    return { position, seq: record.seq, kind: record.body.kind, identity: identityOf(record) };
+  };
+  const { left, right } = parting;
+  const sides = {
+    ...(left === undefined ? {} : { left: told('left', left) }),
+    ...(right === undefined ? {} : { right: told('right', right) }),
+  };
+  if (parting.isPair) {
+    const found = firstDifferenceOf(at('left', parting.left).body, at('right', parting.right).body);
+    const where = found ? { path: found.path, values: { left: found.left, right: found.right } } : {};
+    return { replica, differs: 'content', ...where, ...sides };
   }
+  const { resumes } = parting;
+  return {
+    replica,
+    differs: right === undefined ? 'left' : left === undefined ? 'right' : 'structure',
+    ...sides,
+    ...(resumes ? { resumes: { left: told('left', resumes.left), right: told('right', resumes.right) } } : {}),
+  };
 }
 
-function mutationText({ writer, counter }: MutationId): string {
-  return `${writer}:${counter}`;
+function comparisonOf(aligner: Aligner, found: readonly StructuralDifference[]): Comparison {
+  const { start, tally, left, right } = aligner;
+  // Positions of one capture follow causes: of several, the one that stands first in both cannot have been caused by another.
+  const place = (one: StructuralDifference): number =>
+    Math.min(
+      (one.left?.position ?? Number.POSITIVE_INFINITY) - start.left,
+      (one.right?.position ?? Number.POSITIVE_INFINITY) - start.right,
+    );
+  const [first] = found.toSorted((a, b) => place(a) - place(b) || (a.replica < b.replica ? -1 : 1));
+  const earlier = start.later && (start.later === 'right' ? 'left' : 'right');
+  return {
+    isEqual: found.length === 0,
+    ...(earlier ? { earlier: { [earlier]: earlierOf(aligner, earlier) } } : {}),
+    ...(first ? { first } : {}),
+    differences: found,
+    aligned: tally,
+    counts: [...new Set([...left.counts.keys(), ...right.counts.keys()])]
+      .sort()
+      .map((kind) => ({ kind, left: left.counts.get(kind) ?? 0, right: right.counts.get(kind) ?? 0 })),
+    ends: [...new Set([...left.ends.keys(), ...right.ends.keys()])].sort().map((replica) => {
+      const [one, other] = [left.ends.get(replica), right.ends.get(replica)];
+      return { replica, ...(one ? { left: one } : {}), ...(other ? { right: other } : {}) };
+    }),
+  };
 }
 
-function countsOf(left: readonly Placed[], right: readonly Placed[]): Comparison['counts'] {
-  const counts = new Map<TraceKind, { left: number; right: number }>();
-  for (const [side, trace] of [['left', left] as const, ['right', right] as const]) {
-    for (const { record } of trace) {
-      if (isInputs(record)) continue;
-      const count = counts.get(record.body.kind) ?? { left: 0, right: 0 };
-      count[side]++;
-      counts.set(record.body.kind, count);
-    }
-  }
-  return [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([kind, count]) => ({ kind, ...count }));
-}
-
-function endOf(records: readonly Placed[] = []): ToldRoot | undefined {
-  let end: ToldRoot | undefined;
-  for (const { record } of records) {
-    const told = toldRoot(record.body);
-    // What is compared may be an older version, which says nothing of the end.
-    const isCompared = record.body.kind === 'hash' || record.body.kind === 'mismatch';
-    if (told && !(isCompared && end && told.version < end.version)) end = told;
-  }
-  return end;
+function earlierOf(aligner: Aligner, side: Side): Earlier {
+  const { records, version } = aligner[side].before;
+  return { records, position: aligner.start[side], ...(version === undefined ? {} : { version }) };
 }

@@ -8,8 +8,10 @@ export {
   type Comparison,
   compareCaptures,
   compareTraces,
+  type Earlier,
   type EndState,
   type StructuralDifference,
+  type Tally,
 } from './compare.ts';
 export {
   type Conflict,

@@ -92,6 +92,11 @@ const DESCRIBING: readonly TraceKind[] = [
   'partition',
 ];
 
+/** Whether a record of this kind may be what an endpoint says of itself where somebody begins to listen. */
+export function isDescribing(kind: TraceKind): boolean {
+  return kind === 'replica' || DESCRIBING.includes(kind);
+}
+
 /** What was left out, and how many records say what no endpoint does: faults, presence, and lines for whoever reads. */
 export interface Account {
   readonly leftOut: readonly LeftOut[];

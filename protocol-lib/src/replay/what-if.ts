@@ -62,11 +62,11 @@ function whereTheyPart(original: readonly Placed[], other: readonly Placed[], { 
       .filter(({ record }) => !isBeside(record))
       .map(({ position }) => position),
   );
-  const { isEqual, first, differences } = compareTraces(
+  const { isEqual, first, differences, aligned } = compareTraces(
     original.filter(({ position }) => !behind.has(position)),
     other,
   );
-  return { isEqual, differences, ...(first ? { first } : {}) };
+  return { isEqual, differences, aligned, ...(first ? { first } : {}) };
 }
 
 async function verdictOf(capture: OpenCapture): Promise<Verdict> {

@@ -1,7 +1,8 @@
 import { type ComparedRecord, type Comparison, compareCaptures } from '@syncscope/protocol/replay';
 import { withCapture } from '../capture-file.ts';
+import { short } from '../difference.ts';
 import { printDocument } from '../json.ts';
-import { escapeText, table } from '../print.ts';
+import { count, escapeText, table } from '../print.ts';
 
 /** `compare`: aligns two captures by what happened and names where they part. Answers the exit code: 0 alike, 1 not. */
 export async function compare(left: string, right: string, options: { readonly json?: boolean }): Promise<number> {
@@ -12,26 +13,23 @@ export async function compare(left: string, right: string, options: { readonly j
 }
 
 /** Where two captures part, and how much of what each has. */
-export function comparisonText(
-  { first, differences, counts, ends }: Comparison,
-  left: string,
-  right: string,
-  head?: string,
-): string {
+export function comparisonText(comparison: Comparison, left: string, right: string, head?: string): string {
+  const { first, differences, counts, ends } = comparison;
   const lines: string[] = [];
-  if (!first) lines.push(escapeText(head ?? `${left} and ${right} are alike`));
+  if (!first)
+    lines.push(escapeText(head ?? `${left} and ${right} are alike${comparison.earlier ? ' where both tell' : ''}`));
   else {
     const path = first.path === undefined ? '' : `, in ${first.path}`;
-    lines.push(escapeText(head ?? `${left} and ${right} part on ${first.replica}${path}`), '');
-    const only = { left: `only ${left}`, right: `only ${right}`, content: 'content', structure: 'structure' } as const;
-    const rows = differences.map((one) => [
-      one.replica,
-      only[one.differs],
-      recordText(one.left),
-      recordText(one.right),
-    ]);
-    lines.push(table(['replica', 'differs', left, right], rows));
+    lines.push(escapeText(head ?? `${left} and ${right} part on ${first.replica}${path}`));
+    if (first.values)
+      lines.push(
+        escapeText(`${left}: ${short(first.values.left)}`),
+        escapeText(`${right}: ${short(first.values.right)}`),
+      );
   }
+  lines.push(...earlierLines(comparison, { left, right }));
+  if (differences.length > 0) lines.push('', differencesTable(differences, left, right));
+  lines.push('', alignedText(comparison, left, right));
   lines.push(
     '',
     table(
@@ -42,6 +40,38 @@ export function comparisonText(
   const ended = ends.map(({ replica, left: one, right: other }) => [replica, endText(one), endText(other)]);
   lines.push('', table(['end of', left, right], ended));
   return lines.join('\n');
+}
+
+function earlierLines({ earlier = {} }: Comparison, names: Readonly<Record<'left' | 'right', string>>): string[] {
+  return (['left', 'right'] as const).flatMap((side) => {
+    const before = earlier[side];
+    if (!before) return [];
+    const version = before.version === undefined ? '' : `, up to version ${before.version}`;
+    return [escapeText(`${names[side]} begins earlier: ${count(before.records, 'record')}${version}`)];
+  });
+}
+
+function differencesTable(differences: Comparison['differences'], left: string, right: string): string {
+  const only = { left: `only ${left}`, right: `only ${right}`, content: 'content', structure: 'structure' } as const;
+  const rows = differences.map(({ replica, differs, left: one, right: other, resumes }) => {
+    const again = resumes ? `${resumes.left.seq} and ${resumes.right.seq}` : '-';
+    return [replica, only[differs], recordText(one), recordText(other), differs === 'content' ? '' : again];
+  });
+  return table(['replica', 'differs', left, right, 'alike again from'], rows);
+}
+
+function alignedText({ aligned }: Comparison, left: string, right: string): string {
+  const { same, renumbered, changed, onlyLeft, onlyRight, described } = aligned;
+  const parts: Array<readonly [number, string]> = [
+    [same, 'alike'],
+    [renumbered, 'alike but for their numbers'],
+    [changed, 'changed'],
+    [onlyLeft, `only in ${left}`],
+    [onlyRight, `only in ${right}`],
+    [described, 'of endpoints that say where they are as a recording begins'],
+  ];
+  const told = parts.filter(([number], at) => number > 0 || at === 0);
+  return escapeText(`records: ${told.map(([number, what]) => `${number.toLocaleString('en-US')} ${what}`).join(', ')}`);
 }
 
 function recordText(record: ComparedRecord | undefined): string {

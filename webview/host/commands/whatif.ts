@@ -29,7 +29,7 @@ export async function whatif(file: string, options: WhatIfOptions, words: readon
     printDocument('whatif', { file, edit: edits[0], edits, ...comparison, verdicts, output: options.output ?? null });
     return;
   }
-  const isSame = comparison.differences.every(({ differs }) => differs === 'right');
+  const isSame = comparison.differences.every(({ differs, resumes }) => differs === 'right' && !resumes);
   const head = isSame ? 'nothing comes of it: the branch goes as was recorded, and on' : undefined;
   const lines = [comparisonText(comparison, 'recorded', 'branch', head), ''];
   lines.push(`recorded  ${escapeText(verdicts.recorded.text)}`, `branch    ${escapeText(verdicts.branch.text)}`);
