@@ -1,4 +1,4 @@
-import { replicaId } from '@syncscope/protocol/state';
+import { type ReplicaId, replicaId } from '@syncscope/protocol/state';
 import type { Tap } from '@syncscope/protocol/trace';
 import { expect, test } from 'vitest';
 import { PresenceService } from './presence-service.ts';
@@ -21,7 +21,7 @@ function service() {
       return told.length;
     },
   };
-  const settled = () => [{ replica: phone, counter }];
+  const settled = (writer: ReplicaId) => (writer === phone ? counter : 0);
   const presence = new PresenceService({ tap, authority: server, settled });
   return { presence, told, reasons, act: () => counter++ };
 }

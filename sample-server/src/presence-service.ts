@@ -7,8 +7,8 @@ import type { Tap } from '@syncscope/protocol/trace';
 /** A connection of a device, or what a device asked for without one, as the gateway saw it last. */
 export interface Sighting {
   readonly replica: ReplicaId;
-  /** Tells one visit from the next: a link's number. */
-  readonly visit: string;
+  /** Tells one visit from the next: a link's number, or by which other way it was seen. */
+  readonly visit: number | string;
   /** The authority's version that it has acknowledged. */
   readonly version: number;
   readonly metadata: SyncRecord;
@@ -24,7 +24,7 @@ export interface PresenceServiceOptions {
   readonly tap: Tap;
   readonly authority: ReplicaId;
   /** Mutations of each writer that are settled. */
-  readonly settled: () => Iterable<{ readonly replica: ReplicaId; readonly counter: number }>;
+  readonly settled: (writer: ReplicaId) => number;
 }
 
 /** One member, as whoever asks is told. */
@@ -59,7 +59,7 @@ export class PresenceService {
   readonly #options: PresenceServiceOptions;
   readonly #roster = new PresenceRoster({ timeouts: TIMEOUTS, media: 'acknowledgement', maxMembers: MEMBERS });
   /** Lives: one more with each visit. */
-  readonly #lives = new Map<ReplicaId, { readonly visit: string; readonly incarnation: number }>();
+  readonly #lives = new Map<ReplicaId, { readonly visit: number | string; readonly incarnation: number }>();
   readonly #activity = new Map<ReplicaId, { readonly counter: number; readonly at: number }>();
   #posted = new Map<ReplicaId, Sighting>();
 
@@ -83,7 +83,6 @@ export class PresenceService {
 
   /** What is seen now: those that are connected here, then those elsewhere. Called about once a second. */
   tick(seen: readonly Sighting[], now: number): void {
-    const settled = new Map(Array.from(this.#options.settled(), ({ replica, counter }) => [replica, counter]));
     const posted = this.#posted;
     this.#posted = new Map();
     // Of one that is seen in several ways the first counts: a connection that is still remembered elsewhere is no other visit.
@@ -97,7 +96,7 @@ export class PresenceService {
       this.#acknowledged(sighting);
       // A connection from which nothing more comes is silence too.
       const isNew = sighting.heard === undefined || before === undefined || sighting.heard > before.lastHeard;
-      if (isNew) this.#heard(sighting, settled.get(sighting.replica) ?? 0, sighting.heard ?? now);
+      if (isNew) this.#heard(sighting, this.#options.settled(sighting.replica), sighting.heard ?? now);
     }
     this.#forget();
     for (const transition of this.#roster.tick(now)) this.#tell(transition);
@@ -126,14 +125,14 @@ export class PresenceService {
     const isBusy = before === undefined || counter !== before.counter;
     if (isBusy) this.#activity.set(replica, { counter, at: now });
     const isActive = isBusy || now - before.at < IDLE_AFTER_NS;
-    const vector = VersionVector.from([
-      { replica: this.#options.authority, counter: version },
-      { replica, counter },
-    ]);
+    const incarnation = this.#incarnation(replica, visit);
+    const known = this.#roster.get(replica);
+    const base = known?.incarnation === incarnation ? known.vector : VersionVector.empty;
+    const vector = base.advance(this.#options.authority, version).advance(replica, counter);
     const transitions = this.#roster.heard(
       replica,
       {
-        incarnation: this.#incarnation(replica, visit),
+        incarnation,
         // Nobody signs in here: a user is who a device says that it is.
         user: replica,
         device: replica,
@@ -153,7 +152,7 @@ export class PresenceService {
     for (const replica of this.#lives.keys()) if (!this.#roster.get(replica)) this.#lives.delete(replica);
   }
 
-  #incarnation(replica: ReplicaId, visit: string): number {
+  #incarnation(replica: ReplicaId, visit: number | string): number {
     const life = this.#lives.get(replica);
     if (life?.visit === visit && this.#roster.get(replica)?.state !== 'left') return life.incarnation;
     const incarnation = (life?.incarnation ?? 0) + 1;

@@ -1,7 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { SyncError } from '@syncscope/protocol/errors';
 import type { Durability } from '@syncscope/protocol/events';
-import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
+import { type Feature, PROTOCOL_VERSION } from '@syncscope/protocol/messages';
 import {
   type FlightRecorderSettings,
   type Inspectable,
@@ -13,7 +13,7 @@ import { NO_REFERENCES, Reconciler, type ReconcilerOptions } from '@syncscope/pr
 import { milliseconds, type Random, randomOf } from '@syncscope/protocol/ports';
 import { JournaledClient, JournaledManager, journaledDevice, LiveJournal } from '@syncscope/protocol/replay';
 import { reconcileOverHttp } from '@syncscope/protocol/sse';
-import { type ReplicaId, replicaId, type Value } from '@syncscope/protocol/state';
+import { type ReplicaId, replicaId, type SyncRecord, type Value } from '@syncscope/protocol/state';
 import { type SyncManager, type SyncManagerOptions, secretFields } from '@syncscope/protocol/sync';
 import { type Tap, TRACE_VERSION, type TraceHeader, TraceHub } from '@syncscope/protocol/trace';
 import { Bot } from './bot.ts';
@@ -288,7 +288,7 @@ class World {
         return `its reducer answers something else each time, for ${events} ${events === 1 ? 'event' : 'events'}`;
       },
     });
-    const settled = () => this.manager.vector;
+    const settled = (writer: ReplicaId) => this.manager.posted.settled(writer);
     this.#members = new PresenceService({ tap: this.#tap, authority: AUTHORITY, settled });
     this.gateway = new Gateway({
       manager: this.manager,
@@ -356,10 +356,9 @@ class World {
 
   /** Those that are connected here, and those that other gateways of the session tell of. */
   #sightings(): Sighting[] {
-    const here = this.manager.clients.map(({ replica, link, version, features, lastSyncTime }) => {
-      const metadata = { way: 'connection', features: [...features] };
-      const times = { heard: this.gateway.heardAt(link), agreed: lastSyncTime };
-      return { replica, visit: `link ${link}`, version, metadata, ...times };
+    const here = this.manager.present.map(({ replica, link, version, features, lastSyncTime }): Sighting => {
+      const metadata = metadataOf(features);
+      return { replica, visit: link, version, metadata, heard: this.gateway.heardAt(link), agreed: lastSyncTime };
     });
     const elsewhere = (this.#kept.presence?.elsewhere ?? []).map((name) => {
       const metadata = { way: 'another gateway' };
@@ -503,4 +502,13 @@ class World {
     bot.corrupt(change);
     return `${drift.key} ${drift.field}: ${JSON.stringify(before)} became ${JSON.stringify(after)}`;
   }
+}
+
+/** The same for as long as a connection lasts, whose features are. */
+const metadata = new WeakMap<readonly Feature[], SyncRecord>();
+
+function metadataOf(features: readonly Feature[]): SyncRecord {
+  const known = metadata.get(features) ?? { way: 'connection', features: [...features] };
+  metadata.set(features, known);
+  return known;
 }

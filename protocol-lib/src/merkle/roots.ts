@@ -37,6 +37,7 @@ export class StateRoot {
 
   /** For the other files of this folder. */
   readonly step: Step;
+  #hash: StateHash | undefined;
 
   /** Use {@link StateRoot.from}, {@link StateRoot.empty} or {@link StateMerkleTree.root}. */
   constructor(version: Node | null | Step, hasher: Hasher) {
@@ -73,7 +74,9 @@ export class StateRoot {
 
   /** The state hash: 16 hex digits. */
   get hash(): StateHash {
-    return nodeHash(this.node);
+    // Each client's acknowledgement is compared with it.
+    this.#hash ??= nodeHash(this.node);
+    return this.#hash;
   }
 
   get(key: RecordKey): SyncRecord | undefined {

@@ -22,6 +22,8 @@ export class Connections {
   readonly links = new Map<LinkId, Link>();
   readonly clients = new Map<ReplicaId, Client>();
   readonly totals = { refused: 0, tooSlow: 0 };
+  /** The clients, and those of them that understand events, until somebody comes or goes. */
+  #list: readonly Client[] | undefined;
   #listeners: readonly Client[] | undefined;
   readonly #replica: ReplicaId;
   readonly #outbox: Outbox;
@@ -44,17 +46,28 @@ export class Connections {
   /** Its HELLO was accepted. */
   admit(client: Client): void {
     this.clients.set(client.replica, client);
-    this.#listeners = undefined;
+    this.#changed();
   }
 
   #remove(client: Client): void {
     this.clients.delete(client.replica);
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#list = undefined;
     this.#listeners = undefined;
+  }
+
+  /** All clients in the order in which they came: the same list as long as they are the same, which a round goes through several times. */
+  get list(): readonly Client[] {
+    this.#list ??= [...this.clients.values()];
+    return this.#list;
   }
 
   /** The clients that understand events: the same list as long as they are the same. */
   get listeners(): readonly Client[] {
-    this.#listeners ??= [...this.clients.values()].filter(({ features }) => features.includes('events'));
+    this.#listeners ??= this.list.filter(({ features }) => features.includes('events'));
     return this.#listeners;
   }
 
@@ -108,7 +121,7 @@ export class Connections {
   /** Drops readers of which nothing more can be hoped: they hold memory for nothing. Answers whether one has become slow, or has room again. */
   followQueues(now: number): boolean {
     let hasTurned = false;
-    for (const client of this.clients.values()) {
+    for (const client of this.list) {
       if (!client.queue.isWell && this.#followQueue(client, now)) hasTurned = true;
     }
     return hasTurned;

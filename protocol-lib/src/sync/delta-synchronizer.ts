@@ -354,7 +354,7 @@ export class DeltaSynchronizer {
   }
 
   /** Brings clients up to date: one delta for all that stand at the same point, and full syncs where they are needed. */
-  sync(clients: Iterable<Client>, now: number): void {
+  sync(clients: readonly Client[], now: number): void {
     this.#state.keep();
     const before = this.#totals.deltas + this.#totals.fullSyncs;
     const { point } = this.#state;
@@ -385,7 +385,7 @@ export class DeltaSynchronizer {
   }
 
   /** Looks how everybody gets on. */
-  followHealth(clients: Iterable<Client>, now: number): void {
+  followHealth(clients: readonly Client[], now: number): void {
     const { version } = this.#state;
     for (const { health, replica, acknowledged } of clients) {
       health.follow(replica, acknowledged.version, version, now, this.#tap, this.#replica);

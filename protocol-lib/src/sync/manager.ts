@@ -1,3 +1,4 @@
+import { isCanonical, ownCopy } from '../bytes/index.ts';
 import { SyncError } from '../errors/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
 import { FEATURES, type Feature, OWN_PROTOCOLS, type ProtocolRange } from '../messages/index.ts';
@@ -6,7 +7,7 @@ import type { ReplicaId, Value, Version } from '../state/index.ts';
 import { closedTap, type MutationId, type Tap } from '../trace/index.ts';
 import { AuthorityState } from './authority-state.ts';
 import { healthBody } from './client-health.ts';
-import { type ClientSyncState, clientSyncState } from './client-sync-state.ts';
+import { type ClientPresent, type ClientSyncState, clientPresent, clientSyncState } from './client-sync-state.ts';
 import { Connections, linkDecoder } from './connections.ts';
 import { DeltaSynchronizer } from './delta-synchronizer.ts';
 import { Handshake } from './handshake.ts';
@@ -76,7 +77,7 @@ export class SyncManager {
     this.#outbox = new Outbox(
       options.replica,
       this.#tap,
-      () => this.#connections.clients.values(),
+      () => this.#connections.list,
       options.definition.view !== undefined,
     );
     this.#connections = new Connections(this.replica, this.#outbox, this.#tap);
@@ -168,7 +169,7 @@ export class SyncManager {
       durability: this.#options.log?.durability ?? null,
       ...(this.#state.isShared ? { isShared: true } : {}),
       links,
-      clients: Array.from(this.#connections.clients.values(), ({ link }) => link),
+      clients: this.#connections.list.map(({ link }) => link),
     };
   }
 
@@ -228,8 +229,13 @@ export class SyncManager {
     return [...this.#connections.clients.keys()];
   }
 
+  /** Of each who is connected, what is known without looking closer. */
+  get present(): ClientPresent[] {
+    return this.#connections.list.map(clientPresent);
+  }
+
   get clients(): ClientSyncState[] {
-    return Array.from(this.#connections.clients.values(), (client) => clientSyncState(client, this.version, this.#now));
+    return this.#connections.list.map((client) => clientSyncState(client, this.version, this.#now));
   }
 
   /**
@@ -269,7 +275,7 @@ export class SyncManager {
     if (!this.#tap.isOpen) return;
     const emit = this.#tap.emit.bind(this.#tap, this.replica);
     emit({ kind: 'replica', role: 'server' });
-    for (const client of this.#connections.clients.values()) {
+    for (const client of this.#connections.list) {
       this.#tap.emit(client.replica, { kind: 'replica', role: 'client' });
       this.#synchronizer.describeView(client);
     }
@@ -318,7 +324,7 @@ export class SyncManager {
    */
   stop(reason: string, reconnect?: number): Outgoing[] {
     const hint = reconnect === undefined ? {} : { reconnect };
-    this.#outbox.send(this.#connections.clients.values(), { type: 'BYE', reason: fitText(reason, 500), ...hint }, []);
+    this.#outbox.send(this.#connections.list, { type: 'BYE', reason: fitText(reason, 500), ...hint }, []);
     for (const { id } of [...this.#connections.links.values()]) this.#connections.close(id, reason);
     return this.#outbox.drain();
   }
@@ -362,7 +368,7 @@ export class SyncManager {
     const moment = this.#moment(this.version, now);
     const settlement = this.#state.commit(
       command,
-      args,
+      isCanonical(args) ? ownCopy(args) : args,
       this.replica,
       this.#state.decided(this.replica) + 1,
       [],
@@ -381,12 +387,12 @@ export class SyncManager {
     if (this.#connections.followQueues(now)) this.#isDue = true;
     if (now >= this.#nextHealth) {
       this.#nextHealth = nextTime(this.#nextHealth, healthInterval(this.#settings), now);
-      this.#synchronizer.followHealth(this.#connections.clients.values(), now);
+      this.#synchronizer.followHealth(this.#connections.list, now);
     }
     if (now >= this.#nextSync) {
       this.#nextSync = nextTime(this.#nextSync, this.#settings.syncInterval, now);
       if (this.#connections.clients.size > 0) this.#state.endRound();
-      this.#synchronizer.sync(this.#connections.clients.values(), now);
+      this.#synchronizer.sync(this.#connections.list, now);
       this.#told = this.#state.point;
       this.#isDue = false;
     }

@@ -32,7 +32,7 @@ const STRANGERS_QUEUE = new LinkQueue(QUEUE_DEFAULTS);
 export class Outbox {
   readonly #encoder: FrameEncoder;
   readonly #tap: Tap;
-  readonly #receivers: () => Iterable<Receiver>;
+  readonly #receivers: () => readonly Receiver[];
   #waiting: Outgoing[] = [];
   #bytes = 0;
   /** Who was told last, and whether that list was handed over. */
@@ -40,7 +40,7 @@ export class Outbox {
   #isHanded = false;
 
   /** `receivers` are all that share the name table; with `namesNothing` there is none. */
-  constructor(sender: ReplicaId, tap: Tap, receivers: () => Iterable<Receiver>, namesNothing: boolean) {
+  constructor(sender: ReplicaId, tap: Tap, receivers: () => readonly Receiver[], namesNothing: boolean) {
     this.#encoder = new FrameEncoder(sender);
     if (namesNothing) this.#encoder.names.seal();
     this.#tap = tap;
@@ -69,7 +69,7 @@ export class Outbox {
   }
 
   /** One message, encoded once, to some receivers. New names go to everybody before it. */
-  send(receivers: Iterable<Receiver>, body: MessageBody, cause: readonly number[]): void {
+  send(receivers: readonly Receiver[], body: MessageBody, cause: readonly number[]): void {
     const kind = trafficClass(body.type);
     for (const encoded of this.#encoder.encode(body)) {
       if (encoded.names) {
