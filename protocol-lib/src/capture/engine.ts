@@ -85,14 +85,14 @@ export class CaptureEngine implements OpenCapture {
     this.folds = new StateFolds(index, this.records);
     this.names = new FrameNames(index, this.records);
     this.#explainer = new Explainer(this, facts.header);
-    this.#rows = new Rows(index, store, this.records, pause, (key, end) => this.#valueSteps(key, end));
+    this.#rows = new Rows(index, store, this.records, pause, (key, from, end) => this.#valueSteps(key, from, end));
   }
 
-  #valueSteps(key: RecordKey, end: number): Promise<ValueSteps[]> {
+  #valueSteps(key: RecordKey, from: number, end: number): Promise<ValueSteps[]> {
     return Promise.all(
       this.index.knownReplicas().map(async (one) => ({
         replica: this.index.replicaNames.findText(one.id),
-        ...(await stepsOf(this.index, this.folds, one, key, end)),
+        ...(await stepsOf(this.index, this.folds, one, key, from, end)),
       })),
     );
   }

@@ -25,6 +25,8 @@ export const VERDICT = { no: 0, maybe: 1, yes: 2 } as const;
 export interface CompiledFilter extends Test {
   /** Looks up what columns and records do not tell, for positions below `end`; to be awaited before they are asked of. */
   prepare(end: number): Promise<void>;
+  /** Whether that works out states, which takes much longer than looking at columns. */
+  readonly isSlowToPrepare: boolean;
 }
 
 /** How a value of one replica's state changed: it has `values[i]` from `positions[i]` on. */
@@ -37,8 +39,8 @@ export interface ValueSteps {
 /** What a filter may ask of a capture beside its index. */
 export interface FilterSource {
   readonly index: CaptureIndex;
-  /** The records under a key over time, on every replica, up to `end`. */
-  valueSteps(key: RecordKey, end: number): Promise<ValueSteps[]>;
+  /** The records under a key over time, on every replica, from `from` up to `end`. */
+  valueSteps(key: RecordKey, from: number, end: number): Promise<ValueSteps[]>;
 }
 
 /** What a record says, which is all that a filter looks at in it. */
@@ -55,18 +57,19 @@ interface Test {
 
 /** @throws SyncError `FILTER_SYNTAX` */
 export function compileFilter(text: string, source: FilterSource): CompiledFilter {
-  const preparations: ((end: number) => Promise<void>)[] = [];
+  const preparations: Preparations = [];
   const test = compileNode(parseFilter(text), source, preparations);
   return {
     async prepare(end) {
-      for (const preparation of preparations) await preparation(end);
+      for (const { prepare } of preparations) await prepare(end);
     },
+    isSlowToPrepare: preparations.some(({ isSlow }) => isSlow),
     judge: test.judge,
     passes: test.passes,
   };
 }
 
-type Preparations = ((end: number) => Promise<void>)[];
+type Preparations = { readonly isSlow: boolean; prepare(end: number): Promise<void> }[];
 
 function compileNode(node: FilterNode, source: FilterSource, preparations: Preparations): Test {
   switch (node.type) {
@@ -222,7 +225,7 @@ function compileTerm(term: FilterTerm, source: FilterSource, preparations: Prepa
       return compileChanges(term, index);
     case 'relation': {
       const order = new HappenedBefore(index, term.seq);
-      preparations.push(async (end) => order.prepare(end));
+      preparations.push({ isSlow: false, prepare: async (end) => order.prepare(end) });
       return byPosition((position) => order.holds(term.relation, position));
     }
   }
@@ -386,16 +389,22 @@ function compileState(
   source: FilterSource,
   preparations: Preparations,
 ): Test {
-  const read = readings.map(({ key, path }) => ({ key, path, steps: new Map<number, ValueSteps>() }));
-  let preparedTo = -1;
-  preparations.push(async (end) => {
-    if (end <= preparedTo) return;
-    for (const one of read) {
-      const steps = await source.valueSteps(one.key as RecordKey, end);
-      one.steps = new Map(steps.map((step) => [step.replica, step]));
+  const read = readings.map(({ key, path }) => ({ key, path, to: 0, steps: new Map<number, ValueSteps>() }));
+  let records = -1;
+  const prepare = async (end: number): Promise<void> => {
+    if (records !== source.index.end) {
+      // What comes later may tell more of what was before, so of a capture that has grown nothing is kept.
+      records = source.index.end;
+      for (const one of read) Object.assign(one, { to: 0, steps: new Map() });
     }
-    preparedTo = end;
-  });
+    for (const one of read) {
+      if (end <= one.to) continue;
+      const further = await source.valueSteps(one.key as RecordKey, one.to, end);
+      one.steps = new Map(further.map((step) => [step.replica, continued(one.steps.get(step.replica), step)]));
+      one.to = end;
+    }
+  };
+  preparations.push({ isSlow: true, prepare });
   return byPosition((position) => {
     const replica = source.index.columns.replica(position);
     return read.some(({ path, steps }) => {
@@ -404,6 +413,11 @@ function compileState(
       return valuesAt(record, path).some((one) => compares(one, op, value));
     });
   });
+}
+
+function continued(before: ValueSteps | undefined, { replica, positions, values }: ValueSteps): ValueSteps {
+  if (!before) return { replica, positions, values };
+  return { replica, positions: [...before.positions, ...positions], values: [...before.values, ...values] };
 }
 
 function valueFrom({ positions, values }: ValueSteps, position: number): Value | undefined {

@@ -65,6 +65,35 @@ describe('rows of what was found so far', () => {
     expect(first.rows).toEqual(rows);
   });
 
+  test('tell how far the working out of states has come, and are those of the states there', async () => {
+    const capture = await openCapture(memorySource(file), { index: 'always' });
+    const filter = 'state.coin/39.worth>=500';
+    const looked: number[] = [];
+    let answer: RowsSoFar;
+    do {
+      answer = await capture.rowsSoFar(filter, 0, 10_000);
+      looked.push(answer.looked);
+    } while (answer.looked < answer.of);
+    expect(looked.length).toBeGreaterThan(1);
+    expect(looked).toEqual([...new Set(looked)].sort((a, b) => a - b));
+    const passed = new Set<number>();
+    for (let offset = 0; offset < answer.total; offset += 10_000) {
+      for (const { position } of (await capture.rowsSoFar(filter, offset, 10_000)).rows) passed.add(position);
+    }
+    expect(passed.size).toBe(answer.total);
+    // Around where each part ends, and here and there between.
+    const near = looked.flatMap((end) => [-2, -1, 0, 1].map((by) => end + by));
+    const sampled = Array.from({ length: 60 }, (_, at) => Math.floor((at * recording.records.length) / 60));
+    for (const position of [...near, ...sampled].filter((one) => one < recording.records.length)) {
+      const { replica } = recording.records[position]!;
+      const { entries } = await capture.state(replica, position, 'coin/39', 1);
+      const worth = entries[0]?.record.worth;
+      expect(passed.has(position), `${replica} at ${position}`).toBe(typeof worth === 'number' && worth >= 500);
+    }
+    const whole = await openCapture(memorySource(file), { index: 'never' });
+    expect((await whole.rows(filter, 0, 1)).total).toBe(answer.total);
+  });
+
   test('an index of a row needs no more than what lies before it', async () => {
     const expected = passingPositions(FILTERS[0]![1]);
     await fc.assert(

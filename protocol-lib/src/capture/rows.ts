@@ -17,6 +17,8 @@ const MAX_PAGE = 10_000;
 /** How far one step of a search goes: records whose columns are judged, and records that are themselves asked. */
 const STEP_JUDGED = 64 * PAGE_RECORDS;
 const STEP_ASKED = 2 * PAGE_RECORDS;
+/** The same where states are worked out first: so that it is told how far that has come. */
+const STEP_PREPARED = PAGE_RECORDS;
 
 /** The positions that pass one filter, found as far as the capture has been looked through. */
 interface Passing {
@@ -152,14 +154,14 @@ export class Rows {
     const { filter, positions } = passing;
     passing.scannedTo = Math.max(passing.scannedTo, index.start);
     const verdicts = new Uint8Array(PAGE_RECORDS);
-    const stop = passing.scannedTo + STEP_JUDGED;
+    const stop = Math.min(until, passing.scannedTo + (filter.isSlowToPrepare ? STEP_PREPARED : STEP_JUDGED));
     let asked = 0;
     checkAborted(signal);
-    if (passing.scannedTo < until) await filter.prepare(until);
-    while (passing.scannedTo < Math.min(until, stop) && asked < STEP_ASKED && positions.length < wanted) {
+    if (passing.scannedTo < stop) await filter.prepare(stop);
+    while (passing.scannedTo < stop && asked < STEP_ASKED && positions.length < wanted) {
       checkAborted(signal);
       const from = Math.max(passing.scannedTo, index.start);
-      const to = Math.min(until, pageEnd(from));
+      const to = Math.min(stop, pageEnd(from));
       filter.judge(from, to - from, verdicts);
       asked += await this.#take(passing, from, to, verdicts, signal);
       passing.scannedTo = Math.max(from, to);

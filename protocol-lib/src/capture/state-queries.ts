@@ -170,13 +170,15 @@ export async function stepsOf(
   folds: StateFolds,
   replica: ReplicaIndex,
   key: RecordKey,
+  from: number,
   end: number,
 ): Promise<{ readonly positions: number[]; readonly values: (SyncRecord | undefined)[] }> {
-  const positions: number[] = [index.start - 1];
-  const values: (SyncRecord | undefined)[] = [folds.baseOf(replica).root.get(key)];
-  for (const at of candidates(index, replica, key, end - 1).reverse()) {
+  const isFirst = from <= index.start;
+  const positions: number[] = isFirst ? [index.start - 1] : [];
+  const values: (SyncRecord | undefined)[] = isFirst ? [folds.baseOf(replica).root.get(key)] : [];
+  for (const at of candidates(index, replica, key, end - 1, from).reverse()) {
     const record = (await folds.committed(replica, at)).root.get(key);
-    if (isSame(values.at(-1), record)) continue;
+    if (values.length > 0 && isSame(values.at(-1), record)) continue;
     positions.push(at);
     values.push(record);
   }
@@ -184,12 +186,12 @@ export async function stepsOf(
 }
 
 /** Records at which the key may have changed on the replica, newest first. */
-function candidates(index: CaptureIndex, replica: ReplicaIndex, key: RecordKey, position: number): number[] {
+function candidates(index: CaptureIndex, replica: ReplicaIndex, key: RecordKey, position: number, from = 0): number[] {
   const { columns, changedAt } = index;
   const own = index.replicaNames.findText(replica.id);
   const wanted = new Set([hashText(key) | 0]);
-  const found = new Set(resetsBefore(replica, position));
-  for (const at of index.changes.before(changedAt.countBelow(position + 1) - 1, 0, wanted)) {
+  const found = new Set(resetsBefore(replica, position).filter((reset) => reset >= from));
+  for (const at of index.changes.before(changedAt.countBelow(position + 1) - 1, changedAt.countBelow(from), wanted)) {
     const row = changedAt.at(at);
     if (columns.replica(row) === own && CHANGING.has(columns.kind(row))) found.add(row);
   }
