@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalBytes, checkMsgpack, compareUtf8, fromHex, isCanonical, toHex, unpackMsgpack } from './index.ts';
+import {
+  canonicalBytes,
+  checkMsgpack,
+  compareUtf8,
+  fromHex,
+  isCanonical,
+  ownCopy,
+  toHex,
+  unpackMsgpack,
+} from './index.ts';
 import { arbitraryPlain, isSame } from './testing.ts';
 
 const hex = (value: unknown) => toHex(canonicalBytes(value));
@@ -136,5 +145,32 @@ describe('hex', () => {
     for (const bad of ['0', 'xx', '0x', ' 00']) {
       expect(() => fromHex(bad)).toThrow(expect.objectContaining({ code: 'HEX_INVALID' }));
     }
+  });
+});
+
+describe('ownCopy', () => {
+  const partsOf = (value: unknown): object[] =>
+    typeof value !== 'object' || value === null
+      ? []
+      : value instanceof Uint8Array
+        ? [value.buffer]
+        : [value, ...Object.values(value).flatMap(partsOf)];
+
+  it('is the same value in memory of its own', () => {
+    fc.assert(
+      fc.property(arbitraryPlain, (value) => {
+        const copy = ownCopy(value);
+        expect(isSame(copy, value)).toBe(true);
+        const given = new Set(partsOf(value));
+        expect(partsOf(copy).some((part) => given.has(part))).toBe(false);
+      }),
+    );
+  });
+
+  it("shares nothing with bytes that are a view of another's", () => {
+    const bytes = Buffer.from([1, 2, 3]);
+    const copy = ownCopy({ bytes });
+    bytes[0] = 9;
+    expect([...copy.bytes]).toEqual([1, 2, 3]);
   });
 });

@@ -73,3 +73,18 @@ function isWellFormed(text: string): boolean {
   }
   return true;
 }
+
+/** A value with canonical bytes as it is now, in memory of its own: whoever gave it may change theirs afterwards. */
+export function ownCopy<T>(value: T): T {
+  return copied(value) as T;
+}
+
+function copied(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  // The slice of a `Buffer` would share its memory.
+  if (value instanceof Uint8Array) return new Uint8Array(value);
+  if (Array.isArray(value)) return value.map(copied);
+  const copy: Record<string, unknown> = {};
+  for (const name of Object.keys(value)) copy[name] = copied((value as Record<string, unknown>)[name]);
+  return copy;
+}

@@ -1,4 +1,4 @@
-export { canonicalBytes, isCanonical, isPlainMap } from './canonical.ts';
+export { canonicalBytes, isCanonical, isPlainMap, ownCopy } from './canonical.ts';
 export { checkMsgpack, MSGPACK_LIMITS, type MsgpackLimits } from './check.ts';
 export { fastHasher, type Hasher, type HashWords, hashBytes, hashText, wordsToHex } from './hash.ts';
 export * from './hex.ts';

@@ -1,4 +1,4 @@
-import { packMsgpack } from '../bytes/index.ts';
+import { ownCopy, packMsgpack } from '../bytes/index.ts';
 import { SyncError } from '../errors/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
 import type { OfflineMutation, Touched } from '../messages/index.ts';
@@ -84,8 +84,10 @@ export function addMutation(state: DeviceState, make: IntentMaker, context: AddC
     },
   };
   const { command, args: given } = typeof make === 'function' ? make(keys) : make;
-  const args = presentArgs(state, context.references, command, given, created);
-  if (!isSendable(command, args)) return { rejected: 'the command or its arguments cannot be sent' };
+  const named = presentArgs(state, context.references, command, given, created);
+  if (!isSendable(command, named)) return { rejected: 'the command or its arguments cannot be sent' };
+  // It is run and sent again later, as it was meant now.
+  const args = ownCopy(named);
   const decision = decide(context.definition, root, command, args, meta.device);
   if (!decision.accepted) return { rejected: decision.reason };
   const counter = meta.counter + 1;

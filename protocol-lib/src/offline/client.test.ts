@@ -206,6 +206,17 @@ describe('a device without a connection', () => {
     expect(before).toBeGreaterThan(4);
   });
 
+  it('keeps what was meant as it was then, whatever the app does with its objects afterwards', async () => {
+    const world = new NotesWorld();
+    const device = await world.device('phone');
+    await device.sync({ pull: true });
+    const args = { what: 'as it was' };
+    await device.mutate({ command: 'log', args });
+    args.what = 'as it never was';
+    await device.sync();
+    expect(world.done).toEqual(['as it was']);
+  });
+
   it('hands over to a live client, which counts on', async () => {
     const world = new NotesWorld();
     const device = await world.device('phone');

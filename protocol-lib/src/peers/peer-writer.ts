@@ -1,3 +1,4 @@
+import { isCanonical, ownCopy } from '../bytes/index.ts';
 import type { VersionVector } from '../clock/index.ts';
 import { draftMutation, type Intent, type Mutation, mutationId } from '../conflict/index.ts';
 import { isSyncError } from '../errors/index.ts';
@@ -20,9 +21,11 @@ export class PeerWriter {
   }
 
   /** The mutation, told to everybody, or why there is none. */
-  make({ command, args, changes }: Intent, now: number): MutationId | string {
+  make(given: Intent, now: number): MutationId | string {
     const refusal = this.#refusal();
     if (refusal !== undefined) return refusal;
+    // It is kept, and told again later, as it was meant now.
+    const { command, args, changes } = isCanonical(given) ? ownCopy(given) : given;
     const { history: before, replica, role, resolver, trace } = this.#core;
     const stamp = this.#core.stamp(now);
     const counter = before.vector.get(replica) + 1;

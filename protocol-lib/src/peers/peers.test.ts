@@ -49,6 +49,19 @@ describe('peers that hear each other', () => {
     expect(group.traced('apply').map(({ root }) => root)).toEqual([...group.roots(), ...group.roots()]);
   });
 
+  test('hold what was written as it was then, whatever its writer does with its objects afterwards', () => {
+    const group = groupOf(2);
+    group.fate = () => [];
+    const fields = { text: 'as it was', tags: ['old'] };
+    make(group, 'a', (peer) => peer.write([{ op: 'patch', key: recordKey('note/1'), fields, removed: [] }], group.now));
+    fields.text = 'as it never was';
+    fields.tags.push('new');
+    group.fate = ({ frame }) => [frame];
+    group.run(2_000);
+    for (const name of ['a', 'b'])
+      expect(group.get(name).root.get(recordKey('note/1'))).toEqual({ text: 'as it was', tags: ['old'] });
+  });
+
   test('get what was lost on the way by comparing vectors', () => {
     const group = groupOf(2);
     group.fate = () => [];

@@ -1,3 +1,4 @@
+import { ownCopy } from '../bytes/index.ts';
 import type { VersionVector } from '../clock/index.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import type { StateRoot } from '../merkle/index.ts';
@@ -281,10 +282,12 @@ export class ClientState {
    * while there is no connection; it is sent when there is one again). Refused here where the optimistic state does not allow
    * it; `unchecked` sends it nevertheless, for the authority to decide.
    */
-  predict(command: string, args: Value, now: number, options: { readonly unchecked?: boolean } = {}): PredictResult {
+  predict(command: string, given: Value, now: number, options: { readonly unchecked?: boolean } = {}): PredictResult {
     if (this.version === 0) return { rejected: 'there is no state yet' };
     if (this.#pending.list.length >= MAX_PENDING) return { rejected: `${MAX_PENDING} mutations are pending already` };
-    if (!isSendable(command, args)) return { rejected: 'the command or its arguments cannot be sent' };
+    if (!isSendable(command, given)) return { rejected: 'the command or its arguments cannot be sent' };
+    // It is run and sent again later, as it was meant now.
+    const args = ownCopy(given);
     if (this.#counter >= Number.MAX_SAFE_INTEGER) return { rejected: 'no counters are left under this name' };
     const decision = decide(this.#definition, this.#pending.root, command, args, this.replica);
     if (!decision.accepted && !options.unchecked) return { rejected: decision.reason };
