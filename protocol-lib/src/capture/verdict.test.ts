@@ -77,6 +77,7 @@ it('says of peers who is cut off, from their own records', () => {
     'peer-3 and peer-4 are cut off since v28 (minority)',
   );
   expect(peersText(a!, b!)).toBe('peer-1 and peer-2 do not reach everybody since v28 (majority)');
+  expect(peersText(a!)).toBe('peer-1 does not reach everybody since v28 (majority)');
   const merging = { ...alone, cut: { state: 'merging' as const, since: 28, position: 8 } };
   expect(peersText(merging)).toBe('peer-3 brings together what both sides did since v28');
 });

@@ -85,7 +85,11 @@ function cutVerdict(present: readonly ReplicaStatus[]): Verdict | undefined {
     const are = alone.length > 1 ? 'are' : 'is';
     return { level: 'warning', text: `${peerNames(alone)} ${are} cut off since v${since} (minority)`, position };
   }
-  return { level: 'warning', text: `${peerNames(cut)} do not reach everybody since v${since} (majority)`, position };
+  return {
+    level: 'warning',
+    text: `${peerNames(cut)} ${cut.length > 1 ? 'do' : 'does'} not reach everybody since v${since} (majority)`,
+    position,
+  };
 }
 
 function slowVerdict(present: readonly ReplicaStatus[]): Verdict | undefined {

@@ -95,9 +95,7 @@ export function liveSession(
     {
       title: 'a fault that is about everybody asks for nobody',
       async run() {
-        await workbench.run('Syncscope: Inject a Fault…');
-        await workbench.filterPicks('Heal every partition');
-        await workbench.pick('Heal every partition');
+        await workbench.runAndPick('Syncscope: Inject a Fault…', 'Heal every partition');
         await workbench.page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
       },
     },

@@ -65,12 +65,6 @@ export class Workbench {
     return text?.startsWith(title) ?? false;
   }
 
-  /** Narrows the quick pick that is open down to what has this text; of a long one only what is in view exists. */
-  async filterPicks(text: string): Promise<void> {
-    await this.page.locator('.quick-input-list .monaco-list-row').first().waitFor();
-    await this.page.locator('.quick-input-widget input[type="text"]').fill(text);
-  }
-
   /** Chooses an entry of the quick pick that is open. */
   async pick(label: string): Promise<void> {
     const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: label }).first();
@@ -80,16 +74,19 @@ export class Workbench {
 
   /** Runs a command that asks, and chooses; once more where the question went away meanwhile, as it does when something else takes the focus. */
   async runAndPick(title: string, label: string): Promise<void> {
-    await this.run(title);
+    const input = this.page.locator('.quick-input-widget input[type="text"]');
     const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: label }).first();
-    await row.waitFor();
-    const chosen = await row.click({ timeout: 5_000 }).then(
-      () => true,
-      () => false,
-    );
-    if (chosen) return;
-    await this.run(title);
-    await this.pick(label);
+    for (let attempt = 1; ; attempt++) {
+      await this.run(title);
+      try {
+        // Of a long list only what is in view exists, so it is narrowed down.
+        await this.page.locator('.quick-input-list .monaco-list-row').first().waitFor();
+        await input.fill(label, { timeout: 5_000 });
+        return await row.click({ timeout: 5_000 });
+      } catch (error) {
+        if (attempt === QUICK_INPUT_TRIES) throw error;
+      }
+    }
   }
 
   /** Opens a file of the workspace by its name. */

@@ -6,7 +6,7 @@ import { memo } from 'react';
 import { goTo } from '../app/store.ts';
 import { formatBytes, formatTime } from '../text/format.ts';
 import { visible } from '../text/visible.ts';
-import { KIND_STYLES } from '../timeline/kinds.ts';
+import { lookOfRow } from '../timeline/kinds.ts';
 import { Glyph } from '../ui/Glyph.tsx';
 
 export interface StreamRowProps {
@@ -31,7 +31,7 @@ const RELATION_WORDS = { cause: 'cause of the selection', effect: 'effect of the
 export const StreamRow = memo(function StreamRow({ index, row, isSelected, isPlayhead, relation }: StreamRowProps) {
   if (!row)
     return <div className="stream-row stream-row-pending" role="row" aria-rowindex={index + 2} aria-busy="true" />;
-  const look = KIND_STYLES[row.kind];
+  const look = lookOfRow(row);
   const classes = ['stream-row', `severity-${row.severity}`];
   if (isSelected) classes.push('row-selected');
   if (isPlayhead) classes.push('row-playhead');

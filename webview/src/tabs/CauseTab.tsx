@@ -14,7 +14,7 @@ import { goTo, movePlayhead, setPair, setTab, type TabName, update, useApp, useV
 import { goToVerdict, stepMarker } from '../app/transport.ts';
 import { formatBytes, formatTime, plural } from '../text/format.ts';
 import { visible } from '../text/visible.ts';
-import { KIND_STYLES } from '../timeline/kinds.ts';
+import { lookOfRow } from '../timeline/kinds.ts';
 import { Button } from '../ui/controls.tsx';
 import { Glyph } from '../ui/Glyph.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
@@ -216,7 +216,7 @@ function Divergence({ explanation, position }: { readonly explanation: Explanati
 function RecordFacts({ detail, isSecond }: { readonly detail: RecordDetail; readonly isSecond: boolean }) {
   const host = useHost();
   const { record, row } = detail;
-  const look = KIND_STYLES[row.kind];
+  const look = lookOfRow(row);
   const { source } = record;
   return (
     <section className="facts" aria-label="Record">

@@ -2,7 +2,7 @@ import { useQuery } from '../app/query.ts';
 import { goTo } from '../app/store.ts';
 import { formatTime } from '../text/format.ts';
 import { visible } from '../text/visible.ts';
-import { KIND_STYLES } from '../timeline/kinds.ts';
+import { lookOfRow } from '../timeline/kinds.ts';
 import { Glyph } from '../ui/Glyph.tsx';
 
 /** One record on one line; a press goes there. */
@@ -14,7 +14,7 @@ export function RecordLink({ position }: { readonly position: number }) {
       <span className="number">{row.seq}</span>
       <span className="number muted">{formatTime(row.time)}</span>
       <span className="nowrap">{visible(row.replica)}</span>
-      <Glyph look={KIND_STYLES[row.kind]} />
+      <Glyph look={lookOfRow(row)} />
       <span className="ellipsis">{visible(row.summary)}</span>
     </button>
   );

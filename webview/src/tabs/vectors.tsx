@@ -4,7 +4,7 @@ import { useQuery } from '../app/query.ts';
 import { goTo, useView } from '../app/store.ts';
 import { formatTime, plural } from '../text/format.ts';
 import { visible } from '../text/visible.ts';
-import { KIND_STYLES } from '../timeline/kinds.ts';
+import { lookOfRow } from '../timeline/kinds.ts';
 import { orderLanes } from '../timeline/lane-layout.ts';
 import { Glyph } from '../ui/Glyph.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
@@ -196,7 +196,7 @@ function CellDetail({ matrix, cell, position }: CellDetailProps): ReactNode {
                   <button type="button" className="vec-mutation" onClick={() => goTo(row.position)}>
                     <span className="number">#{counter}</span>
                     <span className="number muted">{formatTime(row.time)}</span>
-                    <Glyph look={KIND_STYLES[row.kind]} />
+                    <Glyph look={lookOfRow(row)} />
                     <span className="ellipsis">{visible(row.summary)}</span>
                   </button>
                 </li>

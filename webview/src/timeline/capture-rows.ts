@@ -42,5 +42,5 @@ export function captureRows(query: Pick<CaptureQuery, 'rows'>): CaptureRows {
 }
 
 export function markOf(row: Row): Mark {
-  return { position: row.position, time: row.time, replica: row.replica, kind: row.kind };
+  return { position: row.position, time: row.time, replica: row.replica, kind: row.kind, severity: row.severity };
 }

@@ -96,6 +96,7 @@ export function createTimeline(
       lanes: [],
       replicas: [],
       window: undefined,
+      isLate: false,
       markers: [],
       highlight: undefined,
       palette,
@@ -133,6 +134,9 @@ export function createTimeline(
           break;
         case 'window':
           lanesView.update({ window: sources.data.window });
+          break;
+        case 'isLate':
+          lanesView.update({ isLate: sources.data.isLate });
           break;
         case 'overview':
           overviewView.update({ overview: sources.data.overview });

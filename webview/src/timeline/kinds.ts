@@ -1,4 +1,4 @@
-import type { Agreement, KindGroup, MarkerKind } from '@syncscope/protocol/capture';
+import type { Agreement, KindGroup, MarkerKind, Row } from '@syncscope/protocol/capture';
 import { TRACE_KINDS, type TraceKind } from '@syncscope/protocol/trace';
 import type { Ink } from './palette.ts';
 
@@ -42,7 +42,8 @@ export const KIND_STYLES: Readonly<Record<TraceKind, KindStyle>> = {
   commit: { label: 'commit', group: 'change', shape: 'square', ink: 'change', weight: 50 },
   delta: { label: 'delta made', group: 'change', shape: 'diamond', ink: 'change', weight: 40 },
   apply: { label: 'delta applied', group: 'change', shape: 'diamond', ink: 'change', weight: 45 },
-  mismatch: { label: 'mismatch', group: 'problem', shape: 'cross', ink: 'error', weight: 140 },
+  // Of a delta that does not fit, as of copies that differ: see {@link lookOf}.
+  mismatch: { label: 'mismatch', group: 'problem', shape: 'cross', ink: 'warning', weight: 140 },
   snapshot: { label: 'snapshot', group: 'change', shape: 'bar', ink: 'muted', weight: 35 },
   hash: { label: 'hash', group: 'hash', shape: 'dot', ink: 'muted', weight: 5 },
   vector: { label: 'vector', group: 'hash', shape: 'dot', ink: 'muted', weight: 2 },
@@ -66,6 +67,18 @@ export const KIND_STYLES: Readonly<Record<TraceKind, KindStyle>> = {
   presence: { label: 'presence', group: 'other', shape: 'ring', ink: 'muted', weight: 26 },
   operation: { label: 'operation', group: 'change', shape: 'dot', ink: 'change', weight: 42 },
 };
+
+const DIFFERING_MISMATCH: KindStyle = { ...KIND_STYLES.mismatch, shape: 'split', ink: 'error' };
+
+/** How a record looks: a mismatch like a divergence where its replica differs by then, and otherwise like what is asked for again. */
+export function lookOf(kind: TraceKind, differs: boolean): KindStyle {
+  return kind === 'mismatch' && differs ? DIFFERING_MISMATCH : KIND_STYLES[kind];
+}
+
+/** The same of a row of the stream, which is an error where somebody differs. */
+export function lookOfRow({ kind, severity }: Pick<Row, 'kind' | 'severity'>): KindStyle {
+  return lookOf(kind, severity === 'error');
+}
 
 export interface MarkerStyle {
   readonly label: string;

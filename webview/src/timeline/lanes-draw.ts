@@ -1,12 +1,12 @@
-import type { MarkerKind } from '@syncscope/protocol/capture';
+import { AGREEMENT, type MarkerKind } from '@syncscope/protocol/capture';
 import type { TraceKind } from '@syncscope/protocol/trace';
 import type { ArrowShape } from './arrows.ts';
-import type { RibbonRun } from './fold.ts';
+import type { PointCluster, RibbonRun } from './fold.ts';
 import { drawGlyph } from './glyphs.ts';
-import { KIND_STYLES, MARKER_STYLES, PROBLEM_WEIGHT } from './kinds.ts';
+import { KIND_STYLES, lookOf, lookOfRow, MARKER_STYLES, PROBLEM_WEIGHT } from './kinds.ts';
 import type { Ink, Palette } from './palette.ts';
 import type { Pen } from './pen.ts';
-import type { LaneScene, LanesScene, Mark } from './scene.ts';
+import type { LaneScene, LanesScene, Mark, PendingBand } from './scene.ts';
 
 /** What the picture depends on besides its scene. */
 export interface LanesLook {
@@ -61,6 +61,7 @@ export function drawLanes(pen: Pen, scene: LanesScene, look: LanesLook): void {
   for (const lane of scene.laneScenes) drawLaneGround(pen, lane, look);
   for (const lane of scene.laneScenes) drawRibbon(pen, lane, look);
   if (!scene.isSingle) for (const lane of scene.laneScenes) drawDensity(pen, lane, scene.peak, look);
+  for (const lane of scene.laneScenes) drawPending(pen, lane, scene.pending, look);
   drawArrows(pen, scene, look);
   drawDots(pen, scene, ink.message, scene.highlight ? 0.4 : 0.7);
   drawClusters(pen, scene, look);
@@ -197,6 +198,33 @@ function drawDensity(pen: Pen, { box, columns }: LaneScene, peak: number, look: 
   pen.globalAlpha = 1;
 }
 
+const PENDING_GAP = 8;
+
+/** Hatched over the whole height of a lane, as nothing else is: what is to be seen there is on its way. */
+function drawPending(pen: Pen, { box }: LaneScene, pending: readonly PendingBand[], look: LanesLook): void {
+  const height = box.ribbonTop - box.top;
+  for (const { x, width } of pending) {
+    pen.save();
+    pen.beginPath();
+    pen.rect(x, box.top, width, height);
+    pen.clip();
+    pen.fillStyle = look.palette.ink.background;
+    pen.globalAlpha = 0.6;
+    pen.fillRect(x, box.top, width, height);
+    pen.strokeStyle = look.palette.ink.muted;
+    pen.globalAlpha = look.palette.isHighContrast ? 0.7 : 0.25;
+    pen.lineWidth = 1;
+    pen.beginPath();
+    for (let at = Math.floor((x - height) / PENDING_GAP) * PENDING_GAP; at < x + width; at += PENDING_GAP) {
+      pen.moveTo(at, box.top + height);
+      pen.lineTo(at + height, box.top);
+    }
+    pen.stroke();
+    pen.restore();
+  }
+  pen.globalAlpha = 1;
+}
+
 type Tone = 'quiet' | 'plain' | 'notable' | 'lost' | 'lit';
 
 const TONES: Readonly<Record<Tone, { readonly ink: Ink; readonly alpha: number; readonly width: number }>> = {
@@ -303,7 +331,7 @@ function drawClusters(pen: Pen, scene: LanesScene, look: LanesLook): void {
   for (const cluster of byWeight) {
     const lane = scene.laneOf.get(cluster.replica);
     if (!lane) continue;
-    const style = KIND_STYLES[cluster.kind];
+    const style = lookOf(cluster.kind, differsAt(scene, cluster));
     const isProblem = style.weight >= PROBLEM_WEIGHT;
     const isDimmed = scene.highlight !== undefined && !isProblem && !isLit(scene, cluster.position);
     pen.globalAlpha = isDimmed ? 0.55 : isRoutine(cluster, look) ? ROUTINE_ALPHA : 1;
@@ -316,6 +344,13 @@ function drawClusters(pen: Pen, scene: LanesScene, look: LanesLook): void {
     }
   }
   pen.globalAlpha = 1;
+}
+
+/** Whether the ribbon under a cluster says that its replica differs there. */
+function differsAt(scene: LanesScene, { replica, x }: PointCluster): boolean {
+  const runs = scene.laneScenes.find(({ box }) => box.replica === replica)?.runs ?? [];
+  const at = Math.floor(x);
+  return runs.some((run) => run.agreement === AGREEMENT.differs && at >= run.x && at < run.x + run.width);
 }
 
 /** A prediction rolled back is the protocol at work, not something wrong with it. */
@@ -352,11 +387,12 @@ function drawHighlight(pen: Pen, scene: LanesScene, look: LanesLook): void {
     const at = place(mark);
     if (!at) continue;
     halo(pen, at.x, at.y, GLYPH + 1.5, ink.background);
-    glyph(pen, KIND_STYLES[mark.kind].shape, ink[KIND_STYLES[mark.kind].ink], at.x, at.y, GLYPH);
+    const style = lookOfRow(mark);
+    glyph(pen, style.shape, ink[style.ink], at.x, at.y, GLYPH);
     ring(pen, at.x, at.y, GLYPH + 2.5, ink.accent, 1);
   }
   if (!selected) return;
-  const style = KIND_STYLES[highlight.selected.kind];
+  const style = lookOfRow(highlight.selected);
   halo(pen, selected.x, selected.y, GLYPH + 3, ink.background);
   glyph(pen, style.shape, ink[style.ink], selected.x, selected.y, GLYPH * 1.1);
   ring(pen, selected.x, selected.y, GLYPH + 4, ink.accent, 2);

@@ -80,6 +80,7 @@ function make(patch: Partial<LanesState> = {}) {
         { id: bot, role: 'client', first: 0, last: 1000 },
       ],
       window: undefined,
+      isLate: false,
       markers: [],
       highlight: undefined,
       palette,
@@ -146,6 +147,7 @@ describe('the lanes on their canvas', () => {
       time,
       replica,
       kind,
+      severity: 'none' as const,
     });
     const { frame, calls } = make({
       highlight: { selected: mark(3, 400, server, 'send'), causes: [], effects: [] },
@@ -162,6 +164,41 @@ describe('the lanes on their canvas', () => {
     expect(calls.some((call) => call.name === 'stroke' && call.strokeStyle === 'accent' && call.lineWidth === 2)).toBe(
       true,
     );
+  });
+
+  it('show a mismatch like a divergence where its lane differs, and else like what is asked for again', () => {
+    const at = (time: number) => {
+      const points = [{ replica: bot, time, position: 5, kind: 'mismatch' as const }];
+      const { frame, calls } = make({ markers: [], window: { ...single, arrows: [], points } });
+      frame();
+      const strokes = calls.filter((call) => call.name === 'stroke');
+      return ['error', 'warning'].filter((ink) => strokes.some((call) => call.strokeStyle === ink));
+    };
+    expect(at(600)).toEqual(['error']);
+    expect(at(300)).toEqual(['warning']);
+  });
+
+  it('hatch what is long in coming: what lies outside of the window, and all that it knows too coarsely', () => {
+    const lanes = [
+      { replica: bot, density: new Uint32Array(10), kinds: new Uint32Array(10), ribbon: new Uint8Array(10) },
+    ];
+    const pending = (patch: Partial<LanesState>) => {
+      const { view, frame } = make({ isLate: true, ...patch });
+      frame();
+      return view.scene?.pending;
+    };
+    const all = [{ x: 0, width: 1000 }];
+    expect(pending({ window: undefined })).toEqual(all);
+    // A bucket of a hundred pixels.
+    expect(pending({ window: { range: { from: 0, to: 1000 }, lanes } })).toEqual(all);
+    expect(pending({ window: { ...single, range: { from: 250, to: 1500 } } })).toEqual([{ x: 0, width: 250 }]);
+    const fine = lanes.map((lane) => ({ ...lane, density: new Uint32Array(1_000) }));
+    const inside = { range: { from: 100, to: 800 }, lanes: fine };
+    expect(pending({ window: inside })).toEqual([
+      { x: 0, width: 100 },
+      { x: 800, width: 200 },
+    ]);
+    expect(pending({ window: inside, isLate: false })).toEqual([]);
   });
 
   it('keep a single problem visible in the density far out', () => {

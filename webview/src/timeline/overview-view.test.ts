@@ -23,7 +23,7 @@ function overviewOf(buckets: number, problemAt: number): Overview {
   counts.change.fill(10);
   counts.problem[problemAt] = 1;
   const kinds = new Uint32Array(buckets).fill(2 ** TRACE_KINDS.indexOf('send'));
-  kinds[problemAt] = (kinds[problemAt]! | (2 ** TRACE_KINDS.indexOf('mismatch'))) >>> 0;
+  kinds[problemAt] = (kinds[problemAt]! | (2 ** TRACE_KINDS.indexOf('divergence'))) >>> 0;
   return { range: { from: 0, to: 1e9 }, counts, kinds };
 }
 

@@ -1,4 +1,4 @@
-import type { LanesWindow, Marker, Point, ReplicaInfo, TimeRange } from '@syncscope/protocol/capture';
+import type { LanesWindow, Marker, Point, ReplicaInfo, Severity, TimeRange } from '@syncscope/protocol/capture';
 import type { ReplicaId } from '@syncscope/protocol/state';
 import type { TraceKind } from '@syncscope/protocol/trace';
 import { type ArrowShape, layoutArrows } from './arrows.ts';
@@ -34,6 +34,7 @@ export interface Mark {
   readonly time: number;
   readonly replica: ReplicaId;
   readonly kind: TraceKind;
+  readonly severity: Severity;
 }
 
 /** The selected record with what made it happen and what it made happen. */
@@ -54,6 +55,8 @@ export interface SceneInput {
   readonly lanes: readonly LaneBox[];
   readonly replicas: readonly ReplicaInfo[];
   readonly window: LanesWindow | undefined;
+  /** That window is not the one for `view`, which is long in coming. */
+  readonly isLate: boolean;
   readonly markers: readonly Marker[];
   readonly highlight: Highlight | undefined;
 }
@@ -68,6 +71,12 @@ export interface LaneScene {
   readonly runs: readonly RibbonRun[];
 }
 
+/** A stretch of which it is not known yet what is in it, or only coarsely. */
+export interface PendingBand {
+  readonly x: number;
+  readonly width: number;
+}
+
 /** A picture of the lanes in pixels: everything that is drawn, and everything that can be hit. */
 export interface LanesScene extends Scene {
   readonly scale: TimeScale;
@@ -76,6 +85,7 @@ export interface LanesScene extends Scene {
   /** Messages singly, or density where there are too many. */
   readonly isSingle: boolean;
   readonly peak: number;
+  readonly pending: readonly PendingBand[];
   /** Points that are mere ticks on the life line. */
   readonly dots: readonly { readonly x: number; readonly y: number }[];
   /** Positions that belong to the selection. */
@@ -111,10 +121,30 @@ export function buildScene(input: SceneInput): LanesScene {
     laneScenes,
     isSingle,
     peak: peakOf(laneScenes.flatMap(({ columns }) => (columns ? [columns] : []))),
+    pending: input.isLate ? pendingBands(window, scale, isSingle) : [],
     dots: isSingle ? dotsOf(window.points, laneOf, scale) : [],
     lit,
     highlight: input.highlight,
   };
+}
+
+/** Wider than this a bucket is drawn as if it were evenly filled, which it need not be. Pixels. */
+const BUCKET_MAX = 3;
+
+/** Records that are drawn singly are where they are; of density, what is coarse says little. */
+function pendingBands(window: LanesWindow | undefined, scale: TimeScale, isSingle: boolean): PendingBand[] {
+  const { width } = scale;
+  if (!window) return [{ x: 0, width }];
+  const from = scale.x(window.range.from);
+  const to = scale.x(window.range.to);
+  const buckets = window.lanes[0]?.density.length ?? 1;
+  if (!isSingle && (to - from) / Math.max(1, buckets) > BUCKET_MAX) return [{ x: 0, width }];
+  const left = Math.max(0, Math.min(from, width));
+  const right = Math.max(left, Math.min(to, width));
+  return [
+    { x: 0, width: left },
+    { x: right, width: width - right },
+  ].filter((band) => band.width >= 1);
 }
 
 function laneScene(box: LaneBox, input: SceneInput, scale: TimeScale, isSingle: boolean): LaneScene {

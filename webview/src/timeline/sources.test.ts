@@ -136,4 +136,46 @@ describe('what the timeline asks of the capture', () => {
     expect(changed).toEqual([]);
     expect(failures).toEqual([]);
   });
+
+  it('says that a window is late only after a while, and until the one for what is shown is there', async () => {
+    const answers: Array<() => void> = [];
+    const query = {
+      lanes: (range: unknown) =>
+        new Promise((resolve) => {
+          answers.push(() => resolve({ range, lanes: [] }));
+        }),
+    } as unknown as CaptureQuery;
+    const sources = createSources(
+      query,
+      () => {},
+      () => {},
+    );
+    const answer = async () => {
+      answers.shift()?.();
+      await settle();
+    };
+    sources.wantLanes({ from: 0, to: 1e9 }, 1000);
+    await vi.advanceTimersByTimeAsync(100);
+    await answer();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(sources.data.isLate).toBe(false);
+
+    sources.wantLanes({ from: 0, to: 1e6 }, 1000);
+    sources.wantLanes({ from: 0, to: 1e3 }, 1000);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(sources.data.isLate).toBe(true);
+    // That of before, and then that of now.
+    await answer();
+    expect(sources.data.isLate).toBe(true);
+    await answer();
+    expect(sources.data.isLate).toBe(false);
+
+    sources.wantLanes({ from: 0, to: 1e6 }, 1000);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(sources.data.isLate).toBe(true);
+    // Back to what is held.
+    sources.wantLanes({ from: 0, to: 1e3 }, 1000);
+    expect(sources.data.isLate).toBe(false);
+    sources.dispose();
+  });
 });

@@ -18,6 +18,8 @@ export interface TimelineData {
   readonly info?: CaptureInfo;
   readonly overview?: Overview;
   readonly window?: LanesWindow;
+  /** The window for what is on screen is long in coming. */
+  readonly isLate: boolean;
   readonly markers: readonly Marker[];
   readonly status?: CaptureStatus;
   readonly highlight?: Highlight;
@@ -42,6 +44,8 @@ const MARKERS_MAX = 20_000;
 const SINGLES_PER_PIXEL = 1.5;
 /** Most causes, and effects, that are highlighted. */
 const RELATED_MAX = 24;
+/** A window that comes sooner is not worth a sign, milliseconds. */
+const LATE_AFTER = 150;
 /** While the capture grows, what spans all of it is asked for this seldom, milliseconds. */
 const WHOLE_EVERY = 250;
 
@@ -56,7 +60,7 @@ export function createSources(
   changed: (part: keyof TimelineData) => void,
   fail: (error: unknown) => void,
 ): TimelineSources {
-  let data: TimelineData = { markers: [] };
+  let data: TimelineData = { markers: [], isLate: false };
   let held: (WindowRequest & { readonly knownTo: number }) | undefined;
   let bounds: TimeRange = { from: 0, to: 0 };
   let wanted: WholeQuestion = { whole: { from: 0, to: 0 }, width: 0 };
@@ -75,10 +79,25 @@ export function createSources(
     },
     ({ window, knownTo }, { request }) => {
       held = { ...request, knownTo };
-      put({ window });
+      const isThere = shown !== undefined && covers(held, shown.view, shown.width);
+      if (isThere) awaitNothing();
+      put({ window, ...(isThere && data.isLate ? { isLate: false } : {}) });
     },
-    fail,
+    (error) => {
+      awaitNothing();
+      if (data.isLate) put({ isLate: false });
+      fail(error);
+    },
   );
+
+  /** What is on screen, where it was asked for and is not there yet. */
+  let shown: { readonly view: TimeRange; readonly width: number } | undefined;
+  let lateTimer: ReturnType<typeof setTimeout> | undefined;
+  const awaitNothing = (): void => {
+    clearTimeout(lateTimer);
+    lateTimer = undefined;
+    shown = undefined;
+  };
 
   const whole = latest(
     async ({ whole: range, width }: WholeQuestion) => {
@@ -144,7 +163,16 @@ export function createSources(
     wantLanes(view, width) {
       if (width <= 0) return;
       const isOutgrown = held !== undefined && bounds.to > held.knownTo && view.to > held.knownTo;
-      if (held && covers(held, view, width) && !isOutgrown) return;
+      const isThere = held !== undefined && covers(held, view, width);
+      if (isThere) {
+        awaitNothing();
+        if (data.isLate) put({ isLate: false });
+      }
+      if (isThere && !isOutgrown) return;
+      if (!isThere) {
+        shown = { view, width };
+        lateTimer ??= setTimeout(() => put({ isLate: true }), LATE_AFTER);
+      }
       const request = windowFor(view, width);
       // More is asked for than is seen, so that panning finds it there.
       const views = (request.range.to - request.range.from) / Math.max(view.to - view.from, 1);
@@ -170,6 +198,7 @@ export function createSources(
     },
     dispose() {
       clearTimeout(nextWhole);
+      clearTimeout(lateTimer);
       for (const source of [lanes, whole, markers, playhead, highlight]) source.dispose();
     },
   };
