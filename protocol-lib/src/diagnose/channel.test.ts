@@ -72,7 +72,10 @@ describe('a frame is matched with what was sent', () => {
         expect(channel.isBefore(gone - 1)).toBe(true);
         expect(channel.match('DELTA_SYNC', gone - 1, late)).toBeUndefined();
         expect(channel.isBefore(gone)).toBe(false);
-        expect(channel.match('DELTA_SYNC', gone + known.length - 1, late)?.ref.position).toBe(known.length - 1);
+        // Before anything was heard as it was sent, it may be of a life before, under the same number.
+        const found = channel.match('DELTA_SYNC', gone + known.length - 1, late);
+        expect(found?.ref.position).toBe(isHeard ? known.length - 1 : undefined);
+        expect(channel.match('ACK', gone + known.length - 1, late)).toBeUndefined();
       }),
     );
   });

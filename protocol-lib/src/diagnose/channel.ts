@@ -9,10 +9,15 @@ const MAX_COMPARED = 32;
 /** A number so far beyond the last one is none that the sender gave without telling. */
 const FAR_BEYOND = 64;
 
+/** What a connection begins with, whatever its number. */
+const BEGINNINGS: ReadonlySet<string> = new Set(['HELLO', 'WELCOME']);
+
 /** What one replica sent to another, in order. Numbers begin anew with each connection, which `epoch` counts. */
 export class Channel {
   readonly log: SentFrame[] = [];
   forgotten = 0;
+  /** Whether it is known from its first frame on: else others may be on their way, of a life before under the same numbers. */
+  #isWhole = false;
   #epoch = 0;
   #lastNumber = 0;
   /** The connection of the last frame that was received as it was sent, and that frame's position. */
@@ -20,6 +25,7 @@ export class Channel {
   #heardAt = -1;
 
   sent(frame: Omit<SentFrame, 'epoch'>): SentFrame {
+    if (this.#lastNumber === 0) this.#isWhole = frame.sequence === 1 || BEGINNINGS.has(frame.type);
     if (frame.sequence <= this.#lastNumber) this.#epoch++;
     this.#lastNumber = frame.sequence;
     const kept = { ...frame, epoch: this.#epoch };
@@ -39,6 +45,7 @@ export class Channel {
     if (numbered?.wire && areEqual(numbered.wire, wire)) return this.#heard(numbered);
     const same = this.log.findLast((one) => one.wire && areEqual(one.wire, wire));
     if (same) return this.#heard(same);
+    if (!this.#isWhole && this.#heardEpoch <= 0 && !(numbered && this.#heardAt >= 0)) return undefined;
     // Of a connection of which nothing arrived as it was sent, it may be another one's frame of that number.
     if (numbered && (numbered.epoch === this.#heardEpoch || likeness(numbered.wire!, wire) >= 1 - MIN_ALIKE)) {
       return numbered;
