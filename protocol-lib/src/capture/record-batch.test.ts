@@ -1,8 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { packMsgpack } from '../bytes/index.ts';
-import { type ReplicaId, replicaId } from '../state/index.ts';
-import { emitSends, type FrameSends, TraceHub, type TraceRecord } from '../trace/index.ts';
+import { CompactWriter } from '../bytes/index.ts';
+import { type ReplicaId, recordKey, replicaId, type Value } from '../state/index.ts';
+import { emitSends, type FrameSends, type TraceBody, TraceHub, type TraceRecord } from '../trace/index.ts';
+import { ENTRY, NEW_TEXT, TEXT_VALUE, UNNUMBERED_TEXT } from './batch-format.ts';
+import { commitArbitrary } from './commits.test-helper.ts';
+import { inputTextCount, inputTexts } from './inputs-text.ts';
 import { RecordBatch, recordsOfBatch } from './record-batch.ts';
 import { decodeTraceRecord, encodeTraceRecord } from './record-codec.ts';
 
@@ -37,8 +40,17 @@ const toldArbitrary: fc.Arbitrary<Told> = fc.record({
   wire: fc.uint8Array({ maxLength: 80 }),
 });
 
+type Fact = Told | TraceBody | 'log' | Uint8Array;
+const factArbitrary: fc.Arbitrary<Fact> = fc.oneof(
+  toldArbitrary,
+  fc.constant('log' as const),
+  commitArbitrary,
+  fc.uint8Array({ maxLength: 40 }),
+  fc.constantFrom(7_424, 7_425, 7_426, 20_000).map((length) => new Uint8Array(length).fill(length)),
+);
+
 /** The records of each way of being told, from one hub. */
-function bothWays(facts: readonly (Told | 'log')[]): {
+function bothWays(facts: readonly Fact[]): {
   readonly listened: TraceRecord[];
   readonly batches: Uint8Array[];
 } {
@@ -57,65 +69,85 @@ function bothWays(facts: readonly (Told | 'log')[]): {
         if (batch.isFull) batches.push(batch.take().slice());
       }
     },
+    logs: (seq, time, replica, { packed }) => batch.addInputs(seq, time, replica, packed),
   });
   for (const fact of facts) {
-    if (fact === 'log') hub.emit(server, log(1).body);
+    if (fact === 'log') hub.emit(server, log(1).body, [1, 2]);
+    else if (fact instanceof Uint8Array) {
+      hub.emitLogs(server, { packed: fact, count: inputTextCount(fact), texts: () => inputTexts(fact) });
+    } else if ('kind' in fact) hub.emit(server, fact, [3, 0, 70_000]);
     else emitSends(hub, fact.sends, fact.cause, fact.wire);
   }
   batches.push(batch.take().slice());
   return { listened, batches };
 }
 
-function commit(seq: number, detail: string): TraceRecord {
-  const event = { type: 'moved', player: 'server', detail };
-  return { ...log(seq), body: { kind: 'commit', version: seq, event, changes: [] } };
-}
-
-/** The batches that were full while facts were added; the last one is left in `batch`. What cannot be encoded is left out. */
-function batchesOf(
-  batch: RecordBatch,
-  facts: readonly (Told | 'log' | 'commit' | 'broken')[],
-  full: number,
-): Uint8Array[] {
-  const batches: Uint8Array[] = [];
-  for (const [at, fact] of facts.entries()) {
-    if (fact === 'log') batch.add(log(at));
-    else if (fact === 'commit') batch.add(commit(at, 'to the hall'));
-    else if (fact === 'broken') expect(() => batch.add(commit(at, '\ud800'))).toThrow('surrogate');
-    else if (fact.sends.to.length > 0) batch.addSends(at, at, fact.sends, fact.cause, fact.wire);
-    if (batch.length > full) batches.push(batch.take().slice());
-  }
-  return batches;
-}
+const moved = (seq: number, over: object = {}): TraceRecord => {
+  const event = { type: 'MOVED', player: 'server', detail: 'kitchen' };
+  const key = recordKey('player/server');
+  const changes = [{ op: 'patch' as const, key, fields: { room: 'kitchen', energy: 96 }, removed: [] }];
+  const mutation = { writer: server, counter: seq };
+  const body = { kind: 'commit' as const, version: seq, event, mutation, changes };
+  return { ...log(seq), body: { ...body, ...over } };
+};
 
 describe('a batch of trace records', () => {
   test('stands for the same records, byte for byte, as if each had been told alone', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(toldArbitrary, fc.constant('log' as const)), { maxLength: 12 }), (facts) => {
+      fc.property(fc.array(factArbitrary, { maxLength: 24 }), (facts) => {
         const { listened, batches } = bothWays(facts);
         expect(batches.flatMap(recordsOfBatch)).toEqual(listened.map(encodeTraceRecord));
       }),
     );
   });
 
-  test('is the same whether what is in it was added one by one or together, with what was no record in between', () => {
-    const factArbitrary = fc.oneof(
-      toldArbitrary,
-      fc.constantFrom('log' as const, 'commit' as const, 'broken' as const),
-    );
+  test('begins anew with each, whatever was in those before', () => {
     fc.assert(
-      fc.property(fc.array(factArbitrary, { maxLength: 30 }), fc.nat(400), (facts, full) => {
-        const [single, several] = [new RecordBatch(), new RecordBatch()];
-        const one = batchesOf(single, facts, full);
-        let together: Uint8Array[] = [];
-        several.together(() => {
-          together = batchesOf(several, facts, full);
-        });
-        expect(together).toEqual(one);
-        expect(several.length).toBe(single.length);
-        expect(several.take()).toEqual(single.take());
+      fc.property(fc.array(commitArbitrary, { maxLength: 20 }), fc.nat(200), (bodies, full) => {
+        const [one, several] = [new RecordBatch(), new RecordBatch()];
+        const told: Uint8Array[] = [];
+        const records = bodies.map((body, at): TraceRecord => ({ ...log((at * 7) % 5), body }));
+        for (const record of records) {
+          one.add(record);
+          several.add(record);
+          if (several.length > full) told.push(...recordsOfBatch(several.take().slice()));
+        }
+        told.push(...recordsOfBatch(several.take().slice()));
+        expect(told).toEqual(records.map(encodeTraceRecord));
+        expect(recordsOfBatch(one.take())).toEqual(told);
       }),
     );
+  });
+
+  test('tells a commit that is like those before it in a few bytes', () => {
+    const batch = new RecordBatch();
+    for (let seq = 1; seq <= 10; seq++) batch.add(moved(seq));
+    const { length } = batch;
+    for (let seq = 11; seq <= 20; seq++) batch.add(moved(seq));
+    expect(batch.length - length).toBeLessThan(10 * 30);
+    expect(encodeTraceRecord(moved(1)).length).toBeGreaterThan(150);
+  });
+
+  test('has commits beyond what it can say shortly as they are', () => {
+    const key = recordKey('thing/a');
+    const names = Array.from({ length: 200 }, (_, at) => `name-${at}`);
+    const fields = Object.fromEntries(names.map((name) => [name, 1]));
+    const record = { ...moved(1), wire: new Uint8Array(3), source: { file: 'a.ts', line: 1, column: 2 } };
+    const records = [
+      moved(1, { changes: [{ op: 'patch', key, fields, removed: names }] }),
+      moved(2, { version: Number.MAX_SAFE_INTEGER }),
+      { ...moved(3), time: Number.MAX_SAFE_INTEGER },
+      { ...moved(4), cause: Array.from({ length: 1_500 }, (_, at) => at) },
+      record,
+      moved(0),
+      // Each change in two bytes; with the names that they stand for they would be 1.7 MB.
+      moved(6, {
+        changes: Array.from({ length: 12_000 }, () => ({ op: 'patch', key, fields: {}, removed: names.slice(0, 12) })),
+      }),
+    ];
+    const batch = new RecordBatch();
+    for (const one of records) batch.add(one);
+    expect(recordsOfBatch(batch.take())).toEqual(records.map(encodeTraceRecord));
   });
 
   test('names the receivers once, however often they are sent to', () => {
@@ -126,7 +158,7 @@ describe('a batch of trace records', () => {
     for (let sequence = 1; sequence <= 100; sequence++, seq += to.length) {
       batch.addSends(seq, 5, { sender: server, to: [...to], type: 'EVENT', sequence }, [], wire);
     }
-    expect(batch.length).toBeLessThan(500 * 12 + 100 * 80);
+    expect(batch.length).toBeLessThan(500 * 12 + 100 * 45);
     const records = recordsOfBatch(batch.take());
     expect(records).toHaveLength(50_000);
     expect(decodeTraceRecord(records.at(-1)!)).toMatchObject({
@@ -147,6 +179,17 @@ describe('a batch of trace records', () => {
     expect(seqs).toEqual(listened.map((record) => record.seq));
   });
 
+  test('is full before what its commits stand for is more than an observer takes at once', () => {
+    const batch = new RecordBatch();
+    const removed = Array.from({ length: 60 }, (_, at) => `${at}`.padEnd(60, 'x'));
+    const key = recordKey('thing/a');
+    const changes = Array.from({ length: 50 }, () => ({ op: 'patch' as const, key, fields: {}, removed }));
+    let seq = 0;
+    while (!batch.isFull) batch.add(moved(++seq, { changes }));
+    expect(batch.length).toBeLessThan(64 * 1024);
+    expect(recordsOfBatch(batch.take())).toHaveLength(seq);
+  });
+
   test('to more than one list of receivers has room for goes in several lists', () => {
     const to = Array.from({ length: 70_000 }, (_, at) => replicaId(`c${at}`));
     const { batches } = bothWays([
@@ -157,79 +200,193 @@ describe('a batch of trace records', () => {
     expect(decodeTraceRecord(records.at(-1)!)).toMatchObject({ seq: 70_000, body: { to: 'c69999' } });
   });
 
-  test('takes nothing of a record that cannot be encoded', () => {
+  const nested = Array.from({ length: 100 }).reduce<Value>((inner) => [inner], 1);
+  const change = { op: 'put', key: recordKey('thing/new'), record: {} };
+  test.each<[string, TraceRecord]>([
+    ['is nested too deeply', { ...log(2), body: { ...log(2).body, text: nested } as unknown as TraceBody }],
+    ['has a value that is none', moved(2, { changes: [{ ...change, record: { deep: undefined } }] })],
+    ['has half a character', moved(2, { changes: [{ ...change, record: { whole: 1, text: '\ud800' } }] })],
+    ['has a commit nested too deeply', moved(2, { changes: [{ ...change, record: { whole: 1, nested } }] })],
+    [
+      'has a field of a reserved name',
+      moved(2, { changes: [{ ...change, record: JSON.parse('{"__proto__":1}') as Record<string, Value> }] }),
+    ],
+  ])('takes nothing of a record that %s', (_, broken) => {
     const batch = new RecordBatch();
-    batch.add(log(1));
+    batch.add(moved(1));
     const { length } = batch;
-    let nested: unknown = 1;
-    for (let depth = 0; depth < 100; depth++) nested = [nested];
-    const body = { ...log(2).body, text: nested } as unknown as TraceRecord['body'];
-    expect(() => batch.add({ ...log(2), body })).toThrow(/nested/);
+    expect(() => batch.add(broken)).toThrow(expect.objectContaining({ name: 'SyncError' }));
     expect(batch.length).toBe(length);
-    batch.add(log(3));
-    expect(recordsOfBatch(batch.take())).toEqual([log(1), log(3)].map(encodeTraceRecord));
+    const after = moved(3, { changes: [{ ...change, record: { whole: 1, text: 'other' } }] });
+    batch.add(after);
+    expect(recordsOfBatch(batch.take())).toEqual([moved(1), after].map(encodeTraceRecord));
+  });
+
+  test('takes nothing of sends that cannot be encoded', () => {
+    const batch = new RecordBatch();
+    const sends = { sender: server, to: audiences[0]!, type: 'EVENT', sequence: 1 };
+    for (const broken of [{ type: '\ud800' }, { sequence: -1 }, { sequence: Number.NaN }]) {
+      expect(() => batch.addSends(1, 1, { ...sends, ...broken }, [], new Uint8Array(1))).toThrow(
+        expect.objectContaining({ code: 'VALUE_INVALID' }),
+      );
+    }
+    expect(() => batch.addSends(1, 1, sends, [0.5], new Uint8Array(1))).toThrow(/count/);
+    expect(batch.length).toBe(0);
+    batch.addSends(1, 1, sends, [], new Uint8Array(1));
+    expect(recordsOfBatch(batch.take())).toHaveLength(sends.to.length);
   });
 });
 
-describe('a batch from elsewhere', () => {
-  const names = audiences[0]!;
-  const sends = (to: unknown, wire: unknown = new Uint8Array(3)): unknown => [1, 2, server, to, 'EVENT', 9, [], wire];
-  const ofValues = (...values: unknown[]): Uint8Array =>
-    Uint8Array.from(values.flatMap((value) => [...packMsgpack(value)]));
+/** Entries of a batch, as anybody may write them. */
+class Written {
+  readonly #writer = new CompactWriter();
 
-  test('made by another msgpack reads the same', () => {
+  /** Bytes and numbers as they are, texts as new ones without a number. */
+  put(...parts: readonly (number | string | Uint8Array)[]): this {
+    for (const part of parts) {
+      if (typeof part === 'number') this.#writer.uint(part);
+      else if (typeof part === 'string') {
+        this.#writer.uint(UNNUMBERED_TEXT);
+        this.#writer.text(part);
+      } else this.#writer.bytes(part);
+    }
+    return this;
+  }
+
+  names(names: readonly string[]): this {
+    this.#writer.uint(0);
+    this.#writer.uint(names.length);
+    for (const name of names) this.#writer.text(name);
+    return this;
+  }
+
+  /** A frame to these, or to a list by its number. */
+  sends(to: readonly string[] | number, wire = 3, sender = 'server'): this {
+    this.put(ENTRY.sends, 1, 2, sender);
+    if (typeof to === 'number') this.put(to);
+    else this.names(to);
+    return this.put('EVENT', 9, 0, wire, new Uint8Array(wire));
+  }
+
+  /** A commit up to its changes. */
+  commit(changes: number, flags = 0): this {
+    return this.put(ENTRY.commit, 1, 1, 'server', 0, flags, 2, 'MOVED', 'server', 'hall', changes);
+  }
+
+  get bytes(): Uint8Array {
+    return this.#writer.written();
+  }
+}
+
+const written = (): Written => new Written();
+
+describe('a batch from elsewhere', () => {
+  const names: readonly ReplicaId[] = audiences[0]!;
+
+  test('made by another writer reads the same', () => {
     const record = encodeTraceRecord(log(1));
-    expect(recordsOfBatch(ofValues(record, sends(names), sends(0)))).toHaveLength(1 + 2 * names.length);
+    const { bytes } = written().put(ENTRY.record, record.length, record).sends(names).sends(1);
+    expect(recordsOfBatch(bytes)).toHaveLength(1 + 2 * names.length);
+    const one = written().commit(1).put('room/a', 0, 1, 1, 'text', 0, Uint8Array.of(TEXT_VALUE), 'x').bytes;
+    expect(decodeTraceRecord(recordsOfBatch(one)[0]!)).toMatchObject({
+      seq: 1,
+      body: { version: 1, changes: [{ op: 'patch', key: 'room/a', fields: { text: 'x' }, removed: [] }] },
+    });
   });
 
+  const patched = (): Written => written().commit(1).put('room/a', 0, 1);
   test.each<[string, Uint8Array]>([
-    ['a number', ofValues(7)],
-    ['too few parts', ofValues([1, 2, server])],
-    ['receivers that were not named', ofValues(sends(0))],
-    ['receivers that are no names', ofValues(sends(['no spaces, please']))],
-    ['a frame that is no bytes', ofValues(sends(names, 'text'))],
-    ['a sender that is no name', ofValues([1, 2, '', names, 'EVENT', 9, [], new Uint8Array(1)])],
-    ['a list longer than itself', Uint8Array.from([0xdd, 0xff, 0xff, 0xff, 0xff])],
+    ['an entry of no known kind', written().put(99).bytes],
+    ['a record longer than the batch', written().put(ENTRY.record, 5, new Uint8Array(4)).bytes],
+    ['a number that never ends', new Uint8Array(20).fill(0xff)],
+    ['receivers that were not named', written().sends(1).bytes],
+    ['receivers that are no names', written().sends(['no spaces, please']).bytes],
+    ['no receivers', written().sends([]).bytes],
+    ['a sender that is no name', written().sends(names, 3, '').bytes],
+    ['a frame longer than the batch', written().sends(names).bytes.subarray(0, -1)],
+    ['a list longer than the batch', written().put(ENTRY.sends, 1, 2, 'server', 0, 60_000).bytes],
+    ['more receivers than there may be', written().sends(Array.from({ length: 65_536 }, () => 'a')).bytes],
     [
       'more records than anybody tells at once',
-      new Uint8Array(2 * 1_000_002).map((_, at) => (at % 2 === 0 ? 0xc4 : 0)),
+      new Uint8Array(2 * 1_000_002).map((_, at) => (at % 2 === 0 ? ENTRY.record : 0)),
     ],
     [
       'more receivers than anybody has',
       Uint8Array.from(
-        [...Array.from({ length: 20 })].flatMap(() => [
-          ...packMsgpack(sends(Array.from({ length: 60_000 }, () => 'a'))),
+        Array.from({ length: 20 }).flatMap(() => [
+          ...written().sends(
+            Array.from({ length: 60_000 }, () => 'a'),
+            0,
+          ).bytes,
         ]),
       ),
     ],
+    ['numbers that are too high', written().put(ENTRY.sends, Number.MAX_SAFE_INTEGER, 2, 'server').sends(names).bytes],
     [
-      'numbers that are too high',
-      ofValues([Number.MAX_SAFE_INTEGER - 1, 2, server, names, 'EVENT', 9, [], new Uint8Array(1)]),
+      'numbers of records that are too high',
+      written().put(ENTRY.sends, Number.MAX_SAFE_INTEGER, 2, 'server').names(names).put('EVENT', 9, 0, 0).bytes,
     ],
-    ['a cut one', ofValues(sends(names)).subarray(0, -1)],
     [
       'one that stands for far more than it is',
-      ofValues(
-        sends(
-          Array.from({ length: 60_000 }, () => 'a' as ReplicaId),
-          new Uint8Array(100),
-        ),
-        ...Array.from({ length: 10 }, () => sends(0, new Uint8Array(100))),
-      ),
+      Uint8Array.from([
+        ...written().sends(
+          Array.from({ length: 60_000 }, () => 'a'),
+          100,
+        ).bytes,
+        ...Array.from({ length: 10 }).flatMap(() => [...written().sends(1, 100).bytes]),
+      ]),
+    ],
+    ['a commit that is cut', written().commit(1).bytes],
+    ['a commit with parts that nobody knows', written().commit(0, 4).bytes],
+    ['a commit with more changes than bytes', written().commit(1_000).put('a', 0).bytes],
+    ['a version below 0', written().put(ENTRY.commit, 1, 1, 'server', 0, 0, 1).bytes],
+    ['more causes than there may be', written().put(ENTRY.commit, 1, 1, 'server', 1_001, new Uint8Array(2_000)).bytes],
+    ['a text that it has not had', written().put(ENTRY.commit, 1, 1, 9).bytes],
+    ['text that is no UTF-8', written().put(ENTRY.commit, 1, 1, NEW_TEXT, 1, Uint8Array.of(0xff)).bytes],
+    ['a numbered text that is too long', written().put(ENTRY.commit, 1, 1, NEW_TEXT, 200, new Uint8Array(200)).bytes],
+    ['a shape that it has not had', written().commit(1).put('room/a', 3).bytes],
+    ['a change of no known kind', written().commit(1).put('room/a', 0, 3, 0).bytes],
+    ['more names than a change may have', patched().put(65, new Uint8Array(200)).bytes],
+    ['fields of what is removed', written().commit(1).put('room/a', 0, 2, 1, 'text').bytes],
+    ['a value that is none', patched().put(1, 'text', 0, Uint8Array.of(0xc7)).bytes],
+    ['inputs longer than the batch', written().put(ENTRY.inputs, 1, 1, 'server', 5, new Uint8Array(4)).bytes],
+    ['inputs of nobody', written().put(ENTRY.inputs, 1, 1, '', 1, new Uint8Array(1)).bytes],
+    [
+      'commits that stand for far more than they are',
+      Uint8Array.from([
+        ...patched()
+          .put(0, 60, NEW_TEXT, 60, new Uint8Array(60).fill(97))
+          .put(...Array.from({ length: 59 }, () => 2)).bytes,
+        ...written().commit(20_000).bytes,
+        ...Array.from({ length: 20_000 }).flatMap(() => [2, 1]),
+      ]),
     ],
   ])('is refused: %s', (_, batch) => {
     expect(() => recordsOfBatch(batch)).toThrow(expect.objectContaining({ name: 'SyncError' }));
   });
 
-  test('any bytes are records or a typed error', () => {
+  test('of which any byte was changed, or the end is missing, is records or a typed error', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-        try {
-          recordsOfBatch(bytes);
-        } catch (error) {
-          expect(error).toMatchObject({ name: 'SyncError' });
+      fc.property(fc.array(factArbitrary, { maxLength: 8 }), fc.nat(), fc.nat(255), (facts, place, byte) => {
+        const { batches } = bothWays(facts);
+        for (const batch of batches) {
+          const changed = batch.map((old, at) => (at === place % batch.length ? byte : old));
+          for (const wrong of [changed, batch.subarray(0, place % (batch.length + 1))]) expectRead(wrong);
         }
       }),
     );
   });
+
+  test('any bytes are records or a typed error', () => {
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => expectRead(bytes)));
+  });
 });
+
+/** What each record is, is for whoever decodes it: that, too, is a record or a typed error. */
+function expectRead(batch: Uint8Array): void {
+  try {
+    for (const record of recordsOfBatch(batch)) decodeTraceRecord(record);
+  } catch (error) {
+    expect(error).toMatchObject({ name: 'SyncError' });
+  }
+}

@@ -1,59 +1,65 @@
-import {
-  beginLongBytes,
-  beginWriting,
-  copyWritten,
-  endLongBytes,
-  unwriteFrom,
-  writeArrayHeader,
-  writeBytes,
-  writeEncoded,
-  writeMapHeader,
-  writeNumber,
-  writeText,
-  writeValue,
-  writtenBytes,
-  writtenLength,
-} from '../bytes/index.ts';
+import { beginWriting } from '../bytes/index.ts';
 import { SyncError } from '../errors/index.ts';
-import { array, bytes, object, string, uint } from '../schema/index.ts';
-import { type ReplicaId, replicaIdSchema } from '../state/index.ts';
-import { type FrameSends, TRACE_KINDS, type TraceRecord } from '../trace/index.ts';
-import { isPlainCommit, writeCommitRecord } from './commit-writer.ts';
-import { MsgpackCursor } from './cursor.ts';
-import { RECORD_FIELDS, writeCause, writeTraceRecord } from './record-codec.ts';
+import type { Change, ReplicaId } from '../state/index.ts';
+import type { FrameSends, TraceBodyOf, TraceRecord } from '../trace/index.ts';
+import { BatchArea } from './batch-area.ts';
+import {
+  AUDIENCE_MAX,
+  CAUSES_MAX,
+  CHANGE_BYTES,
+  COMMIT_BYTES,
+  ENTRY,
+  EXPANDED_MAX_BYTES,
+  HAS_MUTATION,
+  HAS_ROOT,
+  KNOWN_TEXT,
+  LOG_BYTES,
+  NEW,
+  NEW_TEXT,
+  OPS,
+  SEND_BYTES,
+  TEXT_VALUE,
+  UNNUMBERED_TEXT,
+} from './batch-format.ts';
+import { BatchTables, type NumberedText, type Shape } from './batch-tables.ts';
+import { inputTextCount } from './inputs-text.ts';
+import { writeTraceRecord } from './record-codec.ts';
+
+export { recordsOfBatch } from './batch-reader.ts';
 
 /**
- * Trace records on the attach stream, many in one frame. A frame that was sent to many is told once, with who got it, and the
- * observer makes a record of each: what a recorded session pays for is one entry, whether ten replicas listen or a thousand.
- *
- * A batch is msgpack values, one after the other. A bin is one encoded trace record. An array of 8,
- * `[seq, time, sender, to, type, sequence, cause, wire]`, stands for a `send` record of `sender` to each of `to`, the first with this
- * `seq` and each next with one more. `to` is the list of names where it is met first, and from then on its number in this batch.
+ * Trace records on the attach stream, many in one frame, as `batch-format.ts` says. What a recorded session tells most are commits and the frames that go
+ * to many. A commit is told without what it has in common with those before it, a frame once with who got it, and the observer makes the records of both:
+ * a server pays for what is new, whether ten replicas listen or a thousand. All is written at once, into memory that is used again, and nothing of the
+ * session's own is kept.
  */
-const SENDS_FIELDS = 8;
-const SEND_KIND = TRACE_KINDS.indexOf('send');
-const FIRST_BYTES = 16 * 1024;
-const KEPT_BYTES = 1024 * 1024;
-const BIN_32 = 0xc6;
-/** Bytes of a `send` record beside its frame, at most: numbers, field names, two replicas and a type. */
-const SEND_BYTES = 320;
-/** Bytes of the records that a batch stands for without having them in it. */
-const EXPANDED_MAX_BYTES = 64 * 1024 * 1024;
+
 /** Where a batch stands for so many it is full, so that there is always room for one entry more. */
 const EXPANDED_FULL_BYTES = EXPANDED_MAX_BYTES / 4;
+/** A commit that stands for more is told as it is. */
+const COMMIT_MAX_BYTES = 1024 * 1024;
+/** Values of a record stand so deep in what is written: below a body, its changes, one of them, and the record. */
+const VALUE_DEPTH = 5;
+/** Beyond that, a difference of two may be more than a number of the batch can say. */
+const COUNT_MAX = 2 ** 51;
+
+type Commit = TraceBodyOf<'commit'>;
 
 /** Collects what is told into a batch. */
 export class RecordBatch {
-  #bytes = new Uint8Array(FIRST_BYTES);
-  #length = 0;
+  readonly #area = new BatchArea();
+  readonly #tables = new BatchTables();
   #expanded = 0;
-  #audiences: (readonly ReplicaId[])[] = [];
-  /** Whether what is added stays where it was written, behind {@link #bytes}, until all of it is copied at once. */
-  #isTogether = false;
+  /** What the next entry counts from. */
+  #seq = 0;
+  #time = 0;
+  #version = 0;
+  #counter = 0;
+  readonly #before = { length: 0, expanded: 0, texts: 0, shapes: 0, seq: 0, time: 0, version: 0, counter: 0 };
 
   /** Bytes so far. */
   get length(): number {
-    return this.#isTogether ? this.#length + writtenLength() : this.#length;
+    return this.#area.length;
   }
 
   /** Whether it stands for as much as an observer takes at once. */
@@ -61,31 +67,14 @@ export class RecordBatch {
     return this.#expanded >= EXPANDED_FULL_BYTES;
   }
 
-  /** Calls `addAll`, which adds many and takes what is full. Nothing else may be encoded meanwhile. */
-  together(addAll: () => void): void {
-    beginWriting();
-    this.#isTogether = true;
-    try {
-      addAll();
-    } finally {
-      this.#isTogether = false;
-      this.#keepWritten();
-    }
-  }
-
   /** @throws SyncError as `packMsgpack`, and then nothing was added */
   add(record: TraceRecord): void {
-    const start = this.#begin();
-    try {
-      const bytes = beginLongBytes();
-      if (isPlainCommit(record)) writeCommitRecord(record);
-      else writeTraceRecord(record);
-      endLongBytes(bytes);
-    } catch (error) {
-      unwriteFrom(start);
-      throw error;
-    }
-    this.#end();
+    const { body } = record;
+    if (body.kind === 'commit' && isShort(record, body) && this.#addCommit(record, body)) return;
+    beginWriting();
+    writeTraceRecord(record);
+    this.#area.byte(ENTRY.record);
+    this.#area.counted();
   }
 
   /**
@@ -100,237 +89,231 @@ export class RecordBatch {
     wire: Uint8Array,
     from = 0,
   ): number {
+    if (from >= sends.to.length) return from;
     const each = SEND_BYTES + wire.length + cause.length * 9;
     // One at least: a frame that is larger than all there may be is told as it is.
     const room = Math.max(1, Math.floor((EXPANDED_FULL_BYTES * 2 - this.#expanded) / each));
     const until = Math.min(sends.to.length, from + Math.min(room, AUDIENCE_MAX));
     const to = from === 0 && until === sends.to.length ? sends.to : sends.to.slice(from, until);
-    const known = this.#audience(to);
-    const start = this.#begin();
+    const known = this.#tables.audience(to);
+    this.#mark();
     try {
-      writeArrayHeader(SENDS_FIELDS);
-      writeNumber(firstSeq + from);
-      writeNumber(time);
-      writeText(sends.sender);
-      if (known < 0) writeValue(to, 'own', 1);
-      else writeNumber(known);
-      writeText(sends.type);
-      writeNumber(sends.sequence);
-      writeCause(cause);
-      writeBytes(wire);
+      this.#place(ENTRY.sends, firstSeq + from, time);
+      this.#text(sends.sender);
+      if (known < 0) this.#audience(to);
+      else this.#area.uint(known + 1);
+      this.#text(sends.type);
+      this.#count(sends.sequence);
+      this.#causes(cause);
+      this.#area.uint(wire.length);
+      this.#area.raw(wire);
     } catch (error) {
-      unwriteFrom(start);
+      this.#undo();
       throw error;
     }
-    this.#end();
+    this.#seq += to.length - 1;
     this.#expanded += each * to.length;
-    if (known < 0) this.#audiences.push(to);
+    if (known < 0) this.#tables.addAudience(to);
     return until;
   }
 
-  #begin(): number {
-    if (!this.#isTogether) beginWriting();
-    return writtenLength();
-  }
-
-  #end(): void {
-    if (!this.#isTogether) this.#keepWritten();
-  }
-
-  #keepWritten(): void {
-    const length = writtenLength();
-    this.#reserve(length);
-    copyWritten(this.#bytes, this.#length);
-    this.#length += length;
-    beginWriting();
+  /** `log` records with inputs, as `inputTexts` says, the first of them with this `seq`. @throws SyncError as `packMsgpack`, and then nothing was added */
+  addInputs(firstSeq: number, time: number, replica: ReplicaId, packed: Uint8Array): void {
+    const count = inputTextCount(packed);
+    if (count === 0) return;
+    this.#mark();
+    try {
+      this.#place(ENTRY.inputs, firstSeq, time);
+      this.#text(replica);
+      this.#area.uint(packed.length);
+      this.#area.raw(packed);
+    } catch (error) {
+      this.#undo();
+      throw error;
+    }
+    this.#seq += count - 1;
+    this.#expanded += packed.length * 2 + count * LOG_BYTES;
   }
 
   /** What was collected, good until something is added; the next batch begins empty. */
   take(): Uint8Array {
-    if (this.#isTogether) this.#keepWritten();
-    const taken = this.#bytes.subarray(0, this.#length);
+    const taken = this.#area.written;
     this.clear();
     return taken;
   }
 
   clear(): void {
-    // One large state must not hold its memory for ever.
-    if (this.#bytes.length > KEPT_BYTES) this.#bytes = new Uint8Array(FIRST_BYTES);
-    this.#length = 0;
+    this.#area.clear();
+    this.#tables.clear();
     this.#expanded = 0;
-    this.#audiences = [];
+    this.#seq = 0;
+    this.#time = 0;
+    this.#version = 0;
+    this.#counter = 0;
   }
 
-  /** The number of a list of receivers that was written already; -1 for none. The one met last is tried first. */
-  #audience(to: readonly ReplicaId[]): number {
-    for (let number = this.#audiences.length - 1; number >= 0; number--) {
-      if (isSame(this.#audiences[number]!, to)) return number;
+  /** Whether it went in; where it did not, it is told as it is, or cannot be told. */
+  #addCommit(record: TraceRecord, body: Commit): boolean {
+    this.#mark();
+    try {
+      this.#writeCommit(record, body);
+    } catch {
+      this.#undo();
+      return false;
     }
-    return -1;
-  }
-
-  #reserve(more: number): void {
-    const needed = this.#length + more;
-    if (needed <= this.#bytes.length) return;
-    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
-    grown.set(this.#bytes.subarray(0, this.#length));
-    this.#bytes = grown;
-  }
-}
-
-function isSame(left: readonly ReplicaId[], right: readonly ReplicaId[]): boolean {
-  if (left === right) return true;
-  if (left.length !== right.length) return false;
-  for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) return false;
-  return true;
-}
-
-/** Records of one batch: a view of a record is far larger than the shortest record. */
-const RECORDS_MAX = 1_000_000;
-/** Receivers of one frame, and causes, at most: what is longer is refused before it is read. */
-const AUDIENCE_MAX = 65_535;
-const CAUSES_MAX = 1_000;
-/** Names in all lists of receivers of one batch. */
-const NAMES_MAX = 1_000_000;
-
-const audienceSchema = array(replicaIdSchema, AUDIENCE_MAX);
-const sendsSchema = object({
-  seq: uint,
-  time: uint,
-  sender: replicaIdSchema,
-  type: string(40),
-  sequence: uint,
-  cause: array(uint, CAUSES_MAX),
-  wire: bytes(),
-});
-
-/**
- * The encoded trace records that a batch stands for, in order. Those that are in it as they are come as views of it, unread. A view
- * keeps its memory: what is to be kept for long is to be copied.
- * @throws SyncError `BATCH_MALFORMED` where it is not as {@link RecordBatch} makes them, or what the msgpack profile and the schemas
- * refuse
- */
-export function recordsOfBatch(batch: Uint8Array): Uint8Array[] {
-  const cursor = new MsgpackCursor();
-  cursor.reset(batch, 0, batch.length);
-  const records: Uint8Array[] = [];
-  const audiences: Audiences = { lists: [], names: 0 };
-  let expanded = 0;
-  while (cursor.offset < batch.length) {
-    if (records.length > RECORDS_MAX) throw malformed(`more than ${RECORDS_MAX} records`, cursor.offset);
-    const tag = cursor.peek();
-    if (tag >= 0xc4 && tag <= BIN_32) {
-      const length = cursor.binary();
-      records.push(batch.subarray(cursor.offset - length, cursor.offset));
-      continue;
+    const { length, expanded } = this.#before;
+    const stands = this.#expanded - expanded + COMMIT_BYTES + this.#area.length - length;
+    if (stands > COMMIT_MAX_BYTES) {
+      this.#undo();
+      return false;
     }
-    const { to, ...sends } = takeSends(cursor, audiences);
-    expanded += (SEND_BYTES + sends.wire.length + sends.cause.length * 9) * to.length;
-    if (expanded > EXPANDED_MAX_BYTES && to.length > 1) {
-      throw malformed(`a batch stands for more than ${EXPANDED_MAX_BYTES} bytes of records`, cursor.offset);
+    this.#expanded = expanded + stands;
+    return true;
+  }
+
+  #writeCommit({ seq, time, replica, cause }: TraceRecord, body: Commit): void {
+    const { version, event, mutation, changes, root } = body;
+    this.#place(ENTRY.commit, seq, time);
+    this.#text(replica);
+    this.#causes(cause);
+    this.#area.byte((mutation ? HAS_MUTATION : 0) | (root === undefined ? 0 : HAS_ROOT));
+    this.#area.int(version - this.#version);
+    this.#version = version;
+    this.#text(event.type);
+    this.#text(event.player);
+    this.#text(event.detail);
+    if (mutation) {
+      this.#text(mutation.writer);
+      this.#area.int(mutation.counter - this.#counter);
+      this.#counter = mutation.counter;
     }
-    if (!Number.isSafeInteger(sends.seq + to.length))
-      throw malformed('numbers of records that are too high', cursor.offset);
-    for (const record of sendRecords(sends, to)) records.push(record);
+    this.#area.uint(changes.length);
+    for (let at = 0; at < changes.length; at++) this.#change(changes[at]!);
+    if (root !== undefined) this.#area.text(root);
   }
-  return records;
-}
 
-/** The lists of receivers that a batch has had so far, and how many names there are in them. */
-interface Audiences {
-  readonly lists: (readonly ReplicaId[])[];
-  names: number;
-}
-
-interface Sends {
-  readonly seq: number;
-  readonly time: number;
-  readonly sender: ReplicaId;
-  readonly type: string;
-  readonly sequence: number;
-  readonly cause: readonly number[];
-  readonly wire: Uint8Array;
-}
-
-function takeSends(cursor: MsgpackCursor, audiences: Audiences): Sends & { readonly to: readonly ReplicaId[] } {
-  const { offset } = cursor;
-  if (cursor.array() !== SENDS_FIELDS) throw malformed('neither a record nor sends', offset);
-  const seq = cursor.uint();
-  const time = cursor.uint();
-  const sender = cursor.string();
-  const to = takeAudience(cursor, audiences);
-  const type = cursor.string();
-  const sequence = cursor.uint();
-  const cause = takeList(cursor, CAUSES_MAX, () => cursor.uint());
-  const length = cursor.binary();
-  const wire = cursor.bytes.subarray(cursor.offset - length, cursor.offset);
-  const sends = sendsSchema.parse({ seq, time, sender, type, sequence, cause, wire }, `sends ${seq}`);
-  return { ...sends, to };
-}
-
-function takeAudience(cursor: MsgpackCursor, audiences: Audiences): readonly ReplicaId[] {
-  const { offset } = cursor;
-  const tag = cursor.peek();
-  if ((tag >= 0x90 && tag < 0xa0) || tag === 0xdc || tag === 0xdd) {
-    const names = takeList(cursor, AUDIENCE_MAX, () => cursor.string());
-    const audience = audienceSchema.parse(names, 'receivers');
-    audiences.lists.push(audience);
-    audiences.names += audience.length + 1;
-    if (audiences.names > NAMES_MAX) throw malformed('too many receivers', offset);
-    return audience;
+  #change(change: Change): void {
+    const key = this.#text(change.key);
+    const shape = this.#tables.shapeOf(change, key);
+    if (shape) this.#area.uint(shape.number + 1);
+    const { bytes } = shape ?? this.#newShape(change, key);
+    this.#expanded += bytes + CHANGE_BYTES;
+    if (change.op === 'put') this.#values(change.record);
+    else if (change.op === 'patch') this.#values(change.fields);
   }
-  const known = audiences.lists[cursor.uint()];
-  if (!known) throw malformed('receivers that were not named', offset);
-  return known;
-}
 
-function takeList<T>(cursor: MsgpackCursor, max: number, take: () => T): T[] {
-  const { offset } = cursor;
-  const length = cursor.array();
-  if (length > max) throw malformed(`a list of ${length}, of ${max} at most`, offset);
-  return Array.from({ length }, take);
-}
-
-/** The `send` records as `encodeTraceRecord` gives them, each a view of one memory; what they have in common is written once. */
-function sendRecords(sends: Sends, to: readonly ReplicaId[]): Uint8Array[] {
-  const [before, after] = commonParts(sends);
-  const ends: number[] = [];
-  beginWriting();
-  for (let at = 0; at < to.length; at++) {
-    writeArrayHeader(RECORD_FIELDS);
-    writeNumber(sends.seq + at);
-    writeEncoded(before);
-    writeText(to[at]!);
-    writeEncoded(after);
-    ends.push(writtenLength());
+  #newShape(change: Change, key: NumberedText | undefined): Shape {
+    const shape = this.#tables.newShape(change, key);
+    if (!shape) throw new SyncError('BATCH_UNUSUAL', 'a change that is told as it is', { origin: 'attach' });
+    this.#area.uint(NEW);
+    this.#area.byte(OPS.indexOf(shape.op));
+    this.#names(shape.names);
+    if (shape.op === 'patch') this.#names(shape.removed);
+    return shape;
   }
-  const all = writtenBytes();
-  return ends.map((end, at) => all.subarray(at === 0 ? 0 : ends[at - 1], end));
-}
 
-/** What stands before the receiver's name in each, behind `seq`, and what stands behind it. */
-function commonParts({ time, sender, type, sequence, cause, wire }: Sends): [Uint8Array, Uint8Array] {
-  beginWriting();
-  writeNumber(time);
-  writeText(sender);
-  writeNumber(SEND_KIND);
-  writeCause(cause);
-  writeBytes(wire);
-  writeValue(null, 'own', 1);
-  writeMapHeader(4);
-  writeText('to');
-  const before = writtenBytes();
-  beginWriting();
-  for (const [name, value] of Object.entries({ type, sender, sequence })) {
-    writeText(name);
-    writeValue(value, 'own', 2);
+  #names(names: readonly string[]): void {
+    this.#area.uint(names.length);
+    for (const name of names) this.#text(name);
   }
-  return [before, writtenBytes()];
+
+  #values(fields: Readonly<Record<string, unknown>>): void {
+    for (const name in fields) {
+      const value = fields[name];
+      if (typeof value === 'string') {
+        this.#area.byte(TEXT_VALUE);
+        this.#text(value);
+      } else this.#area.value(value, VALUE_DEPTH);
+    }
+  }
+
+  /** The text, or its number where the batch has had it. */
+  #text(text: string): NumberedText | undefined {
+    const known = this.#tables.known(text);
+    if (known) {
+      this.#area.uint(known.number + KNOWN_TEXT);
+      this.#expanded += known.bytes;
+      return known;
+    }
+    const numbered = this.#tables.number(text);
+    this.#area.uint(numbered ? NEW_TEXT : UNNUMBERED_TEXT);
+    this.#area.text(text);
+    return numbered;
+  }
+
+  #audience(to: readonly ReplicaId[]): void {
+    this.#area.uint(NEW);
+    this.#area.uint(to.length);
+    for (let at = 0; at < to.length; at++) this.#area.text(to[at]!);
+  }
+
+  #causes(cause: readonly number[]): void {
+    this.#area.uint(cause.length);
+    for (let at = 0; at < cause.length; at++) this.#count(cause[at]!);
+  }
+
+  /** @throws SyncError `VALUE_INVALID` where it is no integer from 0 to 2^53 - 1 */
+  #count(value: number): void {
+    if (!isCount(value)) throw new SyncError('VALUE_INVALID', `${value} is no count`, { origin: 'state' });
+    this.#area.uint(value);
+  }
+
+  /** How an entry begins: what it is, and how much later it was than the one before. */
+  #place(entry: number, seq: number, time: number): void {
+    if (seq < this.#seq || time < this.#time) {
+      this.#area.byte(ENTRY.again);
+      this.#seq = 0;
+      this.#time = 0;
+    }
+    this.#area.byte(entry);
+    this.#count(seq - this.#seq);
+    this.#count(time - this.#time);
+    this.#seq = seq;
+    this.#time = time;
+  }
+
+  #mark(): void {
+    const before = this.#before;
+    before.length = this.#area.length;
+    before.expanded = this.#expanded;
+    before.texts = this.#tables.texts;
+    before.shapes = this.#tables.shapes;
+    before.seq = this.#seq;
+    before.time = this.#time;
+    before.version = this.#version;
+    before.counter = this.#counter;
+  }
+
+  /** As if nothing had been added since {@link #mark}. */
+  #undo(): void {
+    const { length, expanded, texts, shapes, seq, time, version, counter } = this.#before;
+    this.#area.cut(length);
+    this.#tables.cut(texts, shapes);
+    this.#expanded = expanded;
+    this.#seq = seq;
+    this.#time = time;
+    this.#version = version;
+    this.#counter = counter;
+  }
 }
 
-function malformed(what: string, offset: number): SyncError {
-  return new SyncError('BATCH_MALFORMED', `${what}, at byte ${offset} of a batch of trace records`, {
-    origin: 'attach',
-    place: { offset },
-  });
+/** Whether it can be told as a difference to the one before. What it has beside that has no place there. */
+function isShort({ seq, time, cause, wire, source }: TraceRecord, { version, mutation }: Commit): boolean {
+  return (
+    wire === undefined &&
+    source === undefined &&
+    isCount(seq) &&
+    isCount(time) &&
+    cause.length <= CAUSES_MAX &&
+    isSmall(version) &&
+    (mutation === undefined || isSmall(mutation.counter))
+  );
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+function isSmall(value: number): boolean {
+  return isCount(value) && value <= COUNT_MAX;
 }

@@ -24,7 +24,27 @@ export function gapForSends(
   { time, sends }: { readonly time: number; readonly sends: FrameSends },
   error: unknown,
 ): TraceRecord {
-  const reason = `sends could not be encoded: ${error instanceof Error ? error.message : String(error)}`;
+  return gapForMany('sends', seq, count, { time, replica: sends.sender }, error);
+}
+
+/** The same of `count` logs. */
+export function gapForLogs(
+  seq: number,
+  count: number,
+  at: Pick<TraceRecord, 'time' | 'replica'>,
+  error: unknown,
+): TraceRecord {
+  return gapForMany('logs', seq, count, at, error);
+}
+
+function gapForMany(
+  what: string,
+  seq: number,
+  count: number,
+  { time, replica }: Pick<TraceRecord, 'time' | 'replica'>,
+  error: unknown,
+): TraceRecord {
+  const reason = `${what} could not be encoded: ${error instanceof Error ? error.message : String(error)}`;
   const body = { kind: 'gap' as const, count, reason: fitText(reason, 200) };
-  return { seq: seq + count - 1, time, replica: sends.sender, cause: [], body };
+  return { seq: seq + count - 1, time, replica, cause: [], body };
 }

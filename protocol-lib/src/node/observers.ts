@@ -5,6 +5,7 @@ import type { ReplicaId } from '../state/index.ts';
 import {
   encodeAttachFrame,
   type FrameSends,
+  type PackedLogs,
   recordsHead,
   SERVER_FRAME_MAX,
   type TraceHub,
@@ -12,9 +13,8 @@ import {
   type TraceSink,
 } from '../trace/index.ts';
 import type { AccessRole } from './access.ts';
-import { bytesAtAGlance } from './change-bytes.ts';
 import { closeSocket } from './close-socket.ts';
-import { gapFor, gapForSends } from './encode-or-gap.ts';
+import { gapFor, gapForLogs, gapForSends } from './encode-or-gap.ts';
 import { messageHead } from './websocket-head.ts';
 
 /**
@@ -22,8 +22,8 @@ import { messageHead } from './websocket-head.ts';
  * frame to all observers. One that does not read is closed; the session never waits for one. What one turn of the event loop tells to
  * one that had read all before says nothing of how it reads, however much it is.
  *
- * Commits, and what is sent and received, come in the middle of the session's work. They wait, and are encoded one after the other when there
- * are some: that takes a fraction of what it takes to encode each where it is told, with nothing of the encoder in the processor's caches.
+ * Whatever is told is encoded where it is told. To keep it until a batch goes out would make the collector carry all of that through its young
+ * generation, and a commit of which a batch has had the like takes less to encode than to keep.
  */
 
 export const OBSERVERS_MAX = 8;
@@ -39,14 +39,7 @@ const BATCH_BYTES = 64 * 1024;
 const BATCH_DELAY_MS = 50;
 const STREAM_DELAY_MS = 100;
 const STREAM_DELAY_MAX_MS = 1_000;
-const STREAM_BYTES = 4 * 1024;
-
-/** Facts that wait to be encoded, at most. Together they are about a batch. */
-const WAITING_MAX = 256;
-/** Bytes of one that waits, as far as can be told at a glance. */
-const WAITING_BYTES_MAX = 1_024;
-/** Of a receiver's name, about. */
-const NAME_BYTES = 16;
+const STREAM_BYTES = 1024;
 
 /** Close codes of the attach protocol, in the range that WebSocket leaves to applications. */
 export const ATTACH_CLOSE = { ended: 4000, invalid: 4400, tooSlow: 4408 } as const;
@@ -60,17 +53,6 @@ export interface Observer {
   /** What the socket writes to. It has no extension and sends nothing in pieces, so that whole messages can be written there. */
   readonly stream: Duplex;
   readonly role: AccessRole;
-}
-
-/** What is told by {@link TraceSink.sends}. */
-interface ToldSends {
-  /** A record has one. */
-  readonly body?: undefined;
-  readonly firstSeq: number;
-  readonly time: number;
-  readonly sends: FrameSends;
-  readonly cause: readonly number[];
-  readonly wire: Uint8Array;
 }
 
 /** Bytes that one observer was told in the turn in which it had read everything before, or as a description; until it has read them all. */
@@ -95,12 +77,6 @@ export class Observers implements TraceSink {
   readonly #tellRest: () => void;
   readonly #observers = new Map<Observer, Allowance>();
   readonly #batch = new RecordBatch();
-  /** Behind what is in the batch. */
-  #waiting: (TraceRecord | ToldSends)[] = [];
-  /** Bytes of what waits, about. */
-  #waitingBytes = 0;
-  /** Told last of what waits. */
-  #audience: readonly ReplicaId[] | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopListening: (() => void) | undefined;
   #isDescribing = false;
@@ -124,7 +100,7 @@ export class Observers implements TraceSink {
 
   /** Lets an observer in. `greeting` is its first frame; the description of the session follows. One to whom it cannot be given is sent away. */
   add(observer: Observer, greeting: Uint8Array): void {
-    this.#flush();
+    this.#sendBatch();
     observer.socket.send(greeting);
     this.#observers.set(observer, { bytes: 0, turn: this.#turn, pace: STREAM_DELAY_MS });
     this.#keepPace();
@@ -133,7 +109,7 @@ export class Observers implements TraceSink {
     this.#isDescribing = true;
     try {
       this.#describe();
-      this.#flush();
+      this.#sendBatch();
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       this.#observers.delete(observer);
@@ -152,6 +128,11 @@ export class Observers implements TraceSink {
   #keepPace(): void {
     const paces = [...this.#observers.values()].map(({ pace }) => pace);
     this.#streamDelay = Math.max(STREAM_DELAY_MS, Math.min(STREAM_DELAY_MAX_MS, ...paces));
+  }
+
+  /** Hands everyone all that happened up to now. */
+  flush(): void {
+    this.#flushAll();
   }
 
   /** Hands an observer all that happened, then `answer`, and closes it; the others stay. */
@@ -182,73 +163,36 @@ export class Observers implements TraceSink {
   }
 
   record(record: TraceRecord): void {
-    const bytes = bytesAtAGlance(WAITING_BYTES_MAX, record);
-    if (bytes !== undefined) this.#wait(record, bytes);
-    else {
-      this.#encodeWaiting();
-      this.#add(record);
-      this.#begin();
-    }
-  }
-
-  sends(firstSeq: number, time: number, sends: FrameSends, cause: readonly number[], wire: Uint8Array): void {
-    const told = { firstSeq, time, sends, cause, wire };
-    if (wire.length <= WAITING_BYTES_MAX) {
-      const isSame = sends.to === this.#audience;
-      this.#audience = sends.to;
-      this.#wait(told, wire.length + (isSame ? 0 : sends.to.length * NAME_BYTES));
-    } else {
-      this.#encodeWaiting();
-      this.#addSends(told);
-      this.#begin();
-    }
-  }
-
-  #wait(told: TraceRecord | ToldSends, bytes: number): void {
-    this.#waiting.push(told);
-    this.#waitingBytes += bytes;
-    if (this.#waiting.length >= WAITING_MAX || this.#waitingBytes >= BATCH_BYTES) this.#encodeWaiting();
-    this.#begin();
-  }
-
-  #encodeWaiting(): void {
-    const waiting = this.#waiting;
-    if (waiting.length === 0) return;
-    this.#noneWaits();
-    this.#batch.together(() => {
-      for (const told of waiting) {
-        if (told.body === undefined) this.#addSends(told);
-        else this.#add(told);
-      }
-    });
-  }
-
-  #noneWaits(): void {
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    this.#audience = undefined;
-  }
-
-  #add(record: TraceRecord): void {
     try {
       this.#batch.add(record);
     } catch (error) {
       this.#batch.add(gapFor(record, error));
     }
     this.#added();
+    this.#begin();
   }
 
-  #addSends(told: ToldSends): void {
-    const { firstSeq, time, sends, cause, wire } = told;
+  sends(firstSeq: number, time: number, sends: FrameSends, cause: readonly number[], wire: Uint8Array): void {
     for (let from = 0; from < sends.to.length; ) {
       try {
         from = this.#batch.addSends(firstSeq, time, sends, cause, wire, from);
       } catch (error) {
-        this.#batch.add(gapForSends(firstSeq + from, sends.to.length - from, told, error));
+        this.#batch.add(gapForSends(firstSeq + from, sends.to.length - from, { time, sends }, error));
         from = sends.to.length;
       }
       this.#added();
     }
+    this.#begin();
+  }
+
+  logs(firstSeq: number, time: number, replica: ReplicaId, { packed, count }: PackedLogs): void {
+    try {
+      this.#batch.addInputs(firstSeq, time, replica, packed);
+    } catch (error) {
+      this.#batch.add(gapForLogs(firstSeq, count, { time, replica }, error));
+    }
+    this.#added();
+    this.#begin();
   }
 
   #added(): void {
@@ -257,14 +201,14 @@ export class Observers implements TraceSink {
 
   /** Sees to it that what was told goes out. */
   #begin(): void {
-    if (this.#timer !== undefined || this.#batch.length + this.#waiting.length === 0) return;
+    if (this.#timer !== undefined || this.#batch.length === 0) return;
     const delay = this.#lastBytes < STREAM_BYTES ? BATCH_DELAY_MS : this.#streamDelay;
     this.#timer = setTimeout(() => this.#onTimer(), delay);
   }
 
   #onTimer(): void {
     this.#timer = undefined;
-    this.#flush();
+    this.#sendBatch();
   }
 
   /** With what the session keeps back. */
@@ -274,11 +218,6 @@ export class Observers implements TraceSink {
     } catch {
       // A session that is being closed may have nothing more to tell; what it told before goes out.
     }
-    this.#flush();
-  }
-
-  #flush(): void {
-    this.#encodeWaiting();
     this.#sendBatch();
   }
 
@@ -315,7 +254,6 @@ export class Observers implements TraceSink {
   #drop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#noneWaits();
     this.#batch.clear();
   }
 }

@@ -1,6 +1,6 @@
 import { memorySink, memorySource, type OpenCapture, openCapture } from '../capture/index.ts';
+import { inputTexts } from '../capture/inputs-text.ts';
 import { StateRoot } from '../merkle/index.ts';
-import { compactTexts } from '../replay/batches.ts';
 import { BatchBuilder } from '../replay/compact-inputs.ts';
 import { recordKey, replicaId, type SyncRecord } from '../state/index.ts';
 import type { TraceBody, TraceRecord } from '../trace/index.ts';
@@ -66,5 +66,5 @@ export function inputsWith(secret: string): TraceBody[] {
       1,
     );
   }
-  return compactTexts(inputs.take(0)).map((text) => ({ kind: 'log', level: 'debug', text }));
+  return inputTexts(inputs.take(0)).map((text) => ({ kind: 'log', level: 'debug', text }));
 }

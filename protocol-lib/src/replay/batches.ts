@@ -1,5 +1,6 @@
 import { fromHex, unpackMsgpack } from '../bytes/index.ts';
 import { fromBase64 } from '../capture/exchange/base64.ts';
+import { COMPACT_INPUTS, CONTINUED_INPUTS, inputTextCount, inputTexts } from '../capture/inputs-text.ts';
 import { isSyncError, SyncError } from '../errors/index.ts';
 import { array, fitText, type Infer, object, uint } from '../schema/index.ts';
 import type { ReplicaId } from '../state/index.ts';
@@ -11,30 +12,18 @@ import { inputSchema } from './inputs.ts';
 const batchSchema = object({ count: uint, inputs: array(inputSchema, 10_000) });
 export type InputBatch = Infer<typeof batchSchema>;
 
-/** Text of a `log` record that carries a batch, or a part of one that is continued in the next such record. */
-const COMPACT = 'inputs= ';
-const CONTINUED = 'inputs+ ';
-/** The same of a batch in hex digits, as earlier recordings have them. */
+/** How a batch in hex digits begins, as earlier recordings have them. */
 const PREFIX = 'inputs ';
-const PREFIXES = [PREFIX, CONTINUED, COMPACT];
+const PREFIXES = [PREFIX, CONTINUED_INPUTS, COMPACT_INPUTS];
 /** Text of a `log` record in the place of one that carried inputs which may hold a secret. */
 export const INPUTS_LEFT_OUT = 'left out: inputs, which may hold a secret';
-/** A log's text may have 10,000 units. */
-const PART_LENGTH = 9_900;
-
-/** The texts of the `log` records that carry a batch, as `BatchBuilder` writes it. */
-export function compactTexts(packed: string): string[] {
-  const parts: string[] = [];
-  for (let at = 0; at < packed.length; at += PART_LENGTH) parts.push(packed.slice(at, at + PART_LENGTH));
-  return parts.map((part, at) => `${at === parts.length - 1 ? COMPACT : CONTINUED}${part}`);
-}
 
 /**
  * Tells a batch, behind whose last input `rest` records were made by none. One that cannot be written, such as for a command that is no text, is a gap: the
  * session must not notice that it is recorded.
  */
 export function tellBatch(hub: TraceHub, witness: ReplicaId, batch: BatchBuilder, rest: number): void {
-  let packed: string;
+  let packed: Uint8Array;
   try {
     packed = batch.take(rest);
   } catch (error) {
@@ -43,7 +32,7 @@ export function tellBatch(hub: TraceHub, witness: ReplicaId, batch: BatchBuilder
     hub.emit(witness, { kind: 'gap', count: 1, reason });
     return;
   }
-  for (const text of compactTexts(packed)) hub.emit(witness, { kind: 'log', level: 'debug', text });
+  hub.emitLogs(witness, { packed, count: inputTextCount(packed), texts: () => inputTexts(packed) });
 }
 
 /** Puts the texts of batches together from the records of a trace. */
@@ -56,13 +45,13 @@ class BatchTexts {
 
   take({ body }: TraceRecord): { readonly text: string; readonly isCompact: boolean } | 'part' | undefined {
     if (body.kind !== 'log') return undefined;
-    if (body.text.startsWith(CONTINUED)) {
-      this.#parts += body.text.slice(CONTINUED.length);
+    if (body.text.startsWith(CONTINUED_INPUTS)) {
+      this.#parts += body.text.slice(CONTINUED_INPUTS.length);
       return 'part';
     }
-    const isCompact = body.text.startsWith(COMPACT);
+    const isCompact = body.text.startsWith(COMPACT_INPUTS);
     if (!isCompact && !body.text.startsWith(PREFIX)) return undefined;
-    const text = this.#parts + body.text.slice((isCompact ? COMPACT : PREFIX).length);
+    const text = this.#parts + body.text.slice((isCompact ? COMPACT_INPUTS : PREFIX).length);
     this.#parts = '';
     return { text, isCompact };
   }
@@ -114,7 +103,8 @@ export class BatchReader {
 
 /** Whether a batch that cannot be read may be the end of one, of which a capture does not have the beginning. */
 export function mayBeCut(error: SyncError, { body }: TraceRecord): boolean {
-  const isWhole = isSyncError(error.cause, 'SCHEMA_MISMATCH') && body.kind === 'log' && body.text.startsWith(COMPACT);
+  const isWhole =
+    isSyncError(error.cause, 'SCHEMA_MISMATCH') && body.kind === 'log' && body.text.startsWith(COMPACT_INPUTS);
   return !isWhole;
 }
 

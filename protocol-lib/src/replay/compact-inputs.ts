@@ -2,12 +2,14 @@ import {
   beginWriting,
   unpackMsgpack,
   writeArrayHeader,
+  writeEncoded,
   writeNumber,
   writeValue,
   writtenBytes,
 } from '../bytes/index.ts';
-import { fromBase64, toBase64 } from '../capture/exchange/base64.ts';
-import { SyncError } from '../errors/index.ts';
+import { BatchArea } from '../capture/batch-area.ts';
+import { fromBase64 } from '../capture/exchange/base64.ts';
+import { isSyncError, SyncError } from '../errors/index.ts';
 import type { Schema } from '../schema/index.ts';
 import type { ReplicaId, Value } from '../state/index.ts';
 import { type Input, type InputOp, inputSchema, inputVariants } from './inputs.ts';
@@ -28,71 +30,107 @@ export interface CompactBatch {
 /** Of the layout of a batch. */
 const FORMAT = 1;
 
+/** An op of a batch: its number there, and the names of what an input of it has. */
+interface KnownOp {
+  readonly op: InputOp;
+  readonly number: number;
+  readonly fields: readonly string[];
+}
+
 /**
- * A batch in the making, as text: base64 of one msgpack array `[format, ops, replicas, now, rest, inputs]`. `inputs` is one flat list: for each the op and the
+ * A batch in the making: one msgpack array `[format, ops, replicas, now, rest, inputs]`. `inputs` is one flat list: for each the op and the
  * replica, by their number in those lists, `now` as the difference to the input before it, `free`, `count`, and its fields as `inputs.ts` and
- * `live-inputs.ts` have them in order, an absent one as nil. Little is done for an input that is added: a server that is recorded takes thousands a second,
- * each in the middle of other work, and to write all of them one after the other takes less.
+ * `live-inputs.ts` have them in order, an absent one as nil. What is added is written at once, and nothing of it is kept: a server that is recorded takes
+ * thousands a second.
  */
 export class BatchBuilder {
-  #inputs: Input[] = [];
-  /** `free` and `count` of each. */
-  #places: number[] = [];
+  readonly #area = new BatchArea();
+  #ops: KnownOp[] = [];
+  #replicas: ReplicaId[] = [];
+  #length = 0;
+  /** Values in the flat list. */
+  #values = 0;
+  #begun = 0;
+  #now = 0;
+  /** Why something that was added cannot be written. */
+  #broken: SyncError | undefined;
 
   /** Inputs in it. */
   get length(): number {
-    return this.#inputs.length;
+    return this.#length;
   }
 
-  /** What is in it must stay as it is until {@link take}. */
   add(input: Input, free: number, count: number): void {
-    this.#inputs.push(input);
-    this.#places.push(free, count);
+    const { now } = input;
+    if (this.#length === 0) {
+      this.#begun = now;
+      this.#now = now;
+    }
+    this.#length++;
+    const { number, fields } = this.#opOf(input.op);
+    this.#values += HEAD + fields.length;
+    const area = this.#area;
+    try {
+      area.value(number, 1);
+      area.value(this.#replicaOf(input.replica), 1);
+      area.value(now - this.#now, 1);
+      area.value(free, 1);
+      area.value(count, 1);
+      for (let at = 0; at < fields.length; at++) {
+        area.value((input as unknown as Readonly<Record<string, Value>>)[fields[at]!] ?? null, 2);
+      }
+    } catch (error) {
+      if (!isSyncError(error)) throw error;
+      this.#broken ??= error;
+    }
+    this.#now = now;
   }
 
-  /** All of it, and begins anew. `rest` records came behind the last input. */
-  take(rest: number): string {
-    const [inputs, places] = [this.#inputs, this.#places];
-    this.clear();
-    const [ops, replicas] = [new Map<InputOp, number>(), new Map<ReplicaId, number>()];
-    let values = 0;
-    for (const { op, replica } of inputs) {
-      if (!ops.has(op)) ops.set(op, ops.size);
-      if (!replicas.has(replica)) replicas.set(replica, replicas.size);
-      values += HEAD + fieldsOf(op).length;
+  /** All of it, and begins anew. `rest` records came behind the last input. @throws SyncError where something that was added cannot be written */
+  take(rest: number): Uint8Array {
+    const broken = this.#broken;
+    if (broken) {
+      this.clear();
+      throw broken;
     }
-    let before = inputs[0]?.now ?? 0;
     beginWriting();
     writeArrayHeader(6);
     writeNumber(FORMAT);
-    writeValue([...ops.keys()], 'own', 1);
-    writeValue([...replicas.keys()], 'own', 1);
-    writeNumber(before);
+    writeValue(
+      this.#ops.map(({ op }) => op),
+      'own',
+      1,
+    );
+    writeValue(this.#replicas, 'own', 1);
+    writeNumber(this.#begun);
     writeNumber(rest);
-    writeArrayHeader(values);
-    for (let at = 0; at < inputs.length; at++) {
-      const input = inputs[at]!;
-      writeNumber(ops.get(input.op)!);
-      writeNumber(replicas.get(input.replica)!);
-      writeNumber(input.now - before);
-      writeNumber(places[at * 2]!);
-      writeNumber(places[at * 2 + 1]!);
-      writeFields(input);
-      before = input.now;
-    }
-    return toBase64(writtenBytes());
+    writeArrayHeader(this.#values);
+    writeEncoded(this.#area.written);
+    this.clear();
+    return writtenBytes();
   }
 
   clear(): void {
-    this.#inputs = [];
-    this.#places = [];
+    this.#area.clear();
+    this.#ops = [];
+    this.#replicas = [];
+    this.#length = 0;
+    this.#values = 0;
+    this.#begun = 0;
+    this.#broken = undefined;
   }
-}
 
-function writeFields(input: Input): void {
-  const fields = fieldsOf(input.op);
-  for (let at = 0; at < fields.length; at++) {
-    writeValue((input as unknown as Readonly<Record<string, Value>>)[fields[at]![0]] ?? null, 'own', 2);
+  #opOf(op: InputOp): KnownOp {
+    for (let at = 0; at < this.#ops.length; at++) if (this.#ops[at]!.op === op) return this.#ops[at]!;
+    const known = { op, number: this.#ops.length, fields: fieldsOf(op).map(([name]) => name) };
+    this.#ops.push(known);
+    return known;
+  }
+
+  /** There are a few endpoints in a process, most of which say much. */
+  #replicaOf(replica: ReplicaId): number {
+    const known = this.#replicas.indexOf(replica);
+    return known < 0 ? this.#replicas.push(replica) - 1 : known;
   }
 }
 

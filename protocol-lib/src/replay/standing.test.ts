@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { toBase64 } from '../capture/exchange/base64.ts';
 import { StateRoot } from '../merkle/index.ts';
 import { simulate, simulatedDefinition } from '../simulator/index.ts';
 import { type ReplicaId, recordKey } from '../state/index.ts';
@@ -56,7 +57,7 @@ function snapshotOf(version: number, root: StateRoot, vector: VectorEntries): Tr
 function written(input: Input): Input {
   const batch = new BatchBuilder();
   batch.add(input, 0, 0);
-  const [entry] = unpackBatch(batch.take(0)).entries;
+  const [entry] = unpackBatch(toBase64(batch.take(0))).entries;
   if (!entry) throw new Error('an input was lost');
   return entry.input;
 }

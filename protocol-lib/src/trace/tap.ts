@@ -41,6 +41,20 @@ export interface TraceSink {
   record(record: TraceRecord): void;
   /** So many `send` records at once, of which the first has this `seq` and each next one more. */
   sends(firstSeq: number, time: number, sends: FrameSends, cause: readonly number[], wire: Uint8Array): void;
+  /** So many `log` records of `replica` at once, as {@link logBody} has them. */
+  logs(firstSeq: number, time: number, replica: ReplicaId, logs: PackedLogs): void;
+}
+
+export function logBody(text: string): TraceBody {
+  return { kind: 'log', level: 'debug', text };
+}
+
+/** Bytes that stand in the trace as the texts of `log` records, one after the other. Only whoever needs the texts makes them. */
+export interface PackedLogs {
+  readonly packed: Uint8Array;
+  /** How many records that are. */
+  readonly count: number;
+  texts(): readonly string[];
 }
 
 /** The tap of an endpoint that nobody watches. */
@@ -102,7 +116,8 @@ export class TraceHub implements Tap {
     if (!this.#isOpen) return;
     const first = this.#seq + 1;
     this.#seq += sends.to.length;
-    const time = this.now();
+    // Where nothing else has happened since what it is sent for, it is sent at the same moment: the clock need not be asked again.
+    const time = first > 1 && cause.length === 1 && cause[0] === first - 1 ? this.#lastTime : this.now();
     this.#lastTime = time;
     const because = known(cause);
     for (const sink of this.#sinks) sink.sends(first, time, sends, because, wire);
@@ -116,6 +131,21 @@ export class TraceHub implements Tap {
         body: sendBody(sends, to),
         wire,
       };
+      for (const listener of this.#listeners) listener(record);
+    }
+  }
+
+  /** Records packed text as `log` records, all of one moment. */
+  emitLogs(replica: ReplicaId, logs: PackedLogs): void {
+    if (!this.#isOpen) return;
+    const first = this.#seq + 1;
+    this.#seq += logs.count;
+    const time = this.now();
+    this.#lastTime = time;
+    for (const sink of this.#sinks) sink.logs(first, time, replica, logs);
+    if (this.#listeners.size === 0) return;
+    for (const [at, text] of logs.texts().entries()) {
+      const record: TraceRecord = { seq: first + at, time, replica, cause: [], body: logBody(text) };
       for (const listener of this.#listeners) listener(record);
     }
   }

@@ -4,10 +4,10 @@ import { packMsgpack } from '../../bytes/index.ts';
 import { verifyCapture } from '../../diagnose/index.ts';
 import { StateRoot } from '../../merkle/index.ts';
 import { keyedPseudonyms } from '../../node/pseudonyms.ts';
-import { compactTexts } from '../../replay/batches.ts';
 import { BatchBuilder } from '../../replay/compact-inputs.ts';
 import { recordKey, replicaId, type SyncRecord, type Value } from '../../state/index.ts';
 import { TRACE_VERSION, type TraceBody, type TraceHeader, type TraceRecord } from '../../trace/index.ts';
+import { inputTexts } from '../inputs-text.ts';
 import { memorySink, memorySource } from '../memory-bytes.ts';
 import { rawRecords } from '../raw-records.ts';
 import { openCapture } from '../reader.ts';
@@ -96,7 +96,7 @@ function told(steps: readonly Step[]): TraceRecord[] {
       else if (one.tell === 'inputs') {
         const inputs = new BatchBuilder();
         inputs.add({ op: 'mutate', replica: server, now: 1, command: 'x', args: text }, 0, 1);
-        for (const part of compactTexts(inputs.take(0))) tell({ kind: 'log', level: 'debug', text: part });
+        for (const part of inputTexts(inputs.take(0))) tell({ kind: 'log', level: 'debug', text: part });
       } else {
         const fields = FIELDS[one.which % FIELDS.length]!(word) as SyncRecord;
         const changes =

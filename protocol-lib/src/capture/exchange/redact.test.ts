@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { StateRoot } from '../../merkle/index.ts';
 import { zstdCompression } from '../../node/compression.ts';
-import { compactTexts } from '../../replay/batches.ts';
 import { BatchBuilder } from '../../replay/compact-inputs.ts';
 import { type Change, type RecordKey, recordKey, replicaId, type SyncRecord } from '../../state/index.ts';
 import { TRACE_VERSION, type TraceBody, type TraceHeader, type TraceRecord } from '../../trace/index.ts';
 import { portableZstd } from '../compression.ts';
 import type { OpenCapture } from '../engine.ts';
 import { openFiledIndex } from '../index-file.ts';
+import { inputTexts } from '../inputs-text.ts';
 import { memorySink, memorySource } from '../memory-bytes.ts';
 import { openCapture } from '../reader.ts';
 import { CaptureMaker, isRedacted, mergedHeader, redactCapture, redactedHeader } from './index.ts';
@@ -87,7 +87,7 @@ async function fillWithSecrets(maker: CaptureMaker): Promise<void> {
       1,
     );
   }
-  for (const text of compactTexts(inputs.take(0))) await maker.add(server, 900, { kind: 'log', level: 'debug', text });
+  for (const text of inputTexts(inputs.take(0))) await maker.add(server, 900, { kind: 'log', level: 'debug', text });
   await maker.add(viewer, 901, {
     kind: 'operation',
     crdt: 'text',
