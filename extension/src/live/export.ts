@@ -12,7 +12,10 @@ export function exportLive(session: LiveSession, target?: vscode.Uri): Promise<v
   return exportBytes(() => fileOf(session), captureName(session.scenario, new Date()), target);
 }
 
-async function fileOf({ capture }: LiveSession): Promise<Uint8Array> {
+async function fileOf(session: LiveSession): Promise<Uint8Array> {
+  const { capture } = session;
+  // What happened a moment ago may be waiting to be sent with what comes next.
+  await session.catchUp();
   // Whatever was told of the session, nobody has looked for its secrets yet.
   const header = unredactedHeader(capture.header);
   const file = capture.save(header);

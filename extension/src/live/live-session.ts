@@ -148,6 +148,11 @@ export class LiveSession implements vscode.Disposable {
     }
   }
 
+  /** Resolves when all that happened up to now is in the capture, as far as the session still answers. */
+  catchUp(): Promise<void> {
+    return this.#connection.flush();
+  }
+
   /** Finishes the file. Returns where it is. Rejects where nothing is recorded or the file could not be finished. */
   async stopRecording(): Promise<vscode.Uri> {
     const recording = this.#recording;

@@ -55,6 +55,11 @@ export interface AttachConnection {
    */
   pace(every: number): void;
   /**
+   * Resolves when all that happened up to now is there. Where the session does not answer within `patience` milliseconds, 1 s by default, has ended,
+   * or is of a build which cannot be asked, what is there is all there is; never rejects.
+   */
+  flush(patience?: number): Promise<void>;
+  /**
    * Asks for all that happened up to now, and leaves when it is there; `closed` says when that is. A session that does not answer within `patience`
    * milliseconds, 5 s by default, or that is of a build which cannot be asked, is left as by {@link close}.
    */
@@ -66,6 +71,7 @@ export interface AttachConnection {
 const REFUSAL_BODY_MAX = 4 * 1024;
 const HEADER_TIMEOUT_MS = 10_000;
 const END_PATIENCE_MS = 5_000;
+const FLUSH_PATIENCE_MS = 1_000;
 
 /**
  * Attaches to a running session.
@@ -229,6 +235,7 @@ class Connection {
       },
       inject: (spec) => this.#inject(spec),
       pace: (every) => this.#pace(every),
+      flush: (patience) => this.#flush(patience),
       end: (patience) => this.#end(patience),
       close: () => this.close(),
     });
@@ -237,6 +244,20 @@ class Connection {
   #pace(every: number): void {
     if (this.#socket?.readyState !== WebSocket.OPEN || !this.#features.includes('pace')) return;
     this.#socket.send(encodeAttachFrame({ type: 'pace', every }));
+  }
+
+  #flush(patience = FLUSH_PATIENCE_MS): Promise<void> {
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN || !this.#features.includes('flush')) return Promise.resolve();
+    const request = ++this.#requests;
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, patience);
+      this.#asked.set(request, () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      socket.send(encodeAttachFrame({ type: 'flush', request }));
+    });
   }
 
   #end(patience = END_PATIENCE_MS): void {

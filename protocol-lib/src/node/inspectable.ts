@@ -236,6 +236,11 @@ class AttachEndpoint {
       this.#observers.release(socket, encodeAttachFrame({ type: 'answer', request }));
       return;
     }
+    if (message.type === 'flush') {
+      this.#observers.flush();
+      socket.send(encodeAttachFrame({ type: 'answer', request }));
+      return;
+    }
     const error = this.#inject(role, message.spec);
     socket.send(encodeAttachFrame({ type: 'answer', request, ...(error ? { error } : {}) }));
   }

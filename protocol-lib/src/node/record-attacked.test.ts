@@ -326,6 +326,7 @@ describe('around the records', () => {
       },
       inject: () => Promise.resolve(),
       pace() {},
+      flush: () => Promise.resolve(),
       end() {},
       close() {},
     };

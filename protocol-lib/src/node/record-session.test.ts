@@ -142,7 +142,7 @@ describe('the end of a recording', () => {
   test('says how seldom it may be told something, to a session that understands that', async () => {
     const { asked, connection } = await silent(['pace']);
     const recording = recordSession(connection, memorySink());
-    await expect.poll(() => asked).toEqual([{ type: 'pace', every: 250 }]);
+    await expect.poll(() => asked).toEqual([{ type: 'pace', every: 500 }]);
     await recording.stop();
   });
 
@@ -160,6 +160,60 @@ describe('the end of a recording', () => {
     await expect.poll(() => asked).toEqual([{ type: 'end', request: 1 }]);
     for (const socket of endpoint.clients) socket.terminate();
     expect((await stopped).close.kind).toBe('lost');
+  });
+});
+
+describe('a flush', () => {
+  test('brings all that happened up to then, also what the session had kept back, and one stays attached', async () => {
+    const kept: string[] = [];
+    const flush = (): void => {
+      for (const text of kept.splice(0)) session.hub.emit(server, { kind: 'log', level: 'info', text });
+    };
+    const session = await startSession(cleanups, { flush });
+    const connection = await attach(session);
+    let records = 0;
+    connection.onRecords((some) => {
+      records += some.length;
+    });
+    talk(session, 300);
+    kept.push('kept back');
+    await connection.flush();
+    expect(records).toBe(302);
+    talk(session, 1);
+    kept.push('kept back again');
+    await connection.flush();
+    expect(records).toBe(304);
+    connection.close();
+    await connection.closed;
+    await connection.flush();
+  });
+
+  test('waits neither for an older build nor for a session that does not answer or has gone', async () => {
+    const known = async (features: readonly string[] | undefined) => {
+      const endpoint = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: () => ATTACH_SUBPROTOCOL });
+      cleanups.push(async () => {
+        for (const socket of endpoint.clients) socket.terminate();
+        endpoint.close();
+      });
+      await once(endpoint, 'listening');
+      const asked: unknown[] = [];
+      endpoint.on('connection', (socket) => {
+        socket.on('message', (data: Buffer) => asked.push(decodeObserverFrame(data)));
+        const told = features ? { features: [...features] } : {};
+        socket.send(encodeAttachFrame({ type: 'header', header: header(), mayInject: false, targets: [], ...told }));
+      });
+      const url = `http://127.0.0.1:${(endpoint.address() as AddressInfo).port}`;
+      return { endpoint, asked, connection: await attach({ url, token: 'ab' }) };
+    };
+    const old = await known(['end']);
+    await old.connection.flush();
+    expect(old.asked).toEqual([]);
+    const silent = await known(['flush']);
+    await silent.connection.flush(1);
+    const waiting = silent.connection.flush(600_000);
+    await expect.poll(() => silent.asked).toEqual([1, 2].map((request) => ({ type: 'flush', request })));
+    for (const socket of silent.endpoint.clients) socket.terminate();
+    await waiting;
   });
 });
 
@@ -251,6 +305,7 @@ describe('a session that tells what cannot be read', () => {
       onRecords: (listener: (records: readonly Uint8Array[]) => void) => listener(records),
       inject: () => Promise.resolve(),
       pace: () => undefined,
+      flush: () => Promise.resolve(),
       end: () => undefined,
       close: () => undefined,
     };

@@ -22,7 +22,7 @@ export const ATTACH_SUBPROTOCOL = 'syncscope.v1';
 export const ATTACH_TOKEN_PREFIX = 'token.';
 
 /** What a session may understand beside faults; it says which in its header. One that is asked for something else closes, so nobody asks. */
-export const ATTACH_FEATURES = ['end', 'pace'] as const;
+export const ATTACH_FEATURES = ['end', 'pace', 'flush'] as const;
 export type AttachFeature = (typeof ATTACH_FEATURES)[number];
 
 /** Networks as people have them, by name: each sets latency, loss, duplication and reordering at once. */
@@ -53,7 +53,7 @@ export const faultSpecSchema = variant('fault', {
 });
 export type FaultSpec = Infer<typeof faultSpecSchema>;
 
-/** To the observer. `batch` holds trace records, each as in a capture, and frames that went to many told once (`capture/record-batch.ts`). */
+/** To the observer. `batch` stands for trace records, most of them told by what is new in them (`capture/batch-format.ts`). */
 export const attachServerMessageSchema = variant('type', {
   header: object({
     header: traceHeaderSchema,
@@ -73,6 +73,8 @@ export const attachClientMessageSchema = variant('type', {
   fault: object({ request: uint, spec: faultSpecSchema }),
   /** The feature `end`: asks for all that was told up to now. The answer comes behind it, and nothing more. */
   end: object({ request: uint }),
+  /** The feature `flush`: asks for all that was told up to now, without waiting for more to be sent with it. The answer comes behind it. */
+  flush: object({ request: uint }),
   /** The feature `pace`: of a stream, something each so many milliseconds is enough. A session may send more often, as where others are attached. Not answered. */
   pace: object({ every: uint }),
 });

@@ -21,11 +21,16 @@ export interface AttachListener {
 export interface Attachment {
   /** Resolves once the session has taken the fault, rejects with its refusal. */
   inject(spec: FaultSpec): Promise<void>;
+  /** Resolves when all that happened up to now is there; where the session cannot be asked or does not answer, what is there is all there is. */
+  flush(): Promise<void>;
   detach(): void;
 }
 
 /** What `WebSocket` is used for, so that a test can stand in for it. */
 export type SocketMaker = (url: string, protocols: readonly string[]) => WebSocket;
+
+/** A session that is stuck is saved as it was last seen. */
+const FLUSH_PATIENCE_MS = 1_000;
 
 const openSocket: SocketMaker = (url, protocols) => new WebSocket(url, [...protocols]);
 
@@ -41,6 +46,7 @@ export function attach(
   const waiting = new Map<number, { resolve(): void; reject(error: SyncError): void }>();
   let nextRequest = 1;
   let hasHeader = false;
+  let mayFlush = false;
   let closingReason: string | undefined;
   let hasEnded = false;
 
@@ -60,6 +66,7 @@ export function attach(
     switch (message.type) {
       case 'header':
         hasHeader = true;
+        mayFlush = message.features?.includes('flush') ?? false;
         listener.onHeader(message.header, message.mayInject, message.targets);
         return;
       case 'records':
@@ -103,6 +110,19 @@ export function attach(
       return new Promise((resolve, reject) => {
         waiting.set(request, { resolve, reject });
         socket.send(encodeAttachFrame({ type: 'fault', request, spec }));
+      });
+    },
+    flush() {
+      if (hasEnded || !mayFlush || socket.readyState !== 1) return Promise.resolve();
+      const request = nextRequest++;
+      return new Promise((resolve) => {
+        const done = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        const timer = setTimeout(done, FLUSH_PATIENCE_MS);
+        waiting.set(request, { resolve: done, reject: done });
+        socket.send(encodeAttachFrame({ type: 'flush', request }));
       });
     },
     detach: () => end('stopped here', undefined),

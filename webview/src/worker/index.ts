@@ -124,7 +124,9 @@ async function onCommand(command: HostCommand): Promise<void> {
       return;
     case 'save': {
       if (!live) throw new SyncError('NOT_LIVE', 'this capture is a file already', { origin: 'capture' });
-      const { capture } = live;
+      const { capture, attachment } = live;
+      // What happened a moment ago may be waiting to be sent with what comes next.
+      await attachment.flush();
       const bytes = command.unredacted ? unredactedSave(capture) : await redactedSave(capture, pause, command.rules);
       const message: WorkerMessage = {
         worker: 'download',

@@ -1,4 +1,5 @@
 import { packMsgpack, unpackMsgpack } from '@syncscope/protocol/bytes';
+import { RecordBatch } from '@syncscope/protocol/capture';
 import type { SyncError } from '@syncscope/protocol/errors';
 import { replicaId } from '@syncscope/protocol/state';
 import { TRACE_VERSION, type TraceHeader } from '@syncscope/protocol/trace';
@@ -68,8 +69,12 @@ describe('attaching from a browser', () => {
     const { socket, seen, asked } = attached();
     expect(asked).toEqual(['syncscope.v1', `token.${'ab'.repeat(32)}`]);
     socket.say({ type: 'header', header, mayInject: true, targets: ['bot-1'] });
-    const batch = new Uint8Array([0xc4, 1, 1, 0xc4, 1, 2]);
-    socket.say({ type: 'records', batch });
+    const batch = new RecordBatch();
+    for (const seq of [1, 2]) {
+      const body = { kind: 'log', level: 'info', text: 'x' } as const;
+      batch.add({ seq, time: 0, replica: replicaId('bot-1'), cause: [], body });
+    }
+    socket.say({ type: 'records', batch: batch.take() });
     expect(seen).toEqual([
       ['header', 't', true, ['bot-1']],
       ['records', 2],
@@ -122,6 +127,39 @@ describe('attaching from a browser', () => {
     attachment.detach();
     await expect(open).rejects.toMatchObject({ code: 'ATTACH_CLOSED' });
     await expect(attachment.inject(spec)).rejects.toMatchObject({ code: 'ATTACH_CLOSED' });
+  });
+});
+
+describe('a flush of the session, before what it told is saved', () => {
+  const greeting = { type: 'header', header, mayInject: false, targets: [] };
+
+  it('is over when its answer has come', async () => {
+    const { socket, attachment } = attached();
+    socket.say({ ...greeting, features: ['end', 'flush'] });
+    let isOver = false;
+    const flushed = attachment.flush().then(() => {
+      isOver = true;
+    });
+    expect(unpackMsgpack(socket.sent[0]!)).toEqual({ type: 'flush', request: 1 });
+    socket.say({ type: 'answer', request: 2 });
+    await Promise.resolve();
+    expect(isOver).toBe(false);
+    socket.say({ type: 'answer', request: 1 });
+    await flushed;
+  });
+
+  it('is over when the session ends, and is not asked of one that does not know it or is over', async () => {
+    const { socket, attachment } = attached();
+    socket.say({ ...greeting, features: ['flush'] });
+    const flushed = attachment.flush();
+    socket.end();
+    await flushed;
+    await attachment.flush();
+    expect(socket.sent).toHaveLength(1);
+    const old = attached();
+    old.socket.say(greeting);
+    await old.attachment.flush();
+    expect(old.socket.sent).toEqual([]);
   });
 });
 
