@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Program, root } from '../support/processes.ts';
 import { type RunningServer, startSampleServer } from '../support/sample-server.ts';
-import { cli, cliJson, firstPart, jpeg, startCli } from './cli.ts';
+import { cli, cliJson, firstPart, jpeg, processJson, startCli } from './cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'syncscope-cli-'));
 const env = { SYNCSCOPE_SESSIONS_DIR: join(folder, 'sessions') };
@@ -22,15 +22,22 @@ const clean = path('clean.mcap');
 const corrupt = path('corrupt.mcap');
 
 beforeAll(async () => {
-  server = await startSampleServer(['--bots', '4', '--seed', '7'], env);
-  const { sessions } = JSON.parse((await cli(['sessions', '--json'], env)).stdout) as { sessions: [{ id: string }] };
-  const [{ id }] = sessions;
-  expect((await cli(['record', '--session', id, '--seconds', '3', '-o', clean], env)).code).toBe(0);
-
-  const drifting = await startSampleServer(['--bots', '3', '--seed', '7', '--fault', 'corrupt:bot-2@5s'], env);
+  let drifting: RunningServer;
+  const faults = ['--fault', 'corrupt:bot-2@3s'];
+  [server, drifting] = await Promise.all([
+    startSampleServer(['--bots', '4', '--seed', '7'], env),
+    startSampleServer(['--bots', '3', '--seed', '7', ...faults], env),
+  ]);
+  const { sessions } = JSON.parse((await cli(['sessions', '--json'], env)).stdout) as {
+    sessions: { id: string; pid: number }[];
+  };
+  const { id = '' } = sessions.find(({ pid }) => pid === server.program.pid) ?? {};
   const { url, token } = drifting;
-  const recorded = await cli(['record', '--url', url, '--token', token, '--seconds', '9', '-o', corrupt], env);
-  expect(recorded.code).toBe(0);
+  const recorded = await Promise.all([
+    cli(['record', '--url', url, '--token', token, '--seconds', '6', '-o', corrupt], env),
+    startCli(['record', '--session', id, '--seconds', '3', '-o', clean], env).exited,
+  ]);
+  expect(recorded.map(({ code }) => code)).toEqual([0, 0]);
   await drifting.program.stop();
 }, 60_000);
 
@@ -307,6 +314,17 @@ describe('verify', () => {
     expect(stderr).toContain(`${expected}: `);
     expect(stderr).toContain(file);
   });
+});
+
+it('ends as a process with the code of what was found', async () => {
+  const cut = path('cut-short.mcap');
+  writeFileSync(cut, firstPart(clean, 0.6));
+  const exits = await Promise.all([corrupt, cut, path('nowhere.mcap')].map((file) => processJson(['verify', file])));
+  expect(exits.map(({ code, document }) => [code, document.schema])).toEqual([
+    [1, 'syncscope/verify@1'],
+    [3, 'syncscope/verify@1'],
+    [2, 'syncscope/error@1'],
+  ]);
 });
 
 describe('inspect', () => {

@@ -31,9 +31,18 @@ export interface RecordOptions {
  */
 export async function record(options: RecordOptions): Promise<number> {
   const redaction = redactionOf(options);
-  const { url, token } = await target(options);
+  const found = await target(options);
   // Listened for from here on, so that no signal is missed.
-  const end = endAsked();
+  const { signal, release } = endAsked();
+  return recordUntil(signal, found, redaction, options).finally(release);
+}
+
+async function recordUntil(
+  end: AbortSignal,
+  { url, token }: SessionTarget,
+  redaction: RedactionRules | false,
+  options: RecordOptions,
+): Promise<number> {
   const connection = await attach({ url, token, signal: end });
   // Only now: a session that cannot be attached to leaves no empty file behind.
   const sink = await recordingSink(options.output).catch((error: unknown) => {
@@ -89,10 +98,15 @@ async function target({ session, url, token }: RecordOptions): Promise<SessionTa
 }
 
 /** Aborted when somebody asks for the end. */
-function endAsked(): AbortSignal {
+function endAsked(): { readonly signal: AbortSignal; release(): void } {
   const end = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => end.abort());
-  return end.signal;
+  const asked = (): void => end.abort();
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, asked);
+  const release = (): void => {
+    for (const signal of signals) process.off(signal, asked);
+  };
+  return { signal: end.signal, release };
 }
 
 /** Waits for the end of a recording; where somebody looks on, with its progress. */
