@@ -7,7 +7,7 @@ import { type Refusal, refuse, refuseUpgrade } from '@syncscope/protocol/node';
 import type { ReconcileAnswer, ReconcileRequest, Reconciler } from '@syncscope/protocol/offline';
 import { type Clock, milliseconds } from '@syncscope/protocol/ports';
 import { replicaId } from '@syncscope/protocol/state';
-import type { LinkId, Outgoing, SyncManager } from '@syncscope/protocol/sync';
+import { type LinkId, type Outgoing, perLink, type SyncManager } from '@syncscope/protocol/sync';
 import type { Tap } from '@syncscope/protocol/trace';
 import type { FaultBoard } from './faults/fault-board.ts';
 import type { FaultyLink } from './faults/link.ts';
@@ -303,7 +303,7 @@ export class Gateway {
     const closed: Promise<void>[] = [];
     const frames = new Map<Connection, Uint8Array[]>();
     const hint = reconnect === undefined ? undefined : milliseconds(reconnect);
-    for (const out of this.#options.manager.stop(reason, hint)) {
+    for (const out of perLink(this.#options.manager.stop(reason, hint))) {
       const connection = this.#connections.get(out.link);
       if (!connection) continue;
       // A goodbye is not subject to faults, nor to what they still hold back.
@@ -414,22 +414,31 @@ export class Gateway {
     this.#stepAt = now;
     this.#isCarrying = true;
     for (const out of outgoing) {
-      const connection = this.#connections.get(out.link);
-      if (!connection) continue;
-      if ('frame' in out) {
-        if (isDirect) this.#queue(connection, out.frame);
-        else this.#pushDown(connection, out.frame);
-        continue;
-      }
-      this.#flush(connection, now);
-      if (out.close === 'TOKEN_REJECTED') this.#doorkeeper.wrongToken(connection.address);
-      this.metrics.ended(out.close);
-      connection.wire.close(out.close.startsWith('LINK_TOO_SLOW') ? 'slow' : 'refused', out.close);
+      if ('frame' in out) this.#carryFrame(out.links, out.frame, isDirect);
+      else this.#carryClose(out.link, out.close, now);
     }
     this.#isCarrying = false;
     const written = this.#written;
     this.#written = [];
     for (const connection of written) this.#flush(connection, now);
+  }
+
+  #carryFrame(links: readonly LinkId[], frame: Uint8Array, isDirect: boolean): void {
+    for (const link of links) {
+      const connection = this.#connections.get(link);
+      if (!connection) continue;
+      if (isDirect) this.#queue(connection, frame);
+      else this.#pushDown(connection, frame);
+    }
+  }
+
+  #carryClose(link: LinkId, reason: string, now: number): void {
+    const connection = this.#connections.get(link);
+    if (!connection) return;
+    this.#flush(connection, now);
+    if (reason === 'TOKEN_REJECTED') this.#doorkeeper.wrongToken(connection.address);
+    this.metrics.ended(reason);
+    connection.wire.close(reason.startsWith('LINK_TOO_SLOW') ? 'slow' : 'refused', reason);
   }
 
   /** Whether what is sent now comes out at once, whoever it is for. */

@@ -1,7 +1,7 @@
 import { PROTOCOL_VERSION } from '@syncscope/protocol/messages';
 import { milliseconds, seededRandom } from '@syncscope/protocol/ports';
 import { type Change, type ReplicaId, replicaId } from '@syncscope/protocol/state';
-import { ClientState, type Outgoing, type SessionDefinition, SyncManager } from '@syncscope/protocol/sync';
+import { ClientState, type Outgoing, perLink, type SessionDefinition, SyncManager } from '@syncscope/protocol/sync';
 import { TRACE_VERSION, type TraceHeader } from '@syncscope/protocol/trace';
 import { type Deliver, type Marks, Schedule } from './schedule.ts';
 
@@ -65,7 +65,7 @@ export function record(options: CorpusSession): CorpusRecording {
   let connections = 0;
   const linkOf = (link: number): number => (link === 2 ? link + connections * LINKS : link);
   const fromManager = (outgoing: readonly Outgoing[]): void => {
-    for (const one of outgoing) {
+    for (const one of perLink(outgoing)) {
       const party = clients.find(({ link }) => linkOf(link) === one.link);
       if (!party || !('frame' in one)) continue;
       const { link } = one;

@@ -11,7 +11,7 @@ import {
 } from '@syncscope/protocol/messages';
 import { seededRandom } from '@syncscope/protocol/ports';
 import { replicaId } from '@syncscope/protocol/state';
-import { ClientState, SyncManager } from '@syncscope/protocol/sync';
+import { ClientState, perLink, SyncManager } from '@syncscope/protocol/sync';
 import { SCENARIOS } from '@syncscope/sample-server';
 import { expect, test } from 'vitest';
 
@@ -46,7 +46,8 @@ function play(): { said: Message[]; snapshot: BodyOf<'FULL_SYNC'> } {
   const decoder = new FrameDecoder();
   const deliver = (link: number, frames: readonly Uint8Array[], now: number): void => {
     for (const frame of frames) {
-      for (const out of manager.receive(link, frame, now)) if ('frame' in out) toClient(out.link, out.frame, now);
+      for (const out of perLink(manager.receive(link, frame, now)))
+        if ('frame' in out) toClient(out.link, out.frame, now);
     }
   };
   const toClient = (link: number, frame: Uint8Array, now: number): void => {
@@ -63,7 +64,7 @@ function play(): { said: Message[]; snapshot: BodyOf<'FULL_SYNC'> } {
     const { link, client } = clients.find((one) => one.name === name)!;
     const result = client.predict(command, args, now, { unchecked: true });
     if ('frames' in result) deliver(link, result.frames, now);
-    for (const out of manager.tick(now)) if ('frame' in out) toClient(out.link, out.frame, now);
+    for (const out of perLink(manager.tick(now))) if ('frame' in out) toClient(out.link, out.frame, now);
   }
   for (const { client } of clients) expect(client.committed.hash).toBe(manager.root.hash);
   const records = Array.from(manager.root.entries(), ([key, record]) => ({ key, record }));

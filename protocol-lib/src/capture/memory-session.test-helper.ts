@@ -5,6 +5,7 @@ import {
   ClientState,
   type LinkId,
   type Outgoing,
+  perLink,
   type SessionDefinition,
   type StateView,
   SyncManager,
@@ -181,7 +182,7 @@ class Recorder {
   }
 
   #deliver(outgoing: readonly Outgoing[]): void {
-    for (const one of outgoing) {
+    for (const one of perLink(outgoing)) {
       const party = this.#parties.find(({ link }) => link === one.link);
       if (!party || party.isCut) continue;
       if ('close' in one) {

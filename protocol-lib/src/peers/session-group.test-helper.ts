@@ -1,7 +1,7 @@
 import type { Transport } from '../ports/index.ts';
 import { milliseconds, seededRandom } from '../ports/index.ts';
 import { type ReplicaId, recordKey, replicaId } from '../state/index.ts';
-import { SyncManager } from '../sync/index.ts';
+import { perLink, SyncManager } from '../sync/index.ts';
 import { coinSession } from '../sync/memory-link.test-helper.ts';
 import type { Session } from './session.ts';
 import { openSession } from './source-of-truth.ts';
@@ -120,7 +120,7 @@ export function openPair(source: Source, settle = 1_000): Pair {
     const manager = new SyncManager({ definition: coinSession, ...first });
     const clients = new Map<number, ReplicaId>();
     const send = (outgoing: ReturnType<SyncManager['tick']>) => {
-      for (const one of outgoing) if ('frame' in one) board.send(server, clients.get(one.link)!, one.frame);
+      for (const one of perLink(outgoing)) if ('frame' in one) board.send(server, clients.get(one.link)!, one.frame);
     };
     ticks.push(() => send(manager.tick(time.now)));
     const connect = (replica: ReplicaId): Transport => {

@@ -1,6 +1,6 @@
 import { unpackMsgpack } from '../bytes/index.ts';
 import type { ReplicaId } from '../state/index.ts';
-import type { LinkId } from '../sync/index.ts';
+import { type LinkId, perLink } from '../sync/index.ts';
 import type { Decisions } from './driven.ts';
 import type { Arrival, Travelled } from './journey.ts';
 import { type Effects, frameOf, Machines } from './machines.ts';
@@ -71,7 +71,7 @@ export function baselineOf(steps: readonly Step[], decisions: Decisions): Baseli
     }
     const { frames, outgoing }: Effects = machines.apply(input, records, undefined, snapshot);
     for (const frame of frames) depart(links.get(input.replica) ?? -1, 'up', frame, input.replica, time);
-    for (const one of outgoing) if ('frame' in one) depart(one.link, 'down', one.frame, input.replica, time);
+    for (const one of perLink(outgoing)) if ('frame' in one) depart(one.link, 'down', one.frame, input.replica, time);
   }
   return { journeys, bySeq };
 }

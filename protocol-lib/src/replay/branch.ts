@@ -3,7 +3,7 @@ import { NameTable } from '../messages/index.ts';
 import { milliseconds } from '../ports/index.ts';
 import { fitText } from '../schema/index.ts';
 import { type ReplicaId, replicaId } from '../state/index.ts';
-import type { LinkId, SessionDefinition } from '../sync/index.ts';
+import { type LinkId, perLink, type SessionDefinition } from '../sync/index.ts';
 import type { TraceHeader, TraceRecord } from '../trace/index.ts';
 import { type Baseline, baselineOf, type Direction, type Journey, keyOf } from './baseline.ts';
 import { BesideTap } from './beside-tap.ts';
@@ -190,7 +190,7 @@ class BranchRun {
     });
     const { link = -1 } = this.#connections.get(input.replica) ?? {};
     for (const one of frames) this.#send(link, 'up', one, input.replica);
-    for (const one of outgoing) {
+    for (const one of perLink(outgoing)) {
       if ('frame' in one) this.#send(one.link, 'down', one.frame, input.replica);
       else if (this.#stage.isOther) this.#closedByAuthority(one.link, one.close);
     }

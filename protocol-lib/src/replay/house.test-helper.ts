@@ -1,6 +1,6 @@
 import { milliseconds } from '../ports/index.ts';
 import { recordKey, replicaId, type Value } from '../state/index.ts';
-import type { ClientState, Outgoing, SessionDefinition } from '../sync/index.ts';
+import { type ClientState, type Outgoing, perLink, type SessionDefinition } from '../sync/index.ts';
 import { TraceHub } from '../trace/index.ts';
 import { JournaledClient, JournaledManager } from './journaled.ts';
 import { LiveJournal } from './live-journal.ts';
@@ -128,7 +128,7 @@ export class House {
   }
 
   #down(outgoing: readonly Outgoing[]): void {
-    for (const out of outgoing) {
+    for (const out of perLink(outgoing)) {
       const client = this.clients.find(({ link }) => link === out.link);
       if (client?.isOpen && 'frame' in out) this.#up(client.link, client.state.receive(out.frame, this.now));
     }

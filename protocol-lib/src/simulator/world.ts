@@ -3,7 +3,7 @@ import { MIN_PROTOCOL, messageType, OWN_PROTOCOLS, PROTOCOL_VERSION } from '../m
 import { milliseconds } from '../ports/index.ts';
 import { argumentText, type Input, InputJournal } from '../replay/index.ts';
 import { type Change, type ReplicaId, replicaId, type Value } from '../state/index.ts';
-import { ClientState, type Outgoing, type SessionDefinition, type SyncManager } from '../sync/index.ts';
+import { ClientState, type Outgoing, perLink, type SessionDefinition, type SyncManager } from '../sync/index.ts';
 import { TraceHub, type TraceRecord } from '../trace/index.ts';
 import { AuthorityProcess, SESSION } from './authority-process.ts';
 import { AUTHORITY, bazaar } from './bazaar.ts';
@@ -289,7 +289,7 @@ export class World implements FaultTarget {
 
   #toClients(outgoing: readonly Outgoing[]): void {
     this.#authority.driveDisk();
-    for (const one of outgoing) {
+    for (const one of perLink(outgoing)) {
       const socket = this.server.sockets.get(one.link);
       if (!socket) continue;
       if ('close' in one) {

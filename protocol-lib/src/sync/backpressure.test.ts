@@ -7,7 +7,7 @@ import { ClientState } from './client.ts';
 import { SyncManager } from './manager.ts';
 import type { SyncManagerOptions } from './manager-options.ts';
 import { coinSession } from './memory-link.test-helper.ts';
-import type { Outgoing } from './outbox.ts';
+import { type Outgoing, perLink } from './outbox.ts';
 
 const MILLISECOND = 1_000_000;
 const LIMITS = { queueLimit: 2_000, maxQueued: 16_000, slowTimeout: 3_000 * MILLISECOND };
@@ -82,7 +82,7 @@ class Queues {
   }
 
   #carry(outgoing: readonly Outgoing[]): void {
-    for (const one of outgoing) {
+    for (const one of perLink(outgoing)) {
       const reader = this.readers.find(({ link }) => link === one.link);
       if (!reader) continue;
       if ('close' in one) {

@@ -7,7 +7,7 @@ import { replicaId, type Value, type Version } from '../state/index.ts';
 import { ClientState } from './client.ts';
 import { SyncManager } from './manager.ts';
 import { coinSession } from './memory-link.test-helper.ts';
-import type { LinkId, Outgoing } from './outbox.ts';
+import { type LinkId, type Outgoing, perLink } from './outbox.ts';
 
 export const NAMES = ['alice', 'bob'] as const;
 const STEP = 50_000_000;
@@ -182,7 +182,7 @@ export class DurableSession {
   }
 
   #fromManager(outgoing: readonly Outgoing[]): void {
-    for (const one of outgoing) {
+    for (const one of perLink(outgoing)) {
       this.#frames.push({ link: one.link, to: 'client', frame: 'frame' in one ? one.frame : undefined });
     }
     this.#deliver();

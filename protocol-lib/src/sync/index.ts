@@ -19,7 +19,7 @@ export { type InterpolatedView, JitterBuffer, type JitterBufferOptions, type Mov
 export { QUEUE_DEFAULTS, type QueueLimits, type QueueState, type TrafficClass, trafficClass } from './link-queue.ts';
 export { SyncManager } from './manager.ts';
 export type { SyncManagerOptions, SyncStats } from './manager-options.ts';
-export type { LinkId, Outgoing } from './outbox.ts';
+export { type LinkId, type LinkOutgoing, type Outgoing, perLink } from './outbox.ts';
 export type { PendingMutation } from './pending.ts';
 export { type Admission, type PostedAuthority, PostedMutations } from './posted.ts';
 export { type AuthorityReceipt, OWN_RECEIPTS, type OwnReceipt, type ReceiptOutcome } from './receipts.ts';

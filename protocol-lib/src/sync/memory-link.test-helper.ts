@@ -5,7 +5,7 @@ import { ClientState } from './client.ts';
 import type { ClientStateOptions } from './client-options.ts';
 import { SyncManager } from './manager.ts';
 import type { SyncManagerOptions } from './manager-options.ts';
-import type { LinkId, Outgoing } from './outbox.ts';
+import { type LinkId, type Outgoing, perLink } from './outbox.ts';
 import type { SessionDefinition } from './session.ts';
 
 const MILLISECOND = 1_000_000;
@@ -217,7 +217,7 @@ export class MemorySession {
   }
 
   #fromManager(outgoing: readonly Outgoing[]): void {
-    for (const one of outgoing) {
+    for (const one of perLink(outgoing)) {
       if ('close' in one) {
         this.#put(one.link, 'client', { close: one.close });
         continue;

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { replicaId } from '../state/index.ts';
 import type { FrameSends, Tap } from '../trace/index.ts';
 import { LinkQueue, QUEUE_DEFAULTS } from './link-queue.ts';
-import { Outbox, type Receiver } from './outbox.ts';
+import { Outbox, perLink, type Receiver } from './outbox.ts';
 
 const receivers = Array.from({ length: 6 }, (_, link): Receiver => {
   return { link, replica: replicaId(`c${link}`), bytes: 0, queue: new LinkQueue(QUEUE_DEFAULTS) };
@@ -25,7 +25,7 @@ test('who got a frame is told of each, in order, however the lists follow each o
       };
       const outbox = new Outbox(replicaId('server'), tap, () => receivers, false);
       for (const list of lists) outbox.send(list, { type: 'BYE', reason: 'x' }, []);
-      const sent = outbox.drain().map(({ link }) => `c${link}`);
+      const sent = [...perLink(outbox.drain())].map(({ link }) => `c${link}`);
       expect(sent).toEqual(lists.flat().map(({ replica }) => replica));
       const all = [...told, ...single].sort((a, b) => a.sequence - b.sequence);
       expect(all.map(({ to }) => to)).toEqual(

@@ -7,10 +7,23 @@ import type { EncoderStanding } from './standing.ts';
 /** One connection, as its driver numbers it. */
 export type LinkId = number;
 
-/** What a driver must do: send a frame, or close the connection with a reason for people. */
+/** What a driver must do: send one frame over some links, or close the connection with a reason for people. */
 export type Outgoing =
+  | { readonly links: readonly LinkId[]; readonly frame: Uint8Array }
+  | { readonly link: LinkId; readonly close: string };
+
+/** {@link Outgoing} of one link. */
+export type LinkOutgoing =
   | { readonly link: LinkId; readonly frame: Uint8Array }
   | { readonly link: LinkId; readonly close: string };
+
+/** Link by link, for a driver that has nothing to gain from what they share. */
+export function* perLink(outgoing: Iterable<Outgoing>): Generator<LinkOutgoing> {
+  for (const one of outgoing) {
+    if ('close' in one) yield one;
+    else for (const link of one.links) yield { link, frame: one.frame };
+  }
+}
 
 /** Somebody who is to get frames. */
 export interface Receiver {
@@ -76,14 +89,17 @@ export class Outbox {
         this.#traceNames(encoded.names.first, encoded.names.names);
         this.#announce(encoded, new Set(kind === 'state' ? receivers : []), cause);
       } else {
+        const { frame } = encoded;
         const isTold = this.#tap.isOpen;
-        let told = 0;
+        const links: LinkId[] = [];
         for (const receiver of receivers) {
           if (!receiver.queue.admits(kind)) continue;
-          this.#hand(receiver, encoded.frame, kind);
-          if (isTold) this.#note(told++, receiver.replica);
+          if (isTold) this.#note(links.length, receiver.replica);
+          links.push(receiver.link);
+          count(receiver, frame, kind);
         }
-        if (isTold) this.#traceSends(this.#noted(told), encoded, cause);
+        this.#hand(links, frame);
+        if (isTold) this.#traceSends(this.#noted(links.length), encoded, cause);
       }
     }
   }
@@ -94,13 +110,16 @@ export class Outbox {
    */
   #announce(encoded: EncodedFrame, needs: ReadonlySet<Receiver>, cause: readonly number[]): void {
     const told: ReplicaId[] = [];
+    const links: LinkId[] = [];
     for (const receiver of this.#receivers()) {
       const { queue } = receiver;
       queue.lacksNames ||= queue.isSlow && !needs.has(receiver);
       if (queue.lacksNames) continue;
-      this.#hand(receiver, encoded.frame, NAMES_CLASS);
+      count(receiver, encoded.frame, NAMES_CLASS);
+      links.push(receiver.link);
       told.push(receiver.replica);
     }
+    this.#hand(links, encoded.frame);
     this.#traceSends(told, encoded, cause);
   }
 
@@ -109,7 +128,8 @@ export class Outbox {
     receiver.queue.lacksNames = receiver.queue.isSlow;
     if (receiver.queue.isSlow) return;
     for (const encoded of this.#encoder.encodeNames()) {
-      this.#hand(receiver, encoded.frame, NAMES_CLASS);
+      count(receiver, encoded.frame, NAMES_CLASS);
+      this.#hand([receiver.link], encoded.frame);
       this.#traceSends([receiver.replica], encoded, cause);
     }
   }
@@ -144,11 +164,10 @@ export class Outbox {
     return this.#audience;
   }
 
-  #hand(receiver: Receiver, frame: Uint8Array, kind: TrafficClass): void {
-    this.#waiting.push({ link: receiver.link, frame });
-    this.#bytes += frame.length;
-    receiver.bytes += frame.length;
-    receiver.queue.handed(frame.length, kind);
+  #hand(links: readonly LinkId[], frame: Uint8Array): void {
+    if (links.length === 0) return;
+    this.#waiting.push({ links, frame });
+    this.#bytes += frame.length * links.length;
   }
 
   #traceSends(to: readonly ReplicaId[], encoded: EncodedFrame, cause: readonly number[]): void {
@@ -162,4 +181,9 @@ export class Outbox {
     const sender = this.#encoder.sender;
     this.#tap.emit(sender, { kind: 'names', sender, first, names: [...names] });
   }
+}
+
+function count(receiver: Receiver, { length }: Uint8Array, kind: TrafficClass): void {
+  receiver.bytes += length;
+  receiver.queue.handed(length, kind);
 }

@@ -4,12 +4,12 @@ import { messageType } from '../messages/index.ts';
 import { type RecordKey, recordKey, type SyncRecord } from '../state/index.ts';
 import type { ClientEvent } from './client-events.ts';
 import { coinSession, MemorySession } from './memory-link.test-helper.ts';
-import type { Outgoing } from './outbox.ts';
+import { type LinkOutgoing, type Outgoing, perLink } from './outbox.ts';
 
 const STRANGER = 900;
 
 /** `[type, code or first field]` of each frame, or `['close', reason]`. */
-function outline(outgoing: readonly Outgoing[]): unknown[][] {
+function outline(outgoing: readonly (Outgoing | LinkOutgoing)[]): unknown[][] {
   return outgoing.map((one) => {
     if ('close' in one) return ['close', one.close];
     const tuple = unpackMsgpack(one.frame) as unknown[];
@@ -136,7 +136,7 @@ describe('inside', () => {
     const alice = session.clients[0]!;
     const older = session.link('alice');
     const frame = packMsgpack([1, 'alice', 1, 1, 1, 'coins', 'alice', 'open sesame', ['merkle'], 1, null, null]);
-    const outgoing = session.inject(STRANGER, frame);
+    const outgoing = [...perLink(session.inject(STRANGER, frame))];
     expect(outgoing.filter(({ link }) => link === older).map((one) => outline([one])[0])).toEqual([
       ['BYE', 'replaced by a newer connection'],
       ['close', 'replaced by a newer connection'],

@@ -9,7 +9,7 @@ import { expectSettled } from './durable-session.test-helper.ts';
 import { firstSnapshot } from './first-state.ts';
 import { SyncManager } from './manager.ts';
 import { coinSession } from './memory-link.test-helper.ts';
-import type { LinkId, Outgoing } from './outbox.ts';
+import { type LinkId, type Outgoing, perLink } from './outbox.ts';
 
 const CLIENTS = ['alice', 'bob', 'carol'] as const;
 const STEP = 50_000_000;
@@ -154,7 +154,7 @@ class SharedSession {
   }
 
   #fromManager(outgoing: readonly Outgoing[]): void {
-    for (const one of outgoing) {
+    for (const one of perLink(outgoing)) {
       const seat = [...this.seats.values()].find(({ at }) => at?.link === one.link);
       const frame = 'frame' in one ? one.frame : undefined;
       if (seat) this.#frames.push({ seat, link: one.link, to: 'client', frame });

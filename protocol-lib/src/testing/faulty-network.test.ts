@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { milliseconds, seededRandom } from '../ports/index.ts';
 import { replicaId, type Value } from '../state/index.ts';
-import { ClientState, type Outgoing, type SessionDefinition, SyncManager } from '../sync/index.ts';
+import { ClientState, type Outgoing, perLink, type SessionDefinition, SyncManager } from '../sync/index.ts';
 import { type FaultyConnection, FaultyNetwork } from './faulty-network.ts';
 import { type TransportPair, transportContract } from './transport-contract.ts';
 
@@ -147,7 +147,7 @@ function session(seed: number, form: Parameters<FaultyNetwork['connect']>[0]) {
     for (const frame of frames) connection?.near.send(frame);
   };
   const sendDown = (outgoing: readonly Outgoing[]) => {
-    for (const one of outgoing) {
+    for (const one of perLink(outgoing)) {
       if (one.link !== link) continue;
       if ('frame' in one) connection?.far.send(one.frame);
       else connection?.far.close(one.close);

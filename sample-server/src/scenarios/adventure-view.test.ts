@@ -1,7 +1,7 @@
 import { StateRoot } from '@syncscope/protocol/merkle';
 import { seededRandom } from '@syncscope/protocol/ports';
 import { type ReplicaId, recordKey, replicaId } from '@syncscope/protocol/state';
-import { ClientState, SyncManager } from '@syncscope/protocol/sync';
+import { ClientState, perLink, SyncManager } from '@syncscope/protocol/sync';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { AUTHORITY, adventureAsPlayed, adventureByRoom } from './adventure.ts';
@@ -48,12 +48,12 @@ class House {
 
   tick(): void {
     this.now += TICK;
-    for (const out of this.manager.tick(this.now)) if ('frame' in out) this.#down(out.link, out.frame);
+    for (const out of perLink(this.manager.tick(this.now))) if ('frame' in out) this.#down(out.link, out.frame);
   }
 
   #up(link: number, frames: readonly Uint8Array[]): void {
     for (const frame of frames) {
-      for (const out of this.manager.receive(link, frame, this.now))
+      for (const out of perLink(this.manager.receive(link, frame, this.now)))
         if ('frame' in out) this.#down(out.link, out.frame);
     }
   }
