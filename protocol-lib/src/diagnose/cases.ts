@@ -19,6 +19,9 @@ interface Case {
   repaired?: RecordRef;
 }
 
+/** What a case is opened with, behind the record. */
+type OpeningOf<T> = T extends (record: TraceRecord, ...opening: infer R) => unknown ? R : never;
+
 interface Refused {
   readonly told: NoDivergence;
   judge: (() => Because | undefined) | undefined;
@@ -30,6 +33,8 @@ export class Cases {
   readonly #cases: Case[] = [];
   readonly #refused: Refused[] = [];
   readonly #open = new Map<ReplicaId, Case>();
+  /** What was told of a replica while its open case rests on less: it is the case where that turns out to be none. */
+  readonly #behind = new Map<ReplicaId, Case>();
   /** Cases that ended with the last record of their replica that told its state. */
   readonly #closed = new Map<ReplicaId, Case>();
   #settledCases = 0;
@@ -50,6 +55,12 @@ export class Cases {
     return true;
   }
 
+  /** Something was told of a replica of which a case is open that may turn out to be none. */
+  behind({ time }: TraceRecord, ...[detected, trail, where, judge]: OpeningOf<Cases['open']>): void {
+    if (!this.#open.has(trail.id) || this.#behind.has(trail.id)) return;
+    this.#behind.set(trail.id, caseOf(time, detected, trail, where, judge));
+  }
+
   /** Something happened to a replica that says nothing of what it holds from then on. */
   happened(...[record, detected, trail, where, judge]: Parameters<Cases['open']>): void {
     this.#add(record, detected, trail, where, judge);
@@ -60,7 +71,10 @@ export class Cases {
   }
 
   #add(...[{ time }, detected, trail, where, judge]: Parameters<Cases['open']>): Case {
-    const one: Case = { finding: { replica: trail.id, ...where, time, detected }, judge, judged: undefined };
+    return this.#list(caseOf(time, detected, trail, where, judge));
+  }
+
+  #list(one: Case): Case {
     if (this.#cases.length < MAX_LISTED) this.#cases.push(one);
     else this.#lostCases++;
     return one;
@@ -81,9 +95,11 @@ export class Cases {
     if (!one) return;
     this.#open.delete(trail.id);
     const at = this.#cases.indexOf(one);
-    if (at < 0) return;
-    this.#cases.splice(at, 1);
-    if (at < this.#settledCases) this.#settledCases--;
+    if (at >= 0) this.#cases.splice(at, 1);
+    if (at >= 0 && at < this.#settledCases) this.#settledCases--;
+    const behind = this.#behind.get(trail.id);
+    this.#behind.delete(trail.id);
+    if (behind) this.#open.set(trail.id, this.#list(behind));
   }
 
   /** The replica is right again, by this record or by the repair right after. */
@@ -96,12 +112,14 @@ export class Cases {
     one.repaired = ref;
     trail.agreedAgain = ref.position;
     this.#open.delete(trail.id);
+    this.#behind.delete(trail.id);
     if (!isRepair) this.#closed.set(trail.id, one);
   }
 
   /** The replica told anew what it has, right or not: what happens to it from then on is another case. */
   ended(trail: Trail): void {
     this.#open.delete(trail.id);
+    this.#behind.delete(trail.id);
   }
 
   verdict(told: NoDivergence, judge?: () => Because | undefined): void {
@@ -146,6 +164,10 @@ export class Cases {
       { memory: 'verdicts', kept: MAX_LISTED, forgotten: this.#lostVerdicts },
     ];
   }
+}
+
+function caseOf(time: number, ...[detected, trail, where, judge]: OpeningOf<Cases['open']>): Case {
+  return { finding: { replica: trail.id, ...where, time, detected }, judge, judged: undefined };
 }
 
 function judge(one: Case): Judged {

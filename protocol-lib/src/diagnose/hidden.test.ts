@@ -263,3 +263,19 @@ test('a frame that was changed on its way and taken in by nobody hides nothing o
   const classes = audit.finish().findings.map((one) => `${one.class} ${one.replica}`);
   expect(classes).toEqual(['corrupted-in-transit a', 'unknown a']);
 });
+
+test('what was told while a comparison stood that turns out to be none is found nevertheless', () => {
+  const part = StateRoot.from([[key, { worth: 2 }]]);
+  const moved: TraceBody = {
+    ...{ kind: 'apply', from: 1, to: 2, root: part.hash },
+    changes: [put(key, 2), { op: 'remove', key: beside }],
+  };
+  const own = part.apply([put(key, 9)]);
+  const shown: Told = [client, { kind: 'hash', version: 2, own: part.hash, reference: part.hash, agrees: true }];
+  const told: Told[] = [...begun, [server, commit(2, 2, second)], [client, moved]];
+  // It is shown a part, which nothing told of.
+  expect(audited(server, ...told, shown).findings).toEqual([]);
+  const { findings } = audited(server, ...told, [client, mismatch(own, 'heartbeat', 2)], shown);
+  expect(findings).toMatchObject([{ replica: client, detected: { seq: 7 } }]);
+  expect(audited(server, ...told, [client, mismatch(own, 'heartbeat', 2)], shown, shown).findings).toEqual(findings);
+});

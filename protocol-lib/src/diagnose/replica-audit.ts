@@ -22,7 +22,6 @@ interface Followed extends Pick<TraceBodyOf<'apply'>, 'from' | 'to' | 'changes'>
 
 /** Frames in names that nobody has. */
 const MAX_MISNAMED = 64;
-
 /** What those say who are compared with an authority, or with each other where there is none. */
 export class ReplicaAudit {
   readonly #authority: AuthorityAudit | undefined;
@@ -311,6 +310,7 @@ export class ReplicaAudit {
     if (record.replica === this.#authority?.id || !this.#isWrong(version, own, trail)) return;
     trail.isPartial = true;
     if (trail.isOnlyCompared) this.#cases.dismiss(trail);
+    trail.isOnlyCompared = false;
   }
 
   /** Why a hash that is not the one of its version is right nevertheless. */
@@ -354,7 +354,7 @@ export class ReplicaAudit {
     const differences = (wrong.length > 0 ? wrong : all).slice(0, MAX_DIFFERENCES);
     if (differences.length === 0) return;
     if (this.#authority) this.#openAtRest(record, ref, trail, body.version, undefined, 'told');
-    const missed = trail.isPartial ? missedMove(body, trail.id, this.#authority?.current) : undefined;
+    const missed = trail.isPartial && missedMove(body, trail.id, this.#authority?.current);
     const proof: Proof = { text: 'The replica told what it held.', record: ref };
     this.#cases.amend(trail, (judged) => ({
       ...judged,
@@ -462,7 +462,10 @@ export class ReplicaAudit {
     const held = trail.stepAt(version);
     const judged = atRest(trail, held, detected, version, own, how);
     const where = { version, against: this.#against(trail) };
-    if (!this.#cases.open(record, detected, trail, where, () => judged)) return;
+    if (!this.#cases.open(record, detected, trail, where, () => judged)) {
+      if (trail.isOnlyCompared && how !== 'compared') this.#cases.behind(record, detected, trail, where, () => judged);
+      return;
+    }
     this.#doubts.drop(trail.id);
     trail.suspect = own === undefined ? undefined : { own, held: held?.root };
     trail.isOnlyCompared = how === 'compared';
