@@ -98,7 +98,7 @@ class BranchRun {
     this.#recorded = recorded;
     const decisions = (): Decisions =>
       definition ? appDecisions(definition, recorded.steps) : new RecordedDecisions(recorded.steps);
-    this.#baseline = baselineOf(recorded.steps, decisions());
+    this.#baseline = onceOf(recorded.steps, definition, decisions);
     this.#latencies = usualLatencies(this.#baseline);
     this.#authority = recorded.header.authority ?? replicaId('server');
     this.#stage = new BranchStage(recorded, edits, options, this.#authority);
@@ -303,6 +303,24 @@ class BranchRun {
       this.#apply({ op: 'tick', replica, now: this.#stage.nowOf(replica) }, []);
     }
   }
+}
+
+/** Of a recording that is branched again and again, such as to shrink it, the baseline is always the same, and takes as long as a branch. */
+const baselines = new WeakMap<
+  readonly Step[],
+  { readonly definition: SessionDefinition | undefined; readonly baseline: Baseline }
+>();
+
+function onceOf(
+  steps: readonly Step[],
+  definition: SessionDefinition | undefined,
+  decisions: () => Decisions,
+): Baseline {
+  const known = baselines.get(steps);
+  if (known && known.definition === definition) return known.baseline;
+  const baseline = baselineOf(steps, decisions());
+  baselines.set(steps, { definition, baseline });
+  return baseline;
 }
 
 /** The middle of what frames took each way. */
