@@ -1,69 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { object, string } from '@syncscope/protocol/schema';
-import { recordKey } from '@syncscope/protocol/state';
-import type { SessionDefinition } from '@syncscope/protocol/sync';
-import { SCENARIOS, type ServerOptions, startServer } from '@syncscope/sample-server';
+import type { ServerOptions } from '@syncscope/sample-server';
+import { startHouse } from './house.ts';
 
-/** A server of the adventure as a program of its own: `node play-server.ts OPTIONS [CHANGE]`. Prints where it is. */
+/** A server of the adventure as a program of its own, which can be killed: `node play-server.ts OPTIONS`. Prints where it is. */
 
-/** What another build of the rules could have otherwise. */
-const CHANGES = ['tiring', 'strict', 'ticketed'] as const;
-type RuleChange = (typeof CHANGES)[number];
-
-const ticketSchema = object({ ticket: string(100) });
-
-const [options = '{}', change] = process.argv.slice(2);
-const { adventure } = SCENARIOS;
-if (!adventure) throw new Error('there is no adventure');
-const changed = (definition: SessionDefinition): Readonly<Record<RuleChange, SessionDefinition>> => ({
-  /** A step costs more than it did. */
-  tiring: {
-    ...definition,
-    reduce: (state, event) =>
-      definition.reduce(state, event).map((one) => {
-        if (event.type !== 'PLAYER_MOVED' || one.op !== 'patch' || typeof one.fields.energy !== 'number') return one;
-        return { ...one, fields: { ...one.fields, energy: one.fields.energy - 1 } };
-      }),
-  },
-  /** Nobody may move. */
-  strict: {
-    ...definition,
-    commands: { ...definition.commands, move: () => ({ accepted: false, reason: 'the house is closed' }) },
-  },
-  /** Who comes in is given a ticket with a number that is drawn, and may have it stamped. */
-  ticketed: {
-    ...definition,
-    commands: {
-      ...definition.commands,
-      join: (state, args, writer) => {
-        const outcome = definition.commands.join?.(state, args, writer) ?? { accepted: false, reason: 'closed' };
-        if (!outcome.accepted) return outcome;
-        const given = { type: 'TICKET_GIVEN', player: writer, detail: '', data: { ticket: randomUUID() } };
-        return { accepted: true, events: [...outcome.events, given] };
-      },
-      stamp: (state, args, writer) => {
-        const { ticket } = ticketSchema.parse(args, 'stamp');
-        const found = state.get(recordKey(`ticket/${ticket}`));
-        if (!found) return { accepted: false, reason: 'there is no such ticket' };
-        if (found.isStamped) return { accepted: false, reason: `ticket ${ticket} is stamped` };
-        return { accepted: true, events: [{ type: 'STAMPED', player: writer, detail: '', data: { ticket } }] };
-      },
-    },
-    reduce: (state, event) => {
-      if (event.type !== 'TICKET_GIVEN' && event.type !== 'STAMPED') return definition.reduce(state, event);
-      const { ticket } = ticketSchema.parse(event.data, 'ticket');
-      const key = recordKey(`ticket/${ticket}`);
-      if (event.type === 'STAMPED') return [{ op: 'patch', key, fields: { isStamped: true }, removed: [] }];
-      return [{ op: 'put', key, record: { of: event.player, isStamped: false } }];
-    },
-  },
-});
-const known = CHANGES.find((one) => one === change);
-if (known) {
-  const { definition, byInterest } = adventure;
-  const changes = byInterest ? { byInterest: changed(byInterest)[known] } : {};
-  Object.assign(SCENARIOS, { adventure: { ...adventure, ...changes, definition: changed(definition)[known] } });
-}
-
-const { url, token, inspect } = await startServer(JSON.parse(options) as ServerOptions);
-process.stdout.write(`${JSON.stringify({ url, token, inspect: inspect.url, inspectToken: inspect.token })}\n`);
+const { url } = await startHouse(JSON.parse(process.argv[2] ?? '{}') as ServerOptions);
+process.stdout.write(`${JSON.stringify({ url })}\n`);

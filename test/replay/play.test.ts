@@ -1,12 +1,16 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { memorySink } from '@syncscope/protocol/capture';
+import { attach, recordSession } from '@syncscope/protocol/node';
+import type { RunningServer, ServerOptions } from '@syncscope/sample-server';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { cli, cliJson, startCli } from '../cli/cli.ts';
-import { type Program, startNode } from '../support/processes.ts';
+import { startNode } from '../support/processes.ts';
+import { type RuleChange, startHouse } from './house.ts';
 import { playHouse, playText, stampTicket } from './players.ts';
 
-/** Recorded clients played against servers that run, as processes of their own. */
+/** Recorded clients played against servers that run. */
 
 const folder = mkdtempSync(join(tmpdir(), 'syncscope-play-'));
 const env = { SYNCSCOPE_SESSIONS_DIR: join(folder, 'sessions') };
@@ -15,22 +19,16 @@ const TOKEN = 'a token that everybody here knows';
 const PLAYERS = ['ann', 'ben', 'cy'];
 /** Several servers are started, one behind the other. */
 const SEVERAL_SERVERS_MS = 180_000;
-const running: Program[] = [];
+const running: RunningServer[] = [];
 
-interface Address {
-  readonly url: string;
-  readonly token: string;
-  readonly inspect: string;
-  readonly inspectToken: string;
+function optionsOf(options: ServerOptions): ServerOptions {
+  return { scenario: 'adventure', bots: 0, idle: true, seed: 5, session: 'house', token: TOKEN, ...options };
 }
 
-async function start(options: object = {}, change?: string): Promise<Address & { readonly program: Program }> {
-  const all = { scenario: 'adventure', bots: 0, idle: true, seed: 5, session: 'house', token: TOKEN, ...options };
-  const args = [JSON.stringify(all), ...(change === undefined ? [] : [change])];
-  const program = startNode('test/replay/play-server.ts', args, env);
-  running.push(program);
-  const [line] = await program.printed(/\{.*\}/);
-  return { program, ...(JSON.parse(line) as Address) };
+async function start(options: ServerOptions = {}, change?: RuleChange): Promise<RunningServer> {
+  const server = await startHouse(optionsOf(options), change);
+  running.push(server);
+  return server;
 }
 
 function played(url: string, ...more: readonly string[]) {
@@ -42,11 +40,14 @@ function playedFrom(file: string, url: string, ...more: readonly string[]) {
 }
 
 /** What is played on a server while somebody records. */
-async function record(file: string, server: Address, play: () => Promise<unknown>): Promise<void> {
-  const recorder = startCli(['record', '--url', server.inspect, '--token', server.inspectToken, '-o', file], env);
-  await recorder.printed(/recording/);
+async function record(file: string, { inspect }: RunningServer, play: () => Promise<unknown>): Promise<void> {
+  const { url, token } = inspect;
+  const sink = memorySink();
+  const recording = recordSession(await attach({ url, token }), sink, { redaction: { paths: [], patterns: [] } });
   await play();
-  expect((await recorder.stop('SIGINT')).code).toBe(0);
+  await recording.stop();
+  expect(await recording.done).toMatchObject({ dropped: 0, close: { kind: 'left' } });
+  writeFileSync(file, sink.bytes());
 }
 
 /** Until somebody has changed something. */
@@ -59,12 +60,13 @@ async function untilPlayed(url: string): Promise<void> {
 }
 
 beforeAll(async () => {
+  vi.stubEnv('SYNCSCOPE_SESSIONS_DIR', env.SYNCSCOPE_SESSIONS_DIR);
   const server = await start();
   await record(capture, server, () => playHouse(server.url, 'house', TOKEN, PLAYERS));
 }, 60_000);
 
 afterEach(async () => {
-  await Promise.all(running.splice(0).map((program) => program.stop('SIGKILL')));
+  await Promise.all(running.splice(0).map((server) => server.close()));
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -214,7 +216,9 @@ describe('recorded clients against a live server', () => {
   });
 
   it('end with an error where the server dies', async () => {
-    const { url, program } = await start();
+    const program = startNode('test/replay/play-server.ts', [JSON.stringify(optionsOf({}))], env);
+    const [line] = await program.printed(/\{.*\}/);
+    const { url } = JSON.parse(line) as { url: string };
     const playing = startCli(
       ['play', capture, '--url', url, '--token', TOKEN, '--speed', '0.5', '--patience', '1', '--json'],
       env,
@@ -238,7 +242,7 @@ describe('recorded clients against a live server', () => {
     expect(await played('nowhere')).toMatchObject({ code: 2, document: { error: { code: 'PLAY_URL_INVALID' } } });
     const board = await start({ scenario: 'board' });
     expect(await played(board.url)).toMatchObject({ code: 2, document: { error: { code: 'PLAY_SCENARIO' } } });
-    await board.program.stop('SIGKILL');
+    await board.close();
     expect(await played(board.url)).toMatchObject({ code: 2, document: { error: { code: 'PLAY_UNREACHABLE' } } });
   });
 });
