@@ -62,6 +62,32 @@ describe('no divergence is a hash', () => {
       expect([findings, verdicts.map(({ verdict }) => verdict)]).toEqual([[], ['predicted']]);
     });
 
+    test('nor where the capture ends before that is seen, and it has said such before', () => {
+      const apply: TraceBody = { kind: 'apply', from: 1, to: 2, changes: [change], root: second.hash };
+      const further: Change[] = [{ op: 'patch', key, fields: { worth: 8 }, removed: [] }];
+      const { findings, verdicts } = audited(
+        traced(
+          ...told,
+          [client, apply],
+          [
+            client,
+            {
+              kind: 'prediction',
+              mutation: { writer: client, counter: 2 },
+              command: 'x',
+              version: 2,
+              changes: further,
+            },
+          ],
+          [
+            client,
+            { kind: 'hash', version: 2, own: second.apply(further).hash, reference: second.hash, agrees: false },
+          ],
+        ),
+      );
+      expect([findings, verdicts.map(({ verdict }) => verdict)]).toEqual([[], ['predicted', 'predicted']]);
+    });
+
     test('but where it holds it, or the capture ends before that is seen, something is wrong', () => {
       const ended = audited(traced(...told));
       expect(ended.findings).toMatchObject([{ class: 'unknown', replica: client, confidence: 'low' }]);

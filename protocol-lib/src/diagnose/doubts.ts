@@ -1,5 +1,5 @@
 import type { ReplicaId } from '../state/index.ts';
-import type { RecordRef } from './finding.ts';
+import type { RecordRef, VerdictClass } from './finding.ts';
 import type { Step, Trail } from './trail.ts';
 
 const MAX_DOUBTS = 64;
@@ -9,6 +9,8 @@ interface Doubt {
   readonly isOwn: boolean;
   /** Version and hash. */
   readonly key: string;
+  /** What it only looks like, if it is none. */
+  readonly verdict: VerdictClass;
   /** It only looked like a divergence. */
   sure(): void;
   /** It was one, or nobody can say. */
@@ -23,6 +25,8 @@ export class Doubts {
   readonly #open = new Map<ReplicaId, (Doubt & { readonly said: number })[]>();
   /** Of each replica what it was found to have said wrongly. */
   readonly #known = new Map<ReplicaId, string>();
+  /** Of each replica what it was found to say wrongly, though it held the right thing. */
+  readonly #habits = new Map<ReplicaId, Set<VerdictClass>>();
 
   /**
    * @param held what its records gave it at the version
@@ -39,8 +43,7 @@ export class Doubts {
     const isFresh = held !== undefined && held.at.position === sent.cause?.position;
     const isShown = held !== undefined && (verified?.position ?? -1) > said;
     if (doubt.isOwn || isFresh || isShown || this.#known.get(id) === doubt.key) {
-      this.#known.set(id, doubt.key);
-      doubt.sure();
+      this.#sure(id, doubt);
       return;
     }
     const open = this.#open.get(id) ?? [];
@@ -53,10 +56,7 @@ export class Doubts {
     const open = this.#open.get(id);
     if (!open) return;
     const settled = open.filter(({ said }) => said < position);
-    for (const one of settled) {
-      this.#known.set(id, one.key);
-      one.sure();
-    }
+    for (const one of settled) this.#sure(id, one);
     if (settled.length === open.length) this.#open.delete(id);
     else this.#open.set(id, open.slice(settled.length));
   }
@@ -64,11 +64,23 @@ export class Doubts {
   /** The replica was found to differ, which is said in another way. */
   drop(id: ReplicaId): void {
     this.#open.delete(id);
+    this.#habits.delete(id);
   }
 
-  /** Nothing more comes. */
+  /** Nothing more comes: what a replica has always said wrongly it says wrongly once more. */
   finish(): void {
-    for (const [first] of [...this.#open.values()]) first?.otherwise();
+    for (const [id, open] of [...this.#open]) {
+      const odd = open.find(({ verdict }) => !this.#habits.get(id)?.has(verdict));
+      if (odd) odd.otherwise();
+      else for (const one of open) one.sure();
+    }
     this.#open.clear();
+  }
+
+  #sure(id: ReplicaId, doubt: Doubt): void {
+    this.#known.set(id, doubt.key);
+    const habits = this.#habits.get(id) ?? new Set();
+    this.#habits.set(id, habits.add(doubt.verdict));
+    doubt.sure();
   }
 }

@@ -292,6 +292,7 @@ export class ReplicaAudit {
       this.#doubts.take(trail, held, sent ?? { ref, cause: undefined }, {
         isOwn: trail.root?.hash === body.own,
         key: `${body.version} ${body.own}`,
+        verdict: verdict.verdict,
         sure: () => this.#cases.verdict({ ...told, replica: trail.id, against: this.#against(trail) }),
         otherwise: () => open('doubted'),
       });
