@@ -86,15 +86,24 @@ export class BatchArea {
 
   /** A value as msgpack, `depth` deep in others. @throws SyncError as `writeValue`, and then nothing was written */
   value(value: unknown, depth: number): void {
-    if (typeof value === 'number' ? this.#number(value) : typeof value === 'string' && this.#narrow(value)) return;
+    if (this.#short(value)) return;
     beginWriting();
     writeValue(value, 'own', depth);
     this.#takeWritten();
   }
 
-  /** An integer from 1 to 2^32 - 1 as msgpack, as most are; else nothing, and says so. */
+  /** Writes what most values are; else nothing, and says so. */
+  #short(value: unknown): boolean {
+    if (typeof value === 'number') return this.#number(value);
+    if (typeof value === 'string') return this.#narrow(value);
+    if (typeof value !== 'boolean' && value !== null) return false;
+    this.byte(value === null ? 0xc0 : value ? 0xc3 : 0xc2);
+    return true;
+  }
+
+  /** An integer from 0 to 2^32 - 1 as msgpack, as most are; else nothing, and says so. */
   #number(value: number): boolean {
-    if (value <= 0 || value >>> 0 !== value) return false;
+    if (value >>> 0 !== value || Object.is(value, -0)) return false;
     this.#reserve(5);
     const bytes = this.#bytes;
     if (value < 0x80) {

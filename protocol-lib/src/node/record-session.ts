@@ -49,9 +49,9 @@ export interface Recording {
   stop(): Promise<RecordingResult>;
 }
 
-const FLUSH_MS = 1_000;
+const FLUSH_MS = 500;
 /** Nobody looks on: the session need not write to us as often as to somebody who does. */
-const PACE_MS = 250;
+const PACE_MS = 500;
 const QUEUE_MAX_BYTES = 64 * 1024 * 1024;
 
 /**
