@@ -1,5 +1,7 @@
 import { isSyncError } from '../../errors/index.ts';
+import type { TraceRecord } from '../../trace/index.ts';
 import type { OpenCapture } from '../engine.ts';
+import { SeenFrames } from './seen-frames.ts';
 
 /** Something that a capture has or lacks. `warning`: it can be used, but not all of it. */
 export interface Symptom {
@@ -21,7 +23,32 @@ class Count {
 
   add(position: number): void {
     this.count++;
-    this.first ??= position;
+    this.first = Math.min(position, this.first ?? position);
+  }
+}
+
+/** What was sent and what arrived, in a few bytes a frame. */
+class Frames {
+  readonly receivedTwice = new Count();
+  readonly #sent = new SeenFrames();
+  readonly #received = new SeenFrames();
+
+  take(position: number, { body, replica }: TraceRecord): void {
+    if (body.kind === 'send') {
+      this.#sent.add({ sender: body.sender, sequence: body.sequence, receiver: body.to }, position);
+    } else if (body.kind === 'receive') {
+      const isNew = this.#received.add({ sender: body.sender, sequence: body.sequence, receiver: replica }, position);
+      if (!isNew) this.receivedTwice.add(position);
+    }
+  }
+
+  /** Those that were sent, and not seen to arrive. */
+  unanswered(): Count {
+    const unanswered = new Count();
+    for (const [frame, position] of this.#sent.all()) {
+      if (this.#received.get(frame) === undefined) unanswered.add(position);
+    }
+    return unanswered;
   }
 }
 
@@ -34,17 +61,17 @@ export async function examine(capture: OpenCapture): Promise<Examination> {
   const jumps = new Count();
   const faults = new Count();
   const gaps = new Count();
-  const unanswered = new Map<string, number>();
-  const receivedTwice = new Count();
-  const received = new Set<string>();
+  const frames = new Frames();
   let reasons = '';
   let lastSeq = 0;
   let lastTime = 0;
   let dropped = 0;
-  for (let position = 0; position < info.records; position++) {
+  for (let next = 0; next < info.records; next++) {
     try {
-      for await (const { record } of capture.trace(position, position + 1)) {
-        const { seq, time, cause, body, replica } = record;
+      // From there to the end, or to the next that cannot be read.
+      for await (const { position, record } of capture.trace(next, info.records)) {
+        next = position + 1;
+        const { seq, time, cause, body } = record;
         if (time < lastTime) backwards.add(position);
         if (lastSeq > 0 && seq !== lastSeq + 1) jumps.add(position);
         if (cause.some((one) => one >= seq)) dangling.add(position);
@@ -53,20 +80,14 @@ export async function examine(capture: OpenCapture): Promise<Examination> {
           gaps.add(position);
           dropped += body.count;
         }
-        if (body.kind === 'send') unanswered.set(`${body.sender} ${body.sequence} ${body.to}`, position);
-        if (body.kind === 'receive') {
-          const frame = `${body.sender} ${body.sequence} ${replica}`;
-          if (received.has(frame)) receivedTwice.add(position);
-          received.add(frame);
-          unanswered.delete(frame);
-        }
+        frames.take(position, record);
         lastSeq = seq;
         lastTime = time;
       }
     } catch (error) {
       if (!isSyncError(error)) throw error;
       if (unreadable.count === 0) reasons = `${error.code}: ${error.message}`;
-      unreadable.add(position);
+      unreadable.add(next);
     }
   }
   const symptoms: Symptom[] = [];
@@ -96,14 +117,12 @@ export async function examine(capture: OpenCapture): Promise<Examination> {
   );
   tell('warning', backwards, (count) => `time goes back ${several(count, 'time')}`);
   tell('warning', dangling, (count) => `causes named by ${several(count, 'record')} come only later`);
-  tell('info', receivedTwice, (count) => `${several(count, 'frame')} arrived twice`);
-  if (unanswered.size > 0) {
-    symptoms.push({
-      level: 'info',
-      what: `${several(unanswered.size.toLocaleString('en-US'), 'frame')} sent, but not seen to arrive while it was recorded`,
-      position: Math.min(...[...unanswered.values()].slice(0, 10_000)),
-    });
-  }
+  tell('info', frames.receivedTwice, (count) => `${several(count, 'frame')} arrived twice`);
+  tell(
+    'info',
+    frames.unanswered(),
+    (count) => `${several(count, 'frame')} sent, but not seen to arrive while it was recorded`,
+  );
   tell(
     'info',
     faults,

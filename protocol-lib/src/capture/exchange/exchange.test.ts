@@ -53,6 +53,31 @@ describe('exports', () => {
     expect(some).toHaveLength(1 + recording.records.filter(({ body }) => body.kind === 'commit').length);
   });
 
+  test('as JSON lines say what each frame says, also where the names that it needs are left out', async () => {
+    const [, ...lines] = (await textOf(exportJson(capture, 'kind:send|receive'))).trimEnd().split('\n');
+    const frames = lines.map((line) => JSON.parse(line) as Record<'body' | 'message', Record<string, unknown>>);
+    expect(frames.length).toBeGreaterThan(100);
+    for (const { body, message } of frames) {
+      expect(message).toMatchObject({ type: body.type, sender: body.sender, sequence: body.sequence });
+    }
+    const delta = frames.find(({ message }) => message.type === 'DELTA_SYNC')!;
+    expect(delta.message.changes).toEqual(
+      expect.arrayContaining([expect.objectContaining({ key: expect.any(String) })]),
+    );
+  });
+
+  test('as JSON lines tell of a frame that says nothing', async () => {
+    const wire = Uint8Array.of(0xc1);
+    const one = await made((maker) =>
+      maker.add(replicaId('a'), 0, { kind: 'refused', from: replicaId('b'), code: 'X', message: 'y' }, [], wire),
+    );
+    const [, line] = (await textOf(exportJson(one))).split('\n');
+    expect(JSON.parse(line!)).toMatchObject({
+      wire: { $bytes: 'c1' },
+      messageError: { code: expect.any(String), message: expect.any(String) },
+    });
+  });
+
   test('as CSV have a line a record, and no cell that a spreadsheet runs', async () => {
     const lines = (await textOf(exportCsv(capture))).trimEnd().split('\r\n');
     expect(lines).toHaveLength(recording.records.length + 1);

@@ -1,13 +1,20 @@
 import { toHex } from '../../bytes/index.ts';
 import { writeJson } from '../../messages/index.ts';
 import type { OpenCapture } from '../engine.ts';
+import { DecodedFrames } from './decoded-frames.ts';
 import { passing } from './passing.ts';
 
-/** One JSON document a line: the header first, as `{"header":…}`, then each record. Bytes are `{"$bytes":hex}`, as in the text protocol. */
+/**
+ * One JSON document a line: the header first, as `{"header":…}`, then each record. Bytes are `{"$bytes":hex}`, as in the text protocol. Beside a frame stands
+ * what it says: `message`, or `messageError` where that cannot be told.
+ */
 export async function* exportJson(capture: OpenCapture, filter = ''): AsyncGenerator<string> {
   const { header } = await capture.info();
   yield `${writeJson({ format: 'syncscope/records@1', header })}\n`;
-  for await (const { position, record } of passing(capture, filter)) yield `${writeJson({ position, ...record })}\n`;
+  const frames = new DecodedFrames(capture);
+  for await (const one of passing(capture, filter)) {
+    yield `${writeJson({ position: one.position, ...one.record, ...(await frames.of(one)) })}\n`;
+  }
 }
 
 const COLUMNS = [

@@ -1,7 +1,7 @@
-import { toHex } from '../../bytes/index.ts';
+import { hashOf } from '../../replay/compare-keys.ts';
 import { type ReplicaId, replicaId } from '../../state/index.ts';
 import type { TraceBody, TraceRecord } from '../../trace/index.ts';
-import { encodeTraceRecord } from '../record-codec.ts';
+import type { Crossing } from './merge-frames.ts';
 
 /** A replica as one part of a merge tells of it, on the clock of the merge. */
 export interface Telling {
@@ -15,6 +15,8 @@ export interface Telling {
 export interface Tellers {
   /** What a replica of a part is called in the merge. */
   nameOf(part: number, id: ReplicaId): ReplicaId;
+  /** Whether a part has records of this replica itself. */
+  isToldBy(part: number, id: ReplicaId): boolean;
   /** Whether another part tells of this replica's own process as well. */
   isToldTwice(part: number, id: ReplicaId): boolean;
   /** Those that have another name in the merge. */
@@ -57,6 +59,7 @@ export function tellersOf(tellings: readonly Telling[], processes: readonly numb
   }
   return {
     nameOf: (part, id) => names.get(keyOf(part, id)) ?? id,
+    isToldBy: (part, id) => names.has(keyOf(part, id)),
     isToldTwice: (part, id) => twice.has(keyOf(part, id)),
     renamed: tellings.flatMap(({ part, id }) => {
       const to = names.get(keyOf(part, id))!;
@@ -90,6 +93,41 @@ export function renamedBody(body: TraceBody, nameOf: (id: ReplicaId) => ReplicaI
   return changed.length === 0 ? body : ({ ...body, ...Object.fromEntries(changed) } as TraceBody);
 }
 
+/**
+ * Whom a part means by a name that several processes have: a client's own recording calls each server that it was connected with by the name that the server gives itself. It is
+ * the one that sent what came last; before anything came, the one that sent the first.
+ */
+export class Speakers {
+  readonly #parts = new Map<string, number>();
+
+  /** Takes what a part received and others sent, in the part's order, before any of it is heard. */
+  take({ part, record, from }: Crossing): void {
+    const { body, replica } = record;
+    if (body.kind !== 'receive') return;
+    const key = speakerKey(part, replica, body.sender);
+    const [first] = from;
+    if (first && !this.#parts.has(key)) this.#parts.set(key, first.part);
+  }
+
+  /** A receipt, and the parts that sent it. */
+  hear(part: number, { body, replica }: TraceRecord, from: readonly number[]): void {
+    if (body.kind !== 'receive') return;
+    const key = speakerKey(part, replica, body.sender);
+    const known = this.#parts.get(key);
+    const [first] = from;
+    if (first !== undefined && (known === undefined || !from.includes(known))) this.#parts.set(key, first);
+  }
+
+  /** The part that tells of `id` as `listener` of a part knows it; that part where nothing came of it. */
+  partOf(part: number, listener: ReplicaId, id: ReplicaId): number {
+    return this.#parts.get(speakerKey(part, listener, id)) ?? part;
+  }
+}
+
+function speakerKey(part: number, listener: ReplicaId, speaker: ReplicaId): string {
+  return `${part} ${listener} ${speaker}`;
+}
+
 /** Records of one process that may be told by another part of it. */
 const MAX_REMEMBERED = 65_536;
 
@@ -117,7 +155,7 @@ export class ToldTwice {
   }
 }
 
-/** What a record says and when, without its number in its capture and those of its causes. */
-function contentOf(record: TraceRecord): string {
-  return toHex(encodeTraceRecord({ ...record, seq: 1, cause: [] }));
+/** What a record says and when, without its number in its capture and those of its causes, as a key of a few bytes. */
+function contentOf({ time, replica, body, wire, source }: TraceRecord): string {
+  return `${time} ${replica} ${hashOf({ body, wire, source })}`;
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { diagnoseCapture } from '../../diagnose/index.ts';
 import { isInputs } from '../../replay/batches.ts';
 import { type ReplicaId, replicaId } from '../../state/index.ts';
-import type { TraceRecord } from '../../trace/index.ts';
+import type { TraceBody, TraceRecord } from '../../trace/index.ts';
 import type { OpenCapture } from '../engine.ts';
 import { memorySink, memorySource } from '../memory-bytes.ts';
 import { openCapture } from '../reader.ts';
@@ -144,6 +144,41 @@ describe('two processes that are called alike', () => {
       const isSecond = replica.endsWith('-2') && !replicas.includes(replica);
       if (body.kind === 'send') expect(body.to.endsWith('-2') && !replicas.includes(body.to)).toBe(isSecond);
       if (body.kind === 'receive') expect(body.sender.endsWith('-2') && !replicas.includes(body.sender)).toBe(isSecond);
+    }
+  });
+
+  test('are told apart in what a third process had with them', async () => {
+    const [ann, bob] = [replicaId('ann'), replicaId('bob')];
+    const at = (seq: number, replica: ReplicaId, body: TraceBody): TraceRecord => {
+      return { seq, time: seq * 1e6, replica, cause: [], body };
+    };
+    const frame = (sequence: number) => ({ type: 'EVENT', sender: id, sequence }) as const;
+    const server = (to: ReplicaId) => [
+      at(1, id, { kind: 'replica', role: 'server' }),
+      at(2, id, { kind: 'send', to, ...frame(7) }),
+      at(9, id, { kind: 'log', level: 'info', text: 'still there' }),
+    ];
+    const clients = [
+      at(1, ann, { kind: 'replica', role: 'client' }),
+      at(2, ann, { kind: 'send', to: id, type: 'HELLO', sender: ann, sequence: 1 }),
+      at(3, bob, { kind: 'send', to: id, type: 'HELLO', sender: bob, sequence: 1 }),
+      at(4, ann, { kind: 'receive', from: id, ...frame(7) }),
+      at(5, bob, { kind: 'receive', from: id, ...frame(7) }),
+      at(6, ann, { kind: 'divergence', against: id, version: 1, differences: [], rounds: 1, hashes: 1, bytes: 1 }),
+    ];
+    const headerOf = (startedAt: number) => ({ ...recording.header, startedAt });
+    const { records, result } = await merged(
+      await captureOf(server(bob), 0, headerOf(1)),
+      await captureOf(server(ann), 0, headerOf(2)),
+      await captureOf(clients, 0, headerOf(3)),
+    );
+    expect(result).toMatchObject({ paired: 2, renamed: [{ part: 1, from: 'server', to: 'server-2' }] });
+    for (const { replica, body } of records) {
+      const own = replica === ann ? 'server-2' : 'server';
+      if (replica !== ann && replica !== bob) continue;
+      if (body.kind === 'send') expect([replica, body.to]).toEqual([replica, own]);
+      if (body.kind === 'receive') expect([replica, body.from, body.sender]).toEqual([replica, own, own]);
+      if (body.kind === 'divergence') expect(body.against).toBe('server-2');
     }
   });
 

@@ -5,8 +5,10 @@ import type { TraceHeader, TraceRecord } from '../../trace/index.ts';
 import type { OpenCapture } from '../engine.ts';
 import type { CaptureInfo } from '../query.ts';
 import type { CaptureMaker } from './made-capture.ts';
-import { renamedBody, type Tellers, type Telling, ToldTwice, tellersOf } from './merge-tellers.ts';
+import { Clocks, crossings, frameOf, type Sends, sendersOf, surveyed } from './merge-frames.ts';
+import { renamedBody, Speakers, type Tellers, ToldTwice, tellersOf } from './merge-tellers.ts';
 import { headerOf, isRedacted, unredactedHeader } from './redact.ts';
+import { Renumbering, SeenFrames } from './seen-frames.ts';
 
 /** A capture to be merged, with its name for errors. */
 export interface MergePart {
@@ -63,10 +65,17 @@ export async function mergedHeader(parts: readonly MergePart[]): Promise<TraceHe
  * two ({@link tellersOf}). Inputs for running a session again count the records of their own part, and are left out.
  */
 export async function mergeCaptures(parts: readonly MergePart[], maker: CaptureMaker): Promise<Merged> {
-  const infos = await Promise.all(parts.map(({ capture }) => capture.info()));
+  const captures = parts.map(({ capture }) => capture);
+  const infos = await Promise.all(captures.map((capture) => capture.info()));
   const processes = processesOf(infos);
-  const { sends, tellings } = await surveyed(parts);
-  const offsets = await clockOffsets(parts, infos, sends, processes);
+  const { sends, tellings } = await surveyed(captures);
+  const clocks = new Clocks(infos, processes);
+  const speakers = new Speakers();
+  for await (const crossing of crossings(captures, sends)) {
+    clocks.take(crossing);
+    speakers.take(crossing);
+  }
+  const offsets = clocks.offsets();
   const least = Math.min(...offsets);
   const tellers = tellersOf(
     tellings.map(({ part, id, first, last }) => {
@@ -74,58 +83,109 @@ export async function mergeCaptures(parts: readonly MergePart[], maker: CaptureM
     }),
     processes,
   );
-  const toldTwice = new ToldTwice();
-  const readers = parts.map(({ capture }) => capture.trace()[Symbol.asyncIterator]());
-  const heads: (Head | undefined)[] = [];
-  const advance = async (part: number): Promise<void> => {
-    const { value, done } = await readers[part]!.next();
-    heads[part] = done ? undefined : { part, record: value.record };
-  };
-  for (let part = 0; part < parts.length; part++) await advance(part);
-  const written = parts.map(() => new Map<number, number>());
-  const sentNumbers = new Map<string, number>();
-  let [paired, twice] = [0, 0];
-  for (;;) {
-    const waiting = heads.filter((head) => head !== undefined);
-    if (waiting.length === 0) break;
-    const moved = ({ part, record }: Head): number => record.time + offsets[part]! - least;
-    const ready = waiting.filter((head) => !isEarly(head, sends, sentNumbers));
-    // Where each waits for another, something was recorded wrongly: time has the last word, and nothing is lost.
-    const { part, record } = (ready.length > 0 ? ready : waiting).reduce((first, head) =>
-      moved(head) < moved(first) ? head : first,
-    );
-    const { seq, replica, body, cause, wire, source } = record;
-    const isShared = tellers.isToldTwice(part, replica);
-    const known = isShared ? toldTwice.taken(part, record) : undefined;
-    if (known !== undefined) {
-      twice++;
-      written[part]!.set(seq, known);
-    } else if (!isInputs(record)) {
-      const causes = cause.flatMap((one) => written[part]!.get(one) ?? []);
-      if (body.kind === 'receive') {
-        const frame = frameOf(body.sender, body.sequence, replica);
-        const sent = sentNumbers.get(frame);
-        if (sent !== undefined && !sends.get(frame)?.has(part)) {
-          paired++;
-          if (!causes.includes(sent)) causes.push(sent);
-        }
-      }
-      const nameOf = (id: ReplicaId): ReplicaId => tellers.nameOf(part, id);
-      const at = moved({ part, record });
-      const number = await maker.add(nameOf(replica), at, renamedBody(body, nameOf), causes, wire, source);
-      written[part]!.set(seq, number);
-      if (isShared) toldTwice.wrote(part, record, number);
-      if (body.kind === 'send') sentNumbers.set(frameOf(body.sender, body.sequence, body.to), number);
-    }
-    await advance(part);
+  const moves = offsets.map((offset) => offset - least);
+  const merger = new Merger({ sends, tellers, speakers, moves, maker });
+  const { paired, twice } = await merger.run(captures);
+  return { records: maker.records, offsets: moves, paired, twice, renamed: tellers.renamed };
+}
+
+interface Known {
+  readonly sends: Sends;
+  readonly tellers: Tellers;
+  readonly speakers: Speakers;
+  /** Nanoseconds by which each part's times are moved. */
+  readonly moves: readonly number[];
+  readonly maker: CaptureMaker;
+}
+
+/** Writes the records of all parts in one order. */
+class Merger {
+  readonly #known: Known;
+  readonly #toldTwice = new ToldTwice();
+  /** The numbers in the merge of each part's records, and of the frames that were sent. */
+  readonly #written: readonly Renumbering[];
+  readonly #sent = new SeenFrames();
+  #paired = 0;
+  #twice = 0;
+
+  constructor(known: Known) {
+    this.#known = known;
+    this.#written = known.moves.map(() => new Renumbering());
   }
-  return {
-    records: maker.records,
-    offsets: offsets.map((offset) => offset - least),
-    paired,
-    twice,
-    renamed: tellers.renamed,
-  };
+
+  async run(captures: readonly OpenCapture[]): Promise<{ readonly paired: number; readonly twice: number }> {
+    const readers = captures.map((capture) => capture.trace()[Symbol.asyncIterator]());
+    const heads: (Head | undefined)[] = [];
+    const advance = async (part: number): Promise<void> => {
+      const { value, done } = await readers[part]!.next();
+      heads[part] = done ? undefined : { part, record: value.record };
+    };
+    for (let part = 0; part < captures.length; part++) await advance(part);
+    for (;;) {
+      const head = this.#next(heads.filter((one) => one !== undefined));
+      if (!head) return { paired: this.#paired, twice: this.#twice };
+      await this.#take(head);
+      await advance(head.part);
+    }
+  }
+
+  #next(waiting: readonly Head[]): Head | undefined {
+    const ready = waiting.length > 1 ? waiting.filter((head) => !this.#isEarly(head)) : waiting;
+    // Where each waits for another, something was recorded wrongly: time has the last word, and nothing is lost.
+    const [first, ...others] = ready.length > 0 ? ready : waiting;
+    return first && others.reduce((one, other) => (this.#time(other) < this.#time(one) ? other : one), first);
+  }
+
+  #time({ part, record }: Head): number {
+    return record.time + this.#known.moves[part]!;
+  }
+
+  /** Whether a receipt's frame is still to come from another part. */
+  #isEarly({ part, record }: Head): boolean {
+    if (record.body.kind !== 'receive') return false;
+    const frame = frameOf(record)!;
+    const { sends } = this.#known;
+    if (sends[part]!.get(frame) !== undefined || this.#sent.get(frame) !== undefined) return false;
+    return sendersOf(sends, frame).length > 0;
+  }
+
+  async #take(head: Head): Promise<void> {
+    const { part, record } = head;
+    const { seq, replica } = record;
+    const isShared = this.#known.tellers.isToldTwice(part, replica);
+    const known = isShared ? this.#toldTwice.taken(part, record) : undefined;
+    if (known !== undefined) {
+      this.#twice++;
+      this.#written[part]!.set(seq, known);
+      return;
+    }
+    if (isInputs(record)) return;
+    const number = await this.#write(head);
+    this.#written[part]!.set(seq, number);
+    if (isShared) this.#toldTwice.wrote(part, record, number);
+    if (record.body.kind === 'send') this.#sent.set(frameOf(record)!, number);
+  }
+
+  #write(head: Head): Promise<number> {
+    const { part, record } = head;
+    const { replica, body, cause, wire, source } = record;
+    const { maker, tellers, speakers, sends } = this.#known;
+    const causes = this.#written[part]!.of(cause);
+    if (body.kind === 'receive') {
+      const frame = frameOf(record)!;
+      const sent = this.#sent.get(frame);
+      if (sent !== undefined && sends[part]!.get(frame) === undefined) {
+        this.#paired++;
+        if (!causes.includes(sent)) causes.push(sent);
+        speakers.hear(part, record, sendersOf(sends, frame));
+      }
+    }
+    const nameOf = (id: ReplicaId): ReplicaId => {
+      const told = tellers.isToldBy(part, id) ? part : speakers.partOf(part, replica, id);
+      return tellers.nameOf(told, id);
+    };
+    return maker.add(nameOf(replica), this.#time(head), renamedBody(body, nameOf), causes, wire, source);
+  }
 }
 
 /** For each part the first one that is a recording of the same process: begun at the same moment, and telling of somebody alike. */
@@ -139,107 +199,4 @@ function processesOf(infos: readonly CaptureInfo[]): number[] {
     processes.push(same < 0 ? part : processes[same]!);
   }
   return processes;
-}
-
-function frameOf(sender: string, sequence: number, receiver: string): string {
-  return `${sender} ${sequence} ${receiver}`;
-}
-
-/** Which parts saw a frame being sent. */
-type Sends = ReadonlyMap<string, ReadonlySet<number>>;
-
-/** Reads all parts once: who sent what, and who tells of itself from when to when, each on its part's own clock. */
-async function surveyed(parts: readonly MergePart[]): Promise<{ readonly sends: Sends; readonly tellings: Telling[] }> {
-  const sends = new Map<string, Set<number>>();
-  const tellings: Telling[] = [];
-  for (const [part, { capture }] of parts.entries()) {
-    const only = new Set([part]);
-    const own = new Map<ReplicaId, { first: number; last: number }>();
-    for await (const { record } of capture.trace()) {
-      const { body, replica, time } = record;
-      const told = own.get(replica);
-      if (told) told.last = time;
-      else own.set(replica, { first: time, last: time });
-      if (body.kind !== 'send') continue;
-      const frame = frameOf(body.sender, body.sequence, body.to);
-      const known = sends.get(frame);
-      // Nearly every frame was seen by one: those share a set.
-      sends.set(frame, known ? new Set([...known, part]) : only);
-    }
-    tellings.push(...[...own].map(([id, times]) => ({ part, id, ...times })));
-  }
-  return { sends, tellings };
-}
-
-/** Whether a receipt's frame is still to come from another part. */
-function isEarly({ part, record }: Head, sends: Sends, sent: ReadonlyMap<string, number>): boolean {
-  const { body, replica } = record;
-  if (body.kind !== 'receive') return false;
-  const frame = frameOf(body.sender, body.sequence, replica);
-  const from = sends.get(frame);
-  return from !== undefined && !from.has(part) && !sent.has(frame);
-}
-
-/**
- * For each part the offset that makes its times those of the first part it is connected with. A message from A to B that took at least no time says that B's clock
- * is ahead by at most (received − sent); one the other way round bounds it from below.
- */
-async function clockOffsets(
-  parts: readonly MergePart[],
-  infos: readonly CaptureInfo[],
-  sends: Sends,
-  processes: readonly number[],
-): Promise<number[]> {
-  const sentAt = new Map<string, number>();
-  const least = new Map<string, number>();
-  const receipts: { frame: string; part: number; time: number }[] = [];
-  for (const [part, { capture }] of parts.entries()) {
-    for await (const { record } of capture.trace()) {
-      const { body, time, replica } = record;
-      if (body.kind === 'send') sentAt.set(frameOf(body.sender, body.sequence, body.to), time);
-      if (body.kind !== 'receive') continue;
-      const frame = frameOf(body.sender, body.sequence, replica);
-      const from = sends.get(frame);
-      if (from && !from.has(part)) receipts.push({ frame, part, time });
-    }
-  }
-  for (const { frame, part, time } of receipts) {
-    const travelled = time - sentAt.get(frame)!;
-    for (const from of sends.get(frame) ?? []) {
-      const way = `${from} ${part}`;
-      least.set(way, Math.min(travelled, least.get(way) ?? Number.POSITIVE_INFINITY));
-    }
-  }
-  const offsets: (number | undefined)[] = parts.map((_, part) => (part === 0 ? 0 : undefined));
-  for (;;) {
-    // Recordings of one process have one clock.
-    for (const [part, process] of processes.entries()) {
-      offsets[part] ??= offsets.find((offset, other) => offset !== undefined && processes[other] === process);
-    }
-    const next = offsets.findIndex(
-      (offset, part) =>
-        offset === undefined && offsets.some((known, other) => known !== undefined && isLinked(least, part, other)),
-    );
-    const part = next >= 0 ? next : offsets.indexOf(undefined);
-    if (part < 0) break;
-    const other = offsets.findIndex((known, one) => known !== undefined && isLinked(least, part, one));
-    // Nothing passed between them: only the wall clocks in the headers are left.
-    offsets[part] =
-      other >= 0
-        ? offsets[other]! - aheadBy(least, other, part)
-        : (infos[part]!.header.startedAt - infos[0]!.header.startedAt) * 1_000_000;
-  }
-  return offsets.map((offset) => offset ?? 0);
-}
-
-function isLinked(least: ReadonlyMap<string, number>, left: number, right: number): boolean {
-  return least.has(`${left} ${right}`) || least.has(`${right} ${left}`);
-}
-
-/** By how much the clock of `right` is ahead of that of `left`. */
-function aheadBy(least: ReadonlyMap<string, number>, left: number, right: number): number {
-  const there = least.get(`${left} ${right}`);
-  const back = least.get(`${right} ${left}`);
-  if (there === undefined) return -(back ?? 0);
-  return back === undefined ? there : Math.round((there - back) / 2);
 }
