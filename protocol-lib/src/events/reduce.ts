@@ -15,7 +15,7 @@ export function reduceEvents(reduce: Reducer, state: StateRoot, events: readonly
   for (const event of events) {
     const made = reduce(root, event);
     root = root.apply(made);
-    changes.push(...made);
+    for (const change of made) changes.push(change);
   }
   return { root, changes };
 }

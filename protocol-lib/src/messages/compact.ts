@@ -28,6 +28,9 @@ export const WIRE_OP = { put: 0, patch: 1, patchAndRemove: 2, remove: 3 } as con
  */
 export const COLUMN = { value: 0, int: 1, text: 2, again: 3 } as const;
 
+/** UTF-16 units of all texts of one bin that are only referred to: each is hashed where it stands, however short it is said. */
+export const AGAIN_LIMIT = 16 * 1024 * 1024;
+
 /** Containers around a value when it is written: its record. */
 export const VALUE_DEPTH = 1;
 
@@ -110,6 +113,8 @@ class RunReader {
   readonly #values: ValueReader;
   /** The number of the last key that had one. */
   #key = 0;
+  /** Units of texts that were referred to. */
+  #repeated = 0;
 
   constructor(bytes: Uint8Array) {
     this.#reader = new CompactReader(bytes);
@@ -136,7 +141,8 @@ class RunReader {
     const values = count * (fields.length + 1);
     // Each value takes a byte at least, so that a count that lies is found before anything is done for it.
     if (values > reader.left) reader.invalid(`${count} rows declared, ${reader.left} bytes left`, offset);
-    this.#values.count(offset, values);
+    // What goes is said once, and done in each row.
+    this.#values.count(offset, values + count * removed.length);
     const columns = types.value.map((type) => ({ type, seen: [] as string[] }));
     const rows = Array.from({ length: count }, () => {
       const key = this.#keyName();
@@ -179,6 +185,8 @@ class RunReader {
         const number = reader.uint();
         if (number === 0) seen.push(reader.text());
         else if (number > seen.length) reader.invalid(`${number} of ${seen.length} texts`, offset);
+        else this.#repeated += seen[number - 1]!.length;
+        if (this.#repeated > AGAIN_LIMIT) reader.invalid(`more than ${AGAIN_LIMIT} characters come again`, offset);
         return number === 0 ? seen.at(-1) : seen[number - 1];
       }
       default: {

@@ -10,7 +10,7 @@ import {
   type SyncRecord,
   type Value,
 } from '../state/index.ts';
-import { COLUMN, WIRE_OP } from './compact.ts';
+import { AGAIN_LIMIT, COLUMN, WIRE_OP } from './compact.ts';
 import { MESSAGES, type MessageOf } from './message.ts';
 import type { NameSource } from './names.ts';
 import { type Rejection, type SnapshotEntry, snapshotPartSchema } from './replication.ts';
@@ -80,6 +80,10 @@ class FrameReader {
   declare values: ValueReader | undefined;
   /** The number of the last key that had one. */
   declare lastKey: number;
+  /** Names of fields that go, in all rows. */
+  declare removals: number;
+  /** Units of texts that were referred to, in the field that is read. */
+  declare repeated: number;
 
   constructor(bytes: Uint8Array, names: NameSource) {
     this.bytes = bytes;
@@ -87,6 +91,8 @@ class FrameReader {
     this.at = 2;
     this.values = undefined;
     this.lastKey = 0;
+    this.removals = 0;
+    this.repeated = 0;
   }
 
   delta(): MessageOf<'DELTA_SYNC'> {
@@ -356,6 +362,9 @@ class FrameReader {
     const types = this.types(fields.length);
     const removed = op === WIRE_OP.patchAndRemove ? this.fieldNames() : NONE;
     this.countRows(count, fields.length, end);
+    // Said once for many rows: with the values, of which each takes a byte at least, they might be more than may be.
+    this.removals += count * removed.length;
+    if (this.removals > 0 && this.removals + this.bytes.length > FEW_VALUES) throw GIVE_UP;
     const seen: string[][] = [];
     for (let row = 0; row < count; row++) {
       const key = this.key();
@@ -435,7 +444,10 @@ class FrameReader {
       return text;
     }
     if (number > texts.length) throw GIVE_UP;
-    return texts[number - 1]!;
+    const text = texts[number - 1]!;
+    this.repeated += text.length;
+    if (this.repeated > AGAIN_LIMIT) throw GIVE_UP;
+    return text;
   }
 
   vector(): VectorEntry[] {

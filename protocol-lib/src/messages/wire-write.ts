@@ -19,7 +19,7 @@ import {
 } from '../bytes/index.ts';
 import type { VectorEntry } from '../clock/index.ts';
 import type { Change, StateHash, SyncRecord, Value } from '../state/index.ts';
-import { COLUMN, VALUE_DEPTH, WIRE_OP } from './compact.ts';
+import { AGAIN_LIMIT, COLUMN, VALUE_DEPTH, WIRE_OP } from './compact.ts';
 import type { BodyOf } from './message.ts';
 import type { NameSink } from './names.ts';
 import type { Rejection, SnapshotEntry } from './replication.ts';
@@ -53,6 +53,8 @@ const kinds: number[] = [];
 let hasOnlyInts = false;
 /** One a field whose texts repeat: the number of each. */
 const numbers: (Map<string, number> | undefined)[] = [];
+/** Units of texts that the bin refers to. Once it may refer to no more, all are written out. */
+let repeated = 0;
 /** The fields that were looked up last, how their names are written, and whose table they are of: a table never gives a name another one. */
 let knownFields: readonly string[] = NONE;
 let knownNames: Uint8Array = new Uint8Array();
@@ -193,6 +195,7 @@ export function writeChanges(changes: readonly Change[], names: NameSink): void 
   const { length } = changes;
   const isShort = length <= SHORT_CHANGES;
   lastKey = 0;
+  repeated = 0;
   // One after the other, so that a processor waits for several at once: tables of names are larger than its nearest memory.
   if (isShort) for (let row = 0; row < length; row++) keyNumbers[row] = names.numberOf(changes[row]!.key);
   for (let start = 0; start < length; ) {
@@ -274,6 +277,7 @@ function takeInts(record: SyncRecord): number {
 export function writeEntries(entries: readonly SnapshotEntry[], names: NameSink): void {
   const bytes = beginBytes();
   lastKey = 0;
+  repeated = 0;
   for (const run of runsByShape(entries)) {
     beginRun(run[0]!.record);
     for (let row = 1; row < run.length; row++) gather(run[row]!.record);
@@ -362,8 +366,12 @@ function writeRow(start: number): void {
 
 function writeAgain(text: string, seen: Map<string, number>): void {
   const number = seen.get(text);
-  writeUint(number ?? 0);
-  if (number !== undefined) return;
+  if (number !== undefined && repeated <= AGAIN_LIMIT) repeated += text.length;
+  if (number !== undefined && repeated <= AGAIN_LIMIT) {
+    writeUint(number);
+    return;
+  }
+  writeUint(0);
   writeCountedText(text);
   seen.set(text, seen.size + 1);
 }

@@ -43,7 +43,7 @@ export function decide(
       const flawed = made.find(isFlawed);
       if (flawed) return refuse(`${command} ${flawText(flawed)}`);
       root = root.apply(made);
-      changes.push(...made);
+      for (const change of made) changes.push(change);
     }
     return { accepted: true, events: outcome.events, changes, root };
   } catch (error) {

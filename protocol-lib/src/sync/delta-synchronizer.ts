@@ -9,7 +9,15 @@ import { ClientHealth } from './client-health.ts';
 import { LinkQueue } from './link-queue.ts';
 import type { LinkId, Outbox, Receiver } from './outbox.ts';
 import type { ReceiptBook } from './receipts.ts';
-import { answerBytes, descentLimit, isSnapshotSmaller, planRepair, planText, type RepairPlan } from './repair-cost.ts';
+import {
+  answerBytes,
+  descentLimit,
+  isSnapshotSmaller,
+  isTooMuchForDelta,
+  planRepair,
+  planText,
+  type RepairPlan,
+} from './repair-cost.ts';
 import { MAX_BACKOFF, type SyncSettings } from './settings.ts';
 import type { SyncPoint } from './settlement.ts';
 import { splitSnapshot } from './snapshot-parts.ts';
@@ -402,8 +410,12 @@ export class DeltaSynchronizer {
     const [first] = clients;
     if (!first) return;
     const delta = this.#state.deltaFrom(first.sent, first.replica);
-    if (delta && !isSnapshotSmaller(delta.changes, this.#state.rootFor(first.replica)))
-      this.#sendDelta(clients, delta, now);
+    const { snapshotPart } = this.#settings;
+    const isDelta =
+      delta &&
+      !isSnapshotSmaller(delta.changes, this.#state.rootFor(first.replica)) &&
+      !isTooMuchForDelta(delta.changes, snapshotPart);
+    if (isDelta) this.#sendDelta(clients, delta, now);
     else for (const client of clients) this.#fullSync(client, now);
   }
 

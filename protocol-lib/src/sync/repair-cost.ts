@@ -67,6 +67,29 @@ export function isSnapshotSmaller(changes: readonly Change[], root: StateRoot): 
   return changesSize(changes) > 2 * (FRAME_BYTES + root.size * (averageRecord(root) + KEY_BYTES));
 }
 
+/** Values and names in one delta, at most: well below the 10^6 that a receiver takes in a frame. */
+const MAX_DELTA_VALUES = 500_000;
+/** Parts of a snapshot that a delta may be as large as. */
+const MAX_DELTA_PARTS = 16;
+const FEW_CHANGES = 100;
+
+/** Whether so much changed that one frame should not hold it, or cannot: the state comes in parts then, where a delta would be refused for ever. */
+export function isTooMuchForDelta(changes: readonly Change[], partBytes: number): boolean {
+  let values = 0;
+  for (const change of changes) values += valuesIn(change);
+  return (
+    values > MAX_DELTA_VALUES || (changes.length > FEW_CHANGES && changesSize(changes) > MAX_DELTA_PARTS * partBytes)
+  );
+}
+
+/** A key, its values, and the names of fields that go. */
+function valuesIn(change: Change): number {
+  if (change.op === 'remove') return 1;
+  let values = change.op === 'patch' ? 1 + change.removed.length : 1;
+  for (const _name in change.op === 'put' ? change.record : change.fields) values++;
+  return values;
+}
+
 /** About as many bytes as an answer of a descent takes; keys count as they are written out. */
 export function answerBytes({ nodes }: MerkleAnswer): number {
   let bytes = FRAME_BYTES;
