@@ -33,7 +33,9 @@ it('what people at the board typed, with and without a network, comes to one tex
   await source.close();
   expect(typed.size).toBeGreaterThan(0);
   const { document: answer } = await cliJson(['converge', file, '--orders', '100']);
-  expect(answer).toMatchObject({ status: 'converges', kind: 'operations', orders: 100 });
+  expect(answer).toMatchObject({ status: 'converges', kind: 'operations' });
+  // Bots that type now and then may have seen all that others had: then causes allow fewer orders, and all of them are run.
+  if (answer.isEvery !== true) expect(answer.orders).toBe(100);
   // What was still waiting at the end of the recording is not settled.
   const made = [...typed.values()].reduce((sum, one) => sum + one, 0);
   expect(answer.operations).toBeGreaterThan(0);
