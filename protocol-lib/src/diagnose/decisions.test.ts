@@ -146,6 +146,18 @@ describe('a group that decides', () => {
     expect(told.found).toEqual([]);
   });
 
+  test('is found to differ by something else though a rule was broken before, by which nothing was decided twice', () => {
+    const told = new Told();
+    told.yes(bob, { round: 5, proposer: cid }, 'prepare');
+    const broken = told.yes(bob, { round: 4, proposer: ann }, 'accept');
+    const wrong = StateRoot.empty.apply([put('a')]).hash;
+    const seen = told.tell(cid, { kind: 'hash', version: 0, own: wrong, reference: empty, agrees: false });
+    expect(told.found).toEqual([
+      ['split-decision', bob, broken],
+      ['unknown', cid, seen],
+    ]);
+  });
+
   test('twice is told where it was seen, with the value, and with no other finding', () => {
     const told = new Told();
     const states = [ann, bob, cid].map((replica) => {

@@ -123,7 +123,8 @@ export class GroupAudit {
     const open = [...this.#claims.disputes(), ...this.#partings.disputes()].filter(isOpen);
     const split = open.find(({ isOfVersion }) => isOfVersion)?.finding(undefined);
     const broken = this.#decisions.findings(split).filter((one) => !isExplained(one.replica, one.cause.position));
-    const first = Math.min(...broken.map(({ cause }) => cause.position));
+    // Of a broken rule by which nothing was decided twice nothing comes.
+    const first = split ? Math.min(...broken.map(({ cause }) => cause.position)) : Number.POSITIVE_INFINITY;
     return { broken, open: open.filter(({ position }) => position < first) };
   }
 
