@@ -1,9 +1,11 @@
 import { defineConfig } from 'vitest/config';
+import { LongFirst } from './scripts/long-first.ts';
 
 /** Three suites, so that a developer may run one alone: `vitest run --project unit`. */
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    sequence: { sequencer: LongFirst },
     projects: [
       {
         extends: true,
@@ -13,6 +15,8 @@ export default defineConfig({
           include: ['{protocol-lib,sample-server,webview,extension,scripts}/**/*.test.{ts,tsx}'],
           exclude: ['**/node_modules/**', '**/dist/**', '**/out/**', 'extension/src/test/**'],
           setupFiles: ['scripts/fast-check-runs.ts'],
+          // Files share a process and its modules: to start one and load them took more than most files' tests. A test leaves nothing behind in them.
+          isolate: false,
           testTimeout: 30_000,
         },
       },

@@ -23,6 +23,20 @@ import { SYNC_PATH } from './http-app.ts';
 
 const PAGE_BYTES = 256 * 1024;
 
+/** Nanoseconds. Nothing in a test takes that long by itself, on whatever machine. */
+const HOUR = 3_600e9;
+/** Sockets and as many processes as there are share the processor. */
+const PATIENCE = { timeout: 100_000 };
+
+/** A gateway's clock, which goes on as all do, and leaps. */
+function leapingClock() {
+  let ahead = 0;
+  const leap = (by: number): void => {
+    ahead += by;
+  };
+  return { clock: { now: () => monotonicClock.now() + ahead }, leap };
+}
+
 const cleanups: Cleanups = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -30,11 +44,11 @@ afterEach(async () => {
 
 /** Opens a WebSocket that says nothing; answers the status with which it was refused, or undefined where it was let in. */
 function openSilent(host: string, token?: string): Promise<number | undefined> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const socket = new WebSocket(`ws://${host}${SYNC_PATH}`, { headers });
     cleanups.push(() => socket.terminate());
-    socket.on('error', () => undefined);
+    socket.on('error', reject);
     socket.once('open', () => resolve(undefined));
     socket.once('unexpected-response', (_request, response) => {
       response.resume();
@@ -58,32 +72,44 @@ async function goodCitizens(gateway: GatewayUnderTest) {
     async progress(versions = 10): Promise<void> {
       const from = gateway.manager.version;
       const wanted = (client: TestClient) => client.state.version >= from + versions;
-      await expect.poll(() => good.every(wanted), { timeout: 20_000 }).toBe(true);
+      await expect.poll(() => good.every(wanted), PATIENCE).toBe(true);
     },
     async agree(): Promise<void> {
       clearInterval(writing);
-      await expect.poll(() => good.map(({ state }) => state.pending.length), { timeout: 20_000 }).toEqual([0, 0]);
+      await expect.poll(() => good.map(({ state }) => state.pending.length), PATIENCE).toEqual([0, 0]);
       await Promise.all(good.map((client) => client.reaches(() => gateway.manager.root.hash)));
     },
   };
 }
 
-describe('while others do harm, those who play by the rules agree and progress', () => {
+describe('while others do harm, those who play by the rules agree and progress', { timeout: 120_000 }, () => {
   test.each(TRANSPORTS)('one that never reads, over %s', async (transport) => {
+    const { clock, leap } = leapingClock();
     // Nor does it acknowledge: it is sent more nevertheless, until its connection takes no more.
-    const gateway = await startGateway(cleanups, { slowTimeout: 500_000_000, maxDeltaChain: 1_000 });
+    const gateway = await startGateway(cleanups, { slowTimeout: HOUR, maxDeltaChain: 1_000 }, { clock });
     const citizens = await goodCitizens(gateway);
     const joined = found(gateway.hub, ({ replica, body }) => replica === 'deaf' && body.kind === 'replica');
     const pause = await deafClient(cleanups, gateway, transport, 'deaf');
     await joined;
     pause();
     const gone = found(gateway.hub, ({ replica, body }) => replica === 'deaf' && body.kind === 'gone');
+    let isGone = false;
+    void gone.then(() => {
+      isGone = true;
+    });
     let count = 0;
     const page = (): string => `${count++}`.padEnd(PAGE_BYTES, '·');
-    const writing = setInterval(() => gateway.manager.mutate('write', page(), monotonicClock.now()), 5);
-    cleanups.push(() => clearInterval(writing));
+    const goOn = (): boolean => {
+      const { clients, version } = gateway.manager;
+      const slow = clients.filter(({ queue }) => queue.isSlow).map(({ replica }) => replica);
+      // The time leaps once the others have all that is large: however long they take for it, they are not slow by then.
+      const isRead = citizens.good.every(({ state }) => state.version === version);
+      if (!slow.some((one) => one === 'deaf')) gateway.manager.mutate('write', page(), clock.now());
+      else if (slow.length === 1 && isRead) leap(HOUR);
+      return isGone;
+    };
+    await expect.poll(goOn, { ...PATIENCE, interval: 5 }).toBe(true);
     expect((await gone).body).toMatchObject({ reason: expect.stringMatching(/^LINK_TOO_SLOW/) });
-    clearInterval(writing);
     await citizens.progress();
     await citizens.agree();
   });
@@ -119,26 +145,27 @@ describe('while others do harm, those who play by the rules agree and progress',
   });
 
   test('one that opens a thousand sockets and says nothing', async () => {
-    let ahead = 0;
-    const clock = { now: () => monotonicClock.now() + ahead };
-    const gateway = await startGateway(cleanups, {}, { clock });
+    const { clock, leap } = leapingClock();
+    const gateway = await startGateway(cleanups, { helloTimeout: HOUR }, { clock });
     const citizens = await goodCitizens(gateway);
-    const answers = await Promise.all(Array.from({ length: 1_000 }, () => openSilent(gateway.host)));
+    const answers: (number | undefined)[] = [];
+    // A server gives up a request whose head does not come in time: so many at once may be too many for a busy machine.
+    while (answers.length < 1_000)
+      answers.push(...(await Promise.all(Array.from({ length: 50 }, () => openSilent(gateway.host)))));
     const letIn = answers.filter((status) => status === undefined).length;
     expect(new Set(answers)).toEqual(new Set([undefined, 503]));
     expect(letIn).toBe(100);
     await citizens.progress();
     // Those that were let in are sent away when their time to say HELLO is over, and there is room again.
-    ahead = 11e9;
-    await expect.poll(() => openSilent(gateway.host), { timeout: 10_000 }).toBe(undefined);
+    leap(HOUR);
+    await expect.poll(() => openSilent(gateway.host), PATIENCE).toBe(undefined);
     await citizens.agree();
   });
 });
 
-describe('limits', () => {
+describe('limits', { timeout: 120_000 }, () => {
   test('ten wrong tokens in HELLO shut out before any upgrade who does not show the right one, for a minute (T4)', async () => {
-    let ahead = 0;
-    const clock = { now: () => monotonicClock.now() + ahead };
+    const { clock, leap } = leapingClock();
     const gateway = await startGateway(cleanups, {}, { clock });
     const anna = connect(cleanups, gateway, 'websocket', 'anna');
     await anna.synced;
@@ -155,7 +182,7 @@ describe('limits', () => {
     anna.predict('still here');
     await expect.poll(() => gateway.manager.version).toBe(2);
     await anna.reaches(() => gateway.manager.root.hash);
-    ahead = 61e9;
+    leap(61e9);
     expect(await openSilent(gateway.host)).toBe(undefined);
   });
 
