@@ -120,12 +120,28 @@ describe('record', () => {
     expect(document.records).toBeGreaterThan(0);
   });
 
+  it('writes over a file only where that is asked for', async () => {
+    const file = path('there.mcap');
+    writeFileSync(file, 'the only copy');
+    const args = ['record', '--url', server.pageUrl, '--seconds', '1', '-o', file];
+    const refused = await cliJson(args, env);
+    expect([refused.code, refused.document]).toEqual([
+      2,
+      expect.objectContaining({ error: expect.objectContaining({ code: 'OUTPUT_EXISTS', place: { file } }) }),
+    ]);
+    expect(refused.stderr).toContain('--force');
+    expect(readFileSync(file, 'utf8')).toBe('the only copy');
+    expect((await cli([...args, '--force'], env)).code).toBe(0);
+    expect((await cli(['info', file])).code).toBe(0);
+  });
+
   it.each([
     ['a wrong token', () => ['--url', server.url, '--token', '0'.repeat(64)], 'ATTACH_TOKEN_WRONG'],
     ['no token', () => ['--url', server.url], 'ATTACH_TOKEN_MISSING'],
     ['nobody there', () => ['--url', 'http://127.0.0.1:9', '--token', '0'.repeat(64)], 'ATTACH_UNREACHABLE'],
     ['no URL', () => ['--url', 'adventure', '--token', '00'], 'ATTACH_URL_INVALID'],
     ['an unknown session', () => ['--session', 'nothing'], 'SESSION_UNKNOWN'],
+    ['a session without a name', () => ['--session', ''], 'SESSION_UNKNOWN: no session is named'],
     ['neither', () => [], 'TARGET_MISSING'],
   ])('refuses %s, and leaves no file', async (_, args, code) => {
     const file = path('refused.mcap');

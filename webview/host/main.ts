@@ -89,6 +89,7 @@ function addSessions(program: Command, end: End): void {
     .option('--token <token>', 'the token of the session at --url')
     .option('--seconds <n>', 'stop after so many seconds', positive)
     .requiredOption('-o, --output <file>', 'the capture to write, such as session.mcap')
+    .option('--force', 'also over a file that is there')
     .option('--redact-path <key.field>', 'also secret, such as player/*.email; repeatable', gathered, [])
     .option('--redact-pattern <regexp>', 'also secret, wherever it stands; repeatable', gathered, [])
     .option('--unredacted', 'also what is named like a secret, such as passwords and tokens')

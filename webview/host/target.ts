@@ -40,10 +40,16 @@ export function targetOfUrl(url: string, token?: string): SessionTarget {
  */
 export async function findSession(id: string): Promise<Discovery> {
   const running = await listSessions();
+  const known = running.length > 0 ? `these run: ${running.map((one) => one.id).join(', ')}` : 'none is running';
+  // Every id begins with nothing.
+  if (id.trim() === '') throw unknownSession(`no session is named: give its id, or how it begins; ${known}`);
   const exact = running.filter((session) => session.id === id);
   const candidates = exact.length > 0 ? exact : running.filter((session) => session.id.startsWith(id));
   const [found] = candidates;
   if (found && candidates.length === 1) return found;
-  const known = running.length > 0 ? `these run: ${running.map((one) => one.id).join(', ')}` : 'none is running';
-  throw new SyncError('SESSION_UNKNOWN', `no single session ${JSON.stringify(id)}; ${known}`, { origin: 'attach' });
+  throw unknownSession(`no single session ${JSON.stringify(id)}; ${known}`);
+}
+
+function unknownSession(text: string): SyncError {
+  return new SyncError('SESSION_UNKNOWN', text, { origin: 'attach' });
 }

@@ -75,8 +75,12 @@ export async function openToRead(path: string): Promise<FileHandle> {
  * a capture holds whatever the session held. The file may be renamed while it is open.
  * @throws SyncError `FILE_UNWRITABLE`
  */
-export async function fileSink(path: string): Promise<ByteSink> {
-  const handle = await openFile(path, 'w+');
+export function fileSink(path: string): Promise<ByteSink> {
+  return sinkOf(path, 'w+');
+}
+
+async function sinkOf(path: string, flags: 'w+' | 'wx+'): Promise<ByteSink> {
+  const handle = await openFile(path, flags);
   return {
     async write(bytes) {
       let written = 0;
@@ -131,15 +135,20 @@ async function replace(handle: FileHandle, path: string, beside: string): Promis
   }
 }
 
+export interface RecordingSinkOptions {
+  /** Nothing may be there yet: what was recorded before cannot be recorded again. Default: a file is written over. */
+  readonly isNew?: boolean;
+}
+
 /**
  * {@link fileSink} for a recording: while it is open nobody else begins one onto this file. A file beside it,
  * `PATH.recording`, says which process writes. That of a process that has died is taken over.
- * @throws SyncError `FILE_UNWRITABLE`, or `FILE_IN_USE`, and then the file is as it was
+ * @throws SyncError `FILE_UNWRITABLE`, `FILE_IN_USE`, or `OUTPUT_EXISTS`, and then the file is as it was
  */
-export async function recordingSink(path: string): Promise<ByteSink> {
+export async function recordingSink(path: string, { isNew = false }: RecordingSinkOptions = {}): Promise<ByteSink> {
   const release = await claim(path);
   try {
-    const sink = await fileSink(path);
+    const sink = await sinkOf(path, isNew ? 'wx+' : 'w+');
     return {
       ...sink,
       async close() {
@@ -210,15 +219,17 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function openFile(path: string, flags: 'w+' | number): Promise<FileHandle> {
+async function openFile(path: string, flags: 'w+' | 'wx+' | number): Promise<FileHandle> {
   try {
     return await open(path, flags, 0o600);
   } catch (error) {
     const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    if (reason === 'EEXIST') throw fileError('OUTPUT_EXISTS', path, 'is there already: name a new file', error);
+    const isWritten = typeof flags === 'string';
     throw fileError(
-      flags === 'w+' ? 'FILE_UNWRITABLE' : 'FILE_UNREADABLE',
+      isWritten ? 'FILE_UNWRITABLE' : 'FILE_UNREADABLE',
       path,
-      `cannot be opened for ${flags === 'w+' ? 'writing' : 'reading'}: ${reasonText(reason, flags === 'w+')}`,
+      `cannot be opened for ${isWritten ? 'writing' : 'reading'}: ${reasonText(reason, isWritten)}`,
       error,
     );
   }

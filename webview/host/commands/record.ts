@@ -1,4 +1,4 @@
-import { SyncError } from '@syncscope/protocol/errors';
+import { isSyncError, SyncError } from '@syncscope/protocol/errors';
 import { checkRules, type RedactionRules } from '@syncscope/protocol/exchange';
 import {
   attach,
@@ -19,6 +19,8 @@ export interface RecordOptions {
   readonly token?: string;
   readonly seconds?: number;
   readonly output: string;
+  /** Writes over a file that is there. */
+  readonly force?: boolean;
   readonly redactPath: readonly string[];
   readonly redactPattern: readonly string[];
   readonly unredacted?: boolean;
@@ -45,9 +47,9 @@ async function recordUntil(
 ): Promise<number> {
   const connection = await attach({ url, token, signal: end });
   // Only now: a session that cannot be attached to leaves no empty file behind.
-  const sink = await recordingSink(options.output).catch((error: unknown) => {
+  const sink = await recordingSink(options.output, { isNew: !options.force }).catch((error: unknown) => {
     connection.close();
-    throw error;
+    throw isSyncError(error, 'OUTPUT_EXISTS') ? existing(options.output) : error;
   });
   const recording = recordSession(connection, sink, { compression: zstdCompression, redaction });
   // A second signal changes nothing: the file is being finished.
@@ -72,6 +74,11 @@ async function recordUntil(
     console.error(escapeText(`the recording ends early: ${close.reason}. What came before is in the capture.`));
   else if (close.kind === 'ended') console.error(escapeText(`the session has ended: ${close.reason}`));
   return isWhole ? 0 : 3;
+}
+
+function existing(output: string): SyncError {
+  const text = `${output} is there already: name a new file, or say --force to record over it`;
+  return new SyncError('OUTPUT_EXISTS', text, { origin: 'setting', place: { file: output } });
 }
 
 /** Refused before anything is written where it is no rule. @throws SyncError `REDACT_RULE`, `REDACT_NOTHING` */
