@@ -25,13 +25,22 @@ export interface ClientStateOptions {
   /** When the client counts as connected but not progressing. */
   readonly health?: Partial<HealthLimits>;
   /** What was kept of this replica before: it goes on from there, as after a cut. Nothing may be pending then. */
-  readonly kept?: { readonly committed: Committed; readonly counter: number };
+  readonly kept?: KeptClient;
   /** Goes on where another client was, with its committed records and vector: {@link ClientState.standing}. */
   readonly resume?: {
     readonly root: StateRoot;
     readonly vector: VersionVector;
     readonly standing: ClientStanding;
   };
+}
+
+/** What a replica needs to go on in another process: {@link ClientState.kept}. */
+export interface KeptClient {
+  readonly committed: Committed;
+  /** The highest counter that it has given to a mutation. */
+  readonly counter: number;
+  /** Of which life of the session the state is; where that was not kept, everything is sent anew. */
+  readonly incarnation?: number;
 }
 
 export type PredictResult =

@@ -21,7 +21,7 @@ import { ClientConnection, type ClientPhase, type ReceivedFrame } from './client
 import type { ClientEvent } from './client-events.ts';
 import { healthBody } from './client-health.ts';
 import { ClientListeners } from './client-listeners.ts';
-import type { ClientStateOptions, PredictResult } from './client-options.ts';
+import type { ClientStateOptions, KeptClient, PredictResult } from './client-options.ts';
 import { ClientRepair } from './client-repair.ts';
 import { ClientTrace } from './client-trace.ts';
 import { type Committed, NOTHING, standing } from './committed.ts';
@@ -117,7 +117,7 @@ export class ClientState {
       commit: (next, rejected, cause, now) => this.#state.commit(next, rejected, cause, now),
       refused: (error, cause) => this.#refused(error, undefined, cause),
     });
-    this.#state = new CommittedState(committed, {
+    this.#state = new CommittedState(committed, options.kept?.incarnation ?? 0, {
       ...parts,
       request: this.#request,
       health: this.#health,
@@ -169,6 +169,13 @@ export class ClientState {
 
   get #committed(): Committed {
     return this.#state.value;
+  }
+
+  /** What this replica needs to go on in another process, as `kept` there. @throws RangeError while mutations are pending */
+  get kept(): KeptClient {
+    const pending = this.#pending.list.length;
+    if (pending > 0) throw new RangeError(`${pending} mutations are pending: wait until they are settled`);
+    return { committed: this.#committed, counter: this.#counter, incarnation: this.#state.incarnation };
   }
 
   get phase(): ClientPhase {

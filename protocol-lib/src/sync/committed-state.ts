@@ -32,15 +32,16 @@ export interface CommittedStateParts {
 export class CommittedState {
   readonly #parts: CommittedStateParts;
   #value: Committed;
-  /** Which life of the session it is of, and which the authority has said that this is. */
-  #incarnation = 0;
+  /** Which life of the session it is of, 0 where that is not known, and which the authority has said that this is. */
+  #incarnation: number;
   #authorityIncarnation = 0;
   /** Whether the authority has said that it starts anew, so that an older version may replace ours. */
   #mayReset = false;
   readonly #assembly = new SnapshotAssembly();
 
-  constructor(value: Committed, parts: CommittedStateParts) {
+  constructor(value: Committed, incarnation: number, parts: CommittedStateParts) {
     this.#value = value;
+    this.#incarnation = incarnation;
     this.#parts = parts;
   }
 
@@ -82,14 +83,14 @@ export class CommittedState {
     this.#assembly.drop();
   }
 
-  /** The authority has let this client in. Answers whether what is here is of another life of the session. */
+  /** The authority has let this client in. Answers whether what is here is known to be of another life of the session. */
   welcomed({ resumed, incarnation }: MessageOf<'WELCOME'>, cause: number): boolean {
     this.#mayReset = !resumed;
     this.#authorityIncarnation = incarnation;
     // Before the first state there is nothing that could be of another life.
-    const isRestart = this.#value.version > 0 && incarnation !== this.#incarnation;
-    if (isRestart) this.#forgetSettlements(cause);
-    return isRestart;
+    const isOther = this.#value.version > 0 && incarnation !== this.#incarnation;
+    if (isOther) this.#forgetSettlements(cause);
+    return isOther && this.#incarnation !== 0;
   }
 
   /**

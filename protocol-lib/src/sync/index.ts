@@ -1,7 +1,7 @@
 export { ClientState } from './client.ts';
 export type { ClientPhase } from './client-connection.ts';
 export type { ClientEvent } from './client-events.ts';
-export type { ClientStateOptions, PredictResult } from './client-options.ts';
+export type { ClientStateOptions, KeptClient, PredictResult } from './client-options.ts';
 export type { ClientPresent, ClientSyncState } from './client-sync-state.ts';
 export { afterDelta, type Committed, type DeltaOutcome, fromFullSync, NOTHING, standing } from './committed.ts';
 export { type Decision, decide, isSendable, isSendableChange, RECORD_MAX_DEPTH } from './decide.ts';
