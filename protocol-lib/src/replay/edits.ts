@@ -1,6 +1,14 @@
 import { packMsgpack, unpackMsgpack } from '../bytes/index.ts';
-import { SyncError } from '../errors/index.ts';
-import { decodeMessage, FrameEncoder, type MessageBody, type NameSource } from '../messages/index.ts';
+import { isSyncError, SyncError } from '../errors/index.ts';
+import {
+  decodeMessage,
+  FrameEncoder,
+  MESSAGES,
+  type Message,
+  type MessageBody,
+  type MessageType,
+  type NameSource,
+} from '../messages/index.ts';
 import type { Value } from '../state/index.ts';
 import type { Travelled } from './journey.ts';
 
@@ -66,11 +74,13 @@ export function checkEdits(
 /**
  * A frame with one field of its message set to another value, checked by the message's schema and encoded again. `path` is dotted, such
  * as `changes.0.fields.owner`. Names are written out in full, so no table changes.
- * @throws SyncError `EDIT_PATH_UNKNOWN` where nothing is there, and what the codec refuses
+ * @throws SyncError `EDIT_PATH_UNKNOWN` where nothing is there, `EDIT_INVALID` where the frame is no message, or would be none
  */
 export function editedFrame(frame: Uint8Array, names: NameSource, path: string, value: Value): Uint8Array {
-  const { sender, sequence, ...body } = decodeMessage(frame, names);
-  const changed = withValue(body, path.split('.'), value, path) as MessageBody;
+  const { sender, sequence, ...body } = readable(frame, names);
+  if (path === 'type') throw invalid('a message of another type is another message: its type cannot be edited');
+  const { type, ...fields } = body;
+  const changed = checked(type, withValue(fields, path.split('.'), value, path), path);
   const encoder = new FrameEncoder(sender);
   encoder.names.seal();
   const encoded = encoder.encode(changed).at(-1);
@@ -78,9 +88,37 @@ export function editedFrame(frame: Uint8Array, names: NameSource, path: string, 
   const tuple = unpackMsgpack(encoded.frame);
   if (!Array.isArray(tuple)) throw new TypeError('a frame is an array');
   const again = packMsgpack(tuple.map((part: Value, at: number) => (at === 2 ? sequence : part)));
-  // What the schema does not allow is no message: better said here than found as a refused frame.
-  decodeMessage(again, names);
+  // Fields can fit their schemas and not each other, such as a delta that leads back.
+  orInvalid(path, () => decodeMessage(again, names));
   return again;
+}
+
+function readable(frame: Uint8Array, names: NameSource): Message {
+  try {
+    return decodeMessage(frame, names);
+  } catch (cause) {
+    if (!isSyncError(cause)) throw cause;
+    throw invalid(`the frame cannot be read, so nothing in it can be edited: ${cause.message}`, cause);
+  }
+}
+
+/** What the schema does not allow is no message: better said here than found as a refused frame. */
+function checked(type: MessageType, fields: unknown, path: string): MessageBody {
+  const { schema } = MESSAGES[type];
+  return { type, ...orInvalid(path, () => schema.parse(fields, type)) } as MessageBody;
+}
+
+function orInvalid<T>(path: string, run: () => T): T {
+  try {
+    return run();
+  } catch (cause) {
+    if (!isSyncError(cause)) throw cause;
+    throw invalid(`with that value at ${path} it is no message: ${cause.message}`, cause);
+  }
+}
+
+function invalid(text: string, cause?: SyncError): SyncError {
+  return new SyncError('EDIT_INVALID', text, { origin: 'query', ...(cause ? { cause } : {}) });
 }
 
 function withValue(whole: unknown, steps: readonly string[], value: Value, path: string): unknown {
