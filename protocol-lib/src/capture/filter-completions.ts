@@ -1,3 +1,4 @@
+import { MESSAGES } from '../messages/index.ts';
 import { TRACE_KINDS } from '../trace/index.ts';
 import { FILTER_FIELDS, INPUTS } from './filter-syntax.ts';
 import { SEVERITIES } from './flags.ts';
@@ -33,24 +34,7 @@ const FIELD_DETAILS: Readonly<Record<string, string>> = {
 /** What is written after the name of a field. */
 const OPERATORS: Readonly<Record<string, string>> = { bytes: '>', time: '>=', body: '.', state: '.' };
 
-const MESSAGE_TYPES = [
-  'HELLO',
-  'WELCOME',
-  'UPGRADE_REQUIRED',
-  'NAMES',
-  'FULL_SYNC',
-  'DELTA_SYNC',
-  'EVENT',
-  'SYNC_REQUEST',
-  'ACK',
-  'COMMAND',
-  'REJECT',
-  'MERKLE_QUERY',
-  'MERKLE_ANSWER',
-  'HEARTBEAT',
-  'ERROR',
-  'BYE',
-];
+const MESSAGE_TYPES = Object.keys(MESSAGES);
 
 /** Choices for the word that the cursor stands in or after. Never throws, whatever the text. */
 export function filterCompletions(text: string, offset: number, info: CaptureInfo): FilterCompletions {

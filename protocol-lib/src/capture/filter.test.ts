@@ -321,7 +321,8 @@ test('completions fit the word at the cursor', async () => {
   expect(texts('kind:apply|com')).toEqual(['commit']);
   expect(texts('kind:inp')).toEqual(['inputs']);
   expect(texts('kind:apply who:bot-')).toEqual(['bot-1', 'bot-2', 'bot-3']);
-  expect(texts('type:AC')).toEqual(['ACK']);
+  expect(texts('type:AC')).toEqual(['ACK', 'ACCEPT']);
+  expect(texts('type:PEER_CH')).toEqual(['PEER_CHANGES']);
 });
 
 test('a scan can be stopped', async () => {
