@@ -220,6 +220,11 @@ describe('compare, blame and converge', () => {
     const { seq, position } = list.at(-1)!;
     const there = await cliJson(['state', attached, '--replica', 'server', '--at', `seq:${seq}`]);
     expect(there.document).toMatchObject({ position });
+    const { key } = changed ?? {};
+    for (const path of [`${key}.name`, `"${key}".name`, `${key?.replace('/', '/"')}".name`]) {
+      const { document: named } = await cliJson(['blame', attached, path]);
+      expect(named).toMatchObject({ key, field: 'name', entries: [{ rule: 'first state' }] });
+    }
   });
 
   it('run a session of peers again, branch it, and put what they did in other orders', async () => {
