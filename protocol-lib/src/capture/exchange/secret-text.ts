@@ -31,6 +31,21 @@ interface SecretKind {
 /** Texts of fewer units are not looked for elsewhere where only a text says that they are secret. */
 const LEARNED_MIN = 8;
 const whole = (secret: string): readonly string[] => (secret.length >= LEARNED_MIN ? [secret] : []);
+/** Of a value in JSON, which may itself stand in JSON, and so on: what it says, `depth` times without its escapes. */
+function ofJson(depth: number): (secret: string) => readonly string[] {
+  return (secret) => {
+    let said = secret;
+    for (let at = 0; at < depth; at++) said = withoutEscapes(said);
+    return whole(said);
+  };
+}
+function withoutEscapes(text: string): string {
+  try {
+    return JSON.parse(`"${text}"`) as string;
+  } catch {
+    return text;
+  }
+}
 /** Words are said elsewhere, too. */
 const unlessWord = (secret: string): readonly string[] => (/[0-9]/.test(secret) ? whole(secret) : []);
 /** Of a header: what comes last after a scheme, or the values of cookies. */
@@ -49,10 +64,13 @@ function namedKinds(names: string, isExact: boolean): SecretKind[] {
   const quotedInQuotes = String.raw`\\+"${inName}(?:${names})${inName}\\+"\s*:\s*`;
   const quoted = (pseudonym: string): string => `"${pseudonym}"`;
   return [
-    { source: String.raw`${json}"((?:[^"\\]|\\.)*)`, learned: whole },
+    { source: String.raw`${json}"((?:[^"\\]|\\.)*)`, learned: ofJson(1) },
     { source: `${json}(-?[0-9][0-9.e+-]*)`, shown: quoted },
     { source: String.raw`${json}\[([^\[\]]+)`, shown: quoted },
     { source: String.raw`${json}\{([^{}]+)`, shown: (pseudonym) => `"redacted":"${pseudonym}"` },
+    // What ends the value is a quote with as many backslashes as the one that begins it; more stand before one that is in it.
+    { source: String.raw`${quotedInQuotes}\\"((?:[^"\\]|\\{2}(?:\\["\\/]|[^"\\]))*)`, learned: ofJson(2) },
+    { source: String.raw`${quotedInQuotes}\\{3}"((?:[^"\\]|\\{4}(?:\\{3}"|\\{4}|[^"\\]))*)`, learned: ofJson(3) },
     { source: String.raw`${quotedInQuotes}\\+"([^"\\]*)`, learned: whole },
     { source: `${quotedInQuotes}(-?[0-9][0-9.e+-]*)` },
     {
