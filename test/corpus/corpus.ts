@@ -76,30 +76,27 @@ export async function recordFault(name: string, seed: number, latency: number) {
   }
 }
 
-/** One session with two faults of one sort of session: whichever of their bugs, both in the code at once. Answers the trace. */
-export async function recordTogether(names: readonly [string, string], seed: number, latency: number) {
-  const random = seededRandom(seed * 7_919 + latency + 4);
+/** Two faults of one sort of session, drawn by a seed, in one session; at most one of them a bug in the code. Answers their names and the trace. */
+async function recordTogether(seed: number) {
+  const random = seededRandom(seed * 7_919 + 4);
   const draw = () => random.next();
-  const [one, other] = names.map((name) => corpusFaults(draw).find((fault) => fault.name === name));
-  if (!one || !other || (one.of ?? 'authority') !== (other.of ?? 'authority')) {
-    throw new Error(`${names.join(' and ')} are no faults of one sort of session`);
-  }
-  return (await recordPlanted(together(one, other), draw, seed, latency)).recording;
+  const faults = corpusFaults(draw);
+  const one = faults[Math.floor(draw() * faults.length)]!;
+  const others = faults.filter((other) => other !== one && other.of === one.of && !(one.bug && other.bug));
+  const other = others[Math.floor(draw() * others.length)] ?? one;
+  const latency = LATENCIES[Math.floor(draw() * LATENCIES.length)]!;
+  const { recording } = await recordPlanted(together(one, other), draw, seed, latency);
+  return { names: `${one.name} and ${other.name}`, recording };
 }
 
 /** Frames fare as the one fault has it, and what then arrives as the other has it. */
 function together(one: Planted, other: Planted): Planted {
-  const bugs = [one.bug, other.bug].filter((bug) => bug !== undefined);
-  const [first, second] = bugs;
-  const bug =
-    first && second
-      ? { ...first, name: bugs.map(({ name }) => name).join('-'), edits: bugs.flatMap(({ edits }) => edits) }
-      : first;
+  const { bug, chances, goesOn } = one.bug ? one : other;
   return {
     ...(one.of ? { of: one.of } : {}),
     ...(bug ? { bug } : {}),
-    goesOn: (one.goesOn ?? false) || (other.goesOn ?? false),
-    chances: Math.min(one.chances ?? MANY_CHANCES, other.chances ?? MANY_CHANCES),
+    ...(chances === undefined ? {} : { chances }),
+    ...(goesOn ? { goesOn } : {}),
     session: (draw) => {
       const [left, right] = [one.session?.(draw) ?? {}, other.session?.(draw) ?? {}];
       const deliver: Deliver = (frame, from, to, marks) =>
@@ -191,15 +188,26 @@ export async function silentParts(one: CorpusFault, seed: number, count: number)
   const { header, records } = recording;
   const [first] = (await diagnose(header, records)).findings;
   if (!first) return [];
+  const parts = drawn([...partsOf(records, first), ...clientsOf(header, records)], seed, count);
+  return silentIn(one.name, seed, header, parts);
+}
+
+/** A session with two faults at once, and so many parts of it, in which a record says that two differ, and nothing is found. */
+export async function silentTogether(seed: number, count: number): Promise<PartOutcome[]> {
+  const { names, recording } = await recordTogether(seed);
+  const { header, records } = recording;
+  const whole = { name: 'whole', records };
+  const [first] = (await diagnose(header, records)).findings;
+  const parts = first ? [...partsOf(records, first), ...clientsOf(header, records)] : withoutStart(records);
+  return silentIn(names, seed, header, [whole, ...drawn(parts, seed, count)]);
+}
+
+async function silentIn(session: string, seed: number, header: TraceHeader, parts: readonly Part[]) {
   const silent: PartOutcome[] = [];
-  for (const { name, records: part } of drawn(
-    [...partsOf(records, first), ...clientsOf(header, records)],
-    seed,
-    count,
-  )) {
+  for (const { name, records: part } of parts) {
     const said = part.length === 0 ? [] : symptomsIn(header, part);
     if (said.length === 0 || (await diagnose(header, part)).findings.length > 0) continue;
-    silent.push({ session: one.name, seed, part: name, said });
+    silent.push({ session, seed, part: name, said });
   }
   return silent;
 }

@@ -10,14 +10,16 @@ import {
   type Outcome,
   type PartOutcome,
   silentParts,
+  silentTogether,
 } from './corpus.ts';
 import { corpusFaults } from './faults.ts';
 import { LOOKALIKES } from './lookalikes.ts';
 import { matrixText, scores } from './matrix.ts';
 
 /**
- * `node test/corpus/run.ts [--seeds 20] [--clean 200] [--from 1] [--only NAME] [--parts 0] [--json] [--verbose]`: makes the corpus, diagnoses it, prints
- * the matrix. Seeds begin at `from`. Of each session so many `parts` are diagnosed too, as captures that have only these.
+ * `node test/corpus/run.ts [--seeds 20] [--clean 200] [--from 1] [--only NAME] [--parts 0] [--pairs 0] [--json] [--verbose]`: makes the corpus, diagnoses it, prints
+ * the matrix. Seeds begin at `from`. Of each session so many `parts` are diagnosed too, as captures that have only these; and of so many `pairs` of
+ * faults in one session.
  */
 const { values } = parseArgs({
   options: {
@@ -26,6 +28,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     only: { type: 'string' },
     parts: { type: 'string', default: '0' },
+    pairs: { type: 'string', default: '0' },
     json: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
@@ -57,6 +60,7 @@ for (let seed = from; seed < from + Number(values.clean); seed++) {
   if (count > 0) parts.push(...(await alarmingParts(seed, count)));
   tell();
 }
+for (let seed = from; seed < from + Number(values.pairs); seed++) parts.push(...(await silentTogether(seed, count)));
 if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
 const sum = scores({ outcomes, clean, lookalikes, parts });
 if (values.json) console.log(JSON.stringify(sum));
