@@ -397,7 +397,9 @@ export class World implements FaultTarget {
       socket.isBroken = true;
       socket.up.drop();
       socket.down.cut(1);
-      const heard = milliseconds(stream.pick([0, 100, 2_000, 8_000]));
+      const late = milliseconds(stream.pick([0, 100, 2_000, 8_000]));
+      // A process that is ended for its disk may end when all else is whole again: then everybody hears of it as of any dead connection.
+      const heard = socket.client.conditions.isRough ? late : Math.min(late, HEARD);
       this.queue.after(heard, () => socket.down.finish(() => this.#closedForClient(socket, 'the authority is gone')));
     }
     server.sockets.clear();
