@@ -362,7 +362,11 @@ describe('convergence', () => {
 
   test('of writes to different fields holds in every order', async () => {
     const operations = [operation('a', 1, 1, 2, set({ x: 1 })), operation('b', 1, 1, 3, set({ y: 1 }))];
-    expect(await convergeOperations(initial, operations)).toMatchObject({ status: 'converges', orders: 2, isEvery: true });
+    expect(await convergeOperations(initial, operations)).toMatchObject({
+      status: 'converges',
+      orders: 2,
+      isEvery: true,
+    });
   });
 
   test('names the two of which the order matters, and no more before them than they need', async () => {
