@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startNats, startRedis } from '../brokers/brokers.ts';
-import { cli, cliJson } from '../cli/cli.ts';
+import { cli, cliJson, startCli } from '../cli/cli.ts';
 import { startSampleServer } from '../support/sample-server.ts';
 
 /** Recordings of one of two real servers that share a session over a real broker. */
@@ -36,7 +36,7 @@ describe.each([
     const { url, token } = first;
     const ofSecond = join(folder, 'second.mcap');
     const record = (one: { readonly url: string; readonly token: string }, to: string) =>
-      cli(['record', '--url', one.url, '--token', one.token, '--seconds', '6', '-o', to], env);
+      startCli(['record', '--url', one.url, '--token', one.token, '--seconds', '6', '-o', to], env).exited;
     const recorded = await Promise.all([record({ url, token }, file), record(second, ofSecond)]);
     expect(recorded.map((one) => one.code)).toEqual([0, 0]);
     // Both servers are called alike, and decide the same mutations.

@@ -70,6 +70,9 @@ export function baselineOf(steps: readonly Step[], decisions: Decisions): Baseli
       if (journey && seq > 0) bySeq.set(seq, journey);
     }
     const { frames, outgoing }: Effects = machines.apply(input, records, undefined, snapshot);
+    const greeted = input.op === 'arrival' ? machines.authority?.replicaOf(input.link) : undefined;
+    // One who opened before the recording began is not known by its link before its HELLO comes in.
+    if (greeted !== undefined && input.op === 'arrival' && !links.has(greeted)) links.set(greeted, input.link);
     for (const frame of frames) depart(links.get(input.replica) ?? -1, 'up', frame, input.replica, time);
     for (const one of perLink(outgoing)) if ('frame' in one) depart(one.link, 'down', one.frame, input.replica, time);
   }

@@ -188,6 +188,7 @@ class BranchRun {
       this.#tap.tellBeside();
       return effects;
     });
+    if (input.op === 'arrival') this.#greeted(input.link);
     const { link = -1 } = this.#connections.get(input.replica) ?? {};
     for (const one of frames) this.#send(link, 'up', one, input.replica);
     for (const one of perLink(outgoing)) {
@@ -195,6 +196,14 @@ class BranchRun {
       else if (this.#stage.isOther) this.#closedByAuthority(one.link, one.close);
     }
     if (this.#stage.isOther) this.#followClient(input.replica);
+  }
+
+  /** One who opened before the recording began is not known by its link before its HELLO comes in. */
+  #greeted(link: LinkId): void {
+    const replica = this.#machines.authority?.replicaOf(link);
+    if (replica === undefined || this.#connections.has(replica)) return;
+    const phase = this.#machines.clients.get(replica)?.phase;
+    if (phase !== undefined && phase !== 'closed') this.#connections.set(replica, { link, replica });
   }
 
   // — the network —

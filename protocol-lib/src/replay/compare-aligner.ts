@@ -1,14 +1,11 @@
 import type { ReplicaId } from '../state/index.ts';
 import { type ToldRoot, type TraceKind, type TraceRecord, toldRoot } from '../trace/index.ts';
 import { isInputs } from './batches.ts';
-import { KeyMaker, versionIn } from './compare-keys.ts';
+import { KeyMaker, PASSED_OVER, versionIn } from './compare-keys.ts';
 import { Lane, noTally, type Parting, type Side, type Tally } from './compare-lane.ts';
 import type { CommonStart } from './compare-start.ts';
 import { isDescribing } from './left-out.ts';
 import type { Placed } from './steps.ts';
-
-/** Kinds that tell of times and loads rather than of what happened. */
-const PASSED_OVER = new Set<TraceKind>(['log', 'health', 'pressure', 'gap', 'fault']);
 
 /** Records that wait for the other side, at most, of all replicas together. */
 const MAX_WAITING = 200_000;

@@ -16,6 +16,9 @@ export interface RecordKeys {
   readonly identity: number;
 }
 
+/** Kinds that tell of times and loads rather than of what happened. */
+export const PASSED_OVER: ReadonlySet<TraceKind> = new Set<TraceKind>(['log', 'health', 'pressure', 'gap', 'fault']);
+
 /** Fields that count: one message more at the beginning makes all later ones differ. */
 const NUMBERS = new Set(['version', 'from', 'to', 'sequence', 'first', 'counter', 'verified', 'vector']);
 /** Fields that tell of states: once two have parted, they differ in all that follows. */

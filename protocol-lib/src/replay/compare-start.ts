@@ -1,4 +1,4 @@
-import { onceKey } from './compare-keys.ts';
+import { hashOf, onceKey, PASSED_OVER } from './compare-keys.ts';
 import type { Side } from './compare-lane.ts';
 import type { Placed } from './steps.ts';
 
@@ -15,6 +15,12 @@ export const SAME_START: CommonStart = { left: 0, right: 0 };
 
 /** Records of each side's beginning that are looked for in the other. */
 const BEGINNING = 1_024;
+/** Records by which it shows that both begin alike: the first of a recording that begins later say where its session is by then. */
+const FIRST = 6;
+/** So many that were found in both have to be as far apart in time: one that comes again may be taken for the other. */
+const AGREEING = 12;
+/** Of a branch or another run, hardly two are: after so many, those in the middle decide. */
+const MOST_FOUND = 64;
 /** Records of which the times are remembered, of those read last. */
 const REMEMBERED_TIMES = 65_536;
 
@@ -22,14 +28,21 @@ const REMEMBERED_TIMES = 65_536;
 class Beginning {
   /** Of its first records that a session has once: position and time. */
   readonly once = new Map<number, { readonly position: number; readonly time: number }>();
+  /** What its first records are. */
+  readonly first: number[] = [];
   begins: number | undefined;
   #times = new Float64Array(REMEMBERED_TIMES);
   #end = 0;
 
-  take({ position, record: { time } }: Placed): void {
+  take({ position, record: { time, replica, body } }: Placed): void {
     this.begins ??= time;
     this.#times[position % REMEMBERED_TIMES] = time;
     this.#end = position + 1;
+    if (this.first.length < FIRST && !PASSED_OVER.has(body.kind)) this.first.push(hashOf([replica, body]));
+  }
+
+  isLike({ first }: Beginning): boolean {
+    return first.length === FIRST && this.first.length === FIRST && first.every((key, at) => key === this.first[at]);
   }
 
   /** The first position up to `end` that is not earlier than `time`, as far as times are remembered. */
@@ -41,12 +54,21 @@ class Beginning {
   }
 }
 
+/** A record that both have. */
+interface Found {
+  readonly left: { readonly position: number; readonly time: number };
+  readonly right: { readonly position: number; readonly time: number };
+  /** Nanoseconds by which the left one is later. */
+  readonly ahead: number;
+}
+
 /**
- * Finds where the one recording begins within the other: both are read in turn until a record that a session has once, such as a commit with its root, stands among the first of
+ * Finds where the one recording begins within the other: both are read in turn until records that a session has once, such as a commit with its root, stand among the first of
  * the other. What one has before the moment at which the other began, on the clock of that record, is before the common start; what it has more of since is a difference.
  */
 export class StartFinder {
   readonly #sides = { left: new Beginning(), right: new Beginning() };
+  readonly #found: Found[] = [];
 
   /** The common start, once it is known. */
   take(side: Side, placed: Placed): CommonStart | undefined {
@@ -59,12 +81,27 @@ export class StartFinder {
     if (own.once.size < BEGINNING && !own.once.has(key)) own.once.set(key, place);
     const there = theirs.once.get(key);
     if (!there) return undefined;
-    return side === 'left' ? this.#startOf(place, there) : this.#startOf(there, place);
+    const [left, right] = side === 'left' ? [place, there] : [there, place];
+    const found: Found = { left, right, ahead: left.time - right.time };
+    this.#found.push(found);
+    if (this.#found.filter(({ ahead }) => ahead === found.ahead).length >= AGREEING) return this.#startOf(found);
+    return this.#found.length >= MOST_FOUND ? this.end() : undefined;
   }
 
-  #startOf(left: { position: number; time: number }, right: { position: number; time: number }): CommonStart {
+  /** By what was found, where there is no more: that on which most agree, or what is in the middle. */
+  end(): CommonStart {
+    const found = this.#found.toSorted((one, other) => one.ahead - other.ahead);
+    const counts = new Map<number, number>();
+    for (const { ahead } of found) counts.set(ahead, (counts.get(ahead) ?? 0) + 1);
+    const most = Math.max(0, ...counts.values());
+    const best = most > 1 ? found.find(({ ahead }) => counts.get(ahead) === most) : found[found.length >> 1];
+    return best ? this.#startOf(best) : SAME_START;
+  }
+
+  #startOf({ left, right, ahead }: Found): CommonStart {
     const { left: ours, right: theirs } = this.#sides;
-    const ahead = left.time - right.time;
+    // The times of a branch, or of another run, are not quite the same: by them alone one would begin later.
+    if (ours.isLike(theirs)) return SAME_START;
     const leftAt = ours.firstFrom((theirs.begins ?? 0) + ahead, left.position);
     const rightAt = theirs.firstFrom((ours.begins ?? 0) - ahead, right.position);
     if (leftAt > 0) return { left: leftAt, right: 0, later: 'right' };

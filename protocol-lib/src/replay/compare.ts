@@ -4,7 +4,7 @@ import type { TraceKind, TraceRecord } from '../trace/index.ts';
 import { Aligner } from './compare-aligner.ts';
 import { identityOf } from './compare-identity.ts';
 import type { Parting, Side, Tally } from './compare-lane.ts';
-import { type CommonStart, SAME_START, StartFinder } from './compare-start.ts';
+import { type CommonStart, StartFinder } from './compare-start.ts';
 import { firstDifferenceOf } from './difference.ts';
 import type { Placed } from './steps.ts';
 
@@ -70,7 +70,7 @@ export interface Comparison {
 export async function compareCaptures(left: OpenCapture, right: OpenCapture): Promise<Comparison> {
   const finder = new StartFinder();
   const start = await takeTurns(left, right, (side, placed) => finder.take(side, placed));
-  const aligner = new Aligner(start ?? SAME_START);
+  const aligner = new Aligner(start ?? finder.end());
   await takeTurns(left, right, (side, placed) => void aligner.take(side, placed), aligner);
   const at = async (side: Side, position: number): Promise<TraceRecord> =>
     (await (side === 'left' ? left : right).record(position)).record;
@@ -87,7 +87,8 @@ export async function compareCaptures(left: OpenCapture, right: OpenCapture): Pr
 /** {@link compareCaptures} of traces at hand. */
 export function compareTraces(left: readonly Placed[], right: readonly Placed[]): Comparison {
   const finder = new StartFinder();
-  const aligner = new Aligner(turns(left, right, (side, placed) => finder.take(side, placed)) ?? SAME_START);
+  const start = turns(left, right, (side, placed) => finder.take(side, placed));
+  const aligner = new Aligner(start ?? finder.end());
   turns(left, right, (side, placed) => void aligner.take(side, placed), aligner);
   const byPosition = { left: placedBy(left), right: placedBy(right) };
   const at = (side: Side, position: number): TraceRecord => byPosition[side].get(position)!;

@@ -144,8 +144,18 @@ class Links {
       for (const { id, client } of input.standing.links) if (client) this.#current.set(client.replica, id);
     }
     if (input.op === 'open') this.#opened(input.replica, records);
+    if (input.op === 'arrival') this.#greets(input.link, records);
     if (input.op !== 'open' && input.op !== 'delivery') return input;
     return { ...input, link: this.#current.get(input.replica) ?? input.link };
+  }
+
+  /** One who opened before the recording began is not known by its link before its HELLO comes in. */
+  #greets(link: LinkId, records: readonly Placed[]): void {
+    for (const { record } of records) {
+      const { body } = record;
+      if (body.kind !== 'receive' || body.type !== 'HELLO' || this.#current.has(body.sender)) continue;
+      this.#current.set(body.sender, link);
+    }
   }
 
   #opened(replica: ReplicaId, records: readonly Placed[]): void {
