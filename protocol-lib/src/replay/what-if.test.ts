@@ -4,7 +4,9 @@ import { milliseconds } from '../ports/index.ts';
 import { recordSimulation, simulatedDefinition } from '../simulator/index.ts';
 import type { SessionDefinition } from '../sync/index.ts';
 import type { TraceRecord } from '../trace/index.ts';
-import { branchCapture, type Edit, readSteps, runBranch, whatIf } from './index.ts';
+import { captureOf, headerOf } from './captured.test-helper.ts';
+import { AUTHORITY, boxes, House } from './house.test-helper.ts';
+import { branchCapture, type Edit, readSteps, reexecute, runBranch, whatIf } from './index.ts';
 import type { RecordedSteps } from './steps.ts';
 
 const SEED = 11;
@@ -121,4 +123,27 @@ test('several messages are otherwise in one branch', async () => {
   expect(receipts(branch.records, nameOf(first!))).toBe(0);
   const later = branch.records.find((one) => one.body.kind === 'receive' && nameOf(one) === nameOf(second!))!;
   expect(later.time).toBe(second!.time + milliseconds(250));
+});
+
+test('a client whose HELLO was on its way when the recording began goes on over its own link', async () => {
+  const house = new House(boxes());
+  const ben = house.join('ben');
+  house.late.set('ann', 3);
+  const ann = house.join('ann');
+  const told: TraceRecord[] = [];
+  house.hub.listen((record) => told.push(record));
+  house.manager.describe();
+  for (const { state } of house.clients) state.describe();
+  for (let at = 0; at < 40; at++) {
+    if (at > 10 && at % 5 === 0) ann.send('put', null);
+    if (at % 7 === 0) ben.send('put', null);
+    house.step();
+  }
+  house.journal.flush();
+  const midway = await captureOf(headerOf('boxes', { authority: AUTHORITY }), told);
+  const lost = told.find((one) => isDelta(one) && one.replica === ann.state.replica && one.seq > told.length / 2)!;
+  const rules = { definition: boxes() };
+  const { comparison, capture: branch } = await whatIf(midway, [{ kind: 'drop', seq: lost.seq }], rules);
+  expect(comparison.first?.replica).toBe(ann.state.replica);
+  expect(await reexecute(await openCapture(memorySource(branch)), rules)).toMatchObject({ status: 'equal' });
 });
