@@ -82,14 +82,24 @@ function freeName(id: ReplicaId, taken: ReadonlySet<string>): ReplicaId {
 /** Fields of a record's body that name who it is about. Who wrote a mutation is the same for everybody, and stays. */
 const NAMING = ['to', 'from', 'sender', 'against', 'target'] as const;
 
+/** Fields that list them. */
+const LISTING = ['reachable', 'members'] as const;
+
 /** A body as it is where some replicas have other names. */
 export function renamedBody(body: TraceBody, nameOf: (id: ReplicaId) => ReplicaId): TraceBody {
   const fields = body as Readonly<Record<string, unknown>>;
-  const changed = NAMING.flatMap((field) => {
+  const named = NAMING.flatMap((field) => {
     const id = fields[field];
     const name = typeof id === 'string' ? nameOf(id as ReplicaId) : id;
     return name === id ? [] : [[field, name] as const];
   });
+  const listed = LISTING.flatMap((field) => {
+    const ids = fields[field];
+    if (!Array.isArray(ids)) return [];
+    const names = (ids as readonly ReplicaId[]).map(nameOf);
+    return names.every((name, at) => name === ids[at]) ? [] : [[field, names] as const];
+  });
+  const changed = [...named, ...listed];
   return changed.length === 0 ? body : ({ ...body, ...Object.fromEntries(changed) } as TraceBody);
 }
 

@@ -199,6 +199,16 @@ describe('two processes that are called alike', () => {
     const body = { kind: 'confirmation', mutation, version: 4 } as const;
     expect(renamedBody(body, () => replicaId('server-2'))).toBe(body);
   });
+
+  test('are named so in the lists of a partition as well', () => {
+    const [ann, ben] = [replicaId('ann'), replicaId('ben')];
+    const nameOf = (one: typeof ann) => (one === ben ? replicaId('ben-2') : one);
+    const body = { kind: 'partition', state: 'minority', members: [ann, ben], version: 4, detail: '' } as const;
+    const renamed = renamedBody({ ...body, members: [...body.members], reachable: [ben] }, nameOf);
+    expect(renamed).toMatchObject({ reachable: ['ben-2'], members: ['ann', 'ben-2'], version: 4 });
+    const alone = { ...body, members: [ann], reachable: [] };
+    expect(renamedBody(alone, nameOf)).toBe(alone);
+  });
 });
 
 test('inputs, which count the records of their own part, are left out', async () => {
