@@ -433,8 +433,8 @@ export class ConsensusWorld {
           }
           this.#corrupt(member, peer, { op: 'remove', key: DAMAGED });
         }
-        // Else it has ended, or has taken over a whole state meanwhile.
-        if (member.damaged === peer) member.damaged = undefined;
+        // Else it has taken over a whole state meanwhile. One that has ended stays as it is until it starts anew.
+        if (member.damaged === peer && !peer.failure) member.damaged = undefined;
       });
     });
   }
